@@ -1,0 +1,46 @@
+# `make` alone prints this help. Every target prepares what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+APP ?= corepod.demo:app
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format docs bench pins clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+# A stamp a purpose: `make run` needs neither the test frameworks nor the linters.
+$(VENV)/.run: pyproject.toml requirements/run.txt
+	$(PYTHON) -c 'import sys; sys.exit("corepod needs Python 3.11 or newer, this is %d.%d; use make PYTHON=python3.13" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@touch $@
+
+run: $(VENV)/.run ## Run the sample application on every usable core at http://127.0.0.1:8000
+	@$(BIN)/corepod run $(APP) $(ARGS)
+
+test: $(VENV)/.test ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test ## Check style, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+pins: $(VENV)/.test ## Pin the dependencies again, with hashes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	./requirements/compile $(BIN)/uv
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
