@@ -1,0 +1,71 @@
+"""The output of a local pool's workers: read line by line, named, written on."""
+
+from __future__ import annotations
+
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from corepod.supervisor.log import Log, Sink
+    from corepod.supervisor.loop import Loop
+
+CHUNK = 65536
+LONGEST_LINE = 16384  # what is longer is cut into pieces: a line must not fill PID 1's memory
+
+
+class Relay:
+    """One pipe. Lives until its last writer is gone, which may be a grandchild long after the worker."""
+
+    def __init__(self, fd: int, loop: Loop, log: Log, sink: Sink, who: dict[str, object]) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._loop, self._log, self._sink = fd, loop, log, sink
+        self._rest = b""
+        self.who = who
+        loop.add(fd, select.EPOLLIN, self._readable)
+
+    def _readable(self, mask: int) -> None:
+        # One read a wake-up: a worker that floods its log must not keep the others from being heard.
+        try:
+            data = os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            self.close()
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._log.relay(self._sink, line, self.who)
+        if len(self._rest) > LONGEST_LINE:
+            self._log.relay(self._sink, self._rest, self.who)
+            self._rest = b""
+
+    def close(self) -> None:
+        if self._rest:
+            self._log.relay(self._sink, self._rest, self.who)
+        self._loop.remove(self._fd)
+        os.close(self._fd)
+
+
+class Stacks:
+    """The pipe into which a worker's interpreter writes its stacks when it is asked to (SIGQUIT)."""
+
+    def __init__(self, fd: int, loop: Loop, log: Log, who: dict[str, object]) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._loop, self._log = fd, loop, log
+        self.who = who
+        loop.add(fd, select.EPOLLIN, self._readable)
+
+    def _readable(self, mask: int) -> None:
+        try:
+            data = os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return
+        if data:
+            self._log.warning("stacks:\n" + data.decode("utf-8", "replace").rstrip(), **self.who)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        self._loop.remove(self._fd)
+        os.close(self._fd)

@@ -1,0 +1,64 @@
+"""One finished set of settings. `corepod.config` has parsed and checked it before this process was executed."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from corepod.contract import ENV_SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Settings:
+    """What the supervisor uses of `corepod.config.spec`, by the same names; the worker gets all of `values`."""
+
+    app: str
+    name: str
+    workers: str | int
+    pin: str
+    standby: str
+    live_max_age: float
+    crash_budget: tuple[int, float]
+    overlap: bool
+    exit_code: str
+    bind: list[str]
+    backlog: int
+    socket_mode: int | None
+    admin: str
+    admin_status: str
+    control: str
+    busy_after: float
+    busy_timeout: float
+    stuck_dump: float
+    stuck_timeout: float
+    lame_duck: float
+    stop_timeout: float
+    keep_alive: float
+    debug: bool
+    log_format: str
+    log_level: str
+    # Beside the table: what the command line knows.
+    profile: str  # "run" on one machine, "pod" as a container's PID 1
+    python: str
+    cwd: str
+    admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
+    lifeline: int | None  # descriptor whose end means that the command line is gone
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.__dict__.update(values)
+
+    @property
+    def pool_name(self) -> str:
+        return self.name or self.app.partition(":")[0]
+
+
+def take_from_environment() -> Settings:
+    """Read the settings and remove them from what children inherit.
+
+    Raises KeyError where this program was started by hand.
+    """
+    return Settings(json.loads(os.environ.pop(ENV_SETTINGS)))

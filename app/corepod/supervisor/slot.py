@@ -1,0 +1,51 @@
+"""A slot: a worker's place. It keeps what outlives the workers in it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from corepod.contract import WORDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from corepod.supervisor.process import Process
+
+
+class Slot:
+    """Number, core, the worker in it, and the totals of those before."""
+
+    def __init__(self, number: int, core: int | None) -> None:
+        self.number = number
+        self.core = core
+        self.worker: Process | None = None
+        self.incoming: Process | None = None  # takes over in a reload
+        self.retiring: list[Process] = []
+        self.waiting = False  # asks the crew for a worker
+        self.failed = ""  # why it was given up
+        self.removed = False  # one slot less was asked for
+        self.restarts = 0
+        self.reasons: dict[str, int] = {}
+        self.deaths: deque[float] = deque()
+        self.row = 0  # deaths without a stable time between them
+        self.boot_failures = 0
+        self.retry_at: float | None = None
+        self.last_exit: str | None = None
+        self.totals = [0] * WORDS
+        self.lost = 0  # requests that were in flight on workers that died
+        self.cpu_before = 0.0  # CPU seconds of dead workers
+        self.cpu_sample: tuple[float, float, float] | None = None  # time, CPU seconds, busy share before
+
+    @property
+    def processes(self) -> list[Process]:
+        return [p for p in (self.worker, self.incoming, *self.retiring) if p is not None]
+
+    def state(self, *, draining: bool) -> str:
+        """One of design.md's slot states."""
+        worker = self.worker
+        if self.failed:
+            return "failed"
+        if worker is None:
+            return "backoff" if self.retry_at is not None else "draining" if draining else "starting"
+        if worker.ready_at is None:
+            return "starting"
+        return "draining" if draining or worker.stage.value == "draining" else worker.watch.state()
