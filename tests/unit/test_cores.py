@@ -265,6 +265,20 @@ MACHINES = {
         files={"my groups/a:b/cpu.max": "200000 100000\n"},
         allowed=ALL,
     ),
+    "name that isn't UTF-8": Machine(
+        (0, 1),
+        "cgroup cpu.max 200000/100000 = 2 cores",
+        2.0,
+        files={"proc/self/cgroup": b"0::/a\xff\n", f"{FS}/a\udcff/cpu.max": "200000 100000\n"},
+        allowed=ALL,
+    ),
+    "mount of another kind with the same word": Machine(
+        ALL,
+        "online cores 0-3",
+        cgroup="3:cpu:/\n",
+        mounts="32 31 0:29 / /other rw - tmpfs tmpfs rw,cpu\n",
+        files=v1_quota("other", 100000),
+    ),
     "hybrid, limits in v1": Machine(
         (2,),
         "cgroup cpu.cfs_quota_us 150000/100000 = 1.5 cores",
@@ -290,8 +304,8 @@ MACHINES = {
         (0, 1),
         "cgroup cpu.max 200000/100000 = 2 cores",
         2.0,
-        cgroup="0::/../../other\n",
-        files={f"{FS}/cpu.max": "200000 100000\n"},
+        cgroup="0::/../other\n",
+        files={f"{FS}/cpu.max": "200000 100000\n", "sys/fs/other/cpu.max": "1 1\n"},
         allowed=ALL,
     ),
     "mounted from outside its namespace": Machine(
