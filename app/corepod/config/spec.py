@@ -276,13 +276,6 @@ _HTTP = _group(
         {"minimum": 0},
     ),
     (
-        "header_timeout",
-        "seconds",
-        30.0,
-        "a connection whose request doesn't arrive is closed after this time, 0 for never",
-        {"minimum": 0},
-    ),
-    (
         "limit_requests",
         "count",
         0,

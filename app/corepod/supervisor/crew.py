@@ -7,40 +7,26 @@ the standby's own death, a reload) only changes how many there are.
 from __future__ import annotations
 
 from corepod.supervisor.policy import BOOT_PAUSE, BOOT_TRIES, backoff, unit_random
-from corepod.supervisor.process import Channels, Process, Stage
+from corepod.supervisor.process import Process, Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from corepod.supervisor.log import Log
-    from corepod.supervisor.loop import Loop
-    from corepod.supervisor.settings import Settings
+    from corepod.supervisor.pool import Pool
+    from corepod.supervisor.process import Message
     from corepod.supervisor.slot import Slot
 
 HELLO_TIMEOUT = 10.0  # seconds a fork may take before the template counts as hung
-CANDIDATES = (Stage.FORKING, Stage.ARMING, Stage.ARMED)
 
 
 class Crew:
     """Template, candidates and the slots that wait for one, all of one generation of the application's code."""
 
-    def __init__(
-        self,
-        generation: int,
-        settings: Settings,
-        loop: Loop,
-        log: Log,
-        channels: Channels,
-        load_fds: list[int],
-        forkable: bool,
-        activate: Callable[[Process, Slot], None],
-    ) -> None:
+    def __init__(self, generation: int, pool: Pool) -> None:
         self.generation = generation
-        self._settings, self._loop, self._log, self._channels = settings, loop, log, channels
-        self._load_fds = load_fds
-        self.forkable: bool | None = None if forkable else False
-        self._activate = activate
+        self._pool = pool
+        self._settings, self._log, self._channels = pool.settings, pool.log, pool.channels
+        self._load_fds = [pool.board.fd, *(sock.fileno() for sock in pool.listeners)]
+        self.forkable: bool | None = None if pool.forkable else False  # None: not known yet
         self.template: Process | None = None
         self.candidates: list[Process] = []
         self.loaders: list[Process] = []
@@ -63,6 +49,12 @@ class Crew:
             slot.waiting = True
             self.waiting.append(slot)
 
+    def forget(self, slot: Slot) -> None:
+        """This slot doesn't wait any more."""
+        slot.waiting = False
+        if slot in self.waiting:
+            self.waiting.remove(slot)
+
     def fill(self, now: float) -> None:
         """Bring the crew to its strength. Called after everything that may have changed it."""
         if self.closed:
@@ -72,10 +64,10 @@ class Crew:
         if self.template is not None:
             for _ in range(missing):
                 self._fork()
-        elif self._may_load(now):
-            wanted = 1 if self.forkable is not False else missing - len(self.loaders)
-            # Importing takes a core each: more at once than there are slots to fill would only wait for each other.
-            for _ in range(wanted if not (self.loaders and self.forkable is not False) else 0):
+        elif self.retry_at is None:
+            # One loader becomes the template; where nothing may be forked each becomes a worker.
+            wanted = 1 if self.forkable is not False else missing
+            for _ in range(wanted - len(self.loaders)):
                 self._load(now)
 
     def deadline(self) -> float | None:
@@ -103,8 +95,24 @@ class Crew:
 
     # What the processes say
 
-    def on_loaded(self, process: Process, forkable: bool, why: str, now: float) -> None:
-        """The application is imported. A process that may be forked becomes the template, another one a candidate."""
+    def on_message(self, process: Process, message: Message, now: float) -> None:
+        """`loaded`, `armed` or `unforkable`."""
+        kind = message["type"]
+        if kind == "loaded" and process in self.loaders:
+            self._on_loaded(process, bool(message["forkable"]), str(message["why"]), now)
+        elif kind == "armed" and process in self.candidates:
+            process.enter(Stage.ARMED, now)
+            self.standby_failures = 0
+        elif kind == "unforkable" and process is self.template:
+            self._on_unforkable(process, str(message["why"]))
+
+    def on_hello(self, process: Process, now: float) -> None:
+        """A fork has come to life and has told its pid."""
+        process.enter(Stage.ARMING, now)
+        process.rename({"process": "standby", "pid": process.pid})
+
+    def _on_loaded(self, process: Process, forkable: bool, why: str, now: float) -> None:
+        # A process that may be forked becomes the template, another one a candidate itself.
         self.loaders.remove(process)
         self.loaded, self.load_failures = True, 0
         if forkable:
@@ -117,19 +125,11 @@ class Crew:
             self._log.info(f"workers are started one by one, not forked: {why}")
         self.forkable = False
         process.enter(Stage.ARMING, now)
+        process.rename({"process": "standby", "pid": process.pid})
         self.candidates.append(process)
 
-    def on_hello(self, process: Process, pid: int, now: float) -> None:
-        process.pid = pid
-        process.enter(Stage.ARMING, now)
-        process.rename({"process": "standby", "pid": pid})
-
-    def on_armed(self, process: Process, now: float) -> None:
-        process.enter(Stage.ARMED, now)
-        self.standby_failures = 0
-
-    def on_unforkable(self, process: Process, why: str) -> None:
-        """The template has grown threads since it was loaded; its next child would inherit locks nobody frees."""
+    def _on_unforkable(self, process: Process, why: str) -> None:
+        # The template has grown threads since it was loaded: its children would inherit locks that nobody frees.
         self._log.warning(f"workers are started one by one from now on, not forked: {why}")
         self.forkable = False
         self._drop_forks()
@@ -175,15 +175,12 @@ class Crew:
             slot = self.waiting.pop(0)
             self.candidates.remove(ready)
             slot.waiting = False
-            self._activate(ready, slot)
+            self._pool.activate(ready, slot)
 
     def _spare(self, now: float) -> int:
         if self._settings.standby == "none" or self._standby_retry_at is not None:
             return 0
         return 1
-
-    def _may_load(self, now: float) -> bool:
-        return self.retry_at is None
 
     def _fork(self) -> None:
         assert self.template is not None
@@ -201,10 +198,13 @@ class Crew:
         except OSError as error:
             self.load_failures += 1
             self.retry_at = now + max(1.0, backoff(self.load_failures, unit_random()))
-            self._log.error(f"can't start a process: {error.strerror}; trying again (ulimit -u, memory and pids limits?)")
+            self._log.error(
+                f"can't start a process: {error.strerror}; trying again (ulimit -u, memory and pids limits?)"
+            )
             return
         process.live = live
         process.rename({"process": "loader", "pid": process.pid})
+        self._pool.living[process.pid] = process
         self.loaders.append(process)
 
     def _drop_forks(self) -> None:

@@ -24,7 +24,7 @@ PIPE_BUF = select.PIPE_BUF
 
 
 class Sink:
-    """A descriptor that is written without ever blocking; what it doesn't take waits, up to a bound, then is dropped."""
+    """A descriptor that is written without ever blocking; what it doesn't take waits, up to a bound, and is dropped."""
 
     def __init__(self, fd: int, loop: Loop) -> None:
         self._loop = loop
@@ -132,7 +132,12 @@ class Log:
         """One line of a worker's output, with its number, core and pid."""
         if self._json:
             stream = "stdout" if sink is self.out else "stderr"
-            record = {"time": _timestamp(), "stream": stream, **who, "message": line.decode("utf-8", "replace")}
+            record = {
+                "time": _timestamp(),
+                "stream": stream,
+                **who,
+                "message": line.decode("utf-8", "replace"),
+            }
             sink.write(json.dumps(record).encode() + b"\n")
         else:
             sink.write(f"{_tag(who)} | ".encode() + line + b"\n")

@@ -27,7 +27,7 @@ def within_budget(deaths: Sequence[float], now: float, limit: int, window: float
 def backoff(failures: int, random: float) -> float:
     """Seconds before restart number `failures` of a row (1 is the first): none, then doubling up to a limit.
 
-    `random` from 0 to 1 spreads it over the upper half of the pause, so that pods that fell together don't rise together.
+    `random` from 0 to 1 spreads it over the upper half of the pause, so that what fell together rises apart.
     """
     if failures <= 1:
         return 0.0
@@ -40,15 +40,15 @@ def unit_random() -> float:
     return int.from_bytes(os.urandom(2), "big") / 65535
 
 
-def describe(code: int, status: int) -> tuple[str, str]:
-    """Kind ("exit" or "signal") and words for si_code and si_status of waitid(2)."""
+def describe(code: int, status: int) -> str:
+    """Words for si_code and si_status of waitid(2)."""
     if code == os.CLD_EXITED:
-        return "exit", f"exit code {status}"
+        return f"exit code {status}"
     try:
         name = signal.Signals(status).name
     except ValueError:
         name = f"number {status}"
-    return "signal", f"signal {name}" + (" (core dumped)" if code == os.CLD_DUMPED else "")
+    return f"signal {name}" + (" (core dumped)" if code == os.CLD_DUMPED else "")
 
 
 def exit_status(code: int, status: int) -> int:

@@ -74,7 +74,7 @@ class Cgroup:
     def __init__(self) -> None:
         mine = {}
         for line in read("/proc/self/cgroup").splitlines():
-            number, _, rest = line.partition(":")
+            _, _, rest = line.partition(":")
             names, _, path = rest.partition(":")
             for name in names.split(",") if names else ["v2"]:
                 mine[name] = path

@@ -58,6 +58,7 @@ class Process:
         self.live = False
         self.accepting_word = True  # the application's own word on readiness
         self.word = ""
+        self.cpu_seen = 0.0  # CPU seconds at the last look: the dead can't be asked
         self.kill_at: float | None = None
         self.cause = ""  # why the supervisor ended it
         self.failure: Message | None = None  # what it said of its failed boot
@@ -138,6 +139,7 @@ class Channels:
                 [python, "-m", "corepod.worker"],
                 os.environ,
                 file_actions=actions,
+                setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order
                 # A clean start: what the supervisor blocks or ignores must not reach the application.
                 setsigmask=[],
                 setsigdef=[s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)],

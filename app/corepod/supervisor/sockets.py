@@ -163,7 +163,8 @@ def _taken(error: StartError) -> bool:
 def _why(address: str, error: OSError) -> str:
     hint = {
         errno.EADDRINUSE: "it is in use; stop what listens there or choose another address",
-        errno.EACCES: "permission denied; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE), a Unix socket a folder that may be written",
+        errno.EACCES: "permission denied; a port below 1024 needs a privilege (CAP_NET_BIND_SERVICE), "
+        "a Unix socket a folder that may be written",
         errno.EADDRNOTAVAIL: "this machine has no such address",
         errno.ENOENT: "there is no such folder",
     }.get(error.errno or 0, error.strerror or str(error))

@@ -78,6 +78,11 @@ class Watch:
 def interval(settings: Settings, suspect: bool) -> float:
     """Seconds to the next check: rarely while all is well (each look costs CPU on the worker's own core), more often
     while a loop is blocked, and often enough for the least of the limits."""
-    limits = [settings.stuck_dump, settings.stuck_timeout, settings.busy_after, settings.busy_timeout]
+    limits = [
+        settings.stuck_dump,
+        settings.stuck_timeout,
+        settings.busy_after,
+        settings.busy_timeout,
+    ]
     least = min(limit for limit in limits if limit)
     return max(0.1, min(1.0 if suspect else 5.0, least / 4))

@@ -1,0 +1,155 @@
+"""What the pool says of itself: the answers of the probes, and the document behind /status, metrics and table."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from corepod import __version__
+from corepod.contract import (
+    ACCEPTED,
+    BYTES_IN,
+    BYTES_OUT,
+    CONNECTIONS,
+    IN_FLIGHT,
+    LAG,
+    LAG_MAX,
+    LATENCY,
+    LATENCY_SUM,
+    REQUESTS,
+    SHED,
+    STATUS,
+    WORDS,
+)
+from corepod.supervisor import board as boards
+from corepod.supervisor import sockets
+from corepod.supervisor.proc import cpu_time, rss
+from corepod.supervisor.process import Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from corepod.supervisor.checks import Checks
+    from corepod.supervisor.pool import Pool
+    from corepod.supervisor.slot import Slot
+
+
+class View:
+    """Read-only answers about a pool."""
+
+    def __init__(self, pool: Pool, checks: Checks, about: dict[str, Any]) -> None:
+        self._pool, self._checks, self._about = pool, checks, about
+        self._started_at = time.time()
+
+    def live(self) -> tuple[bool, str]:
+        """The supervisor works and has not given up."""
+        return (False, "the pool has given up") if self._pool.exit_code else (True, "ok")
+
+    def started(self) -> tuple[bool, str]:
+        """A worker has been ready at least once."""
+        return (True, "ok") if self._pool.ever_ready else (False, "no worker has been ready yet")
+
+    def ready(self) -> tuple[bool, str]:
+        """A worker accepts, isn't stuck, and the pool doesn't drain."""
+        if self._pool.stopping:
+            return False, "draining"
+        self._checks.look(self._pool.loop.now())
+        answers = [self._slot_ready(slot) for slot in self._pool.slots]
+        if any(ready for ready, _ in answers):
+            return True, "ok"
+        return False, "; ".join(sorted({why for _, why in answers})) or "no slots"
+
+    def state(self) -> str:
+        if self._pool.stopping:
+            return "failed" if self._pool.exit_code else "draining"
+        return "ready" if self.ready()[0] else "starting"
+
+    def status(self) -> dict[str, Any]:
+        """The document of design.md's admin port."""
+        pool = self._pool
+        crew = pool.crew
+        template = crew.template
+        return {
+            "name": pool.settings.pool_name,
+            "version": __version__,
+            "pid": os.getpid(),
+            "state": self.state(),
+            "started_at": self._started_at,
+            "app": pool.settings.app,
+            "mode": "spawn" if crew.forkable is False else "fork",
+            **self._about,
+            "standby": {"mode": pool.settings.standby, "ready": crew.standby is not None},
+            "template": {
+                "pid": template.pid if template else None,
+                "state": "ready" if template else "absent",
+            },
+            "accept_queue": self._queue(),
+            "log_lines_dropped": pool.log.dropped,
+            "supervisor": {"rss_bytes": rss("self"), "cpu_seconds": cpu_time("self")},
+            "throttled_seconds": pool.cgroup.throttled(),
+            "slots": [self._slot(slot) for slot in pool.slots],
+        }
+
+    def _queue(self) -> dict[str, int] | None:
+        queues = [q for sock in self._pool.listeners if (q := sockets.queue(sock))]
+        if not queues:
+            return None
+        return {
+            "length": sum(q["length"] for q in queues),
+            "limit": sum(q["limit"] for q in queues),
+        }
+
+    def _slot_ready(self, slot: Slot) -> tuple[bool, str]:
+        worker, number = slot.worker, slot.number
+        if worker is None or worker.stage is not Stage.SERVING:
+            return False, f"slot {number} is {slot.state(draining=False)}"
+        if not worker.accepting_word:
+            return False, f"the application says: {worker.word or 'not ready'}"
+        if not worker.watch.accepts(self._pool.settings):
+            return (
+                False,
+                f"slot {number} is {worker.watch.state()} for {worker.watch.blocked:.0f} s",
+            )
+        return True, "ok"
+
+    def _slot(self, slot: Slot) -> dict[str, Any]:
+        pool, worker = self._pool, slot.worker
+        words = list(slot.totals)
+        for process in slot.processes:
+            boards.add(words, pool.board.words(process.record))
+        # What isn't a sum is the present worker's own.
+        now_words = pool.board.words(worker.record) if worker else [0] * WORDS
+        busy = self._checks.busy(worker, pool.loop.now()) if worker else 0.0
+        ready, why = self._slot_ready(slot)
+        return {
+            "slot": slot.number,
+            "worker": worker.number if worker else None,
+            "core": slot.core,
+            "pinned": slot.core is not None,
+            "pid": worker.pid if worker else None,
+            "state": slot.state(draining=pool.stopping),
+            "ready": ready and not pool.stopping,
+            "why": slot.failed or ("" if ready else why),
+            "restarts": slot.restarts,
+            "reasons": dict(slot.reasons),
+            "started_at": worker.started_at if worker else None,
+            "ready_at": worker.ready_at if worker else None,
+            "last_exit": slot.last_exit,
+            "requests": words[REQUESTS],
+            "in_flight": sum(pool.board.word(p.record, IN_FLIGHT) for p in slot.processes),
+            "lost": slot.lost,
+            "shed": words[SHED],
+            "busy": round(busy, 3),
+            "cpu_seconds": slot.cpu_before + (worker.cpu_seen if worker else 0.0),
+            "rss_bytes": rss(worker.pid) if worker else None,
+            "connections": now_words[CONNECTIONS],
+            "accepted": words[ACCEPTED],
+            "bytes_in": words[BYTES_IN],
+            "bytes_out": words[BYTES_OUT],
+            "status": words[STATUS : STATUS + 6],
+            "latency": words[LATENCY:WORDS],
+            "latency_sum": words[LATENCY_SUM] / 1e9,
+            "lag_seconds": now_words[LAG] / 1e9,
+            "lag_max_seconds": now_words[LAG_MAX] / 1e9,
+        }

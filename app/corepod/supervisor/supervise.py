@@ -1,0 +1,256 @@
+"""From the settings to the exit code: make the sockets, then wait, reap, act, until there is nothing left to do."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+
+from corepod import cores
+from corepod.contract import EXIT_OK, SINGLE_THREAD_ENV
+from corepod.supervisor import reaper, sockets
+from corepod.supervisor.admin import Admin
+from corepod.supervisor.checks import Checks
+from corepod.supervisor.log import Log
+from corepod.supervisor.loop import Loop, catchable
+from corepod.supervisor.placement import MOST_SLOTS, Placement
+from corepod.supervisor.pool import Pool
+from corepod.supervisor.process import Stage
+from corepod.supervisor.settings import Settings, take_from_environment
+from corepod.supervisor.sockets import StartError
+from corepod.supervisor.status import View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STOPS = {signal.SIGTERM, signal.SIGINT}
+# Sent by the kernel as a matter of course; a line about each would tell nobody anything.
+SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
+LEAST_DRAIN = 0.1  # seconds a worker gets to stop, however little is left of the budget
+
+
+class Supervisor:
+    """The loop around a pool: what signals and time ask for."""
+
+    def __init__(self, settings: Settings, loop: Loop, log: Log) -> None:
+        self.settings, self.loop, self.log = settings, loop, log
+        self.placement = Placement(settings)
+        self.listeners = sockets.listeners(settings)
+        admin = sockets.admin(settings)
+        control = sockets.control(settings.control) if settings.control else None
+        self.unlink = [s for s in (admin, control) if s is not None]
+        subreaper = reaper.become_subreaper()
+        self.pool = Pool(settings, loop, log, self.listeners, self.placement.cores, forkable=subreaper)
+        self.checks = Checks(self.pool)
+        usable = self.placement.usable
+        about = {
+            "cores": {"usable": list(usable.cores), "limit": usable.limit},
+            "binds": [sockets.name(s) for s in self.listeners],
+            "admin": sockets.name(admin) if admin else "none",
+        }
+        view = View(self.pool, self.checks, about)
+        self.admin = Admin(loop, view, status_public=settings.admin_status == "all")
+        for sock, trusted in ((admin, False), (control, True)):
+            if sock is not None:
+                self.admin.listen(sock, trusted=trusted)
+        self._stop_deadline: float | None = None
+        self._lame_until: float | None = None
+        self._told: set[int] = set()
+        self._announce(about, subreaper)
+
+    def _announce(self, about: dict[str, Any], subreaper: bool) -> None:
+        count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin
+        self.log.info(
+            f"{self.settings.pool_name}: {count} {'worker' if count == 1 else 'workers'} on "
+            f"{', '.join(about['binds'])}, admin on {about['admin']}; "
+            f"usable cores {cores.format_list(usable.cores)} (limit: {usable.limit})"
+        )
+        if self.placement.why_not:
+            self.log.warning(self.placement.why_not)
+        if about["admin"] != wanted and not wanted.endswith(":0"):
+            self.log.warning(f"admin port {wanted} is taken; using {about['admin']}")
+        if not subreaper:
+            self.log.warning("no subreaper in this kernel or sandbox: workers are started one by one, not forked")
+
+    def run(self) -> int:
+        """Wait, reap, act; returns the exit code."""
+        self._step(self.loop.now())
+        while not self._finished():
+            self.loop.wait(self._deadline())
+            self._step(self.loop.now())
+        self._leave()
+        return self.pool.exit_code or EXIT_OK
+
+    def _step(self, now: float) -> None:
+        for signum in self.loop.take_signals():
+            self._on_signal(signum, now)
+        self._reap(now)
+        self._stop_step(now)
+        self.checks.look(now)
+        self.pool.tick(now)
+
+    def _deadline(self) -> float | None:
+        now = self.loop.now()
+        times = [
+            self.pool.deadline(),
+            self.checks.deadline(),
+            self.admin.expire(now),
+            self._lame_until,
+        ]
+        return min((t for t in times if t is not None), default=None)
+
+    def _reap(self, now: float) -> None:
+        if not self._child_died:
+            return
+        self._child_died = False
+        forking = self.pool.crew.forking or (self.pool.reload.crew is not None and self.pool.reload.crew.forking)
+        for pid, code, status in reaper.take_dead(list(self.pool.living), forking):
+            self.pool.on_death(pid, code, status, now)
+        # Zombies left alone during a fork are looked at again when it has ended.
+        self._child_died = forking
+
+    _child_died = False
+
+    def _on_signal(self, signum: int, now: float) -> None:
+        if signum == signal.SIGCHLD:
+            self._child_died = True
+        elif signum in STOPS:
+            self.stop(now, signal.Signals(signum).name)
+        elif signum == signal.SIGQUIT:
+            self.pool.finish(EXIT_OK)
+        elif signum == signal.SIGHUP:
+            self.pool.reload.start()
+        elif signum == signal.SIGUSR1:
+            self._dump_stacks()
+        elif signum == signal.SIGTTIN:
+            self._grow()
+        elif signum == signal.SIGTTOU:
+            self._shrink()
+        elif signum not in SILENT and signum not in self._told:
+            self._told.add(signum)
+            self.log.info(f"{_name(signum)} means nothing to the supervisor and is ignored")
+
+    def stop(self, now: float, why: str) -> None:
+        """The first time drain and stop, the second time at once."""
+        if self.pool.stopping:
+            self.log.info(f"{why} again: stopping at once")
+            self.pool.finish(EXIT_OK)
+            return
+        self.pool.stopping = True
+        self.log.info(f"{why}: draining, for {self.settings.stop_timeout:g} s at the most")
+        self._stop_deadline = now + self.settings.stop_timeout
+        self._lame_until = now + self.settings.lame_duck
+        for process in self._workers():
+            process.send({"do": "lame"})
+
+    def _stop_step(self, now: float) -> None:
+        if self._lame_until is None or now < self._lame_until or self._stop_deadline is None:
+            return
+        self._lame_until = None
+        self.pool.crew.close()
+        if self.pool.reload.crew is not None:
+            self.pool.reload.crew.close()
+        within = max(LEAST_DRAIN, self._stop_deadline - now)
+        for process in self._workers():
+            if process.stage is not Stage.DRAINING:
+                self.pool.retire(process, within, linger=0.0)
+        for slot in self.pool.slots:
+            slot.retry_at = None
+        # Closed here before the workers close theirs: from now on a new connection is refused at once, not queued.
+        sockets.close(self.listeners)
+        self.pool.listeners.clear()
+
+    def _finished(self) -> bool:
+        over = self.pool.exit_code is not None or (self.pool.stopping and self._lame_until is None)
+        return over and not self.pool.living
+
+    def _leave(self) -> None:
+        self.admin.close()
+        sockets.close(self.listeners)
+        sockets.close(self.unlink)
+        left = reaper.end_descendants()
+        if left:
+            self.log.info(f"ended {left} process(es) that the application had left behind")
+        self.log.info("stopped")
+        self.log.err.flush()
+
+    def _workers(self) -> list[Any]:
+        return [p for slot in self.pool.slots for p in slot.processes]
+
+    def _dump_stacks(self) -> None:
+        for process in self._workers():
+            process.signal(signal.SIGQUIT)
+
+    def _grow(self) -> None:
+        if self.pool.stopping or len(self.pool.slots) >= MOST_SLOTS:
+            self.log.warning("no slot more: the pool stops or has its greatest size")
+            return
+        core = self.placement.another([slot.core for slot in self.pool.slots])
+        self.pool.add_slot(core)
+        where = f"core {core}" if core is not None else "not pinned"
+        self.log.info(f"one slot more, {where}; now {len(self.pool.slots)}")
+
+    def _shrink(self) -> None:
+        if self.pool.stopping or len(self.pool.slots) == 1:
+            self.log.warning("no slot less: the pool stops or has only one")
+            return
+        self.placement.give_back(self.pool.slots[-1].core)
+        self.pool.remove_slot()
+        self.log.info(f"one slot less; now {len(self.pool.slots)}")
+
+
+def _name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+def _quiet_libraries() -> None:
+    for name in SINGLE_THREAD_ENV:
+        os.environ.setdefault(name, "1")
+
+
+def main() -> int:
+    """Entry point of the process. Never raises for bad input: one line and the exit code of `corepod.contract`."""
+    loop = Loop()
+    loop.catch(catchable())
+    settings = take_from_environment()
+    log = Log(loop, form=settings.log_format, level=settings.log_level)
+    _quiet_libraries()
+    _set_name("corepod")
+    try:
+        supervisor = Supervisor(settings, loop, log)
+    except StartError as error:
+        log.error(str(error))
+        log.err.flush()
+        return error.code
+    if settings.lifeline is not None:
+        _watch_lifeline(supervisor, settings.lifeline)
+    return supervisor.run()
+
+
+def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:
+    # The command line holds the other end: when it is gone, however it went, nobody is left to stop the pool.
+    os.set_inheritable(fd, False)
+
+    def ended(mask: int) -> None:
+        supervisor.loop.remove(fd)
+        if not supervisor.pool.stopping:
+            supervisor.stop(supervisor.loop.now(), "the terminal's side is gone")
+
+    supervisor.loop.add(fd, select.EPOLLIN | select.EPOLLHUP, ended)
+
+
+def _set_name(name: str) -> None:
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(name)
+    except OSError:
+        pass  # only a convenience for ps
+
+
+if not sys.platform.startswith("linux"):
+    sys.exit("corepod needs Linux")

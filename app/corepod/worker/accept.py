@@ -1,0 +1,158 @@
+"""Taking connections from the shared queue, fairly.
+
+asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here a
+worker takes one connection, and the next only when that one's request has reached the application (the gate), or after
+HOLD: a silent connection must not close the gate for ever. While other threads of this process burn the core, it hesitates,
+so that a free worker is faster. docs/benchmarks.md (B8, B9) compares the strategies.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import TYPE_CHECKING
+
+from corepod.contract import ACCEPTED
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable
+
+    from corepod.worker.door import Door
+
+HOLD = 0.002  # seconds the gate stays closed at the most
+HESITATE = 0.030  # seconds a worker waits at the most while its threads use a whole core
+WINDOW = 0.010  # least seconds over which its threads' share is measured
+BATCH = 100
+PAUSE = 1.0  # seconds without accepting when the process has no descriptor left
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Acceptor:
+    """Accepts on the pool's listening sockets, which it never closes, binds or listens on anew."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listeners: list[socket.socket],
+        door: Door,
+        connect: Callable[[socket.socket], None],
+        strategy: str,
+        note: Callable[[str], None],
+    ) -> None:
+        self._loop, self._listeners, self._door, self._connect = loop, listeners, door, connect
+        self._strategy, self._note = strategy, note
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = True
+        self._full = False
+        self._gated = False
+        self._share = ThreadShare()
+
+    def start(self) -> None:
+        self._closed = False
+        if self._strategy == "gate":
+            self._door.arrived = self._open_gate
+        self._watch()
+
+    def stop(self) -> None:
+        """Accept what is queued now, then nothing more: what is left in the queue when its last holder goes is reset."""
+        if self._closed:
+            return
+        self._closed = True
+        self._unwatch()
+        for listener in self._listeners:
+            while self._take(listener):
+                pass
+
+    def pause(self, full: bool) -> None:
+        """Stop accepting while the worker holds as many connections as it may."""
+        if full != self._full and not self._closed:
+            self._full = full
+            (self._unwatch if full else self._watch)()
+
+    def _watch(self) -> None:
+        self._cancel()
+        if not self._closed and not self._full:
+            for listener in self._listeners:
+                self._loop.add_reader(listener, self._readable, listener)
+
+    def _unwatch(self) -> None:
+        self._cancel()
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._gated = False
+
+    def _readable(self, listener: socket.socket) -> None:
+        if self._strategy == "gate":
+            wait = HESITATE * self._share.now() if self._door.in_flight else 0.0
+            if wait > HOLD:
+                self._unwatch()
+                self._timer = self._loop.call_later(wait, self._after_hesitation, listener)
+                return
+        self._accept(listener)
+
+    def _after_hesitation(self, listener: socket.socket) -> None:
+        self._timer = None
+        self._accept(listener)
+        if self._timer is None:
+            self._watch()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(BATCH if self._strategy == "batch" else 1):
+            if not self._take(listener) or self._full:
+                return
+        if self._strategy == "gate":
+            self._unwatch()
+            self._gated = True
+            self._timer = self._loop.call_later(HOLD, self._watch)
+
+    def _open_gate(self) -> None:
+        # In the next turn of the loop: a handler that blocks keeps the gate closed as long as it blocks.
+        if self._gated:
+            self._cancel()
+            self._timer = self._loop.call_later(0, self._watch)
+
+    def _take(self, listener: socket.socket) -> bool:
+        try:
+            connection, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno not in NO_ROOM or self._closed:
+                raise
+            # The queue stays readable: without a pause this would be a busy loop.
+            self._note(
+                f"can't accept: {error.strerror}; trying again in {PAUSE:g} s (raise ulimit -n, or set limit_connections)"
+            )
+            self._unwatch()
+            self._timer = self._loop.call_later(PAUSE, self._watch)
+            return False
+        connection.setblocking(False)
+        self._door.board.words[ACCEPTED] += 1
+        self._connect(connection)
+        return True
+
+
+class ThreadShare:
+    """Share of a core that the process's other threads use: they compete with whatever the loop accepts."""
+
+    def __init__(self) -> None:
+        self._at, self._used, self._value = time.monotonic(), self._threads(), 0.0
+
+    def now(self) -> float:
+        at = time.monotonic()
+        if at - self._at >= WINDOW:
+            used = self._threads()
+            self._value = min(1.0, (used - self._used) / (at - self._at))
+            self._at, self._used = at, used
+        return self._value
+
+    @staticmethod
+    def _threads() -> float:
+        return time.process_time() - time.thread_time()

@@ -1,0 +1,44 @@
+"""The scoreboard, written: a worker's own record of the shared memory laid out in `corepod.contract`."""
+
+from __future__ import annotations
+
+import mmap
+
+from corepod.contract import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
+
+TEXT = ENTRY_SIZE - 8
+
+
+class Board:
+    """Until the worker has its record, what it writes goes nowhere: the rehearsal must not count."""
+
+    def __init__(self, fd: int) -> None:
+        self._map = mmap.mmap(fd, RECORDS * RECORD_SIZE)
+        self._use(memoryview(bytearray(RECORD_SIZE)))
+
+    def claim(self, record: int) -> None:
+        """Write into this record from now on."""
+        start = record * RECORD_SIZE
+        self._use(memoryview(self._map)[start : start + RECORD_SIZE])
+
+    def _use(self, memory: memoryview) -> None:
+        self.words = memory[: WORDS * 8].cast("Q")
+        self.starts = memory.cast("Q")
+        self._text = memory
+        self._free = list(range(ENTRIES))
+
+    def begin(self, started: int, method: str, path: bytes) -> int:
+        """Note a request that is being served; returns its entry, -1 where all are taken."""
+        if not self._free:
+            return -1
+        entry = self._free.pop()
+        at = ENTRY_OFFSET + entry * ENTRY_SIZE
+        text = b"%b %b" % (method.encode(), path[: TEXT - 16])
+        self._text[at + 8 : at + 9 + len(text)] = text + b"\0"
+        self.starts[at >> 3] = started
+        return entry
+
+    def end(self, entry: int) -> None:
+        if entry >= 0:
+            self.starts[(ENTRY_OFFSET + entry * ENTRY_SIZE) >> 3] = 0
+            self._free.append(entry)

@@ -1,0 +1,48 @@
+"""The worker's end of the control socket: one JSON object a packet, descriptors beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+from corepod.contract import PACKET
+
+MOST_FDS = 64
+LONGEST_TEXT = 32_000  # of a traceback: a packet has to fit into the socket's buffer
+
+
+class Control:
+    """Blocking while the process has no event loop; the loop then reads it when it is readable."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        self._socket = socket.socket(fileno=fd)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, kind: str, **message: Any) -> None:
+        """Tell the supervisor; its absence shows on the next read."""
+        try:
+            self._socket.send(json.dumps({"type": kind, **message}).encode())
+        except OSError:
+            pass
+
+    def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
+        """The next message and its descriptors; None when the supervisor is gone."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self._socket, PACKET, MOST_FDS)
+        except ConnectionError:
+            return None, []
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        return (json.loads(data) if data else None), fds
+
+    def failed(self, kind: str, message: str, traceback: str = "") -> None:
+        """The boot failed: `kind` is missing (there is no such application) or exception (it raised)."""
+        self.send("failed", kind=kind, message=message, traceback=traceback[-LONGEST_TEXT:])

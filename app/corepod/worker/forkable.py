@@ -1,0 +1,63 @@
+"""May this process be forked with the application in it? Only with one thread and nothing open that two would share."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+FORBIDDEN = (
+    "socket:",
+    "anon_inode:[eventpoll]",
+    "anon_inode:[eventfd]",
+    "anon_inode:[timerfd]",
+    "anon_inode:inotify",
+)
+HARMLESS = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+
+
+def open_fds() -> dict[int, str]:
+    """Descriptors of this process and what they are."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # the descriptor of the listing itself
+    return found
+
+
+def obstacle(before: dict[int, str]) -> str:
+    """Why this process may not be forked, empty where it may. `before`: descriptors before the user's import."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        names = ", ".join(sorted(_thread_names())) or "started by an extension"
+        return f"the application's import started {threads - 1} thread(s) ({names})"
+    for fd, target in open_fds().items():
+        if before.get(fd) != target and (what := _shared(fd, target)):
+            return f"the application's import left {what} open"
+    return ""
+
+
+def _shared(fd: int, target: str) -> str:
+    """What two processes would share by this descriptor, empty where that is harmless."""
+    if target.startswith(FORBIDDEN):
+        return f"a {target.split(':')[0]} ({target})"
+    if target.startswith("/dev/"):
+        return "" if target in HARMLESS else f"the device {target}"
+    if not target.startswith("/"):
+        return ""
+    flags = _flags(fd)
+    writes = flags & os.O_ACCMODE != os.O_RDONLY
+    return f"the file {target} for writing" if writes and not flags & os.O_APPEND else ""
+
+
+def _flags(fd: int) -> int:
+    with open(f"/proc/self/fdinfo/{fd}") as info:
+        return next((int(line.split()[1], 8) for line in info if line.startswith("flags:")), 0)
+
+
+def _thread_names() -> list[str]:
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    return [t.name for t in threading.enumerate() if t is not threading.main_thread()]

@@ -1,0 +1,181 @@
+"""A worker's life in its event loop: rehearse, wait for a slot, start the application, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from corepod.contract import EXIT_BOOT, LAG, LAG_MAX, TICK, TICK_INTERVAL
+from corepod.worker import api, logs
+from corepod.worker.accept import Acceptor
+from corepod.worker.lifespan import Lifespan, LifespanFailedError
+from corepod.worker.middleware import wrap
+from corepod.worker.process import Birth, identify
+from corepod.worker.readiness import ask_ready_path
+from corepod.worker.serving import Server, rehearse
+
+if TYPE_CHECKING:
+    from corepod.worker.board import Board
+
+LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worker cuts connections itself
+CLEAN_UP = 0.5  # seconds that closing connections may take when nothing is served any more
+
+
+async def live_and_serve(birth: Birth, *, warm: bool, live: bool) -> int:
+    """The exit code of the worker."""
+    return await Life(birth).run(warm=warm, live=live)
+
+
+class Life:
+    def __init__(self, birth: Birth) -> None:
+        self._birth = birth
+        self._control, self._settings = birth.control, birth.settings
+        self._loop = asyncio.get_running_loop()
+        self._inbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._loop.add_reader(birth.control.fileno(), self._read)
+        logs.set_up(birth.settings)
+        self._server = Server(wrap(birth.app, birth.settings, birth.board), birth.settings, birth.board)
+        self._lifespan = Lifespan(birth.app, self._server.state)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._starting: asyncio.Task[Any] | None = None
+
+    async def run(self, *, warm: bool, live: bool) -> int:
+        if warm:
+            await rehearse(self._settings, self._birth.board, self._server)
+        started = live and await self._start()
+        if live and not started:
+            return EXIT_BOOT
+        self._control.send("armed")
+        message = await self._inbox.get()
+        if message is None or message["do"] != "activate":
+            return 0
+        self._take_place(message)
+        if not started and not await self._start():
+            return EXIT_BOOT
+        acceptor = self._open(message["slots"])
+        drain = await self._until_drain()
+        await self._drain(acceptor, drain)
+        return 0
+
+    def _read(self) -> None:
+        message, _ = self._control.receive()
+        if message is None:
+            self._loop.remove_reader(self._control.fileno())
+        if self._starting is not None and (message is None or message["do"] == "drain"):
+            self._starting.cancel()  # a start that takes long must not hold up the stop
+        self._inbox.put_nowait(message)
+
+    def _take_place(self, message: dict[str, Any]) -> None:
+        me, why = identify(message)
+        board = self._birth.board
+        board.claim(message["record"])
+        if why:
+            self._control.send("note", text=f"not pinned to core {me.core}: {why}")
+        api.become(me, self._control)
+        self._server.state["corepod"] = self._server.door.extension = me.as_dict()
+        Ticker(self._loop, board).tick()
+
+    async def _start(self) -> bool:
+        self._starting = asyncio.current_task()
+        try:
+            await self._lifespan.startup()
+        except LifespanFailedError as error:
+            # Frameworks put the whole traceback into the message.
+            first, _, rest = str(error).strip().partition("\n")
+            summary = str(error).strip().splitlines()[-1] if rest else first
+            self._control.failed(
+                "exception",
+                f"the application's lifespan failed: {summary}",
+                str(error) if rest else "",
+            )
+            return False
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            self._control.failed("exception", f"the application's lifespan raised {type(error).__name__}", text)
+            return False
+        finally:
+            self._starting = None
+        return True
+
+    def _open(self, slots: int) -> Acceptor:
+        settings, server = self._settings, self._server
+        # Alone, a worker has nobody to leave a connection to, and the gate would only cost time.
+        strategy = settings["accept"] if slots > 1 else "one"
+        acceptor = Acceptor(
+            self._loop,
+            self._birth.listeners,
+            server.door,
+            server.connect,
+            strategy,
+            logs.log.warning,
+        )
+        if limit := settings["limit_connections"]:
+            server.on_count = lambda count: acceptor.pause(count >= limit)
+        acceptor.start()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(signum, self._told_directly)
+        if settings["ready_path"]:
+            question = ask_ready_path(self._birth.app, settings, server.state, api.report_path)
+            self._tasks.append(self._loop.create_task(question))
+        self._control.send("ready")
+        return acceptor
+
+    def _told_directly(self) -> None:
+        # Somebody signals the worker, not the pool: it stops gracefully, and the supervisor starts the next one.
+        self._inbox.put_nowait({"do": "drain", "within": self._settings["stop_timeout"], "linger": 0.0})
+
+    async def _until_drain(self) -> dict[str, Any]:
+        while (message := await self._inbox.get()) is not None:
+            if message["do"] == "drain":
+                return message
+            if message["do"] == "lame":
+                await self._server.announce_close()
+        return {"within": 0.0, "linger": 0.0}  # the supervisor is gone
+
+    async def _drain(self, acceptor: Acceptor, message: dict[str, Any]) -> None:
+        server, deadline = self._server, self._loop.time() + message["within"] - LAST_MOMENT
+        acceptor.stop()
+        await server.announce_close()
+        await server.close_websockets()
+        if server.connections and message["linger"]:
+            # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
+            await server.wait_closed(min(message["linger"], max(0.0, deadline - self._loop.time())))
+        await self._until_idle(deadline)
+        await server.close_idle()
+        await server.wait_closed(CLEAN_UP if self._loop.time() < deadline else 0.0)
+        for task in self._tasks:
+            task.cancel()
+        if complaint := await self._lifespan.shutdown():
+            logs.log.error("the application's shutdown failed: %s", complaint)
+
+    async def _until_idle(self, deadline: float) -> None:
+        server = self._server
+        idle = asyncio.Event()
+        server.door.idle = idle.set
+        while server.door.in_flight and (left := deadline - self._loop.time()) > 0:
+            idle.clear()
+            try:
+                await asyncio.wait_for(idle.wait(), left)
+            except TimeoutError:
+                return
+        # The last response may still be on its way through the stream's task.
+        await asyncio.sleep(0)
+
+
+class Ticker:
+    """Writes the loop's tick: when it turned last, and how late."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, board: Board) -> None:
+        self._loop, self._words = loop, board.words
+        self._due = loop.time()
+
+    def tick(self) -> None:
+        words, late = self._words, max(0, int((self._loop.time() - self._due) * 1e9))
+        words[TICK] = time.monotonic_ns()
+        words[LAG] = late
+        words[LAG_MAX] = max(words[LAG_MAX], late)
+        self._due = self._loop.time() + TICK_INTERVAL
+        self._loop.call_at(self._due, self.tick)

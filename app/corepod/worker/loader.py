@@ -1,0 +1,115 @@
+"""Loads the application, then serves as the template or becomes a worker itself where it may not be forked."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import grp
+import importlib
+import os
+import pwd
+import socket
+import sys
+import traceback
+from typing import Any
+
+from corepod.contract import CONTROL_FD, EXIT_APP, EXIT_BOOT, EXIT_OK
+from corepod.worker import forkable, template
+from corepod.worker.board import Board
+from corepod.worker.control import Control
+from corepod.worker.loading import AppNotFoundError, load
+from corepod.worker.process import Birth, become_worker, prepare, set_name
+from corepod.worker.serving import rehearse
+
+
+def main() -> int:
+    """Returns the exit code; the supervisor has been told of a failure before."""
+    control = Control(CONTROL_FD)
+    message, fds = control.receive()
+    if message is None:
+        return EXIT_OK
+    settings: dict[str, Any] = message["settings"]
+    set_name("corepod-loader")
+    board_fd, *listener_fds, stacks_fd = fds
+    prepare(control, stacks_fd)
+    try:
+        _settle(settings)
+    except (KeyError, OSError) as error:
+        control.failed(
+            "missing",
+            f"can't take the worker's user, group or folder (user, group, chdir): {error}",
+        )
+        return EXIT_APP
+    board = Board(board_fd)
+    os.close(board_fd)
+    listeners = [socket.socket(fileno=fd) for fd in listener_fds]
+    _rehearse_all(settings, board)
+    before = forkable.open_fds()
+    try:
+        app = load(settings)
+    except AppNotFoundError as error:
+        control.failed("missing", str(error))
+        return EXIT_APP
+    except BaseException as error:
+        control.failed(
+            "exception",
+            f"the application raised {type(error).__name__} while it was imported",
+            _users_part(error),
+        )
+        return EXIT_BOOT
+    birth = Birth(control, settings, board, listeners, app)
+    why = forkable.obstacle(before) if message["role"] == "template" else "decided before"
+    control.send("loaded", forkable=not why, why=why)
+    if why:
+        return become_worker(birth, warm=True, live=bool(message["live"]))
+    return template.serve(birth)
+
+
+def _settle(settings: dict[str, Any]) -> None:
+    """Folder, user, group and umask, in the order in which each is still allowed."""
+    os.chdir(settings["cwd"])
+    if settings["cwd"] not in sys.path:
+        sys.path.insert(0, settings["cwd"])
+    if settings["umask"] is not None:
+        os.umask(settings["umask"])
+    user = _lookup(settings["user"], pwd.getpwnam, pwd.getpwuid)
+    group = _lookup(settings["group"], grp.getgrnam, grp.getgrgid)
+    gid = group.gr_gid if group else user.pw_gid if user else None
+    if gid is not None:
+        if user:
+            os.initgroups(user.pw_name, gid)
+        os.setgid(gid)
+    if user:
+        os.setuid(user.pw_uid)
+        os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
+
+
+def _lookup(text: str, by_name: Any, by_number: Any) -> Any:
+    if not text:
+        return None
+    return by_number(int(text)) if text.isdigit() else by_name(text)
+
+
+def _rehearse_all(settings: dict[str, Any], board: Board) -> None:
+    # What the first request would import is imported once, here; anyio picks its backend as late as that.
+    for module in (
+        ("anyio._backends._asyncio", "uvloop") if settings["loop"] == "uvloop" else ("anyio._backends._asyncio",)
+    ):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            pass
+    asyncio.run(rehearse(settings, board))
+    gc.collect()
+
+
+def _users_part(error: BaseException) -> str:
+    """The traceback without the frames of corepod and of the import machinery: the fault isn't theirs."""
+    frames = error.__traceback__
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    while frames is not None and frames.tb_next is not None:
+        file = frames.tb_frame.f_code.co_filename
+        if not (file.startswith(ours) or "importlib" in file) or "demo" in file:
+            break
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))

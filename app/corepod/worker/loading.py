@@ -1,0 +1,99 @@
+"""From "module:attribute" to an ASGI application."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from typing import Any
+
+DEFAULT_ATTRIBUTES = ("app", "application")
+
+
+class AppNotFoundError(Exception):
+    """There is no such module or attribute, or it isn't an application. Trying again would not help."""
+
+
+def load(settings: dict[str, Any]) -> Any:
+    """Import the application and make it ASGI.
+
+    Raises AppNotFoundError, or whatever the application's own import raises.
+    """
+    reference, factory = settings["app"], settings["factory"]
+    module_name, _, attribute = reference.partition(":")
+    app = _attribute(_module(module_name), module_name, attribute)
+    if factory:
+        if not callable(app):
+            raise AppNotFoundError(f"{reference} is {_kind(app)}, not a function that makes an application (--factory)")
+        app = app()
+    return _as_asgi(app, reference, settings)
+
+
+def _module(name: str) -> Any:
+    if not all(part.isidentifier() for part in name.split(".")):
+        hint = "a Python module is named with dots, without .py: package.module:attribute"
+        raise AppNotFoundError(f"{name!r} is not a module's name; {hint}")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # The user's module may be there and import something that isn't: that traceback is the user's.
+        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+            raise
+        raise AppNotFoundError(
+            f"there is no module {error.name!r}; looked in {sys.path[0] or 'the current folder'} and the environment of {sys.executable}"
+        ) from None
+
+
+def _attribute(module: Any, module_name: str, path: str) -> Any:
+    if not path:
+        for name in DEFAULT_ATTRIBUTES:
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AppNotFoundError(
+            f"module {module_name!r} has neither app nor application; name it: {module_name}:ATTRIBUTE"
+        )
+    found = module
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            close = difflib.get_close_matches(part, dir(found), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise AppNotFoundError(f"module {module_name!r} has no attribute {path!r}{hint}") from None
+    return found
+
+
+def _as_asgi(app: Any, reference: str, settings: dict[str, Any]) -> Any:
+    interface = settings["interface"]
+    if interface == "auto":
+        interface = detect(app)
+    if interface == "asgi" and callable(app):
+        return app
+    if interface == "wsgi" and callable(app):
+        from a2wsgi import WSGIMiddleware  # ASGI applications don't pay for it
+
+        return WSGIMiddleware(app, workers=settings["wsgi_threads"])
+    hint = "; is it a factory (--factory)?" if callable(app) else ""
+    raise AppNotFoundError(f"{reference} is {_kind(app)}, neither an ASGI nor a WSGI application{hint}")
+
+
+def detect(app: Any) -> str:
+    """asgi, wsgi or "" by the signature: coroutine functions and three arguments are ASGI, two are WSGI."""
+    if inspect.isclass(app) or not callable(app):
+        return ""
+    call = app if inspect.isroutine(app) else getattr(type(app), "__call__", app)
+    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
+        return "asgi"
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return {2: "wsgi", 3: "asgi"}.get(len(required), "")
+
+
+def _kind(thing: Any) -> str:
+    return f"a {type(thing).__name__}" if not inspect.isclass(thing) else f"the class {thing.__name__}"

@@ -1,0 +1,81 @@
+"""Log lines of a worker, each with its number, core and pid; and hypercorn's log interface, which also counts answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.logging import Logger
+
+from corepod.contract import ENV_CORE, ENV_SLOT, ENV_WORKER, STATUS
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+
+    from corepod.worker.board import Board
+
+log = logging.getLogger("corepod")
+
+
+class RequestLog(Logger):
+    """Told of every answer by hypercorn."""
+
+    def __init__(self, config: Config, board: Board, *, access: bool) -> None:
+        super().__init__(config)
+        self._board, self._access = board, access
+        self.error_logger = log
+        self.access_logger = logging.getLogger("corepod.access") if access else None
+
+    async def access(self, request: Any, response: Any, request_time: float) -> None:
+        status = response["status"] if response is not None else 0
+        self._board.words[STATUS + min(status // 100, 5)] += 1
+        if self._access:
+            await super().access(request, response, request_time)
+
+
+class TextFormat(logging.Formatter):
+    """As the supervisor's own lines; in a local pool it names the worker itself, in front of every line."""
+
+    def __init__(self, named: bool) -> None:
+        super().__init__()
+        self._named = named
+
+    def format(self, record: logging.LogRecord) -> str:
+        tag = "".join(f"{key} {value} " for key, value in _who().items()) if self._named else ""
+        text = super().format(record)
+        return f"{_time(record)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
+
+
+class JsonFormat(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return json.dumps({"time": _time(record), "level": record.levelname.lower(), **_who(), "message": message})
+
+
+def set_up(settings: dict[str, Any]) -> None:
+    """Send the worker's own lines to standard error and the access log to standard output. The root logger, and so the
+    application's logging, is left alone."""
+    relayed = settings["profile"] == "run"
+    form = JsonFormat() if settings["log_format"] == "json" and not relayed else TextFormat(named=not relayed)
+    for name, stream in (("corepod", sys.stderr), ("corepod.access", sys.stdout)):
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(form)
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(settings["log_level"].upper())
+    logging.getLogger("corepod.access").setLevel("INFO")
+
+
+def _who() -> dict[str, Any]:
+    number = {
+        key: os.environ.get(name) for key, name in (("worker", ENV_WORKER), ("slot", ENV_SLOT), ("core", ENV_CORE))
+    }
+    return {**{key: int(value) for key, value in number.items() if value}, "pid": os.getpid()}
+
+
+def _time(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"

@@ -1,0 +1,62 @@
+"""The template: holds the loaded application, runs no event loop and no thread, and forks workers on request."""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import TYPE_CHECKING
+
+from corepod.contract import EXIT_OK
+from corepod.worker.control import Control
+from corepod.worker.process import Birth, become_worker, prepare, set_name
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def serve(birth: Birth) -> int:
+    """Fork as often as the supervisor asks; returns when it is gone."""
+    set_name("corepod-template")
+    # A collection in a child would write to every page that it shares with the template.
+    gc.collect()
+    gc.freeze()
+    while True:
+        message, fds = birth.control.receive()
+        if message is None:
+            return EXIT_OK
+        threads = len(os.listdir("/proc/self/task"))
+        if threads > 1:
+            birth.control.send("unforkable", why=f"the template has {threads} threads by now")
+        else:
+            _fork(birth, fds, warm=message["warm"], live=message["live"])
+        for fd in fds:
+            os.close(fd)
+
+
+def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> None:
+    """Fork twice: the child in between ends at once, so that the supervisor becomes the worker's parent and reads its
+    exit status itself."""
+    middle = os.fork()
+    if middle == 0:
+        me = os.getpid()
+        try:
+            if os.fork() == 0:
+                _be_born(birth, fds, me, warm=warm, live=live)
+        finally:
+            os._exit(EXIT_OK)
+    os.waitpid(middle, 0)
+
+
+def _be_born(birth: Birth, fds: list[int], middle: int, *, warm: bool, live: bool) -> NoReturn:
+    # Before the parent is the supervisor its pid means nothing there, and a death signal would come at once.
+    while os.getppid() == middle:
+        os.sched_yield()
+    control_fd, stacks_fd, *outputs = fds
+    birth.control.close()
+    birth.control = Control(control_fd)
+    for fd, number in zip(outputs, (1, 2), strict=False):
+        os.dup2(fd, number, inheritable=True)
+        os.close(fd)
+    prepare(birth.control, stacks_fd)
+    birth.control.send("hello", pid=os.getpid())
+    become_worker(birth, warm=warm, live=live)
