@@ -53,9 +53,7 @@ def assign(
     return _claimed(cores, slots, claim)
 
 
-def _claimed(
-    cores: tuple[int, ...], slots: int, claim: Callable[[int], bool]
-) -> tuple[list[int | None], str]:
+def _claimed(cores: tuple[int, ...], slots: int, claim: Callable[[int], bool]) -> tuple[list[int | None], str]:
     got: list[int] = []
     others: list[int] = []
     for core in cores:

@@ -28,9 +28,7 @@ class Usable:
 
     __slots__ = ("allowed", "cores", "limit", "quota")
 
-    def __init__(
-        self, allowed: tuple[int, ...], count: int, limit: str, quota: float | None
-    ) -> None:
+    def __init__(self, allowed: tuple[int, ...], count: int, limit: str, quota: float | None) -> None:
         self.allowed = allowed
         self.cores = allowed[:count]
         self.limit = limit

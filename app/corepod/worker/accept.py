@@ -1,9 +1,9 @@
 """Taking connections from the shared queue, fairly.
 
-asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here a
-worker takes one connection, and the next only when that one's request has reached the application (the gate), or after
-HOLD: a silent connection must not close the gate for ever. While other threads of this process burn the core, it hesitates,
-so that a free worker is faster. docs/benchmarks.md (B8, B9) compares the strategies.
+asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here
+a worker takes one connection, and the next only when that one's request has reached the application (the gate), or
+after HOLD: a silent connection must not close the gate for ever. While other threads of this process burn the core, it
+hesitates, so that a free worker is faster. docs/benchmarks.md (B8, B9) compares the strategies.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Acceptor:
         self._watch()
 
     def stop(self) -> None:
-        """Accept what is queued now, then nothing more: what is left in the queue when its last holder goes is reset."""
+        """Accept what is queued now, then nothing more: what stays in the queue when its last holder goes is reset."""
         if self._closed:
             return
         self._closed = True
@@ -128,7 +128,8 @@ class Acceptor:
                 raise
             # The queue stays readable: without a pause this would be a busy loop.
             self._note(
-                f"can't accept: {error.strerror}; trying again in {PAUSE:g} s (raise ulimit -n, or set limit_connections)"
+                f"can't accept: {error.strerror}; trying again in {PAUSE:g} s "
+                "(raise ulimit -n, or set limit_connections)"
             )
             self._unwatch()
             self._timer = self._loop.call_later(PAUSE, self._watch)

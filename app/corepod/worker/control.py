@@ -26,10 +26,10 @@ class Control:
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, kind: str, **message: Any) -> None:
+    def send(self, type_: str, **message: Any) -> None:
         """Tell the supervisor; its absence shows on the next read."""
         try:
-            self._socket.send(json.dumps({"type": kind, **message}).encode())
+            self._socket.send(json.dumps({"type": type_, **message}).encode())
         except OSError:
             pass
 

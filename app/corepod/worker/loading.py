@@ -41,7 +41,8 @@ def _module(name: str) -> Any:
         if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
             raise
         raise AppNotFoundError(
-            f"there is no module {error.name!r}; looked in {sys.path[0] or 'the current folder'} and the environment of {sys.executable}"
+            f"there is no module {error.name!r}; looked in {sys.path[0] or 'the current folder'} "
+            f"and the environment of {sys.executable}"
         ) from None
 
 
@@ -82,7 +83,7 @@ def detect(app: Any) -> str:
     """asgi, wsgi or "" by the signature: coroutine functions and three arguments are ASGI, two are WSGI."""
     if inspect.isclass(app) or not callable(app):
         return ""
-    call = app if inspect.isroutine(app) else getattr(type(app), "__call__", app)
+    call = app if inspect.isroutine(app) else type(app).__call__
     if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
         return "asgi"
     try:

@@ -1,4 +1,4 @@
-"""Log lines of a worker, each with its number, core and pid; and hypercorn's log interface, which also counts answers."""
+"""Log lines of a worker, each with its number, core and pid; and hypercorn's log interface, which counts answers."""
 
 from __future__ import annotations
 

@@ -48,7 +48,8 @@ def limit_time(app: Any, seconds: float) -> Any:
 
     async def limited(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await app(scope, receive, send)
+            await app(scope, receive, send)
+            return
         begun = False
 
         async def watched(message: Any) -> None:
@@ -63,7 +64,6 @@ def limit_time(app: Any, seconds: float) -> Any:
             if begun:
                 raise
             await _answer(send, 504, b"the application took too long\n", (b"connection", b"close"))
-        return None
 
     return limited
 
@@ -73,7 +73,8 @@ def limit_body(app: Any, most: int) -> Any:
 
     async def limited(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await app(scope, receive, send)
+            await app(scope, receive, send)
+            return
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         left = most - int(length)
         begun = False
@@ -99,7 +100,6 @@ def limit_body(app: Any, most: int) -> Any:
             if begun:
                 raise
             await _answer(send, 413, b"the request's body is too large\n", (b"connection", b"close"))
-        return None
 
     return limited
 
@@ -132,12 +132,8 @@ def believe_proxies(app: Any, trusted: list[str]) -> Any:
 
 def _rewrite(scope: Any, believed: Any) -> None:
     forwarded = {name: value.decode("latin-1") for name, value in scope["headers"] if name.startswith(b"x-forwarded-")}
-    hops = [
-        hop.strip()
-        for name, value in scope["headers"]
-        if name == b"x-forwarded-for"
-        for hop in value.decode("latin-1").split(",")
-    ]
+    chains = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    hops = [hop.strip() for hop in ",".join(chains).split(",")] if chains else []
     if hops:
         strangers = [hop for hop in hops if not believed(_bare(hop))]
         scope["client"] = (_bare(strangers[-1] if strangers else hops[0]), 0)

@@ -18,7 +18,7 @@ async def ask_ready_path(
         await asyncio.sleep(settings["ready_interval"])
 
 
-async def _ask(app: Any, path: str, timeout: float, state: dict[str, Any]) -> str:
+async def _ask(app: Any, path: str, patience: float, state: dict[str, Any]) -> str:
     status = 0
 
     async def receive() -> dict[str, Any]:
@@ -30,9 +30,9 @@ async def _ask(app: Any, path: str, timeout: float, state: dict[str, Any]) -> st
             status = message["status"]
 
     try:
-        await asyncio.wait_for(app(_scope(path, state), receive, send), timeout)
+        await asyncio.wait_for(app(_scope(path, state), receive, send), patience)
     except TimeoutError:
-        return f"{path} didn't answer within {timeout:g} s"
+        return f"{path} didn't answer within {patience:g} s"
     except Exception as error:
         return f"{path} raised {type(error).__name__}"
     return "" if 100 < status < 400 else f"{path} answered {status or 'nothing'}"

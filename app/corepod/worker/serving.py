@@ -1,7 +1,7 @@
 """hypercorn, behind a small interface: the only module that knows it.
 
-Its public `serve()` binds and accepts right after the lifespan and hangs in `wait_closed` on Python 3.12 and newer, so its
-parts are used: TCPServer a connection, WorkerContext, Config. They are internals; the version is pinned.
+Its public `serve()` binds and accepts right after the lifespan and hangs in `wait_closed` on Python 3.12 and newer, so
+its parts are used: TCPServer a connection, WorkerContext, Config. They are internals; the version is pinned.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class PatientH2(H2Protocol):
         await self.send(RawData(data=GoAwayFrame(0, last_stream_id=2**31 - 1).serialize()))
 
 
-hypercorn.protocol.H2Protocol = PatientH2  # type: ignore[misc]
+# ProtocolWrapper looks the class up by this name.
+setattr(hypercorn.protocol, "H2Protocol", PatientH2)  # noqa: B010 - not exported, so an assignment isn't typed
 
 
 class Connection(TCPServer):
@@ -118,10 +119,10 @@ class Server:
         """Close every connection as soon as it serves nothing."""
         await self._context.terminated.set()
 
-    async def wait_closed(self, timeout: float) -> bool:
+    async def wait_closed(self, patience: float) -> bool:
         """Whether all connections are gone within this time."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
+            await asyncio.wait(self._tasks, timeout=patience)
         return not self._tasks
 
     async def _open(self, sock: socket.socket) -> None:
