@@ -107,7 +107,7 @@ def limit_body(app: Any, most: int) -> Any:
 def believe_proxies(app: Any, trusted: list[str]) -> Any:
     """Client, scheme and host from X-Forwarded-For, -Proto and -Host, where the peer is a trusted proxy.
 
-    Of X-Forwarded-For it is the last address that no trusted proxy has: whatever stands before it, anybody may have written.
+    Of X-Forwarded-For it is the last address that no trusted proxy has: what stands before it anybody may have written.
     """
     everyone = "*" in trusted
     networks = [ipaddress.ip_network(text) for text in trusted if text != "*"]
