@@ -128,8 +128,7 @@ _POOL = _group(
         "crash_budget",
         "budget",
         (5, 60.0),
-        "DEATHS/SECONDS a slot may use up before it is given up; 0 for no limit and "
-        "a growing pause between restarts",
+        "DEATHS/SECONDS a slot may use up before it is given up; 0 for no limit and a growing pause between restarts",
     ),
     (
         "overlap",
@@ -141,8 +140,7 @@ _POOL = _group(
         "exit_code",
         "choice",
         "contract",
-        "exit code when the crash budget is used up: corepod's own, or that of the last "
-        "worker (128 + signal)",
+        "exit code when the crash budget is used up: corepod's own, or that of the last worker (128 + signal)",
         {"choices": ("contract", "worker")},
     ),
     ("user", "text", "", "user the workers run as (name or number)"),
@@ -343,8 +341,6 @@ _LOG = _group(
 )
 
 SETTINGS: tuple[Setting, ...] = tuple(
-    setting
-    for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _LOG)
-    for setting in group
+    setting for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _LOG) for setting in group
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -1,0 +1,185 @@
+"""From text to a value, for each kind of setting. Every parser raises ValueError with a phrase that says what is wrong
+and what would be right."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from corepod.config.spec import Setting
+
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+LISTS = ("addresses", "networks")
+
+
+def parse(setting: Setting, raw: Any) -> Any:
+    """The value of `raw`: text from a flag or a variable, a list of them, or what TOML makes of the file.
+
+    Raises ValueError with a phrase.
+    """
+    if setting.kind in LISTS:
+        parts = raw if isinstance(raw, list) else [raw]
+        texts = [text.strip() for part in parts for text in _text(part).split(",") if text.strip()]
+        return [_PARSERS[setting.kind](setting, text) for text in texts]
+    if isinstance(raw, bool):
+        if setting.kind != "flag":
+            raise ValueError(f"{str(raw).lower()} is not {_wanted(setting)}")
+        return raw
+    if setting.kind == "mode" and isinstance(raw, int):
+        raise ValueError(f'{raw} is a number; write the octal digits as text, "660"')
+    return _PARSERS[setting.kind](setting, _text(raw).strip())
+
+
+def _text(raw: Any) -> str:
+    if isinstance(raw, str):
+        return raw
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return str(raw)
+    raise ValueError(f"a {type(raw).__name__} can't be a value here")
+
+
+def _wanted(setting: Setting) -> str:
+    least = "" if setting.minimum is None else f" of at least {setting.minimum:g}"
+    return {
+        "flag": "one of true, false",
+        "choice": f"one of {', '.join(setting.choices)}",
+        "count": f"a whole number{least}",
+        "seconds": f"a number of seconds{least}",
+        "bytes": f"a number of bytes{least}, such as 16384 or 16k",
+        "workers": "auto or a whole number of at least 1",
+        "budget": "DEATHS/SECONDS such as 5/60, or 0",
+        "mode": "an octal mode such as 660",
+        "network": "an address, a network such as 10.0.0.0/8, or *",
+    }.get(setting.kind, "text")
+
+
+def _text_value(setting: Setting, text: str) -> str:
+    if "\0" in text or "\n" in text:
+        raise ValueError("it has a line break or a NUL in it")
+    return text
+
+
+def _flag(setting: Setting, text: str) -> bool:
+    if text.lower() in YES + NO:
+        return text.lower() in YES
+    raise ValueError(f"{text!r} is not {_wanted(setting)}")
+
+
+def _choice(setting: Setting, text: str) -> str:
+    if text in setting.choices:
+        return text
+    raise ValueError(f"{text!r} is not {_wanted(setting)}")
+
+
+def _number(setting: Setting, text: str, convert: Callable[[str], Any]) -> Any:
+    try:
+        value = convert(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (setting.minimum is not None and value < setting.minimum):
+        raise ValueError(f"{text!r} is not {_wanted(setting)}")
+    return value
+
+
+def _count(setting: Setting, text: str) -> int:
+    return int(_number(setting, text, int))
+
+
+def _seconds(setting: Setting, text: str) -> float:
+    return float(_number(setting, text, float))
+
+
+def _bytes(setting: Setting, text: str) -> int:
+    unit = UNITS.get(text[-1:].lower(), 1)
+    return int(_number(setting, text, lambda t: int(t if unit == 1 else t[:-1]) * unit))
+
+
+def _workers(setting: Setting, text: str) -> str | int:
+    if text == "auto":
+        return text
+    if text.isascii() and text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise ValueError(f"{text!r} is not {_wanted(setting)}")
+
+
+def _budget(setting: Setting, text: str) -> tuple[int, float]:
+    deaths, slash, window = text.partition("/")
+    if text == "0":
+        return 0, 0.0
+    try:
+        budget = int(deaths), float(window if slash else "nan")
+    except ValueError:
+        budget = 0, 0.0
+    if budget[0] < 1 or not math.isfinite(budget[1]) or budget[1] <= 0:
+        raise ValueError(f"{text!r} is not {_wanted(setting)}")
+    return budget
+
+
+def _mode(setting: Setting, text: str) -> int:
+    try:
+        value = int(text.removeprefix("0o"), 8)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 0o777:
+        raise ValueError(f"{text!r} is not {_wanted(setting)}")
+    return value
+
+
+def _address(setting: Setting, text: str) -> str:
+    if setting.name == "admin" and text == "none":
+        return text
+    if text.startswith("unix:"):
+        if text == "unix:":
+            raise ValueError("unix: needs a path, such as unix:/run/app.sock")
+        return text
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address: write HOST:PORT, [IPV6]:PORT or unix:PATH")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError(f"{text!r} is not an address: an IPv6 address goes in brackets, [{host}]:{port}")
+    return f"{host or '0.0.0.0'}:{port}"
+
+
+def _network(setting: Setting, text: str) -> str:
+    if text == "*":
+        return text
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an address, a network such as 10.0.0.0/8, or *") from None
+
+
+_PARSERS: dict[str, Callable[[Setting, str], Any]] = {
+    "text": _text_value,
+    "flag": _flag,
+    "choice": _choice,
+    "count": _count,
+    "seconds": _seconds,
+    "bytes": _bytes,
+    "workers": _workers,
+    "budget": _budget,
+    "mode": _mode,
+    "address": _address,
+    "addresses": _address,
+    "networks": _network,
+}
+
+
+def show(setting: Setting, value: Any) -> str:
+    """The value as people write it, so that it could be given again."""
+    if value is None or value == "" or value == ():
+        return ""
+    if setting.kind == "flag":
+        return "true" if value else "false"
+    if setting.kind == "mode":
+        return f"{value:o}"
+    if setting.kind == "budget":
+        return f"{value[0]}/{value[1]:g}" if value[0] else "0"
+    if setting.kind in LISTS:
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

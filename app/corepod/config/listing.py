@@ -1,0 +1,49 @@
+"""`corepod config`: every effective setting and where it comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from corepod.config.kinds import show
+from corepod.config.resolve import resolve
+from corepod.config.spec import SETTINGS
+from corepod.contract import EXIT_OK
+
+if TYPE_CHECKING:
+    from corepod.config.resolve import Effective
+
+SECRETS = ("tls_key_password",)
+
+
+def main(flags: dict[str, Any], faults: list[str]) -> int:
+    """Print the table, or JSON with `--json`."""
+    as_json, pod, file = flags.pop("json"), flags.pop("pod"), flags.pop("config")
+    effective = resolve(flags, os.environ, file or os.environ.get("COREPOD_CONFIG"), pod=pod, faults=faults)
+    for warning in effective.warnings:
+        print(f"corepod: {warning}", file=sys.stderr)
+    if as_json:
+        rows = {s.name: {"value": _value(s.name, effective), "from": effective.sources[s.name]} for s in SETTINGS}
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_table(effective)
+    return EXIT_OK
+
+
+def _value(name: str, effective: Effective) -> Any:
+    value = effective.values[name]
+    return "***" if name in SECRETS and value else value
+
+
+def _print_table(effective: Effective) -> None:
+    width = max(len(setting.name) for setting in SETTINGS)
+    shown = {s.name: show(s, _value(s.name, effective)) for s in SETTINGS}
+    widest = max(len(text) for text in shown.values())
+    group = ""
+    for setting in SETTINGS:
+        if setting.group != group:
+            group = setting.group
+            print(f"\n{group}" if setting is not SETTINGS[0] else group)
+        print(f"  {setting.name:{width}}  {shown[setting.name]:{widest}}  {effective.sources[setting.name]}".rstrip())

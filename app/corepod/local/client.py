@@ -1,0 +1,34 @@
+"""The owner's way to a pool on this machine: HTTP over its control socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any
+
+PATIENCE = 5.0  # seconds
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(self._path)
+
+
+def status(path: str) -> dict[str, Any] | None:
+    """What the pool says of itself, None while it doesn't answer."""
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", "/status")
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,79 @@
+"""From the command line to the supervisor: parse everything here, then execute it clean (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import corepod
+from corepod.config import envfile
+from corepod.config.resolve import Effective, SettingsError, resolve
+from corepod.contract import ENV_SETTINGS
+
+SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
+
+
+def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
+    """Start the pool: on a terminal below this process, which draws the table; elsewhere in place of it.
+
+    Raises SettingsError; returns the supervisor's exit code.
+    """
+    file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
+    effective = resolve(flags, os.environ, file, pod=pod, faults=faults)
+    if not effective.values["app"]:
+        raise SettingsError(
+            ["which application? corepod run MODULE:ATTRIBUTE (or COREPOD_APP, or app in corepod.toml)"]
+        )
+    environment = _environment(effective.values["env_file"])
+    for warning in effective.warnings:
+        print(f"corepod: {warning}", file=sys.stderr)
+    if not pod and _can_draw():
+        from corepod.local import console
+
+        return console.watch(lambda control, lifeline: command(effective, environment, pod, control, lifeline))
+    argv, environment = command(effective, environment, pod, "", None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(argv[0], argv, environment)
+
+
+def command(
+    effective: Effective, environment: dict[str, str], pod: bool, control: str, lifeline: int | None
+) -> tuple[list[str], dict[str, str]]:
+    """argv and environment of the supervisor."""
+    values = dict(effective.values)
+    values["control"] = values["control"] or control
+    beside = {
+        "profile": "pod" if pod else "run",
+        "python": sys.executable,
+        "cwd": str(Path(values["chdir"] or ".").resolve()),
+        "admin_explicit": effective.explicit("admin"),
+        "lifeline": lifeline,
+    }
+    # By path, with -I -S: nothing of the environment may start threads in the supervisor.
+    argv = [sys.executable, "-I", "-S", str(SUPERVISOR)]
+    return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
+
+
+def _environment(env_file: str) -> dict[str, str]:
+    if not env_file:
+        return dict(os.environ)
+    try:
+        return {**envfile.read(env_file), **os.environ}
+    except (ValueError, OSError) as error:
+        raise SettingsError([f"env_file: {error}"]) from error
+
+
+def _can_draw() -> bool:
+    """Whether there is a terminal to draw the table on, and the library to do it."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()) or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        import rich  # noqa: F401
+    except ImportError:
+        print("corepod: for the live table: pip install 'corepod[local]'", file=sys.stderr)
+        return False
+    return True

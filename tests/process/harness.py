@@ -1,0 +1,218 @@
+"""Runs the real `corepod run` for tests: a ready handshake, polled conditions, deadlines, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+APPS = Path(__file__).parent.parent / "apps"
+DEADLINE = 30.0  # seconds any wait of a test may take on a busy machine
+FAMILY = re.compile(r"on 127\.0\.0\.1:(\d+).*admin on (?:127\.0\.0\.1:(\d+)|none)")
+
+
+def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
+    """Poll until `condition()` is true and return it; fails with `what` after `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what}")
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and isn't a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Pool:
+    """One running pool. `args` are flags of `corepod run`; the log is kept in a file."""
+
+    def __init__(
+        self,
+        app: str,
+        *args: str,
+        log: Path,
+        cwd: Path = APPS,
+        env: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+        **popen: Any,
+    ) -> None:
+        self.log_path = log
+        command = [*prefix, sys.executable, "-m", "corepod", "run", app]
+        command += ["--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", *args]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("COREPOD_")}
+        with log.open("wb") as file:
+            popen = {"stdout": file, "stderr": subprocess.STDOUT, **popen}
+            self.process = subprocess.Popen(command, cwd=cwd, env={**clean, **(env or {})}, **popen)
+        self._seen: set[int] = set()
+
+    # Addresses
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def _addresses(self) -> tuple[int, int]:
+        match = until(lambda: FAMILY.search(self.log) or self._ended(), f"the first line of the log: {self.log}")
+        if isinstance(match, bool):
+            raise AssertionError(f"the pool ended with {self.process.poll()}:\n{self.log}")
+        return int(match[1]), int(match[2] or 0)
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def port(self) -> int:
+        return self._addresses()[0]
+
+    @property
+    def admin_port(self) -> int:
+        return self._addresses()[1]
+
+    # Questions
+
+    def get(self, path: str = "/", **options: Any) -> httpx.Response:
+        """A request on a connection of its own."""
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=DEADLINE, **options)
+
+    def admin(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.admin_port}{path}", timeout=DEADLINE)
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.admin("/status").text)
+        self._seen.update(slot["pid"] for slot in answer["slots"] if slot["pid"])
+        return answer
+
+    def slot(self, number: int = 0) -> dict[str, Any]:
+        slot: dict[str, Any] = self.status()["slots"][number]
+        return slot
+
+    def ready(self, workers: int | None = None) -> Pool:
+        """Wait until every slot (or `workers` of them) is ready, and the standby where there is one."""
+
+        def complete() -> bool:
+            if self._ended():
+                raise AssertionError(f"the pool ended with {self.process.poll()}:\n{self.log}")
+            status = self.status()
+            ready = sum(slot["state"] == "ready" for slot in status["slots"])
+            standby = status["standby"]["ready"] or status["standby"]["mode"] == "none"
+            return standby and ready == (len(status["slots"]) if workers is None else workers)
+
+        until(complete, f"every slot ready\n{self.log}")
+        return self
+
+    def until_log(self, text: str, count: int = 1) -> str:
+        """Wait until the log has `text` `count` times; returns the log."""
+        until(lambda: self.log.count(text) >= count, f"{text!r} {count} times in the log:\n{self.log}")
+        return self.log
+
+    def until_restarts(self, restarts: int, number: int = 0) -> dict[str, Any]:
+        """Wait until the slot has died this often and its next worker is ready."""
+
+        def restarted() -> dict[str, Any] | None:
+            slot = self.slot(number)
+            return slot if slot["restarts"] >= restarts and slot["state"] == "ready" else None
+
+        slot = until(restarted, f"{restarts} restarts of slot {number}\n{self.log}")
+        assert slot is not None
+        return slot
+
+    def family(self) -> list[int]:
+        """The supervisor and everything below it."""
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    # Ends
+
+    def signal(self, signum: int) -> None:
+        self.process.send_signal(signum)
+
+    def wait(self, deadline: float = DEADLINE) -> int:
+        """The exit code; fails when the pool doesn't end."""
+        try:
+            return self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the pool didn't end:\n{self.log}") from None
+
+    def stop(self) -> int:
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def close(self) -> None:
+        """End whatever is left, and fail if the pool left something behind."""
+        family = self.family() if not self._ended() else []
+        if not self._ended():
+            self.process.terminate()
+            try:
+                self.process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        everyone = {*family, *self._seen}
+        with contextlib.suppress(AssertionError):
+            until(lambda: not any(map(alive, everyone)), "gone", 5.0)
+        left = [pid for pid in everyone if alive(pid)]
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert not left, f"processes left behind: {left}\n{self.log}"
+
+
+@contextlib.contextmanager
+def running(app: str, *args: str, log: Path, **options: Any) -> Iterator[Pool]:
+    """A pool for the length of a with block."""
+    pool = Pool(app, *args, log=log, **options)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            parent = int(Path(f"/proc/{int(entry)}/stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def stage(pid: int) -> str:
+    """The name the process shows in ps: corepod-worker, corepod-template …"""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def raw(port: int, data: bytes, timeout: float = DEADLINE) -> bytes:
+    """Send bytes on a new connection and read until it is closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
+        sock.sendall(data)
+        return b"".join(iter(lambda: sock.recv(65536), b""))
