@@ -30,7 +30,7 @@ NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
-    """Accepts on the pool's listening sockets, which it never closes, binds or listens on anew."""
+    """Accepts on the pool's listening sockets, which it never binds or listens on anew."""
 
     def __init__(
         self,
@@ -56,7 +56,11 @@ class Acceptor:
         self._watch()
 
     def stop(self) -> None:
-        """Accept what is queued now, then nothing more: what stays in the queue when its last holder goes is reset."""
+        """Accept what is queued now, then close this process's copy of the sockets.
+
+        Kept open for the length of a drain it would go on queueing connections that nobody takes; when its last holder
+        goes they are reset.
+        """
         if self._closed:
             return
         self._closed = True
@@ -64,6 +68,7 @@ class Acceptor:
         for listener in self._listeners:
             while self._take(listener):
                 pass
+            listener.close()
 
     def pause(self, full: bool) -> None:
         """Stop accepting while the worker holds as many connections as it may."""
