@@ -20,8 +20,8 @@ def set_ready(ready: bool, why: str = "") -> None:
     api.set_ready(ready, why)
 
 
-def worker() -> dict[str, Any] | None:
+def this_worker() -> dict[str, Any] | None:
     """This worker's slot, number, core, restarts and pid, or None outside a pool and before it has its slot."""
     from corepod.worker import api
 
-    return api.worker()
+    return api.this_worker()

@@ -1,4 +1,4 @@
-"""What the application may tell the pool: `corepod.set_ready`, and what it may ask: `corepod.worker`."""
+"""What the application may tell the pool: `corepod.set_ready`, and what it may ask: `corepod.this_worker`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def report_path(why: str) -> None:
     _say("path", why)
 
 
-def worker() -> dict[str, Any] | None:
+def this_worker() -> dict[str, Any] | None:
     """Who this worker is, or None outside a pool."""
     return _identity.as_dict() if _identity is not None else None
 
