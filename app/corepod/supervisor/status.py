@@ -141,9 +141,10 @@ class View:
             "lost": slot.lost,
             "shed": words[SHED],
             "busy": round(busy, 3),
-            "cpu_seconds": slot.cpu_before + (worker.cpu_seen if worker else 0.0),
+            # With those that retire: a counter must not go back while a reload is under way.
+            "cpu_seconds": slot.cpu_before + sum(p.cpu_seen for p in slot.processes),
             "rss_bytes": rss(worker.pid) if worker else None,
-            "connections": now_words[CONNECTIONS],
+            "connections": sum(pool.board.word(p.record, CONNECTIONS) for p in slot.processes),
             "accepted": words[ACCEPTED],
             "bytes_in": words[BYTES_IN],
             "bytes_out": words[BYTES_OUT],

@@ -1,0 +1,205 @@
+"""The admin port: a small HTTP server in the supervisor's own loop, on which no client can cost it time, memory or
+descriptors beyond a bound. What it answers is in `answers`."""
+
+from __future__ import annotations
+
+import select
+import socket
+
+from corepod.supervisor.answers import HEAD_MOST, Answers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from corepod.supervisor.answers import Reply
+    from corepod.supervisor.loop import Loop
+    from corepod.supervisor.status import View
+
+MOST = 16  # connections open at once
+ACCEPTS = 16  # a wake-up; the queue waits for the next one, so that workers and signals get their turn
+PATIENCE = 5.0  # seconds from accepting a connection to closing it, whatever its client does
+PAUSE = 1.0  # seconds without accepting when the system has no descriptor left
+LEFTOVER_MOST = 256 * 1024  # bytes read behind a request before the connection is closed all the same
+
+
+class Admin:
+    """Listens, keeps the open connections, and closes what is late or in the way. Without connections it costs nothing:
+    no timer, no wake-up."""
+
+    def __init__(self, loop: Loop, view: View, *, status_public: bool, patience: float = PATIENCE) -> None:
+        self.loop, self.patience = loop, patience
+        self.answers = Answers(view, status_public=status_public)
+        self.open: dict[int, Connection] = {}  # by descriptor, the oldest first
+        self._listeners: dict[socket.socket, bool] = {}
+        self._resume_at: float | None = None
+
+    def listen(self, sock: socket.socket, *, trusted: bool) -> None:
+        """Serve a listening, non-blocking socket; it stays the caller's. `trusted`: its clients may see everything."""
+        self._listeners[sock] = trusted
+        self.loop.add(sock.fileno(), select.EPOLLIN, lambda mask: self._accept(sock))
+
+    def expire(self, now: float) -> float | None:
+        """Close what is past its deadline, accept again after a pause; returns when to call next, None for no need."""
+        self.answers.forget()
+        for connection in list(self.open.values()):
+            if now < connection.deadline:
+                break  # all have the same patience, and the oldest comes first
+            connection.close()
+        if self._resume_at is not None and now >= self._resume_at:
+            self._resume_at = None
+            self._accept_on(select.EPOLLIN)
+        oldest = next(iter(self.open.values()), None)
+        times = (self._resume_at, oldest.deadline if oldest else None)
+        return min((t for t in times if t is not None), default=None)
+
+    def close(self) -> None:
+        """Cut every connection and stop listening."""
+        for connection in list(self.open.values()):
+            connection.close()
+        for sock in self._listeners:
+            self.loop.remove(sock.fileno())
+        self._listeners.clear()
+        self._resume_at = None
+
+    def _accept(self, sock: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                accepted, address = sock.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError:
+                # No descriptor or memory left (EMFILE, ENFILE, ENOBUFS ...): the connection stays in the queue, and
+                # the queue would wake us at once, again and again.
+                if self._make_room():
+                    continue
+                return self._pause()
+            if len(self.open) >= MOST:
+                self._make_room()
+            # Its request is mostly there already, and can't be crowded out by whoever comes behind it.
+            connection = Connection(self, accepted, local=_local(sock.family, address), trusted=self._listeners[sock])
+            connection.proceed()
+        return None
+
+    def _pause(self) -> None:
+        self._resume_at = self.loop.now() + PAUSE
+        self._accept_on(0)
+
+    def _accept_on(self, events: int) -> None:
+        # Changed, not removed and added again: adding takes memory, of which there may be none.
+        for sock in self._listeners:
+            self.loop.modify(sock.fileno(), events)
+
+    def _make_room(self) -> bool:
+        """Close one connection, if there is one: the oldest that hasn't sent its request, or has its answer."""
+        for connection in list(self.open.values()):
+            if not connection.answering:
+                connection.proceed()  # its request may just have come
+                if not connection.answering:
+                    connection.close()
+                    return True
+        # All of them are slow to read their answers.
+        oldest = next(iter(self.open.values()), None)
+        if oldest is not None:
+            oldest.close()
+        return oldest is not None
+
+
+class Connection:
+    """One exchange: read a head, write the answer, read what the client still sends, close."""
+
+    __slots__ = (
+        "_admin",
+        "_events",
+        "_leftover",
+        "_local",
+        "_received",
+        "_reply",
+        "_rest",
+        "_sock",
+        "_trusted",
+        "deadline",
+    )
+
+    def __init__(self, admin: Admin, sock: socket.socket, *, local: bool, trusted: bool) -> None:
+        sock.setblocking(False)
+        self._admin, self._sock, self._local, self._trusted = admin, sock, local, trusted
+        self.deadline = admin.loop.now() + admin.patience
+        self._received = b""
+        self._reply: Reply | None = None
+        self._rest = memoryview(b"")  # of the answer
+        self._leftover = 0
+        self._events = 0
+        admin.open[sock.fileno()] = self
+
+    @property
+    def answering(self) -> bool:
+        """The request is complete and the answer isn't sent yet."""
+        return len(self._rest) > 0
+
+    def proceed(self, mask: int = 0) -> None:
+        """Do what can be done without waiting; what the event was shows in the calls themselves."""
+        try:
+            self._step()
+            if self._sock.fileno() >= 0:
+                self._wait()
+        except OSError:
+            self.close()  # reset by its client, or no room in the epoll
+
+    def close(self) -> None:
+        """Close it, if it isn't. Nothing of the answer that the kernel has already is lost by that."""
+        fd = self._sock.fileno()
+        if fd >= 0:
+            self._admin.loop.remove(fd)
+            del self._admin.open[fd]
+            self._sock.close()
+
+    def _step(self) -> None:
+        try:
+            if self._reply is None:
+                self._read()
+            elif self.answering:
+                self._write(self._reply)
+            else:
+                self._discard()
+        except BlockingIOError:
+            pass
+
+    def _read(self) -> None:
+        data = self._sock.recv(HEAD_MOST - len(self._received))
+        if not data:
+            return self.close()
+        self._received += data
+        self._reply = self._admin.answers.reply(self._received, local=self._local, trusted=self._trusted)
+        if self._reply is not None:
+            self._rest = memoryview(self._reply.data)
+            self._write(self._reply)
+        return None
+
+    def _write(self, reply: Reply) -> None:
+        while self._rest:
+            self._rest = self._rest[self._sock.send(self._rest) :]
+        if reply.more:
+            # Closed with bytes unread, the kernel resets the connection and may take the answer from the client.
+            self._sock.shutdown(socket.SHUT_WR)
+        else:
+            self.close()
+
+    def _discard(self) -> None:
+        data = self._sock.recv(HEAD_MOST)
+        self._leftover += len(data)
+        if not data or self._leftover > LEFTOVER_MOST:
+            self.close()
+
+    def _wait(self) -> None:
+        events = select.EPOLLOUT if self.answering else select.EPOLLIN
+        if not self._events:
+            self._admin.loop.add(self._sock.fileno(), events, self.proceed)
+        elif events != self._events:
+            self._admin.loop.modify(self._sock.fileno(), events)
+        self._events = events
+
+
+def _local(family: int, address: tuple[str, int] | str) -> bool:
+    """Whether an accepted peer is on this machine."""
+    return family == socket.AF_UNIX or address[0] == "::1" or address[0].startswith(("127.", "::ffff:127."))
