@@ -38,6 +38,10 @@ format: $(VENV)/.test ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.test ## Write docs/reference from the code, and the picture of the table
+	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.picture
+
 pins: $(VENV)/.test ## Pin the dependencies again, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	./requirements/compile $(BIN)/uv

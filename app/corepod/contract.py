@@ -41,6 +41,16 @@ EXIT_CODES = {
     EXIT_BIND: "an address can't be bound",
 }
 
+# Signals to the supervisor. What isn't named is ignored with a line.
+SIGNALS = {
+    "TERM, INT": "drain and stop within `stop_timeout`; a second one stops at once",
+    "QUIT": "stop at once",
+    "HUP": "rolling reload: new code is loaded beside the old, which stays where the new one doesn't get ready",
+    "USR1": "dump every worker's stacks to the log",
+    "TTIN": "one slot more",
+    "TTOU": "one slot less",
+}
+
 # The worker's control socket is descriptor 3 of the process the supervisor executes.
 CONTROL_FD = 3
 PACKET = 1 << 16  # greatest size of a message on a control socket, bytes

@@ -117,7 +117,7 @@ class Pool:
             status = self.status()
             ready = sum(slot["state"] == "ready" for slot in status["slots"])
             standby = status["standby"]["ready"] or status["standby"]["mode"] == "none"
-            return standby and ready == (len(status["slots"]) if workers is None else workers)
+            return bool(standby and ready == (len(status["slots"]) if workers is None else workers))
 
         until(complete, f"every slot ready\n{self.log}")
         return self

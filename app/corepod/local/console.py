@@ -31,7 +31,7 @@ def watch(command: Callable[[str, int], tuple[list[str], dict[str, str]]]) -> in
     `command(control, lifeline)` gives argv and environment for the path of the control socket and the descriptor whose
     end tells the supervisor that this process is gone: then it ends the pool by itself.
     """
-    with tempfile.TemporaryDirectory(prefix="corepod-", dir=os.environ.get("XDG_RUNTIME_DIR")) as folder:
+    with tempfile.TemporaryDirectory(prefix="corepod-") as folder:
         control = str(Path(folder, "control.sock"))
         theirs, ours = os.pipe()
         argv, environment = command(control, theirs)
@@ -68,11 +68,20 @@ def _show(supervisor: subprocess.Popen[bytes], control: str) -> int:
                     break
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    live.console.print(Text(line.decode("utf-8", "replace")), soft_wrap=True)
+                    live.console.print(_styled(line), soft_wrap=True)
             if time.monotonic() >= due:
                 live.update(table(status(control), time.time()), refresh=True)
                 due = time.monotonic() + REFRESH
     return supervisor.wait()
+
+
+def _styled(line: bytes) -> Text:
+    text = Text(line.decode("utf-8", "replace"))
+    text.highlight_regex(r"^\S+Z (?=[A-Z]+ )", "dim")
+    text.highlight_regex(r"(?<=Z )WARNING", "yellow")
+    text.highlight_regex(r"(?<=Z )ERROR", "bold red")
+    text.highlight_regex(r"\[(process|worker) [^]]*\]|^worker [^|]* \|", "cyan")
+    return text
 
 
 def _forward_signals(supervisor: subprocess.Popen[bytes]) -> None:

@@ -30,7 +30,8 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
     environment = _environment(effective.values["env_file"])
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
-    if not pod and _can_draw():
+    # With --debug the terminal belongs to the debugger in a worker.
+    if not pod and not effective.values["debug"] and _can_draw():
         from corepod.local import console
 
         return console.watch(lambda control, lifeline: command(effective, environment, pod, control, lifeline))
