@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 APP ?= corepod.demo:app
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format docs bench pins clean
+.PHONY: help run test lint format docs bench bench-pins pins clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -42,9 +42,24 @@ docs: $(VENV)/.test ## Write docs/reference from the code, and the picture of th
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m docs.picture
 
+BENCH := loadtest/bench
+$(BENCH)/.venv/.made: pyproject.toml $(BENCH)/requirements.txt
+	test -x $(BENCH)/.venv/bin/python || $(PYTHON) -m venv $(BENCH)/.venv
+	$(BENCH)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(BENCH)/requirements.txt
+	$(BENCH)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bench: $(BENCH)/.venv/.made ## Compare with other servers; ARGS="b1 b6 --rounds 21" chooses, ARGS=--help explains
+	@$(BENCH)/.venv/bin/python -m loadtest.bench $(ARGS)
+
+bench-pins: $(VENV)/.test ## Pin the benchmarks' dependencies again, with hashes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile $(BENCH)/requirements.in --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-annotate --output-file $(BENCH)/requirements.txt
+
 pins: $(VENV)/.test ## Pin the dependencies again, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	./requirements/compile $(BIN)/uv
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH)/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,122 @@
+"""The command line: which benchmarks, how thoroughly, and where to write what they found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from loadtest.bench import cores, crash, footprint, host, overhead, queue, slow_start
+from loadtest.bench.harness import Bench, on_term
+from loadtest.bench.report import Table, show, write_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESULTS = Path(__file__).parent / "results"
+BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
+    "b1": crash.crashes,
+    "b3": crash.row_of_deaths,
+    "b4": slow_start.slow_starts,
+    "b6": overhead.steady,
+    "b8": queue.queues,
+    "b12": overhead.keep_alive,
+    "b15": footprint.starts,
+    "memory": footprint.memory,
+    "idle": footprint.idle,
+    "probes": cores.probes,
+    "scaling": cores.scaling,
+}
+TOGETHER = {"b2": "b1", "b9": "b8"}  # measured in one go
+SERVERS = ("corepod", "hypercorn", "gunicorn", "uvicorn", "granian", "starlette", "uvloop", "httptools")
+
+
+def main() -> int:
+    """The exit code: 1 where a benchmark couldn't be run; a goal that isn't reached is a result."""
+    arguments = _arguments()
+    names = list(dict.fromkeys(TOGETHER.get(name, name) for name in arguments.names or BENCHMARKS))
+    console = Console()
+    host.prepare()
+    on_term()
+    bench = Bench(console, arguments.rounds, thorough=arguments.thorough)
+    tables: list[Table] = []
+    failed: list[str] = []
+    started = time.strftime("%Y%m%dT%H%M%S")
+    console.print(_machine(), highlight=False)
+    try:
+        for name in names:
+            try:
+                with bench.progress:
+                    found = BENCHMARKS[name](bench)
+            except Exception as error:  # one benchmark's failure must not cost the others' results
+                failed.append(name)
+                console.print(
+                    f"{name} failed: {error or type(error).__name__}", style="red", highlight=False, markup=False
+                )
+                continue
+            tables += found
+            for table in found:
+                show(table, console)
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        return 130
+    finally:
+        host.end_children()
+        bench.close()
+        _write(arguments, bench, tables, started, console)
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
+    every = [*BENCHMARKS, *TOGETHER]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(every)}; all by default")
+    parser.add_argument("--rounds", type=int, help="rounds of each benchmark")
+    parser.add_argument(
+        "--thorough", action="store_true", help="the numbers of rounds that docs/benchmarks.md is made with"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write tables and raw measurements")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables between their markers in FILE")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in every]:
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(every)}")
+    if arguments.rounds is not None and arguments.rounds < 1:
+        parser.error("--rounds has to be at least 1")
+    return arguments
+
+
+def _machine() -> str:
+    versions = ", ".join(f"{name} {version(name)}" for name in SERVERS)
+    cores = f"{len(host.CORES)} cores, server on {min(host.SERVER)}, client on {min(host.CLIENT)}"
+    return f"Python {platform.python_version()}, Linux {platform.release()}, {cores}\n{versions}"
+
+
+def _jsonable(value: Any) -> Any:
+    return vars(value) if hasattr(value, "__dict__") else str(value)
+
+
+def _write(arguments: argparse.Namespace, bench: Bench, tables: list[Table], started: str, console: Console) -> None:
+    document: dict[str, Any] = {
+        "started": started,
+        "machine": _machine(),
+        "tables": [table.as_dict() for table in tables],
+        "raw": bench.raw,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    for path in {RESULTS / f"{started}.json", *([arguments.json] if arguments.json else [])}:
+        path.write_text(json.dumps(document, default=_jsonable))
+        console.print(f"written: {path}", highlight=False)
+    if arguments.markdown:
+        missing = write_markdown(tables, arguments.markdown)
+        console.print(f"written: {arguments.markdown}" + (f" (no markers for {', '.join(missing)})" if missing else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

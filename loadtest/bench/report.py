@@ -1,0 +1,108 @@
+"""What a benchmark found, for people (a table), programs (JSON) and the docs (Markdown between markers)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table as RichTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+MARKER = "<!-- bench:{key} -->"
+END = "<!-- /bench -->"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A number to reach, and what was measured."""
+
+    text: str
+    measured: str
+    reached: bool
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.measured}, {'reached' if self.reached else 'not reached'}"
+
+
+@dataclass
+class Table:
+    """One table. A column whose title has a unit in parentheses holds absolute numbers, which belong to this machine
+    and this hour: they are shown, but not written into the docs."""
+
+    key: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, *cells: object) -> None:
+        self.rows.append([name, *map(str, cells)])
+
+    def goal(self, text: str, measured: float, most: float, *, least: bool = False) -> None:
+        """`measured` has to be at most `most` (at least, with `least`)."""
+        reached = measured >= most if least else measured <= most
+        self.goals.append(Goal(text, f"{measured:.3g}", reached))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "title": self.title,
+            "columns": self.columns,
+            "rows": self.rows,
+            "goals": [vars(goal) for goal in self.goals],
+            "notes": self.notes,
+        }
+
+
+def show(table: Table, console: Console) -> None:
+    rich = RichTable(title=f"{table.key.upper()} {table.title}", title_justify="left", box=box.SIMPLE_HEAD)
+    for number, column in enumerate(table.columns):
+        rich.add_column(column, justify="right" if number else "left")
+    for row in table.rows:
+        rich.add_row(*row)
+    console.print(rich)
+    for goal in table.goals:
+        console.print(f"  {'✓' if goal.reached else '✗'} {goal}", highlight=False)
+    for note in table.notes:
+        console.print(f"  {note}", style="yellow", highlight=False)
+
+
+def _absolute(column: str) -> bool:
+    return bool(re.search(r"\((ms|s|MB|µs|1/s)\)$", column))
+
+
+def markdown(table: Table) -> str:
+    """The table without absolute columns, its goals and notes."""
+    keep = [number for number, column in enumerate(table.columns) if not _absolute(column)]
+    lines = [
+        "| " + " | ".join(table.columns[number] for number in keep) + " |",
+        "|" + "|".join("---" if number == 0 else "--:" for number in keep) + "|",
+    ]
+    lines += ["| " + " | ".join(row[number] for number in keep) + " |" for row in table.rows]
+    if table.goals:
+        lines += ["", *[f"- {goal}" for goal in table.goals]]
+    if table.notes:
+        lines += ["", *[f"> {note}" for note in table.notes]]
+    return "\n".join(lines)
+
+
+def write_markdown(tables: list[Table], path: Path) -> list[str]:
+    """Put the tables between their markers in `path`; returns the keys it has no markers for."""
+    text = path.read_text() if path.exists() else ""
+    missing = []
+    for table in tables:
+        start = MARKER.format(key=table.key)
+        pattern = re.compile(re.escape(start) + r".*?" + re.escape(END), re.DOTALL)
+        block = f"{start}\n{markdown(table)}\n{END}".replace("\\", r"\\")
+        if not pattern.search(text):
+            missing.append(table.key)
+        text = pattern.sub(block, text)
+    path.write_text(text)
+    return missing
