@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,6 +39,9 @@ def fail(faults: list[str]) -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `corepod`. Returns or exits with a code of `corepod.contract`."""
+    if argv is None:
+        # Asked to stop before the supervisor is there, it has to stop then: PID 1 loses what it doesn't handle.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     parser = _parser()
     options, unknown = parser.parse_known_args(argv)
     if options.command is None:

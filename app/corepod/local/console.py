@@ -91,3 +91,4 @@ def _forward_signals(supervisor: subprocess.Popen[bytes]) -> None:
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, stop)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -11,7 +11,7 @@ from typing import Any
 import corepod
 from corepod.config import envfile
 from corepod.config.resolve import Effective, SettingsError, resolve
-from corepod.contract import ENV_SETTINGS
+from corepod.contract import ENV_SETTINGS, PRELOAD
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
 
@@ -47,14 +47,16 @@ def command(
     """argv and environment of the supervisor."""
     values = dict(effective.values)
     values["control"] = values["control"] or control
+    environment = dict(environment)
     beside = {
         "profile": "pod" if pod else "run",
         "python": sys.executable,
         "cwd": str(Path(values["chdir"] or ".").resolve()),
         "admin_explicit": effective.explicit("admin"),
         "lifeline": lifeline,
+        "preload": environment.pop(PRELOAD, ""),
     }
-    # By path, with -I -S: nothing of the environment may start threads in the supervisor.
+    # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR)]
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
 

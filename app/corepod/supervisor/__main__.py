@@ -9,7 +9,7 @@ import sys
 # At the end: in front, a module of the same name in site-packages would replace one of the standard library's.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from corepod.supervisor.supervise import main
+from corepod.supervisor.start import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -26,6 +26,7 @@ FAULTS = {
 }
 # The kernel's job control: with a handler the supervisor could not be stopped and continued.
 JOB_CONTROL = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGCONT}
+FAULTS_MOST = 10  # exceptions of one descriptor's callback before it counts as broken
 
 
 class Loop:
@@ -34,6 +35,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
+        self._faults: dict[int, int] = {}
         self._signals: set[int] = set()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.add(self._wake_read, select.EPOLLIN, self._drain_wake)
@@ -45,6 +47,8 @@ class Loop:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for signum in signals:
             signal.signal(signum, self._record)
+        # The command line blocks what came too early; whoever started it may have blocked SIGCHLD, too.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def add(self, fd: int, events: int, callback: Callback) -> None:
         """Call `callback(mask)` whenever one of `events` is there."""
@@ -57,18 +61,21 @@ class Loop:
     def remove(self, fd: int) -> None:
         """Forget `fd`; call it before the descriptor is closed, or its number comes back as somebody else's."""
         if self._callbacks.pop(fd, None) is not None:
+            self._faults.pop(fd, None)
             self._epoll.unregister(fd)
 
-    def wait(self, deadline: float | None) -> None:
-        """Sleep until something happens or `deadline` is reached, and call back whom it concerns."""
+    def wait(self, deadline: float | None) -> int:
+        """Sleep until something happens or `deadline` is reached, and call back whom it concerns; returns how many."""
         timeout = None if deadline is None else max(0.0, deadline - self.now())
         if self._signals:
             timeout = 0.0
-        for fd, mask in self._epoll.poll(timeout):
+        events = self._epoll.poll(timeout)
+        for fd, mask in events:
             # An earlier callback of this round may have removed it.
             callback = self._callbacks.get(fd)
             if callback is not None:
                 self._call(callback, fd, mask)
+        return len(events)
 
     def take_signals(self) -> list[int]:
         """The signals that came since the last call, each once, in the order of their numbers."""
@@ -80,9 +87,12 @@ class Loop:
         try:
             callback(mask)
         except Exception:
-            # One faulty descriptor must not take every worker with it; removed, it can't spin either.
-            self.remove(fd)
+            # One fault must not take every worker with it, and a descriptor that only faults must not spin for ever.
             sys.excepthook(*sys.exc_info())
+            if self._callbacks.get(fd) is callback:
+                self._faults[fd] = self._faults.get(fd, 0) + 1
+                if self._faults[fd] >= FAULTS_MOST:
+                    self.remove(fd)
 
     def _record(self, signum: int, frame: FrameType | None) -> None:
         self._signals.add(signum)

@@ -9,7 +9,7 @@ import signal
 import socket
 from enum import Enum
 
-from corepod.contract import CONTROL_FD, PACKET
+from corepod.contract import CONTROL_FD, PACKET, PRELOAD
 from corepod.supervisor.relay import Relay, Stacks
 from corepod.supervisor.watch import Watch
 
@@ -108,19 +108,27 @@ class Channels:
 
     def open(self, stage: Stage, generation: int) -> tuple[Process, socket.socket, list[int]]:
         """A new process's record, the child's end of its control socket, and descriptors for the child:
-        where stacks are written, then (local pools) standard output and standard error."""
+        where stacks are written, then (local pools) standard output and standard error.
+
+        Raises OSError where no descriptor is left.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pipes: list[tuple[int, int]] = []
+        try:
+            for _ in range(3 if self._relays else 1):
+                pipes.append(os.pipe2(os.O_CLOEXEC))
+        except OSError:
+            _close_all([fd for pipe in pipes for fd in pipe])
+            ours.close()
+            theirs.close()
+            raise
         ours.setblocking(False)
         process = Process(stage, generation, ours, self._loop.now())
-        read, write = os.pipe2(os.O_CLOEXEC)
-        fds = [write]
-        process.outputs.append(Stacks(read, self._loop, self._log, process.who))
-        for sink in (self._log.out, self._log.err) if self._relays else ():
-            read, write = os.pipe2(os.O_CLOEXEC)
-            fds.append(write)
+        process.outputs.append(Stacks(pipes[0][0], self._loop, self._log, process.who))
+        for (read, _), sink in zip(pipes[1:], (self._log.out, self._log.err), strict=False):
             process.outputs.append(Relay(read, self._loop, self._log, sink, process.who))
         self._loop.add(ours.fileno(), select.EPOLLIN, lambda mask: self._readable(process))
-        return process, theirs, fds
+        return process, theirs, [write for _, write in pipes]
 
     def spawn(self, generation: int, load: Message, load_fds: list[int]) -> Process:
         """Execute a new interpreter that loads the application. It inherits its control socket and nothing else.
@@ -137,24 +145,27 @@ class Channels:
             process.pid = os.posix_spawn(
                 python,
                 [python, "-m", "corepod.worker"],
-                os.environ,
+                {**os.environ, PRELOAD: self._settings.preload} if self._settings.preload else os.environ,
                 file_actions=actions,
                 setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order
                 # A clean start: what the supervisor blocks or ignores must not reach the application.
                 setsigmask=[],
                 setsigdef=[s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)],
             )
+            process.send(load, [*load_fds, fds[0]])
         except OSError:
             self.close(process)
             raise
         finally:
             theirs.close()
-        process.send(load, [*load_fds, fds[0]])
-        _close_all(fds)
+            _close_all(fds)
         return process
 
     def fork(self, template: Process, warm: bool, live: bool) -> Process:
-        """Ask the template for a child."""
+        """Ask the template for a child.
+
+        Raises OSError where no descriptor is left.
+        """
         process, theirs, fds = self.open(Stage.FORKING, template.generation)
         template.send({"do": "fork", "warm": warm, "live": live}, [theirs.fileno(), *fds])
         theirs.close()

@@ -7,8 +7,9 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from corepod.supervisor.log import Log, Sink
+    from corepod.supervisor.log import Log
     from corepod.supervisor.loop import Loop
+    from corepod.supervisor.sink import Sink
 
 CHUNK = 65536
 LONGEST_LINE = 16384  # what is longer is cut into pieces: a line must not fill PID 1's memory

@@ -45,6 +45,7 @@ class Settings:
     python: str
     cwd: str
     admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
+    preload: str  # LD_PRELOAD of the workers
     lifeline: int | None  # descriptor whose end means that the command line is gone
 
     def __init__(self, values: dict[str, Any]) -> None:

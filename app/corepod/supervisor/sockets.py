@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 
 from corepod.contract import EXIT_BIND
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
 NEXT_PORTS = 100  # how far the default admin port may move
-_made_paths: set[str] = set()
+ADMIN_BACKLOG = 64
+_made: dict[str, tuple[int, int]] = {}  # paths of Unix sockets made here, with device and inode of the file
 
 
 class StartError(Exception):
@@ -31,40 +33,30 @@ def listeners(settings: Settings) -> list[socket.socket]:
     Raises StartError naming the address.
     """
     handed = _from_systemd()
-    made = handed or [_bind(address, settings.socket_mode) for address in settings.bind]
-    for sock in made:
-        # On systemd's sockets too: listen(2) again only sets the length of the queue.
-        sock.listen(settings.backlog)
-        sock.setblocking(False)
-    return made
+    for sock in handed:
+        # Listen again: on a socket that listens it only sets the length of the queue.
+        _listen(sock, name(sock), settings.backlog)
+    return handed or [_open(address, settings.socket_mode, settings.backlog) for address in settings.bind]
 
 
 def admin(settings: Settings) -> socket.socket | None:
     """The admin port's socket. Where the default port is taken the next free one; a chosen one is an error."""
     if settings.admin == "none":
         return None
-    tries = 1 if settings.admin_explicit else NEXT_PORTS
     host, _, port = settings.admin.rpartition(":")
-    for number in range(int(port), int(port) + tries) if port.isdigit() else [0]:
-        address = f"{host}:{number}" if port.isdigit() else settings.admin
+    more = range(int(port) + 1, min(int(port) + NEXT_PORTS, 65536)) if not settings.admin_explicit else ()
+    for address in (settings.admin, *(f"{host}:{number}" for number in more)):
         try:
-            sock = _bind(address, settings.socket_mode)
+            return _open(address, settings.socket_mode, ADMIN_BACKLOG)
         except StartError as error:
-            if not _taken(error) or number == int(port) + tries - 1:
+            if not _taken(error) or settings.admin_explicit:
                 raise
-            continue
-        sock.listen(64)
-        sock.setblocking(False)
-        return sock
-    return None
+    raise StartError(f"can't listen on {settings.admin}: it is in use, and so are the next {len(more)}", EXIT_BIND)
 
 
 def control(path: str) -> socket.socket:
     """The Unix socket of the pool's owner, readable by nobody else."""
-    sock = _bind(f"unix:{path}", 0o600)
-    sock.listen(16)
-    sock.setblocking(False)
-    return sock
+    return _open(f"unix:{path}", 0o600, ADMIN_BACKLOG)
 
 
 def name(sock: socket.socket) -> str:
@@ -85,7 +77,7 @@ def queue(sock: socket.socket) -> dict[str, int] | None:
     except OSError:
         return None
     # struct tcp_info: eight bytes, then 32-bit words; unacked and sacked are the fifth and the sixth of them.
-    word = [int.from_bytes(info[at : at + 4], "little") for at in (24, 28)]
+    word = [int.from_bytes(info[at : at + 4], sys.byteorder) for at in (24, 28)]
     return {"length": word[0], "limit": word[1]}
 
 
@@ -94,50 +86,93 @@ def close(socks: list[socket.socket]) -> None:
     for sock in socks:
         path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
         sock.close()
-        if path in _made_paths:
-            try:
-                os.unlink(path)
-            except OSError:
-                pass
+        _remove(path)
+
+
+def remove_made() -> None:
+    """Remove the files of all Unix sockets made here: the start has failed."""
+    for path in list(_made):
+        _remove(path)
+
+
+def _remove(path: str) -> None:
+    made = _made.pop(path, None)
+    # Another pool may have put its own socket there meanwhile.
+    if made is not None and _identity(path) == made:
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
 
 
 def _from_systemd() -> list[socket.socket]:
     # sd_listen_fds(3): descriptors from 3 on, meant for this very process.
-    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "0")
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     os.environ.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()):
+    if pid != str(os.getpid()) or not count.isdecimal():
         return []
     socks = []
     for fd in range(3, 3 + int(count)):
-        os.set_inheritable(fd, False)
-        socks.append(socket.socket(fileno=fd))
+        try:
+            sock = socket.socket(fileno=fd)
+        except OSError as error:
+            raise StartError(
+                f"descriptor {fd} of LISTEN_FDS={count} is no socket: {error.strerror}", EXIT_BIND
+            ) from error
+        if sock.type != socket.SOCK_STREAM:
+            raise StartError(f"descriptor {fd} of LISTEN_FDS={count} ({name(sock)}) is no stream socket", EXIT_BIND)
+        socks.append(sock)
     return socks
 
 
-def _bind(address: str, mode: int | None) -> socket.socket:
+def _open(address: str, mode: int | None, backlog: int) -> socket.socket:
     sock = None
     try:
-        if address.startswith("unix:"):
-            return _bind_unix(address[5:], mode)
-        host, _, port = address.rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # The protocol is named because asyncio sets TCP_NODELAY only where it can read it on the accepted socket,
-        # which copies it from here; without, each later request of a connection waits 40 ms.
-        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        sock = _bind_unix(address[5:], mode) if address.startswith("unix:") else _bind_tcp(address)
+    except OSError as error:
+        raise StartError(_why(address, error), EXIT_BIND) from error
+    _listen(sock, address, backlog)
+    return sock
+
+
+def _listen(sock: socket.socket, address: str, backlog: int) -> None:
+    try:
+        sock.listen(backlog)
+    except OSError as error:  # two may bind a port that nobody listens on; the second one to listen fails
+        sock.close()
+        raise StartError(_why(address, error), EXIT_BIND) from error
+    sock.setblocking(False)
+
+
+def _bind_tcp(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio sets TCP_NODELAY only where it can read it on the accepted socket,
+    # which copies it from here; without, each later request of a connection waits 40 ms.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, int(port)))
-        return sock
-    except OSError as error:
-        if sock is not None:
-            sock.close()
-        raise StartError(_why(address, error), EXIT_BIND) from error
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _bind_unix(path: str, mode: int | None) -> socket.socket:
     if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
         with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(path) == 0:
+            probe.setblocking(False)  # a living one whose queue is full would hold us here
+            if probe.connect_ex(path) != errno.ECONNREFUSED:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         os.unlink(path)  # left behind by a pool that was killed
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -151,7 +186,9 @@ def _bind_unix(path: str, mode: int | None) -> socket.socket:
     finally:
         if previous is not None:
             os.umask(previous)
-    _made_paths.add(path)
+    made = _identity(path)
+    if made is not None:
+        _made[path] = made
     return sock
 
 

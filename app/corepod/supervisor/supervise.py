@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import sys
 
 from corepod import cores
-from corepod.contract import EXIT_OK, SINGLE_THREAD_ENV
+from corepod.contract import EXIT_INTERNAL, EXIT_OK
 from corepod.supervisor import reaper, sockets
 from corepod.supervisor.admin import Admin
 from corepod.supervisor.checks import Checks
-from corepod.supervisor.log import Log
-from corepod.supervisor.loop import Loop, catchable
 from corepod.supervisor.placement import MOST_SLOTS, Placement
 from corepod.supervisor.pool import Pool
 from corepod.supervisor.process import Stage
-from corepod.supervisor.settings import Settings, take_from_environment
-from corepod.supervisor.sockets import StartError
 from corepod.supervisor.status import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from corepod.supervisor.log import Log
+    from corepod.supervisor.loop import Loop
+    from corepod.supervisor.settings import Settings
+
 STOPS = {signal.SIGTERM, signal.SIGINT}
 # Sent by the kernel as a matter of course; a line about each would tell nobody anything.
 SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
 LEAST_DRAIN = 0.1  # seconds a worker gets to stop, however little is left of the budget
+LAST_WORDS = 1.0  # seconds for what is still to be read and written when everybody else is gone
 
 
 class Supervisor:
@@ -55,6 +54,7 @@ class Supervisor:
         for sock, trusted in ((admin, False), (control, True)):
             if sock is not None:
                 self.admin.listen(sock, trusted=trusted)
+        self._child_died = False
         self._stop_deadline: float | None = None
         self._lame_until: float | None = None
         self._told: set[int] = set()
@@ -76,12 +76,17 @@ class Supervisor:
 
     def run(self) -> int:
         """Wait, reap, act; returns the exit code."""
-        self._step(self.loop.now())
-        while not self._finished():
-            self.loop.wait(self._deadline())
+        try:
             self._step(self.loop.now())
+            while not self._finished():
+                self.loop.wait(self._deadline())
+                self._step(self.loop.now())
+            code = self.pool.exit_code or EXIT_OK
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+            code = EXIT_INTERNAL
         self._leave()
-        return self.pool.exit_code or EXIT_OK
+        return code
 
     def _step(self, now: float) -> None:
         for signum in self.loop.take_signals():
@@ -111,8 +116,6 @@ class Supervisor:
         # Zombies left alone during a fork are looked at again when it has ended.
         self._child_died = forking
 
-    _child_died = False
-
     def _on_signal(self, signum: int, now: float) -> None:
         if signum == signal.SIGCHLD:
             self._child_died = True
@@ -141,7 +144,8 @@ class Supervisor:
         self.pool.stopping = True
         self.log.info(f"{why}: draining, for {self.settings.stop_timeout:g} s at the most")
         self._stop_deadline = now + self.settings.stop_timeout
-        self._lame_until = now + self.settings.lame_duck
+        # Before it was ready nobody sent it anything: there is nobody who has to learn that it goes.
+        self._lame_until = now + (self.settings.lame_duck if self.pool.ever_ready else 0.0)
         for process in self._workers():
             process.send({"do": "lame"})
 
@@ -173,8 +177,12 @@ class Supervisor:
         left = reaper.end_descendants()
         if left:
             self.log.info(f"ended {left} process(es) that the application had left behind")
+        # What the processes wrote last is still in their pipes.
+        deadline = self.loop.now() + LAST_WORDS
+        while self.loop.wait(self.loop.now()) and self.loop.now() < deadline:
+            pass
         self.log.info("stopped")
-        self.log.err.flush()
+        self.log.close(LAST_WORDS)
 
     def _workers(self) -> list[Any]:
         return [p for slot in self.pool.slots for p in slot.processes]
@@ -206,51 +214,3 @@ def _name(signum: int) -> str:
         return signal.Signals(signum).name
     except ValueError:
         return f"signal {signum}"
-
-
-def _quiet_libraries() -> None:
-    for name in SINGLE_THREAD_ENV:
-        os.environ.setdefault(name, "1")
-
-
-def main() -> int:
-    """Entry point of the process. Never raises for bad input: one line and the exit code of `corepod.contract`."""
-    loop = Loop()
-    loop.catch(catchable())
-    settings = take_from_environment()
-    log = Log(loop, form=settings.log_format, level=settings.log_level)
-    _quiet_libraries()
-    _set_name("corepod")
-    try:
-        supervisor = Supervisor(settings, loop, log)
-    except StartError as error:
-        log.error(str(error))
-        log.err.flush()
-        return error.code
-    if settings.lifeline is not None:
-        _watch_lifeline(supervisor, settings.lifeline)
-    return supervisor.run()
-
-
-def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:
-    # The command line holds the other end: when it is gone, however it went, nobody is left to stop the pool.
-    os.set_inheritable(fd, False)
-
-    def ended(mask: int) -> None:
-        supervisor.loop.remove(fd)
-        if not supervisor.pool.stopping:
-            supervisor.stop(supervisor.loop.now(), "the terminal's side is gone")
-
-    supervisor.loop.add(fd, select.EPOLLIN | select.EPOLLHUP, ended)
-
-
-def _set_name(name: str) -> None:
-    try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write(name)
-    except OSError:
-        pass  # only a convenience for ps
-
-
-if not sys.platform.startswith("linux"):
-    sys.exit("corepod needs Linux")

@@ -1,0 +1,83 @@
+"""What comes before the loop: descriptors, signals, settings and the log."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+from corepod.contract import SINGLE_THREAD_ENV
+from corepod.supervisor import sockets
+from corepod.supervisor.log import Log
+from corepod.supervisor.loop import Loop, catchable
+from corepod.supervisor.settings import take_from_environment
+from corepod.supervisor.sockets import StartError
+from corepod.supervisor.supervise import LAST_WORDS, Supervisor
+
+if not sys.platform.startswith("linux"):
+    sys.exit("corepod needs Linux")
+
+
+def main() -> int:
+    """Entry point of the process. Never raises for bad input: one line and the exit code of `corepod.contract`."""
+    _own_descriptors()
+    loop = Loop()
+    loop.catch(catchable())
+    settings = take_from_environment()
+    log = Log(loop, form=settings.log_format, level=settings.log_level)
+    sys.excepthook = log.fault
+    _quiet_libraries()
+    _set_name("corepod")
+    try:
+        supervisor = Supervisor(settings, loop, log)
+    except StartError as error:
+        sockets.remove_made()
+        log.error(str(error))
+        log.close(LAST_WORDS)
+        return error.code
+    if settings.lifeline is not None:
+        _watch_lifeline(supervisor, settings.lifeline)
+    return supervisor.run()
+
+
+def _own_descriptors() -> None:
+    """Standard input, output and error are there, and nothing else that was inherited goes on to the workers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # Closed: the next descriptor opened would get its number, and workers would write their output into it.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    try:
+        inherited = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return
+    for fd in inherited:
+        if fd > 2:
+            try:
+                os.set_inheritable(fd, False)
+            except OSError:
+                continue  # that of the listing itself
+
+
+def _quiet_libraries() -> None:
+    for name in SINGLE_THREAD_ENV:
+        os.environ.setdefault(name, "1")
+
+
+def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:
+    # The command line holds the other end: when it is gone, however it went, nobody is left to stop the pool.
+    def ended(mask: int) -> None:
+        supervisor.loop.remove(fd)
+        if not supervisor.pool.stopping:
+            supervisor.stop(supervisor.loop.now(), "the terminal's side is gone")
+
+    supervisor.loop.add(fd, select.EPOLLIN | select.EPOLLHUP, ended)
+
+
+def _set_name(name: str) -> None:
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(name)
+    except OSError:
+        pass  # only a convenience for ps
