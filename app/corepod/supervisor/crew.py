@@ -6,7 +6,7 @@ the standby's own death, a reload) only changes how many there are.
 
 from __future__ import annotations
 
-from corepod.supervisor.policy import BOOT_PAUSE, BOOT_TRIES, backoff, unit_random
+from corepod.supervisor.policy import BOOT_PAUSE, BOOT_TRIES, Row
 from corepod.supervisor.process import Process, Stage
 
 TYPE_CHECKING = False
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from corepod.supervisor.process import Message
     from corepod.supervisor.slot import Slot
 
-HELLO_TIMEOUT = 10.0  # seconds a fork may take before the template counts as hung
+FORK_TIMEOUT = 10.0  # seconds a fork may take to say hello before the template counts as hung
+ARM_TIMEOUT = 30.0  # seconds it may then take to get ready for a slot, without the application's lifespan
+DISMISS_TIMEOUT = 5.0  # seconds a live standby has to end its lifespan
+# Seconds in which a slot that has just got its worker has the core to itself: making the next standby at once costs the
+# first requests after a crash a third of their time, and a second crash would wait for its rehearsal.
+CALM = 0.1
 
 
 class Crew:
@@ -32,66 +37,143 @@ class Crew:
         self.loaders: list[Process] = []
         self.waiting: list[Slot] = []
         self.loaded = False  # at least once
-        self.load_failures = 0
-        self.standby_failures = 0
-        self.retry_at: float | None = None
-        self._standby_retry_at: float | None = None
         self.closed = False
+        self.loads = Row()  # loaders that failed; where nothing is forked, candidates too
+        self._births = Row()  # forks that ended before they were armed
+        self._lives = Row()  # standbys whose lifespan failed
+        self._losses = Row()  # templates and standbys that ended by themselves
+        self.retry_at: float | None = None  # no process is made before
+        self._spare_at: float | None = None  # no standby is made before
 
     @property
     def standby(self) -> Process | None:
         """The armed candidate that no slot waits for."""
         return next((p for p in self.candidates if p.stage is Stage.ARMED), None)
 
+    @property
+    def forking(self) -> bool:
+        """Whether a child may exist whose pid isn't known yet: an unknown zombie may be it."""
+        return any(p.stage is Stage.FORKING for p in self.candidates)
+
     def want(self, slot: Slot) -> None:
         """This slot waits for the next worker."""
+        slot.retry_at = None
+        slot.waiting = True
         if slot not in self.waiting:
-            slot.waiting = True
             self.waiting.append(slot)
 
     def forget(self, slot: Slot) -> None:
-        """This slot doesn't wait any more."""
-        slot.waiting = False
+        """This slot doesn't wait here any more."""
         if slot in self.waiting:
             self.waiting.remove(slot)
+            slot.waiting = False
+
+    # Its strength
 
     def fill(self, now: float) -> None:
         """Bring the crew to its strength. Called after everything that may have changed it."""
         if self.closed:
             return
-        self._hand_out()
-        missing = len(self.waiting) + self._spare(now) - len(self.candidates)
-        if self.template is not None:
-            for _ in range(missing):
-                self._fork()
-        elif self.retry_at is None:
-            # One loader becomes the template; where nothing may be forked each becomes a worker.
-            wanted = 1 if self.forkable is not False else missing
-            for _ in range(wanted - len(self.loaders)):
-                self._load(now)
+        self._hand_out(now)
+        if not self.waiting:
+            self._dismiss_surplus(now)
+        if self.retry_at is not None:
+            return
+        missing = len(self.waiting) + self._spare() - len(self.candidates)
+        try:
+            if self.template is not None:
+                for _ in range(missing):
+                    self._fork(self.template)
+            else:
+                # One loader becomes the template; where nothing may be forked each becomes a worker.
+                for _ in range((1 if self.forkable is not False else missing) - len(self.loaders)):
+                    self._load()
+        except OSError as error:
+            self.retry_at = now + max(1.0, self.loads.add())
+            self._log.error(
+                f"can't make a process: {error.strerror}; trying again (ulimit -u and -n, memory and pids limits?)"
+            )
+
+    def _hand_out(self, now: float) -> None:
+        while self.waiting and self._pool.board.room and (ready := self.standby) is not None:
+            slot = self.waiting.pop(0)
+            self.candidates.remove(ready)
+            slot.waiting = False
+            self._lives.clear()
+            self._spare_at = max(self._spare_at or 0.0, now + CALM)
+            self._pool.activate(ready, slot)
+
+    def _spare(self) -> int:
+        if self._settings.standby == "none":
+            # What nobody waits for is loaded once all the same: a reload has to know the new code.
+            return 0 if self.loaded or self.waiting else 1
+        return 1 if self._spare_at is None else 0
+
+    def _dismiss_surplus(self, now: float) -> None:
+        armed = [p for p in self.candidates if p.stage is Stage.ARMED]
+        for process in armed[0 if self._settings.standby == "none" else 1 :]:
+            self._dismiss(process, now)
+
+    def _live(self) -> bool:
+        return self._settings.standby == "live" and self._lives.count < BOOT_TRIES
+
+    def _fork(self, template: Process) -> None:
+        # A slot that waits gets its worker sooner without the rehearsal that a standby has time for.
+        urgent = len(self.candidates) < len(self.waiting)
+        self.candidates.append(self._channels.fork(template, warm=not urgent, live=not urgent and self._live()))
+
+    def _load(self) -> None:
+        role = "worker" if self.forkable is False else "template"
+        live = not self.waiting and self._live()
+        load = {"do": "load", "settings": self._settings.values, "role": role, "live": live}
+        process = self._channels.spawn(self.generation, load, self._load_fds)
+        process.live = live
+        process.rename({"process": "loader", "pid": process.pid})
+        self._pool.living[process.pid] = process
+        self.loaders.append(process)
+
+    # Time
 
     def deadline(self) -> float | None:
-        """When `fill` and `expire` have something to do by themselves."""
-        times = [p.since + HELLO_TIMEOUT for p in self.candidates if p.stage is Stage.FORKING]
-        times += [t for t in (self.retry_at, self._standby_retry_at) if t is not None]
-        oldest = self._live_until()
-        return min([*times, oldest] if oldest is not None else times, default=None)
+        """When `expire` and `fill` have something to do by themselves."""
+        if self.closed:
+            return None
+        times = [t for t in (self.retry_at, self._spare_at, self._live_until()) if t is not None]
+        times += [t for p in self.candidates if (t := _patience(p)) is not None]
+        return min(times, default=None)
 
     def expire(self, now: float) -> None:
-        """End what took too long: a template that doesn't fork, a live standby past its age."""
+        """Do what is due: go on after a pause, end what took too long."""
+        if self.closed:
+            return
         if self.retry_at is not None and now >= self.retry_at:
             self.retry_at = None
-        if self._standby_retry_at is not None and now >= self._standby_retry_at:
-            self._standby_retry_at = None
-        late = [p for p in self.candidates if p.stage is Stage.FORKING and now - p.since >= HELLO_TIMEOUT]
-        if late and self.template is not None:
-            self.template.end("it didn't fork in time")
+            # Only now: had the template died, too, its death has been seen meanwhile and the forks aren't to blame.
+            if self._births.count >= BOOT_TRIES and self.template is not None:
+                self._stop_forking(f"{BOOT_TRIES} forks in a row didn't get ready")
+        if self._spare_at is not None and now >= self._spare_at:
+            self._spare_at = None
+        late = [p for p in self.candidates if (t := _patience(p)) is not None and now >= t]
         for process in late:
-            self.candidates.remove(process)
-            self._channels.close(process)
+            self._on_late(process, now)
         until = self._live_until()
         if until is not None and now >= until and self.standby is not None:
-            self.standby.end("greatest age of a live standby")
+            self._dismiss(self.standby, now)
+
+    def _on_late(self, process: Process, now: float) -> None:
+        if process.stage is Stage.ARMING:
+            process.end(f"it didn't get ready within {ARM_TIMEOUT:g} s")
+            return
+        # Whatever was forked, if anything, ends by itself when it finds its control socket closed.
+        self.candidates.remove(process)
+        self._channels.close(process)
+        if self.template is not None and not self.template.cause:
+            self._births.add()
+            self.template.end(f"it didn't fork within {FORK_TIMEOUT:g} s")
+
+    def _live_until(self) -> float | None:
+        ready, age = self.standby, self._settings.live_max_age
+        return ready.since + age if ready is not None and ready.live and age else None
 
     # What the processes say
 
@@ -100,11 +182,13 @@ class Crew:
         kind = message["type"]
         if kind == "loaded" and process in self.loaders:
             self._on_loaded(process, bool(message["forkable"]), str(message["why"]), now)
-        elif kind == "armed" and process in self.candidates:
+        elif kind == "armed" and process.stage is Stage.ARMING and process in self.candidates:
             process.enter(Stage.ARMED, now)
-            self.standby_failures = 0
+            self._births.clear()
+            self.loads.clear()
         elif kind == "unforkable" and process is self.template:
-            self._on_unforkable(process, str(message["why"]))
+            # It has grown threads since it was loaded: its children would inherit locks that nobody frees.
+            self._stop_forking(str(message["why"]))
 
     def on_hello(self, process: Process, now: float) -> None:
         """A fork has come to life and has told its pid."""
@@ -114,9 +198,10 @@ class Crew:
     def _on_loaded(self, process: Process, forkable: bool, why: str, now: float) -> None:
         # A process that may be forked becomes the template, another one a candidate itself.
         self.loaders.remove(process)
-        self.loaded, self.load_failures = True, 0
+        self.loaded = True
         if forkable:
             self.forkable = True
+            self.loads.clear()
             process.enter(Stage.TEMPLATE, now)
             process.rename({"process": "template", "pid": process.pid})
             self.template = process
@@ -128,98 +213,80 @@ class Crew:
         process.rename({"process": "standby", "pid": process.pid})
         self.candidates.append(process)
 
-    def _on_unforkable(self, process: Process, why: str) -> None:
-        # The template has grown threads since it was loaded: its children would inherit locks that nobody frees.
+    def _stop_forking(self, why: str) -> None:
         self._log.warning(f"workers are started one by one from now on, not forked: {why}")
         self.forkable = False
-        self._drop_forks()
-        process.end("it may not be forked any more")
+        if self.template is not None:
+            self.template.end("nothing is forked any more")
+            self.template = None
 
     # What happened to them
 
-    def lost(self, process: Process, now: float) -> None:
-        """A process of the crew is gone (or its fork never came to life)."""
+    def lost(self, process: Process, how: str, now: float) -> None:
+        """A process of the crew is gone; `how` is empty for a fork that never told its pid."""
         if process is self.template:
             self.template = None
-            self._drop_forks()
-            if not self.closed and self.forkable:
-                self._log.warning("the template is gone and is made again; workers go on", pid=process.pid)
+            if not process.cause:
+                self._births.clear()
+            self.retry_at = now + self._losses.add(now - process.since)
+            self._log.warning(f"the template is gone ({process.cause or how}) and is made again", **process.who)
         elif process in self.loaders:
             self.loaders.remove(process)
-            self.load_failures += 1
-            pause = BOOT_PAUSE if self.load_failures < BOOT_TRIES else backoff(self.load_failures, unit_random())
-            self.retry_at = now + pause
+            self._load_failed(now)
         elif process in self.candidates:
             self.candidates.remove(process)
-            self._standby_lost(process, now)
+            if process.stage is Stage.ARMED:
+                self._spare_at = now + self._losses.add(now - process.since)
+                self._log.warning(f"the standby is gone ({process.cause or how}) and is made again", **process.who)
+            elif process.stage is not Stage.DRAINING:
+                self.birth_failed(process, now)
+
+    def birth_failed(self, process: Process, now: float) -> None:
+        """A candidate has ended before it could take a place."""
+        if process.live and process.failure is not None:
+            self._spare_at = now + max(BOOT_PAUSE, self._lives.add())
+            if self._lives.count == BOOT_TRIES:
+                self._log.warning(
+                    "the next standby waits without the application's lifespan, as it failed", **process.who
+                )
+        elif self.forkable is False:
+            self._load_failed(now)
+        elif self.template is not None:
+            self.retry_at = now + self._births.add()
+
+    def _load_failed(self, now: float) -> None:
+        self.retry_at = now + max(BOOT_PAUSE, self.loads.add())
 
     def close(self) -> None:
         """No more workers from here: end the template and all candidates."""
         self.closed = True
-        for process in self.members():
-            process.end("the pool stops or has new code")
+        for process in [*([self.template] if self.template else []), *self.loaders]:
+            process.end("it isn't needed any more")
+        for process in list(self.candidates):
             if process.stage is Stage.FORKING:
+                self.candidates.remove(process)
                 self._channels.close(process)
+            else:
+                self._dismiss(process, self._pool.loop.now())
         self.waiting.clear()
 
-    def members(self) -> list[Process]:
-        return [*([self.template] if self.template else []), *self.loaders, *self.candidates]
+    def _dismiss(self, process: Process, now: float) -> None:
+        # Only a live one has anything to end in order. It stays a candidate until it is gone: its lifespan must not
+        # meet that of its successor.
+        graceful = process.live and process.stage is not Stage.DRAINING
+        process.enter(Stage.DRAINING, now)
+        if graceful:
+            within = min(DISMISS_TIMEOUT, self._settings.stop_timeout)
+            process.kill_at = now + within
+            process.send({"do": "drain", "within": within, "linger": 0.0})
+        else:
+            process.end("it isn't needed any more")
 
-    @property
-    def forking(self) -> bool:
-        """Whether a child may exist whose pid isn't known yet: an unknown zombie may be it."""
-        return any(p.stage is Stage.FORKING for p in self.candidates)
 
-    def _hand_out(self) -> None:
-        while self.waiting and (ready := self.standby) is not None:
-            slot = self.waiting.pop(0)
-            self.candidates.remove(ready)
-            slot.waiting = False
-            self._pool.activate(ready, slot)
-
-    def _spare(self, now: float) -> int:
-        if self._settings.standby == "none" or self._standby_retry_at is not None:
-            return 0
-        return 1
-
-    def _fork(self) -> None:
-        assert self.template is not None
-        # A slot that waits gets its worker sooner without the rehearsal that a standby has time for.
-        urgent = len(self.candidates) < len(self.waiting)
-        live = not urgent and self._settings.standby == "live" and self.standby_failures < BOOT_TRIES
-        self.candidates.append(self._channels.fork(self.template, warm=not urgent, live=live))
-
-    def _load(self, now: float) -> None:
-        role = "worker" if self.forkable is False else "template"
-        live = self._settings.standby == "live" and not self.waiting
-        load = {"do": "load", "settings": self._settings.values, "role": role, "live": live}
-        try:
-            process = self._channels.spawn(self.generation, load, self._load_fds)
-        except OSError as error:
-            self.load_failures += 1
-            self.retry_at = now + max(1.0, backoff(self.load_failures, unit_random()))
-            self._log.error(
-                f"can't start a process: {error.strerror}; trying again (ulimit -u, memory and pids limits?)"
-            )
-            return
-        process.live = live
-        process.rename({"process": "loader", "pid": process.pid})
-        self._pool.living[process.pid] = process
-        self.loaders.append(process)
-
-    def _drop_forks(self) -> None:
-        for process in [p for p in self.candidates if p.stage is Stage.FORKING]:
-            self.candidates.remove(process)
-            self._channels.close(process)
-
-    def _standby_lost(self, process: Process, now: float) -> None:
-        self.standby_failures += 1
-        pause = backoff(self.standby_failures, unit_random())
-        if pause and not self.closed:
-            self._standby_retry_at = now + pause
-        if self.standby_failures == 1 and not self.closed and not process.cause:
-            self._log.warning("the standby is gone and is made again; workers go on", pid=process.pid or None)
-
-    def _live_until(self) -> float | None:
-        ready, age = self.standby, self._settings.live_max_age
-        return ready.since + age if ready is not None and ready.live and age else None
+def _patience(process: Process) -> float | None:
+    """Until when a candidate may take for what it is doing."""
+    if process.stage is Stage.FORKING:
+        return process.since + FORK_TIMEOUT
+    if process.stage is Stage.ARMING and not process.live and not process.cause:
+        return process.since + ARM_TIMEOUT
+    return None
