@@ -33,8 +33,9 @@ class Board:
             return -1
         entry = self._free.pop()
         at = ENTRY_OFFSET + entry * ENTRY_SIZE
-        text = b"%b %b" % (method.encode(), path[: TEXT - 16])
-        self._text[at + 8 : at + 9 + len(text)] = text + b"\0"
+        text = b"%b %b" % (method.encode(), path[:TEXT])
+        text = text[: TEXT - 1] + b"\0"  # a client chooses the length of both
+        self._text[at + 8 : at + 8 + len(text)] = text
         self.starts[at >> 3] = started
         return entry
 

@@ -1,5 +1,5 @@
 """The door to the application: every request goes through it, counted, timed and noted. It is the whole cost of the
-scoreboard, so it adds no coroutine to hypercorn's own wrapper, which it replaces."""
+scoreboard; hypercorn's own wrapper isn't used, so it adds no coroutine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOUNDS = tuple(int(bound * 1e9) for bound in LATENCY_BOUNDS)
 
 
 class Door:
-    """hypercorn's AppWrapper around an ASGI application, which may be exchanged (the rehearsal's for the user's)."""
+    """Around an ASGI application, which may be exchanged (the rehearsal's for the user's)."""
 
     def __init__(self, app: Any, board: Board) -> None:
         self.app = app
@@ -31,9 +31,7 @@ class Door:
     def in_flight(self) -> int:
         return self.board.words[IN_FLIGHT]
 
-    async def __call__(
-        self, scope: Any, receive: Any, send: Any, sync_spawn: Any = None, call_soon: Any = None
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.arrived()
         board = self.board
         words = board.words

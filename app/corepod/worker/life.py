@@ -15,7 +15,8 @@ from corepod.worker.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.middleware import wrap
 from corepod.worker.process import Birth, identify
 from corepod.worker.readiness import ask_ready_path
-from corepod.worker.serving import Server, rehearse
+from corepod.worker.rehearsal import rehearse
+from corepod.worker.serving import Server
 
 if TYPE_CHECKING:
     from corepod.worker.board import Board
@@ -132,14 +133,14 @@ class Life:
             if message["do"] == "drain":
                 return message
             if message["do"] == "lame":
-                await self._server.announce_close()
+                self._server.announce_close()
         return {"within": 0.0, "linger": 0.0}  # the supervisor is gone
 
     async def _drain(self, acceptor: Acceptor, message: dict[str, Any]) -> None:
         server, deadline = self._server, self._loop.time() + message["within"] - LAST_MOMENT
         acceptor.stop()
-        await server.announce_close()
-        await server.close_websockets()
+        server.announce_close()
+        server.close_websockets()
         if server.connections and message["linger"]:
             # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
             await server.wait_closed(min(message["linger"], max(0.0, deadline - self._loop.time())))

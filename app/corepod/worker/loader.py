@@ -19,7 +19,7 @@ from corepod.worker.board import Board
 from corepod.worker.control import Control
 from corepod.worker.loading import AppNotFoundError, load
 from corepod.worker.process import Birth, become_worker, prepare, set_name
-from corepod.worker.serving import rehearse
+from corepod.worker.rehearsal import rehearse
 
 
 def main() -> int:
