@@ -28,11 +28,13 @@ class Board:
         self._words = memoryview(self._map).cast("Q")
         self._free = list(range(RECORDS - 1, -1, -1))
 
-    def take(self) -> int:
-        """An empty record for a new worker.
+    @property
+    def room(self) -> bool:
+        """Whether a record is free. None may be while the workers of several reloads still drain."""
+        return bool(self._free)
 
-        Raises IndexError when all are taken, which the greatest number of slots excludes.
-        """
+    def take(self) -> int:
+        """An empty record for a new worker. Raises IndexError where there is no room."""
         record = self._free.pop()
         start = record * RECORD_SIZE
         self._map[start : start + RECORD_SIZE] = bytes(RECORD_SIZE)

@@ -6,8 +6,9 @@ the standby's own death, a reload) only changes how many there are.
 
 from __future__ import annotations
 
-from corepod.supervisor.policy import BOOT_PAUSE, BOOT_TRIES, Row
+from corepod.supervisor.policy import BOOT_TRIES
 from corepod.supervisor.process import Process, Stage
+from corepod.supervisor.setbacks import Setbacks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +39,7 @@ class Crew:
         self.waiting: list[Slot] = []
         self.loaded = False  # at least once
         self.closed = False
-        self.loads = Row()  # loaders that failed; where nothing is forked, candidates too
-        self._births = Row()  # forks that ended before they were armed
-        self._lives = Row()  # standbys whose lifespan failed
-        self._losses = Row()  # templates and standbys that ended by themselves
-        self.retry_at: float | None = None  # no process is made before
-        self._spare_at: float | None = None  # no standby is made before
+        self.setbacks = Setbacks()
 
     @property
     def standby(self) -> Process | None:
@@ -77,7 +73,7 @@ class Crew:
         self._hand_out(now)
         if not self.waiting:
             self._dismiss_surplus(now)
-        if self.retry_at is not None:
+        if self.setbacks.retry_at is not None:
             return
         missing = len(self.waiting) + self._spare() - len(self.candidates)
         try:
@@ -89,7 +85,7 @@ class Crew:
                 for _ in range((1 if self.forkable is not False else missing) - len(self.loaders)):
                     self._load()
         except OSError as error:
-            self.retry_at = now + max(1.0, self.loads.add())
+            self.setbacks.refused(now)
             self._log.error(
                 f"can't make a process: {error.strerror}; trying again (ulimit -u and -n, memory and pids limits?)"
             )
@@ -99,15 +95,15 @@ class Crew:
             slot = self.waiting.pop(0)
             self.candidates.remove(ready)
             slot.waiting = False
-            self._lives.clear()
-            self._spare_at = max(self._spare_at or 0.0, now + CALM)
+            self.setbacks.handed_out()
+            self.setbacks.rest(now + CALM)
             self._pool.activate(ready, slot)
 
     def _spare(self) -> int:
         if self._settings.standby == "none":
             # What nobody waits for is loaded once all the same: a reload has to know the new code.
             return 0 if self.loaded or self.waiting else 1
-        return 1 if self._spare_at is None else 0
+        return 1 if self.setbacks.spare_at is None else 0
 
     def _dismiss_surplus(self, now: float) -> None:
         armed = [p for p in self.candidates if p.stage is Stage.ARMED]
@@ -115,7 +111,7 @@ class Crew:
             self._dismiss(process, now)
 
     def _live(self) -> bool:
-        return self._settings.standby == "live" and self._lives.count < BOOT_TRIES
+        return self._settings.standby == "live" and not self.setbacks.no_live
 
     def _fork(self, template: Process) -> None:
         # A slot that waits gets its worker sooner without the rehearsal that a standby has time for.
@@ -138,21 +134,16 @@ class Crew:
         """When `expire` and `fill` have something to do by themselves."""
         if self.closed:
             return None
-        times = [t for t in (self.retry_at, self._spare_at, self._live_until()) if t is not None]
-        times += [t for p in self.candidates if (t := _patience(p)) is not None]
-        return min(times, default=None)
+        times = [self.setbacks.retry_at, self.setbacks.spare_at, self._live_until(), *map(_patience, self.candidates)]
+        return min((t for t in times if t is not None), default=None)
 
     def expire(self, now: float) -> None:
         """Do what is due: go on after a pause, end what took too long."""
         if self.closed:
             return
-        if self.retry_at is not None and now >= self.retry_at:
-            self.retry_at = None
-            # Only now: had the template died, too, its death has been seen meanwhile and the forks aren't to blame.
-            if self._births.count >= BOOT_TRIES and self.template is not None:
-                self._stop_forking(f"{BOOT_TRIES} forks in a row didn't get ready")
-        if self._spare_at is not None and now >= self._spare_at:
-            self._spare_at = None
+        # Only after the pause: had the template died, too, it has been seen meanwhile and the forks aren't to blame.
+        if self.setbacks.expire(now) and self.setbacks.no_forks and self.forkable:
+            self._stop_forking(f"{BOOT_TRIES} forks in a row didn't get ready")
         late = [p for p in self.candidates if (t := _patience(p)) is not None and now >= t]
         for process in late:
             self._on_late(process, now)
@@ -168,7 +159,7 @@ class Crew:
         self.candidates.remove(process)
         self._channels.close(process)
         if self.template is not None and not self.template.cause:
-            self._births.add()
+            self.setbacks.birth_failed(now)
             self.template.end(f"it didn't fork within {FORK_TIMEOUT:g} s")
 
     def _live_until(self) -> float | None:
@@ -184,8 +175,7 @@ class Crew:
             self._on_loaded(process, bool(message["forkable"]), str(message["why"]), now)
         elif kind == "armed" and process.stage is Stage.ARMING and process in self.candidates:
             process.enter(Stage.ARMED, now)
-            self._births.clear()
-            self.loads.clear()
+            self.setbacks.armed()
         elif kind == "unforkable" and process is self.template:
             # It has grown threads since it was loaded: its children would inherit locks that nobody frees.
             self._stop_forking(str(message["why"]))
@@ -201,7 +191,7 @@ class Crew:
         self.loaded = True
         if forkable:
             self.forkable = True
-            self.loads.clear()
+            self.setbacks.loaded()
             process.enter(Stage.TEMPLATE, now)
             process.rename({"process": "template", "pid": process.pid})
             self.template = process
@@ -227,16 +217,15 @@ class Crew:
         if process is self.template:
             self.template = None
             if not process.cause:
-                self._births.clear()
-            self.retry_at = now + self._losses.add(now - process.since)
+                self.setbacks.template_lost(now - process.since, now)
             self._log.warning(f"the template is gone ({process.cause or how}) and is made again", **process.who)
         elif process in self.loaders:
             self.loaders.remove(process)
-            self._load_failed(now)
+            self.setbacks.load_failed(now)
         elif process in self.candidates:
             self.candidates.remove(process)
             if process.stage is Stage.ARMED:
-                self._spare_at = now + self._losses.add(now - process.since)
+                self.setbacks.standby_lost(now - process.since, now)
                 self._log.warning(f"the standby is gone ({process.cause or how}) and is made again", **process.who)
             elif process.stage is not Stage.DRAINING:
                 self.birth_failed(process, now)
@@ -244,18 +233,13 @@ class Crew:
     def birth_failed(self, process: Process, now: float) -> None:
         """A candidate has ended before it could take a place."""
         if process.live and process.failure is not None:
-            self._spare_at = now + max(BOOT_PAUSE, self._lives.add())
-            if self._lives.count == BOOT_TRIES:
-                self._log.warning(
-                    "the next standby waits without the application's lifespan, as it failed", **process.who
-                )
+            self.setbacks.life_failed(now)
+            if self.setbacks.no_live:
+                self._log.warning("the application's lifespan fails in the standby: the next one waits without it")
         elif self.forkable is False:
-            self._load_failed(now)
+            self.setbacks.load_failed(now)
         elif self.template is not None:
-            self.retry_at = now + self._births.add()
-
-    def _load_failed(self, now: float) -> None:
-        self.retry_at = now + max(BOOT_PAUSE, self.loads.add())
+            self.setbacks.birth_failed(now)
 
     def close(self) -> None:
         """No more workers from here: end the template and all candidates."""

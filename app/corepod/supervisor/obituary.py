@@ -29,9 +29,11 @@ def write(process: Process, board: boards.Board, code: int, status: int, *, oom:
     """The report of a death. `oom`: the container's count of kills for memory has grown since the last death."""
     words = policy.describe(code, status)
     reason = words.removesuffix(" (core dumped)")
-    if process.cause:
+    if words != "signal SIGKILL":
+        pass  # it ended by itself, at the last moment perhaps
+    elif process.cause:
         words, reason = f"{process.cause} ({words})", process.cause.partition(":")[0]
-    elif oom and words == "signal SIGKILL":
+    elif oom:
         words, reason = "killed for memory (signal SIGKILL)", "oom"
     in_flight = board.word(process.record, IN_FLIGHT)
     report = Report(code, status, words, reason, in_flight)

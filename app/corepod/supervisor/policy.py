@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 BOOT_TRIES = 3  # an exception in the user's import or lifespan may be a database that is late
 BOOT_PAUSE = 0.25  # seconds between two tries
-BACKOFF_FIRST = 0.5  # seconds before the second restart, where the budget is 0
+BACKOFF_FIRST = 0.5  # seconds before the second restart of a row
 BACKOFF_MOST = 30.0
-STABLE = 60.0  # seconds a worker has to serve before the next back-off starts anew
+STABLE = 60.0  # seconds a process has to live before the next back-off starts anew
 
 
 def within_budget(deaths: Sequence[float], now: float, limit: int, window: float) -> bool:
@@ -38,6 +38,23 @@ def backoff(failures: int, random: float) -> float:
 def unit_random() -> float:
     """From 0 to 1. The module `random` would cost PID 1 a megabyte of imports."""
     return int.from_bytes(os.urandom(2), "big") / 65535
+
+
+class Row:
+    """Failures of one kind without a stable time between them."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, lived: float = 0.0) -> float:
+        """One more, of something that had lived for `lived` seconds. Returns the pause it asks for, in seconds."""
+        self.count = 1 if lived >= STABLE else self.count + 1
+        return backoff(self.count, unit_random())
+
+    def clear(self) -> None:
+        self.count = 0
 
 
 def describe(code: int, status: int) -> str:

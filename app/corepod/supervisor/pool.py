@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from corepod.contract import EXIT_APP, EXIT_BOOT, EXIT_BUDGET
-from corepod.supervisor import obituary, policy
+from corepod.contract import EXIT_BUDGET
 from corepod.supervisor.board import Board
 from corepod.supervisor.crew import Crew
+from corepod.supervisor.deaths import Deaths
 from corepod.supervisor.proc import Cgroup
 from corepod.supervisor.process import Channels, Process, Stage
 from corepod.supervisor.reload import Reload
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
 ORPHANED_CONTROL = 1.0  # seconds a process may live without its control socket: nothing could tell it to stop
+LATE = "it didn't stop in time"
+SILENT = "it has closed its control socket: the application closes descriptors that aren't its own"
 
 
 class Pool:
@@ -52,8 +54,7 @@ class Pool:
         self.ever_ready = False
         self.stopping = False
         self.exit_code: int | None = None
-        self._last_traceback = ""
-        self._memory_kills = self.cgroup.memory_kills()
+        self._deaths = Deaths(self)
         for slot in self.slots:
             self.crew.want(slot)
 
@@ -67,6 +68,8 @@ class Pool:
         times = [t for crew in self._crews() if (t := crew.deadline()) is not None]
         times += [p.kill_at for p in self.living.values() if p.kill_at is not None]
         times += [slot.retry_at for slot in self.slots if slot.retry_at is not None]
+        if (again := self.reload.deadline()) is not None:
+            times.append(again)
         return min(times, default=None)
 
     def tick(self, now: float) -> None:
@@ -74,10 +77,9 @@ class Pool:
         for process in self.living.values():
             if process.kill_at is not None and now >= process.kill_at:
                 process.kill_at = None
-                process.end("it didn't stop in time")
+                process.end(LATE if process.stage is Stage.DRAINING else SILENT)
         for slot in self.slots:
             if slot.retry_at is not None and now >= slot.retry_at:
-                slot.retry_at = None
                 self.crew.want(slot)
         self.reload.step(now)
         for crew in self._crews():
@@ -87,7 +89,8 @@ class Pool:
     def _crews(self) -> list[Crew]:
         return [crew for crew in (self.crew, self.reload.crew) if crew is not None]
 
-    def _crew_of(self, process: Process) -> Crew | None:
+    def crew_of(self, process: Process) -> Crew | None:
+        """The crew of the process's generation, if it is still there."""
         return next((c for c in self._crews() if c.generation == process.generation), None)
 
     # Workers
@@ -120,9 +123,12 @@ class Pool:
         """Let a worker finish what it serves, for `within` seconds; idle connections may stay for `linger` of them."""
         now = self.loop.now()
         slot = process.slot
-        if slot is not None and process is slot.worker:
-            slot.worker = None
+        if slot is not None and process not in slot.retiring:
             slot.retiring.append(process)
+            if process is slot.worker:
+                slot.worker = None
+            else:
+                slot.incoming = None
         process.enter(Stage.DRAINING, now)
         process.kill_at = now + within
         process.send({"do": "drain", "within": within, "linger": min(linger, within)})
@@ -135,10 +141,18 @@ class Pool:
     def remove_slot(self) -> None:
         """One slot less: the last one's worker drains, and its numbers go with it."""
         slot = self.slots.pop()
-        self.crew.forget(slot)
+        slot.retry_at = None
+        for crew in self._crews():
+            crew.forget(slot)
         for process in slot.processes:
             if process.stage is not Stage.DRAINING:
                 self.retire(process, self.settings.stop_timeout, self.settings.keep_alive)
+        self.check_failed(EXIT_BUDGET)
+
+    def check_failed(self, code: int) -> None:
+        """Leave with `code` if every slot has been given up."""
+        if all(slot.failed for slot in self.slots):
+            self.finish(code, "every slot is given up: the pool ends")
 
     def finish(self, code: int, message: str = "") -> None:
         """Leave as soon as possible with this exit code: end every process."""
@@ -155,7 +169,7 @@ class Pool:
 
     def _on_message(self, process: Process, message: Message | None) -> None:
         now = self.loop.now()
-        crew = self._crew_of(process)
+        crew = self.crew_of(process)
         if message is None:
             self._on_silence(process, now)
         elif message["type"] == "hello":
@@ -180,8 +194,8 @@ class Pool:
         if process.pid in self.living:
             # Dead and about to be reaped; or the application closed descriptors that it didn't open.
             process.kill_at = min(process.kill_at or now + ORPHANED_CONTROL, now + ORPHANED_CONTROL)
-        elif (crew := self._crew_of(process)) is not None:
-            crew.lost(process, now)
+        elif not process.pid and (crew := self.crew_of(process)) is not None:
+            crew.lost(process, "", now)
 
     def _on_ready(self, process: Process, now: float) -> None:
         slot = process.slot
@@ -191,11 +205,15 @@ class Pool:
         process.ready_at = time.time()
         process.watch.checked = now
         self.ever_ready = True
-        self._last_traceback = ""
+        self._deaths.on_ready()
         slot.boot_failures = 0
         self.log.info("ready", **process.who)
         if process is slot.incoming:
-            self.reload.took_over(process, slot)
+            old, slot.worker, slot.incoming = slot.worker, process, None
+            if old is not None:
+                # A second more than idle connections may live: until then they close themselves, by agreement.
+                self.retire(old, self.settings.stop_timeout, self.settings.keep_alive + 1.0)
+        self.reload.on_ready(process)
         if self.stopping:
             process.send({"do": "lame"})
 
@@ -206,103 +224,4 @@ class Pool:
         process = self.living.pop(pid)
         self.channels.drain(process)
         self.channels.close(process)
-        if process.slot is not None:
-            self._on_worker_death(process, process.slot, code, status, now)
-        elif (crew := self._crew_of(process)) is not None:
-            if process.stage is Stage.LOADING and not crew.closed:
-                self._on_load_failure(process, crew, code, status, now)
-            crew.lost(process, now)
-
-    def _on_load_failure(self, process: Process, crew: Crew, code: int, status: int, now: float) -> None:
-        kind = self._report_boot(process, code, status)
-        if crew is self.reload.crew:
-            self.reload.abort("the new code can't be loaded")
-        elif not self.ever_ready and not crew.loaded:
-            if kind == "missing":
-                self.finish(EXIT_APP)
-            elif crew.load_failures + 1 >= policy.BOOT_TRIES:
-                self.finish(EXIT_BOOT, f"the application can't be loaded ({policy.BOOT_TRIES} tries)")
-
-    def _report_boot(self, process: Process, code: int, status: int) -> str:
-        """Log a failed boot, its traceback only where it is news. Returns its kind: missing, exception or died."""
-        failure = process.failure
-        if failure is None:
-            how = policy.describe(code, status)
-            self.log.error(f"ended with {how} before it was ready", **process.who)
-            return "died"
-        traceback = str(failure.get("traceback", ""))
-        text = str(failure["message"])
-        if traceback and traceback != self._last_traceback:
-            text += "\n" + traceback.rstrip()
-            self._last_traceback = traceback
-        self.log.error(text, **process.who)
-        return str(failure["kind"])
-
-    def _on_worker_death(self, process: Process, slot: Slot, code: int, status: int, now: float) -> None:
-        kills = self.cgroup.memory_kills()
-        oom, self._memory_kills = kills > self._memory_kills, kills
-        report = obituary.write(process, self.board, code, status, oom=oom, now=now)
-        obituary.settle(process, slot, self.board, report)
-        if process.stage is Stage.DRAINING:
-            self._on_retired(process, slot, report)
-        elif process is slot.incoming:
-            slot.incoming = None
-            self._report_boot(process, code, status)
-            self.reload.abort("a new worker didn't become ready")
-        else:
-            slot.worker = None
-            self._on_loss(process, slot, report, now)
-
-    def _on_retired(self, process: Process, slot: Slot, report: obituary.Report) -> None:
-        if process in slot.retiring:
-            slot.retiring.remove(process)
-        if process.cause:
-            self.log.warning(f"ended: {process.cause}{report.lost_text}", **process.who)
-        else:
-            self.log.info("stopped", **process.who)
-
-    def _on_loss(self, process: Process, slot: Slot, report: obituary.Report, now: float) -> None:
-        slot.last_exit = report.words
-        self.last_status = report.status
-        limit, window = self.settings.crash_budget
-        if process.failure is not None:
-            self._report_boot(process, report.code, report.status)
-            self.reload.on_loss(process)
-            slot.boot_failures += 1
-            if slot.boot_failures >= policy.BOOT_TRIES and (limit or not self.ever_ready):
-                return self._give_up(slot, EXIT_BOOT, f"its lifespan failed {policy.BOOT_TRIES} times")
-            slot.retry_at = now + max(policy.BOOT_PAUSE, self._pause(process, slot, now) if not limit else 0.0)
-            return None
-        self.reload.on_loss(process)
-        slot.restarts += 1
-        slot.reasons[report.reason] = slot.reasons.get(report.reason, 0) + 1
-        slot.deaths.append(now)
-        while limit and now - slot.deaths[0] >= window:
-            slot.deaths.popleft()
-        died = f"died: {report.text}"
-        if limit and not policy.within_budget(slot.deaths, now, limit, window):
-            self.log.error(died, **process.who)
-            return self._give_up(slot, EXIT_BUDGET, f"{len(slot.deaths)} deaths in {window:g} s, allowed are {limit}")
-        pause = self._pause(process, slot, now) if not limit else 0.0
-        if not limit:
-            slot.deaths.clear()
-        then = f"again in {pause:.1f} s" if pause else "restarting"
-        count = f" (death {len(slot.deaths)} of {limit} in {window:g} s)" if limit else ""
-        self.log.error(f"{died}; {then}{count}", **process.who)
-        if pause:
-            slot.retry_at = now + pause
-        else:
-            self.crew.want(slot)
-        return None
-
-    def _pause(self, process: Process, slot: Slot, now: float) -> float:
-        stable = process.ready_at is not None and now - process.since >= policy.STABLE
-        slot.row = 1 if stable else slot.row + 1
-        return policy.backoff(slot.row, policy.unit_random())
-
-    def _give_up(self, slot: Slot, code: int, why: str) -> None:
-        slot.failed = why
-        self.log.error(f"slot {slot.number} is given up: {why}")
-        if all(s.failed for s in self.slots):
-            passed = code == EXIT_BUDGET and self.settings.exit_code == "worker"
-            self.finish(self.last_status if passed else code, "every slot is given up: the pool ends")
+        self._deaths.take(process, code, status, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from corepod.contract import WORDS
+from corepod.supervisor.policy import Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,15 +21,14 @@ class Slot:
         self.worker: Process | None = None
         self.incoming: Process | None = None  # takes over in a reload
         self.retiring: list[Process] = []
-        self.waiting = False  # asks the crew for a worker
+        self.waiting = False  # asks a crew for a worker
         self.failed = ""  # why it was given up
-        self.removed = False  # one slot less was asked for
         self.restarts = 0
         self.reasons: dict[str, int] = {}
         self.deaths: deque[float] = deque()
-        self.row = 0  # deaths without a stable time between them
+        self.row = Row()  # deaths without a stable time between them
         self.boot_failures = 0
-        self.retry_at: float | None = None
+        self.retry_at: float | None = None  # it asks for a worker then
         self.last_exit: str | None = None
         self.totals = [0] * WORDS
         self.lost = 0  # requests that were in flight on workers that died
@@ -38,6 +38,24 @@ class Slot:
     @property
     def processes(self) -> list[Process]:
         return [p for p in (self.worker, self.incoming, *self.retiring) if p is not None]
+
+    @property
+    def idle(self) -> bool:
+        """No worker, and none on its way."""
+        coming = self.worker or self.incoming or self.waiting or self.retry_at is not None
+        return not coming and not self.failed
+
+    def remember(self, death: float, window: float) -> None:
+        """Count a death, and forget those that are `window` seconds older."""
+        self.deaths.append(death)
+        while death - self.deaths[0] >= window:
+            self.deaths.popleft()
+
+    def forgive(self) -> None:
+        """Forget the deaths that count against it, and that it was given up."""
+        self.failed, self.retry_at, self.boot_failures = "", None, 0
+        self.deaths.clear()
+        self.row.clear()
 
     def state(self, *, draining: bool) -> str:
         """One of design.md's slot states."""
