@@ -52,6 +52,8 @@ class Life:
         self._control.send("armed")
         message = await self._inbox.get()
         if message is None or message["do"] != "activate":
+            if started:  # a live standby that is too old, or that nobody needs any more
+                await self._shut_down()
             return 0
         self._take_place(message)
         if not started and not await self._start():
@@ -145,10 +147,15 @@ class Life:
             # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
             await server.wait_closed(min(message["linger"], max(0.0, deadline - self._loop.time())))
         await self._until_idle(deadline)
+        if left := server.door.in_flight:
+            logs.log.warning("%d request(s) took longer than the stop may (stop_timeout) and are cut off", left)
         await server.close_idle()
         await server.wait_closed(CLEAN_UP if self._loop.time() < deadline else 0.0)
         for task in self._tasks:
             task.cancel()
+        await self._shut_down()
+
+    async def _shut_down(self) -> None:
         if complaint := await self._lifespan.shutdown():
             logs.log.error("the application's shutdown failed: %s", complaint)
 
