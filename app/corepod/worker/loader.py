@@ -18,8 +18,9 @@ from corepod.worker import forkable, template
 from corepod.worker.board import Board
 from corepod.worker.control import Control
 from corepod.worker.loading import AppNotFoundError, load
-from corepod.worker.process import Birth, become_worker, prepare, set_name
+from corepod.worker.process import Birth, die_with_supervisor, prepare, set_name
 from corepod.worker.rehearsal import rehearse
+from corepod.worker.run import become_worker
 
 
 def main() -> int:
@@ -31,9 +32,10 @@ def main() -> int:
     settings: dict[str, Any] = message["settings"]
     set_name("corepod-loader")
     board_fd, *listener_fds, stacks_fd = fds
-    prepare(control, stacks_fd)
+    prepare(stacks_fd)
     try:
         _settle(settings)
+        die_with_supervisor()
     except (KeyError, OSError) as error:
         control.failed(
             "missing",
@@ -57,7 +59,7 @@ def main() -> int:
             _users_part(error),
         )
         return EXIT_BOOT
-    birth = Birth(control, settings, board, listeners, app)
+    birth = Birth(control, settings, board, listeners, app, forkable.shared_files(before))
     why = forkable.obstacle(before) if message["role"] == "template" else "decided before"
     control.send("loaded", forkable=not why, why=why)
     if why:
@@ -99,6 +101,8 @@ def _rehearse_all(settings: dict[str, Any], board: Board) -> None:
             importlib.import_module(module)
         except ImportError:
             pass
+    # Only a worker's life needs it, so every fork would import it anew, in the middle of a recovery.
+    importlib.import_module("corepod.worker.life")
     asyncio.run(rehearse(settings, board))
     gc.collect()
 
