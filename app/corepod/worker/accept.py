@@ -126,10 +126,14 @@ class Acceptor:
     def _take(self, listener: socket.socket) -> bool:
         try:
             connection, _ = listener.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        except BlockingIOError:
             return False
+        except ConnectionAbortedError:
+            return True  # one less in the queue, and nothing to serve
         except OSError as error:
-            if error.errno not in NO_ROOM or self._closed:
+            if self._closed:
+                return False
+            if error.errno not in NO_ROOM:
                 raise
             # The queue stays readable: without a pause this would be a busy loop.
             self._note(

@@ -10,7 +10,7 @@ from typing import Any
 from corepod.contract import PACKET
 
 MOST_FDS = 64
-LONGEST_TEXT = 32_000  # of a traceback: a packet has to fit into the socket's buffer
+LONGEST_LINE = 2_000  # characters of a message
 
 
 class Control:
@@ -45,4 +45,8 @@ class Control:
 
     def failed(self, kind: str, message: str, traceback: str = "") -> None:
         """The boot failed: `kind` is missing (there is no such application) or exception (it raised)."""
-        self.send("failed", kind=kind, message=message, traceback=traceback[-LONGEST_TEXT:])
+        message = message[:LONGEST_LINE]
+        # JSON makes up to six bytes of a character, and what is longer than a packet arrives cut, so not at all.
+        while len(json.dumps(traceback)) > PACKET - 8 * LONGEST_LINE:
+            traceback = traceback[len(traceback) // 4 :]
+        self.send("failed", kind=kind, message=message, traceback=traceback)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from corepod.worker.logs import log
+
 
 class LifespanFailedError(Exception):
-    """The application said that its start failed, or raised in it. `traceback` is its own word on it, if any."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
+    """The application said that its start failed; the message is its own word on it, often a whole traceback."""
 
 
 class Lifespan:
@@ -31,6 +30,9 @@ class Lifespan:
         answer = await self._ask("lifespan.startup")
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise LifespanFailedError(answer.get("message") or "the application's lifespan failed")
+        if answer is None and (error := self._error()):
+            # The specification wants it so; but somebody may look for what the lifespan should have done.
+            log.info("the application has no lifespan: it raised %s", error)
 
     async def shutdown(self) -> str:
         """Let the application clean up; returns what it complained of."""
@@ -38,22 +40,31 @@ class Lifespan:
             return ""
         answer = await self._ask("lifespan.shutdown")
         await asyncio.wait([self._task])
-        return str(answer.get("message", "")) if answer and answer["type"].endswith("failed") else ""
+        if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+            return str(answer.get("message", "")) or "it says no more"
+        return self._error()
 
     async def _ask(self, kind: str) -> dict[str, Any] | None:
+        """The application's answer, None where it ended without one."""
         assert self._task is not None
         self._messages.put_nowait({"type": kind})
         answer = asyncio.ensure_future(self._answers.get())
-        await asyncio.wait([self._task, answer], return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        answer.cancel()
-        # It ended without an answer: an exception means that it doesn't know this scope, as the specification allows;
-        # only an end of the whole process is passed on.
-        error = self._task.exception() if not self._task.cancelled() else None
+        try:
+            await asyncio.wait([self._task, answer], return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+        finally:
+            answer.cancel()
+        # An exception means that it doesn't know this scope; only an end of the whole process is passed on.
+        error = None if self._task.cancelled() else self._task.exception()
         if error is not None and not isinstance(error, Exception):
             raise error
         return None
+
+    def _error(self) -> str:
+        if self._task is None or self._task.cancelled() or (error := self._task.exception()) is None:
+            return ""
+        return f"{type(error).__name__}: {error}".strip().rstrip(":")
 
     async def _run(self) -> None:
         scope = {

@@ -101,8 +101,6 @@ def _rehearse_all(settings: dict[str, Any], board: Board) -> None:
             importlib.import_module(module)
         except ImportError:
             pass
-    # Only a worker's life needs it, so every fork would import it anew, in the middle of a recovery.
-    importlib.import_module("corepod.worker.life")
     asyncio.run(rehearse(settings, board))
     gc.collect()
 

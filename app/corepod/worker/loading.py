@@ -31,7 +31,7 @@ def load(settings: dict[str, Any]) -> Any:
 
 
 def _module(name: str) -> Any:
-    if not all(part.isidentifier() for part in name.split(".")):
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
         hint = "a Python module is named with dots, without .py: package.module:attribute"
         raise AppNotFoundError(f"{name!r} is not a module's name; {hint}")
     try:
@@ -72,10 +72,10 @@ def _as_asgi(app: Any, reference: str, settings: dict[str, Any]) -> Any:
     if interface == "asgi" and callable(app):
         return app
     if interface == "wsgi" and callable(app):
-        from a2wsgi import WSGIMiddleware  # ASGI applications don't pay for it
+        from corepod.worker.wsgi import as_asgi  # ASGI applications don't pay for it
 
-        return WSGIMiddleware(app, workers=settings["wsgi_threads"])
-    hint = "; is it a factory (--factory)?" if callable(app) else ""
+        return as_asgi(app, settings["wsgi_threads"])
+    hint = "; is it a factory (--factory), or is its interface hidden (--interface)?" if callable(app) else ""
     raise AppNotFoundError(f"{reference} is {_kind(app)}, neither an ASGI nor a WSGI application{hint}")
 
 
@@ -97,4 +97,7 @@ def detect(app: Any) -> str:
 
 
 def _kind(thing: Any) -> str:
-    return f"a {type(thing).__name__}" if not inspect.isclass(thing) else f"the class {thing.__name__}"
+    if inspect.isclass(thing):
+        return f"the class {thing.__name__}"
+    name = type(thing).__name__
+    return "None" if thing is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

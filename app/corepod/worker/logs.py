@@ -50,6 +50,14 @@ class TextFormat(logging.Formatter):
         return f"{_time(record)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
 
 
+class AccessFormat(TextFormat):
+    """One line a request, whatever the client has put into its path."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
 class JsonFormat(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record)
@@ -60,10 +68,13 @@ def set_up(settings: dict[str, Any]) -> None:
     """Send the worker's own lines to standard error and the access log to standard output. The root logger, and so the
     application's logging, is left alone."""
     relayed = settings["profile"] == "run"
-    form = JsonFormat() if settings["log_format"] == "json" and not relayed else TextFormat(named=not relayed)
-    for name, stream in (("corepod", sys.stderr), ("corepod.access", sys.stdout)):
+    json_lines = settings["log_format"] == "json" and not relayed
+    for name, stream, text in (
+        ("corepod", sys.stderr, TextFormat),
+        ("corepod.access", sys.stdout, AccessFormat),
+    ):
         handler = logging.StreamHandler(stream)
-        handler.setFormatter(form)
+        handler.setFormatter(JsonFormat() if json_lines else text(named=not relayed))
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings["log_level"].upper())

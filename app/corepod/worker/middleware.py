@@ -1,20 +1,25 @@
-"""Limits and proxy headers. Each is wrapped around the application only where its setting asks for it: what isn't used
-costs nothing."""
+"""Limits. Each is wrapped around the application only where its setting asks for it: what isn't used costs nothing."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract import IN_FLIGHT, SHED
+from corepod.contract import SHED
+from corepod.worker.proxies import believe_proxies
 
 if TYPE_CHECKING:
     from corepod.worker.board import Board
 
+LINGER = 1.0  # seconds in which the rest of a body that is too large is read and thrown away
+
+
+class RequestTimeoutError(Exception):
+    """The response had begun, and wasn't complete when `request_timeout` was over."""
+
 
 class TooLargeError(Exception):
-    """The request's body is larger than `limit_body`."""
+    """The response had begun when the request's body turned out to be larger than `limit_body`."""
 
 
 def wrap(app: Any, settings: dict[str, Any], board: Board) -> Any:
@@ -31,14 +36,22 @@ def wrap(app: Any, settings: dict[str, Any], board: Board) -> Any:
 
 
 def limit_requests(app: Any, most: int, board: Board) -> Any:
-    """503 above `most` requests at once, so that what is served is served in time."""
+    """503 above `most` requests at once, so that what is served is served in time. WebSockets stay, and don't count."""
+    serving = 0
 
     async def limited(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and board.words[IN_FLIGHT] > most:
+        nonlocal serving
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+        elif serving >= most:
             board.words[SHED] += 1
             await _answer(send, 503, b"overloaded, please try again\n", (b"retry-after", b"1"))
         else:
-            await app(scope, receive, send)
+            serving += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                serving -= 1
 
     return limited
 
@@ -58,11 +71,13 @@ def limit_time(app: Any, seconds: float) -> Any:
             await send(message)
 
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit:
                 await app(scope, receive, watched)
         except TimeoutError:
+            if not limit.expired():
+                raise  # the application's own
             if begun:
-                raise
+                raise RequestTimeoutError(f"the response wasn't complete after {seconds:g} s") from None
             await _answer(send, 504, b"the application took too long\n", (b"connection", b"close"))
 
     return limited
@@ -74,93 +89,76 @@ def limit_body(app: Any, most: int) -> Any:
     async def limited(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
-            return
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        left = most - int(length)
-        begun = False
-
-        async def counted() -> Any:
-            nonlocal left
-            message = await receive()
-            left -= 0 if int(length) else len(message.get("body", b""))
-            if left < 0:
-                raise TooLargeError
-            return message
-
-        async def watched(message: Any) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            if left < 0:
-                raise TooLargeError
-            await app(scope, counted, watched)
-        except TooLargeError:
-            if begun:
-                raise
-            await _answer(send, 413, b"the request's body is too large\n", (b"connection", b"close"))
+        elif _announced(scope["headers"]) > most:
+            await _refuse_body(receive, send)
+        else:
+            await BodyLimit(most, receive, send).run(app, scope)
 
     return limited
 
 
-def believe_proxies(app: Any, trusted: list[str]) -> Any:
-    """Client, scheme and host from X-Forwarded-For, -Proto and -Host, where the peer is a trusted proxy.
+class BodyLimit:
+    """Counts a request's body while the application reads it."""
 
-    Of X-Forwarded-For it is the last address that no trusted proxy has: what stands before it anybody may have written.
-    """
-    everyone = "*" in trusted
-    networks = [ipaddress.ip_network(text) for text in trusted if text != "*"]
+    def __init__(self, most: int, receive: Any, send: Any) -> None:
+        self._left, self._receive, self._send = most, receive, send
+        self._begun = self._refused = False
 
-    def believed(host: str) -> bool:
-        if everyone:
-            return True
+    async def run(self, app: Any, scope: Any) -> None:
         try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in networks)
+            await app(scope, self._counted, self._watched)
+        except Exception:
+            # Frameworks turn the disconnect into an exception; the client has its answer.
+            if not self._refused:
+                raise
 
-    async def proxied(scope: Any, receive: Any, send: Any) -> None:
-        # No client: a Unix socket, which only a proxy on this machine reaches.
-        if scope["type"] in ("http", "websocket") and (scope["client"] is None or believed(scope["client"][0])):
-            _rewrite(scope, believed)
-        await app(scope, receive, send)
+    async def _counted(self) -> Any:
+        if self._refused:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left >= 0:
+            return message
+        if self._begun:
+            raise TooLargeError("the request's body is larger than limit_body")
+        self._refused = True
+        await _refuse_body(self._receive, self._send)
+        return {"type": "http.disconnect"}
 
-    return proxied
-
-
-def _rewrite(scope: Any, believed: Any) -> None:
-    forwarded = {name: value.decode("latin-1") for name, value in scope["headers"] if name.startswith(b"x-forwarded-")}
-    chains = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    hops = [hop.strip() for hop in ",".join(chains).split(",")] if chains else []
-    if hops:
-        strangers = [hop for hop in hops if not believed(_bare(hop))]
-        scope["client"] = (_bare(strangers[-1] if strangers else hops[0]), 0)
-    proto = forwarded.get(b"x-forwarded-proto", "").split(",")[-1].strip()
-    if proto in ("http", "https"):
-        secure = proto == "https"
-        scope["scheme"] = {
-            "http": "https" if secure else "http",
-            "websocket": "wss" if secure else "ws",
-        }[scope["type"]]
-    if host := forwarded.get(b"x-forwarded-host", "").split(",")[-1].strip():
-        headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        scope["headers"] = [*headers, (b"host", host.encode("latin-1"))]
+    async def _watched(self, message: Any) -> None:
+        if not self._refused:
+            self._begun = True
+            await self._send(message)
 
 
-def _bare(hop: str) -> str:
-    """The address without a port: 1.2.3.4:5, [::1]:5."""
-    if hop.startswith("["):
-        return hop[1:].partition("]")[0]
-    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+def _announced(headers: list[tuple[bytes, bytes]]) -> int:
+    length = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(length) if length.isdigit() else 0
 
 
-async def _answer(send: Any, status: int, body: bytes, extra: tuple[bytes, bytes]) -> None:
+async def _refuse_body(receive: Any, send: Any) -> None:
+    text = b"the request's body is too large\n"
+    await send(_head(413, text, (b"connection", b"close")))
+    await send({"type": "http.response.body", "body": text, "more_body": True})
+    # Closing a socket with data unread resets it, and the client would never see the answer.
+    try:
+        async with asyncio.timeout(LINGER):
+            while (await receive()).get("more_body"):
+                pass
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _answer(send: Any, status: int, text: bytes, extra: tuple[bytes, bytes]) -> None:
+    await send(_head(status, text, extra))
+    await send({"type": "http.response.body", "body": text})
+
+
+def _head(status: int, text: bytes, extra: tuple[bytes, bytes]) -> dict[str, Any]:
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-length", str(len(text)).encode()),
         extra,
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return {"type": "http.response.start", "status": status, "headers": headers}

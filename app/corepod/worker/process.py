@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import ctypes
 import faulthandler
 import os
 import signal
 import sys
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +15,12 @@ from corepod.contract import ENV_CORE, ENV_RESTARTS, ENV_SLOT, ENV_WORKER
 
 if TYPE_CHECKING:
     import socket
-    from typing import NoReturn
 
     from corepod.worker.board import Board
     from corepod.worker.control import Control
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+_libc = ctypes.CDLL(None)
 
 
 @dataclass
@@ -35,6 +32,7 @@ class Birth:
     board: Board
     listeners: list[socket.socket]
     app: Any
+    files: list[int]  # descriptors whose place in the file a fork must not share
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,9 @@ class Identity:
         }
 
 
-def prepare(control: Control, stacks_fd: int) -> None:
+def prepare(stacks_fd: int) -> None:
     """What every process of ours needs after exec or fork, before the application gets a say."""
-    # Without it, workers of a supervisor that was killed would go on holding the port.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_supervisor()
     os.set_inheritable(stacks_fd, False)
     # In C and without the interpreter's help: it has to work in a loop that is blocked for ever.
     faulthandler.register(signal.SIGQUIT, file=stacks_fd, all_threads=True, chain=False)
@@ -68,6 +65,11 @@ def prepare(control: Control, stacks_fd: int) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
     _reseed()
+
+
+def die_with_supervisor() -> None:
+    """Without it, workers of a supervisor that was killed would go on holding the port. A change of user undoes it."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _reseed() -> None:
@@ -90,45 +92,4 @@ def identify(message: dict[str, Any]) -> tuple[Identity, str]:
 
 def set_name(name: str) -> None:
     """Show in ps what this process is (15 characters)."""
-    try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write(name)
-    except OSError:
-        pass
-
-
-def become_worker(birth: Birth, *, warm: bool, live: bool) -> NoReturn:
-    """Serve until told to stop, then end this process: nothing of the template's own stack may run in it."""
-    from corepod.worker.life import live_and_serve
-
-    code = 1
-    try:
-        with asyncio.Runner(debug=birth.settings["debug"], loop_factory=_loop_factory(birth.settings)) as runner:
-            code = runner.run(live_and_serve(birth, warm=warm, live=live))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    _end(code)
-
-
-def _end(code: int) -> NoReturn:
-    # What an interpreter does at its end, for the sake of the application's atexit functions and buffers.
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    os._exit(code)
-
-
-def _loop_factory(settings: dict[str, Any]) -> Any:
-    if settings["loop"] == "uvloop":
-        import uvloop
-
-        return uvloop.new_event_loop
-    return None
+    _libc.prctl(PR_SET_NAME, name.encode())

@@ -20,9 +20,8 @@ async def ask_ready_path(
 
 async def _ask(app: Any, path: str, patience: float, state: dict[str, Any]) -> str:
     status = 0
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+    messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    messages.put_nowait({"type": "http.request", "body": b"", "more_body": False})
 
     async def send(message: Any) -> None:
         nonlocal status
@@ -30,7 +29,7 @@ async def _ask(app: Any, path: str, patience: float, state: dict[str, Any]) -> s
             status = message["status"]
 
     try:
-        await asyncio.wait_for(app(_scope(path, state), receive, send), patience)
+        await asyncio.wait_for(app(_scope(path, state), messages.get, send), patience)
     except TimeoutError:
         return f"{path} didn't answer within {patience:g} s"
     except Exception as error:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from typing import TYPE_CHECKING
 
-from corepod.contract import EXIT_OK
+from corepod.contract import EXIT_INTERNAL, EXIT_OK
+from corepod.worker import forkable
 from corepod.worker.control import Control
-from corepod.worker.process import Birth, become_worker, prepare, set_name
+from corepod.worker.process import Birth, prepare, set_name
+from corepod.worker.run import become_worker
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -36,14 +39,23 @@ def serve(birth: Birth) -> int:
 def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> None:
     """Fork twice: the child in between ends at once, so that the supervisor becomes the worker's parent and reads its
     exit status itself."""
-    middle = os.fork()
+    try:
+        middle = os.fork()
+    except OSError as error:
+        # The supervisor sees that nobody holds the child's end of its control socket, and asks again later.
+        birth.control.send("note", text=f"can't fork: {error.strerror} (ulimit -u, memory and pids limits?)")
+        return
     if middle == 0:
-        me = os.getpid()
+        code = EXIT_INTERNAL
         try:
+            me = os.getpid()
             if os.fork() == 0:
                 _be_born(birth, fds, me, warm=warm, live=live)
+            code = EXIT_OK
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
         finally:
-            os._exit(EXIT_OK)
+            os._exit(code)
     os.waitpid(middle, 0)
 
 
@@ -57,6 +69,8 @@ def _be_born(birth: Birth, fds: list[int], middle: int, *, warm: bool, live: boo
     for fd, number in zip(outputs, (1, 2), strict=False):
         os.dup2(fd, number, inheritable=True)
         os.close(fd)
-    prepare(birth.control, stacks_fd)
+    prepare(stacks_fd)
+    for fd in birth.files:
+        forkable.reopen(fd)
     birth.control.send("hello", pid=os.getpid())
     become_worker(birth, warm=warm, live=live)

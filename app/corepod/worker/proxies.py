@@ -1,0 +1,80 @@
+"""Who the client is where a proxy stands in front: X-Forwarded-For, -Proto and -Host, believed from trusted peers."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+SECURE = {"http": False, "ws": False, "https": True, "wss": True}
+
+
+def believe_proxies(app: Any, trusted: list[str]) -> Any:
+    """Rewrites client, scheme and host where the peer is trusted; from anybody else the headers mean nothing.
+
+    Of X-Forwarded-For it is the last address that no trusted proxy has: what stands before it anybody may have written.
+    """
+    everyone = "*" in trusted
+    networks = [ipaddress.ip_network(text) for text in trusted if text != "*"]
+
+    def believed(address: Address | None) -> bool:
+        return everyone or (address is not None and any(address in network for network in networks))
+
+    async def proxied(scope: Any, receive: Any, send: Any) -> None:
+        # No client: a Unix socket, which only a proxy on this machine reaches.
+        if scope["type"] in ("http", "websocket") and (
+            scope["client"] is None or believed(parse_address(scope["client"][0]))
+        ):
+            _rewrite(scope, believed)
+        await app(scope, receive, send)
+
+    return proxied
+
+
+def _rewrite(scope: Any, believed: Callable[[Address | None], bool]) -> None:
+    values: dict[bytes, list[str]] = {}
+    for name, value in scope["headers"]:
+        if name.startswith(b"x-forwarded-"):
+            values.setdefault(name, []).extend(part.strip() for part in value.decode("latin-1").split(","))
+    if client := _client(values.get(b"x-forwarded-for", []), believed):
+        scope["client"] = (client, 0)
+    # The last value of each is the nearest proxy's own.
+    proto = values.get(b"x-forwarded-proto", [""])[-1].lower()
+    if proto in SECURE:
+        scope["scheme"] = ("http" if scope["type"] == "http" else "ws") + ("s" if SECURE[proto] else "")
+    host = values.get(b"x-forwarded-host", [""])[-1]
+    if HOST.fullmatch(host):
+        headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        scope["headers"] = [(b"host", host.encode("latin-1")), *headers]
+
+
+def _client(hops: list[str], believed: Callable[[Address | None], bool]) -> str:
+    """The client's address, empty where the chain names none. What isn't an address ends the chain."""
+    client = ""
+    for hop in reversed(hops):
+        address = parse_address(hop)
+        if address is None:
+            break
+        client = str(address)
+        if not believed(address):
+            break
+    return client
+
+
+def parse_address(text: str) -> Address | None:
+    """The address in 1.2.3.4, 1.2.3.4:5, ::1, [::1]:5 or ::ffff:1.2.3.4 (which is 1.2.3.4); None in anything else."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,128 @@
+"""The worker's real server on a loopback port, in an event loop of its own thread: tests speak to it over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from corepod.config.spec import SETTINGS
+from corepod.contract import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
+from corepod.worker.accept import Acceptor
+from corepod.worker.board import Board
+from corepod.worker.middleware import wrap
+from corepod.worker.serving import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+DEADLINE = 20.0  # seconds
+
+
+def settings(**changed: Any) -> dict[str, Any]:
+    """Every setting at its default but these."""
+    return {**{setting.name: setting.default for setting in SETTINGS}, "profile": "run", **changed}
+
+
+def make_board() -> Board:
+    fd = os.memfd_create("scoreboard")
+    os.ftruncate(fd, RECORDS * RECORD_SIZE)
+    board = Board(fd)
+    os.close(fd)
+    board.claim(0)
+    return board
+
+
+def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
+    """Poll until the condition is true and return its value."""
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what}")
+        time.sleep(0.005)
+    return value
+
+
+class Served:
+    """An application, served for the length of a with block."""
+
+    def __init__(self, app: Any, *, strategy: str = "one", **changed: Any) -> None:
+        self.board = make_board()
+        self.words = self.board.words
+        self.notes: list[str] = []
+        self.errors: list[dict[str, Any]] = []  # what reached the loop's exception handler
+        self._app, self._strategy, self._settings = app, strategy, settings(**changed)
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self.port: int = self._listener.getsockname()[1]
+        self._ready, self._stop = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="served")
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
+        self.server = Server(wrap(self._app, self._settings, self.board), self._settings, self.board)
+        self.acceptor = Acceptor(
+            self.loop,
+            [self._listener],
+            self.server.door,
+            self.server.connect,
+            self._strategy,
+            self.notes.append,
+        )
+        if limit := self._settings["limit_connections"]:
+            self.server.on_count = lambda count: self.acceptor.pause(count >= limit)
+        self.acceptor.start()
+        self._ready.set()
+        await self._stop.wait()
+        self.acceptor.stop()
+        await self.server.close_idle()
+        await self.server.wait_closed(2.0)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(DEADLINE)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive(), "the server's loop doesn't end"
+        if kind is None:
+            assert not self.errors, self.errors
+
+    def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run it in the server's loop and return its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(DEADLINE)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+
+    def raw(self, data: bytes) -> bytes:
+        """Everything that is answered to these bytes before the server closes the connection."""
+        with self.connect() as sock:
+            sock.sendall(data)
+            return read_all(sock)
+
+    def url(self, path: str = "/") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def until_idle(self) -> None:
+        """Wait until nothing is in flight and no connection is open."""
+        until(lambda: not self.words[IN_FLIGHT] and not self.words[CONNECTIONS], "nothing in flight, nothing open")
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """What comes until the peer closes; a reset counts as closing."""
+    got = b""
+    try:
+        while data := sock.recv(1 << 16):
+            got += data
+    except ConnectionError:
+        pass
+    return got
