@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool import Pool
     from corepod.supervisor.process import Process
 
+ANSWER_AGE = 0.5  # seconds an answer about a worker may be old
 SAMPLE = 1.0  # least seconds over which a share of CPU is measured
 
 
@@ -22,15 +23,16 @@ class Checks:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._at = pool.loop.now()
+        self._looked = self._at = pool.loop.now()
         self._throttled = pool.cgroup.throttled() or 0.0
 
     def deadline(self) -> float | None:
         return self._at if self._serving() else None
 
-    def look(self, now: float) -> None:
-        """Judge every worker by both clocks, if it is time."""
-        if now < self._at:
+    def look(self, now: float, asked: bool = False) -> None:
+        """Judge every worker by both clocks, if it is time, or if somebody asked and the last look is some time ago:
+        a probe must not be told what was true seconds before."""
+        if now < self._at and not (asked and now - self._looked >= ANSWER_AGE):
             return
         late = now - self._at > LATE
         throttled = self._pool.cgroup.throttled() or 0.0
@@ -42,7 +44,7 @@ class Checks:
             self._act(process)
             process.cpu_seen = cpu_time(process.pid) or process.cpu_seen
             suspect = suspect or process.watch.blocked > 0
-        self._at = now + interval(self._pool.settings, suspect)
+        self._looked, self._at = now, now + interval(self._pool.settings, suspect)
 
     def busy(self, process: Process, now: float) -> float:
         """Share of one core the worker used lately, from 0 to 1 (more where threads run on other cores)."""
@@ -63,25 +65,30 @@ class Checks:
         return [w for w in workers if w is not None and w.stage is Stage.SERVING]
 
     def _act(self, process: Process) -> None:
-        watch, settings, log = process.watch, self._pool.settings, self._pool.log
-        step = watch.step(settings)
+        watch, step = process.watch, process.watch.step(self._pool.settings)
         if step is Step.NONE:
             return
-        if watch.stuck and writes_to_full_pipe(process.pid):
+        if watch.stuck and self._waits_for_reader(process):
             # The next worker would stand in the same place: only whoever reads the log can help.
-            if not watch.dumped:
-                log.error("stuck writing its output: nobody reads the log's pipe", **process.who)
-            watch.dumped = True
-            process.word = "its output isn't read"
-        elif step is Step.DUMP:
-            watch.dumped = True
-            log.error(
-                f"stuck: its loop has been blocked without using CPU for {watch.stuck:.0f} s",
-                **process.who,
-            )
+            if not watch.why:
+                self._pool.log.error("stuck writing its output: nobody reads the log's pipe", **process.who)
+            watch.why = "its output isn't read"
+            return
+        found = (
+            f"stuck: its loop has been blocked without using CPU for {watch.stuck:.0f} s"
+            if watch.stuck
+            else f"busy: its loop has been blocked by computing for {watch.blocked:.0f} s"
+        )
+        if step is Step.DUMP:
+            watch.dumped = watch.state()
+            self._pool.log.error(found, **process.who)
             process.signal(signal.SIGQUIT)
-        elif watch.stuck:
-            process.end(f"stuck: blocked without using CPU for {watch.stuck:.0f} s")
         else:
-            log.error(f"busy for {watch.blocked:.0f} s, which is the limit (busy_timeout)", **process.who)
-            process.end(f"busy: blocked by computing for {watch.blocked:.0f} s")
+            process.end(found)
+
+    def _waits_for_reader(self, process: Process) -> bool:
+        # In a pod the log's pipe is shared, so that our own end shows whether it is full. What a local pool's workers
+        # write is always read here; one that sleeps in a write does so on a pipe of its own.
+        log = self._pool.log
+        shared = self._pool.settings.profile == "pod" and (log.out.full or log.err.full)
+        return shared and writes_to_full_pipe(process.pid)

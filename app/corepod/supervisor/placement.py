@@ -28,7 +28,7 @@ class Placement:
         self._local = not claims.in_container()
         slots = _slots(settings, self.usable)
         self.cores, self.why_not = claims.assign(self.usable, slots, settings.pin, not self._local, self._claims.take)
-        _check_files(slots)
+        _make_room_for_files(slots)
 
     def another(self, taken: list[int | None]) -> int | None:
         """A core for one slot more, None where no core is free for it."""
@@ -59,13 +59,17 @@ def _slots(settings: Settings, usable: cores.Usable) -> int:
     return slots
 
 
-def _check_files(slots: int) -> None:
-    # A socket and three pipes for each process, sixteen connections of the admin port, and the pool's own.
-    needed = 36 + 4 * (slots + 3)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
+def _make_room_for_files(slots: int) -> None:
+    # A socket and three pipes for each process (in a reload two a slot), sixteen connections of the admin port, and the
+    # pool's own. The usual soft limit of 1024 is there for select(2), which isn't used here.
+    needed = 36 + 4 * (2 * slots + 3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise StartError(
-            f"the limit of {soft} open files is too low for {slots} worker(s): at least {needed} are needed; "
+            f"the limit of {hard} open files is too low for {slots} worker(s): at least {needed} are needed; "
             "raise it (ulimit -n, or LimitNOFILE= of the service)",
             EXIT_SETTINGS,
         )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -54,7 +54,7 @@ class View:
         """A worker accepts, isn't stuck, and the pool doesn't drain."""
         if self._pool.stopping:
             return False, "draining"
-        self._checks.look(self._pool.loop.now())
+        self._checks.look(self._pool.loop.now(), asked=True)
         answers = [self._slot_ready(slot) for slot in self._pool.slots]
         if any(ready for ready, _ in answers):
             return True, "ok"
@@ -107,10 +107,8 @@ class View:
         if not worker.accepting_word:
             return False, f"the application says: {worker.word or 'not ready'}"
         if not worker.watch.accepts(self._pool.settings):
-            return (
-                False,
-                f"slot {number} is {worker.watch.state()} for {worker.watch.blocked:.0f} s",
-            )
+            watch = worker.watch
+            return False, f"slot {number} is {watch.state()} for {watch.blocked:.0f} s{watch.why and ': ' + watch.why}"
         return True, "ok"
 
     def _slot(self, slot: Slot) -> dict[str, Any]:

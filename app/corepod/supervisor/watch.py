@@ -26,14 +26,15 @@ class Step(Enum):
 class Watch:
     """What successive checks have found about one worker. Times are seconds of CLOCK_MONOTONIC."""
 
-    __slots__ = ("blocked", "checked", "cpu", "dumped", "stuck")
+    __slots__ = ("blocked", "checked", "cpu", "dumped", "stuck", "why")
 
     def __init__(self, now: float) -> None:
         self.checked = now
         self.cpu: float | None = None
         self.blocked = 0.0  # how long the loop has been blocked
         self.stuck = 0.0  # how long of that, up to now, without using CPU
-        self.dumped = False
+        self.dumped = ""  # the state for which its stacks were logged
+        self.why = ""  # what else is known of the cause
 
     def observe(self, now: float, *, tick: float, cpu: float | None, late: bool, throttled: float) -> None:
         """Take in one check: the loop's last tick, CPU (and run-queue) seconds of its thread, whether this check itself
@@ -46,7 +47,7 @@ class Watch:
         self.checked, self.cpu = now, cpu
         if now - tick <= FRESH:
             self.blocked = self.stuck = 0.0
-            self.dumped = False
+            self.dumped = self.why = ""
             return
         passed = min(passed, now - tick)
         self.blocked += passed
@@ -60,15 +61,19 @@ class Watch:
         return "stuck" if self.stuck else "busy"
 
     def step(self, settings: Settings) -> Step:
-        """What the limits ask for. With `debug` nothing: a debugger may sit in the worker."""
+        """What the limits ask for. With `debug` nothing: a debugger may sit in the worker.
+
+        None is ended whose stacks haven't been logged before: nobody could say any more what it was doing.
+        """
         if settings.debug or not self.blocked:
             return Step.NONE
         if self.stuck:
-            if settings.stuck_timeout and self.stuck >= settings.stuck_timeout:
-                return Step.END
-            return Step.DUMP if self.stuck >= settings.stuck_dump and not self.dumped else Step.NONE
-        over = settings.busy_timeout and self.blocked >= settings.busy_timeout
-        return Step.END if over else Step.NONE
+            passed, look, limit = self.stuck, settings.stuck_dump, settings.stuck_timeout
+        else:
+            passed, look, limit = self.blocked, settings.busy_after, settings.busy_timeout
+        if self.dumped == self.state():
+            return Step.END if limit and passed >= limit else Step.NONE
+        return Step.DUMP if passed >= (min(look, limit / 2) if limit else look) else Step.NONE
 
     def accepts(self, settings: Settings) -> bool:
         """Whether a new request has a fair chance: not stuck, not computing for too long."""
@@ -78,11 +83,6 @@ class Watch:
 def interval(settings: Settings, suspect: bool) -> float:
     """Seconds to the next check: rarely while all is well (each look costs CPU on the worker's own core), more often
     while a loop is blocked, and often enough for the least of the limits."""
-    limits = [
-        settings.stuck_dump,
-        settings.stuck_timeout,
-        settings.busy_after,
-        settings.busy_timeout,
-    ]
+    limits = (settings.stuck_dump, settings.stuck_timeout, settings.busy_after, settings.busy_timeout)
     least = min(limit for limit in limits if limit)
-    return max(0.1, min(1.0 if suspect else 5.0, least / 4))
+    return max(0.1, min(1.0, least / 10) if suspect else min(5.0, least / 2))
