@@ -74,10 +74,10 @@ class Deaths:
                 pool.reload.abort("the new code can't be loaded")
         elif kind == "missing" and not crew.loaded and not pool.ever_ready:
             pool.finish(EXIT_APP)
-        elif crew.setbacks.no_load and self._hopeless() and not any(slot.worker for slot in pool.slots):
+        elif crew.setbacks.no_load and self._final() and not any(slot.worker for slot in pool.slots):
             pool.finish(EXIT_BOOT, f"the application can't be loaded ({policy.BOOT_TRIES} tries)")
 
-    def _hopeless(self) -> bool:
+    def _final(self) -> bool:
         """Whether what fails BOOT_TRIES times in a row is given up: with budget 0, what was ready once never is."""
         limit, _ = self._pool.settings.crash_budget
         return bool(limit) or not self._pool.ever_ready
@@ -109,17 +109,17 @@ class Deaths:
     def _on_unplaced(self, process: Process, slot: Slot, report: obituary.Report, now: float) -> None:
         # Dead before it knew that it had a slot: nothing of the application has run in it, so the slot hasn't lost
         # anything and only waits for another one.
-        pool = self._pool
-        pool.log.warning(f"the standby ended before it took its place: {report.words}", **process.who)
-        crew = pool.crew_of(process)
-        if crew is not None and not crew.closed:
-            crew.birth_failed(process, now)
+        pool, crew = self._pool, self._pool.crew_of(process)
         if process is slot.incoming:
             slot.incoming = None  # the reload sees it and asks again
         else:
             self._vacate(process, slot)
-            if slot.idle:
-                pool.crew.want(slot)
+        if crew is None or crew.closed:
+            return
+        pool.log.warning(f"the standby ended before it took its place: {report.words}", **process.who)
+        crew.birth_failed(process, now)
+        if slot.idle:
+            pool.crew.want(slot)
 
     @staticmethod
     def _vacate(process: Process, slot: Slot) -> None:
@@ -144,7 +144,7 @@ class Deaths:
 
     def _after_boot_failure(self, process: Process, slot: Slot, now: float) -> None:
         slot.boot_failures += 1
-        if slot.boot_failures >= policy.BOOT_TRIES and self._hopeless():
+        if slot.boot_failures >= policy.BOOT_TRIES and self._final():
             self._give_up(slot, EXIT_BOOT, f"its lifespan failed {policy.BOOT_TRIES} times")
         elif slot.idle:
             limit, _ = self._pool.settings.crash_budget

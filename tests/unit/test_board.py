@@ -1,0 +1,126 @@
+"""The scoreboard: what a worker writes is what the supervisor reads."""
+
+from __future__ import annotations
+
+import pytest
+from corepod import contract
+from corepod.supervisor import board as boards
+from corepod.worker.board import Board as Writer
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.fixture
+def board() -> boards.Board:
+    return boards.Board()
+
+
+def test_both_sides_agree(board: boards.Board) -> None:
+    record, other = board.take(), board.take()
+    writer = Writer(board.fd)
+    writer.claim(record)
+    for word in range(contract.WORDS):
+        writer.words[word] = word + 1
+    assert board.words(record) == list(range(1, contract.WORDS + 1))
+    assert board.word(record, contract.REQUESTS) == contract.REQUESTS + 1
+    assert board.words(other) == [0] * contract.WORDS
+
+
+def test_a_writer_without_a_record_writes_nowhere(board: boards.Board) -> None:
+    record = board.take()
+    writer = Writer(board.fd)
+    writer.words[contract.REQUESTS] += 1
+    writer.begin(1, "GET", b"/rehearsal")
+    assert not any(board.words(record))
+    assert board.serving(record) == []
+
+
+def test_a_record_comes_back_empty(board: boards.Board) -> None:
+    record = board.take()
+    writer = Writer(board.fd)
+    writer.claim(record)
+    writer.words[contract.REQUESTS] = 7
+    writer.begin(1, "GET", b"/left")
+    board.give_back(record)
+    assert board.take() == record, "the last one returned is the first one given: few pages are touched"
+    assert not any(board.words(record))
+    assert board.serving(record) == []
+
+
+def test_no_record_is_given_twice_and_the_last_one_shows(board: boards.Board) -> None:
+    taken = [board.take() for _ in range(contract.RECORDS)]
+    assert sorted(taken) == list(range(contract.RECORDS))
+    assert not board.room
+    with pytest.raises(IndexError):
+        board.take()
+    board.give_back(taken[0])
+    assert board.room
+
+
+def test_what_is_being_served_comes_oldest_first(board: boards.Board) -> None:
+    record = board.take()
+    writer = Writer(board.fd)
+    writer.claim(record)
+    first = writer.begin(2_000_000_000, "GET", b"/orders/17")
+    writer.begin(1_000_000_000, "POST", b"/orders")
+    gone = writer.begin(3, "GET", b"/gone")
+    writer.end(gone)
+    assert board.serving(record) == [(1.0, "POST /orders"), (2.0, "GET /orders/*")]
+    writer.end(first)
+    assert board.serving(record) == [(1.0, "POST /orders")]
+
+
+def test_more_than_there_are_entries_is_no_error(board: boards.Board) -> None:
+    record = board.take()
+    writer = Writer(board.fd)
+    writer.claim(record)
+    entries = [writer.begin(number + 1, "GET", b"/") for number in range(contract.ENTRIES + 3)]
+    assert entries.count(-1) == 3
+    assert len(board.serving(record)) == contract.ENTRIES
+    for entry in entries:
+        writer.end(entry)
+    assert board.serving(record) == []
+
+
+@given(path=st.binary(max_size=300))
+def test_any_path_can_be_noted(path: bytes) -> None:
+    board = boards.Board()
+    record = board.take()
+    writer = Writer(board.fd)
+    writer.claim(record)
+    writer.begin(1, "GET", path)
+    writer.begin(2, "DELETE", b"/after")
+    served = [text for _, text in board.serving(record)]
+    assert len(served) == 2
+    assert served[0].startswith("GET ")
+    assert served[1] == "DELETE /after"
+    assert all(text.isascii() or "�" in text for text in served)
+
+
+@pytest.mark.parametrize(
+    ("request_", "shape"),
+    [
+        ("GET /", "GET /"),
+        ("GET /users/12345/orders", "GET /users/*/orders"),
+        ("GET /users/anna@example.org", "GET /users/*"),
+        ("GET /files/0b6b3c1e-7c1d-4a52-8d40-2f5f3b7a6d11", "GET /files/*"),
+        ("GET /t/eyJhbGciOiJIUzI1", "GET /t/*"),
+        ("GET /reset/abcdefghijklmnopqrstuvwxyzabcdef", "GET /reset/*"),
+        ("GET /caf%C3%A9/menu", "GET /*/menu"),
+        ("GET /search;jsessionid=x/a", "GET /*/a"),
+        ("WEBSOCKET /chat", "WEBSOCKET /chat"),
+        ("GET /api/v1/health", "GET /api/v1/health"),
+        ("GET /v2024/v", "GET /*/v"),
+    ],
+)
+def test_the_shape_of_a_request_names_nobody(request_: str, shape: str) -> None:
+    assert boards.shape(request_) == shape
+
+
+def test_only_counters_are_kept_of_the_dead() -> None:
+    totals = [0] * contract.WORDS
+    boards.add(totals, list(range(contract.WORDS)))
+    boards.add(totals, list(range(contract.WORDS)))
+    for word in range(contract.WORDS):
+        assert totals[word] == (2 * word if word in contract.COUNTERS else 0)
+    assert contract.IN_FLIGHT not in contract.COUNTERS
