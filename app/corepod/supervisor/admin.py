@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from corepod.supervisor.status import View
 
 MOST = 16  # connections open at once
-ACCEPTS = 16  # a wake-up; the queue waits for the next one, so that workers and signals get their turn
+QUEUE = 1024  # connections that wait to be accepted: past it a probe's SYN is dropped, and sent again after a second
+ACCEPTS = 16  # in one wake-up; the rest waits for the next one, so that workers and signals get their turn
 PATIENCE = 5.0  # seconds from accepting a connection to closing it, whatever its client does
 PAUSE = 1.0  # seconds without accepting when the system has no descriptor left
 LEFTOVER_MOST = 256 * 1024  # bytes read behind a request before the connection is closed all the same
@@ -33,8 +34,9 @@ class Admin:
         self._resume_at: float | None = None
 
     def listen(self, sock: socket.socket, *, trusted: bool) -> None:
-        """Serve a listening, non-blocking socket; it stays the caller's. `trusted`: its clients may see everything."""
+        """Serve a bound, non-blocking socket; it stays the caller's. `trusted`: its clients may see everything."""
         self._listeners[sock] = trusted
+        sock.listen(QUEUE)
         self.loop.add(sock.fileno(), select.EPOLLIN, lambda mask: self._accept(sock))
 
     def expire(self, now: float) -> float | None:
@@ -93,11 +95,10 @@ class Admin:
     def _make_room(self) -> bool:
         """Close one connection, if there is one: the oldest that hasn't sent its request, or has its answer."""
         for connection in list(self.open.values()):
+            connection.proceed()  # its request may just have come
             if not connection.answering:
-                connection.proceed()  # its request may just have come
-                if not connection.answering:
-                    connection.close()
-                    return True
+                connection.close()
+                return True
         # All of them are slow to read their answers.
         oldest = next(iter(self.open.values()), None)
         if oldest is not None:
