@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from loadtest.bench import cores, crash, footprint, host, overhead, queue, slow_start
-from loadtest.bench.harness import Bench, on_term
+from loadtest.bench import cores, crash, footprint, host, overhead, queue, row, slow_start
+from loadtest.bench.harness import Bench, ignore_signals, on_term
 from loadtest.bench.report import Table, show, write_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+WIDTH = 150  # of the tables in a log
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "b1": crash.crashes,
-    "b3": crash.row_of_deaths,
+    "b3": row.row_of_deaths,
     "b4": slow_start.slow_starts,
     "b6": overhead.steady,
     "b8": queue.queues,
@@ -42,10 +43,10 @@ def main() -> int:
     """The exit code: 1 where a benchmark couldn't be run; a goal that isn't reached is a result."""
     arguments = _arguments()
     names = list(dict.fromkeys(TOGETHER.get(name, name) for name in arguments.names or BENCHMARKS))
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     host.prepare()
     on_term()
-    bench = Bench(console, arguments.rounds, thorough=arguments.thorough)
+    bench = Bench(console, arguments.rounds, thorough=arguments.thorough, patience=arguments.patience)
     tables: list[Table] = []
     failed: list[str] = []
     started = time.strftime("%Y%m%dT%H%M%S")
@@ -68,6 +69,7 @@ def main() -> int:
         console.print("interrupted")
         return 130
     finally:
+        ignore_signals()
         host.end_children()
         bench.close()
         _write(arguments, bench, tables, started, console)
@@ -81,6 +83,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark")
     parser.add_argument(
         "--thorough", action="store_true", help="the numbers of rounds that docs/benchmarks.md is made with"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=5.0, metavar="SECONDS", help="wait so long for others' load to end, a round"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write tables and raw measurements")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables between their markers in FILE")

@@ -8,12 +8,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from loadtest.bench import client, host, peers
+from loadtest.bench.closed_loop import ClosedLoop
 from loadtest.bench.report import Table
 from loadtest.bench.stats import abba, arrivals, paired, percentile
 
 if TYPE_CHECKING:
     from loadtest.bench.harness import Bench
-    from loadtest.bench.peers import Peer, Server
+    from loadtest.bench.peers import Peer
+    from loadtest.bench.server import Server
 
 PROBES = 50.0  # a second
 PROBE_TIME = 6.0  # seconds a round
@@ -117,7 +119,7 @@ def scaling(bench: Bench) -> list[Table]:
 
 
 def _rate(server: Server) -> float:
-    load = client.ClosedLoop(server.port, "/cpu", CONNECTIONS)
+    load = ClosedLoop(server.port, "/cpu", CONNECTIONS)
     try:
         with host.priority(-10):
             return float(len(load.run(COMPUTE)))

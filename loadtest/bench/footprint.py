@@ -15,7 +15,7 @@ from loadtest.bench.stats import abba, paired
 
 if TYPE_CHECKING:
     from loadtest.bench.harness import Bench
-    from loadtest.bench.peers import Server
+    from loadtest.bench.server import Server
 
 IDLE = 60.0  # seconds over which an idle server is watched
 # What each master imports. PID 1 is executed with -I -S.

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loadtest.bench import apps, host
-from loadtest.bench.peers import Server
+from loadtest.bench.load import Meter
+from loadtest.bench.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
+    from loadtest.bench.load import Load
     from loadtest.bench.peers import Peer
 
 T = TypeVar("T")
@@ -39,7 +41,7 @@ class Rounds(Generic[T]):
     """Results of the rounds that count, and what has to be said of them."""
 
     results: list[T]
-    loads: list[host.Load]
+    loads: list[Load]
     note: str
 
     @property
@@ -50,9 +52,9 @@ class Rounds(Generic[T]):
 class Bench:
     """One run. `scale` chooses between the quick number of rounds and the thorough one."""
 
-    def __init__(self, console: Console, rounds: int | None, *, thorough: bool) -> None:
+    def __init__(self, console: Console, rounds: int | None, *, thorough: bool, patience: float) -> None:
         self.console = console
-        self._rounds, self.thorough = rounds, thorough
+        self._rounds, self.thorough, self._patience = rounds, thorough, patience
         self.raw: dict[str, Any] = {}
         self._logs = tempfile.TemporaryDirectory(prefix="bench-")
         self._started = 0
@@ -76,12 +78,13 @@ class Bench:
 
         A round is disturbed when other processes, or the hypervisor, have used more than a share of the cores.
         """
-        every: list[tuple[T, host.Load]] = []
-        quiet: list[tuple[T, host.Load]] = []
+        every: list[tuple[T, Load]] = []
+        quiet: list[tuple[T, Load]] = []
         most = wanted + (wanted + 1) // 2
         while len(quiet) < wanted and len(every) < most:
+            self._wait_for_calm(key)
             self.tell(f"{key} round {len(every) + 1} ({len(quiet)} of {wanted} quiet)", len(quiet) / wanted)
-            meter = host.Meter()
+            meter = Meter()
             with deadline(ROUND, f"{key}, round {len(every) + 1}"):
                 result = run(len(every))
             every.append((result, meter.stop()))
@@ -97,6 +100,15 @@ class Bench:
             {"result": result, "load": vars(load), "counts": (result, load) in chosen} for result, load in every
         ]
         return Rounds([result for result, _ in chosen], [load for _, load in chosen], note)
+
+    def _wait_for_calm(self, key: str) -> None:
+        end = time.monotonic() + self._patience
+        while time.monotonic() < end:
+            meter = Meter()
+            time.sleep(0.25)
+            if not meter.stop().disturbed:
+                return
+            self.tell(f"{key} waits for other load to end")
 
     def tell(self, text: str, share: float | None = None) -> None:
         """Show what is being done. Refreshed only here: a thread that redraws would be load of our own."""
@@ -169,3 +181,9 @@ def on_term() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
     os.environ.pop("WEB_CONCURRENCY", None)  # some peers would take their number of workers from it
+
+
+def ignore_signals() -> None:
+    """The end of the bench must not be interrupted: it is what ends the servers."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(signum, signal.SIG_IGN)

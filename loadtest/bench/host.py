@@ -1,4 +1,4 @@
-"""The machine: cores, processes, what they use, and what others use beside us."""
+"""The machine: cores, and processes with what they use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import ctypes
 import os
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 PR_SET_CHILD_SUBREAPER = 36
-TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
 CLIENT = {CORES[0]}
 SERVER = {CORES[1 % len(CORES)]}
-FOREIGN_MOST = 0.05  # share of all cores that others, or the hypervisor, may use before a round counts as disturbed
 
 
 def prepare() -> None:
@@ -52,9 +49,6 @@ def priority(nice: int) -> Iterator[None]:
             os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
-# Processes
-
-
 def children(pid: int) -> list[int]:
     """Direct children, of any of its threads."""
     found: list[int] = []
@@ -74,16 +68,16 @@ def tree(pid: int) -> list[int]:
 
 
 def name(pid: int) -> str:
-    return _read(f"/proc/{pid}/comm").strip()
+    return read(f"/proc/{pid}/comm").strip()
 
 
 def command(pid: int) -> str:
-    return _read(f"/proc/{pid}/cmdline").replace("\0", " ")
+    return read(f"/proc/{pid}/cmdline").replace("\0", " ")
 
 
 def alive(pid: int) -> bool:
     """Whether it exists and isn't a zombie."""
-    state = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    state = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return bool(state) and state[0] not in "ZX"
 
 
@@ -134,71 +128,12 @@ def rss(pid: int) -> int:
 
 
 def _field(path: str, name: str) -> int:
-    line = next((line for line in _read(path).splitlines() if line.startswith(name)), "0 0")
+    line = next((line for line in read(path).splitlines() if line.startswith(name)), "0 0")
     return int(line.split()[1]) * 1024
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
     try:
         return Path(path).read_text()
     except OSError:
         return ""
-
-
-# Use of the cores
-
-
-@dataclass(frozen=True)
-class Load:
-    """What went on during a measurement. Shares are of one core."""
-
-    seconds: float
-    client: float  # share of the client
-    foreign: float  # share that processes which aren't ours used
-    steal: float
-
-    @property
-    def disturbed(self) -> bool:
-        return max(self.foreign, self.steal) > FOREIGN_MOST * len(CORES)
-
-    @property
-    def client_busy(self) -> bool:
-        """The client may have been what was measured."""
-        return self.client > 0.85
-
-
-class Meter:
-    """Measures the load from its making until `stop`."""
-
-    def __init__(self) -> None:
-        self._at, self._client = time.monotonic(), time.process_time()
-        self._busy, self._steal = _machine()
-        self._own = _own()
-
-    def stop(self) -> Load:
-        own, (busy, steal) = _own(), _machine()
-        seconds = time.monotonic() - self._at
-        foreign = max(0.0, (busy - self._busy) - (own - self._own))
-        client = time.process_time() - self._client
-        return Load(seconds, client / seconds, foreign / seconds, (steal - self._steal) / seconds)
-
-
-def _machine() -> tuple[float, float]:
-    """Seconds that processes (not interrupts) have used of all usable cores, and that the hypervisor has taken."""
-    busy = steal = 0.0
-    for line in _read("/proc/stat").splitlines():
-        if line.startswith("cpu") and line[3:4].isdigit() and int(line.split()[0][3:]) in CORES:
-            user, nice, system, _idle, _wait, _irq, _softirq, stolen, *_ = map(int, line.split()[1:])
-            busy += (user + nice + system) / TICKS
-            steal += stolen / TICKS
-    return busy, steal
-
-
-def _own() -> float:
-    """CPU seconds of this process and all below it, dead ones included."""
-    return sum(cpu(pid) + _dead_children(pid) for pid in tree(os.getpid()))
-
-
-def _dead_children(pid: int) -> float:
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (int(fields[13]) + int(fields[14])) / TICKS if fields else 0.0

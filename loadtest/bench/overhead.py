@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from loadtest.bench import host, peers
-from loadtest.bench.client import ClosedLoop, second_requests
+from loadtest.bench import peers
+from loadtest.bench.closed_loop import ClosedLoop, second_requests
+from loadtest.bench.load import Meter
 from loadtest.bench.report import Table
 from loadtest.bench.stats import Ratio, abba, paired, percentile
 
 if TYPE_CHECKING:
     from loadtest.bench.harness import Bench
-    from loadtest.bench.peers import Server
+    from loadtest.bench.server import Server
 
 CONNECTIONS = 32
 WARM, SEGMENT = 0.4, 0.8  # seconds
@@ -89,7 +90,7 @@ class Segment:
 def _segment(server: Server, seconds: float) -> Segment:
     load = ClosedLoop(server.port, "/", CONNECTIONS)
     try:
-        meter, cpu = host.Meter(), server.cpu()
+        meter, cpu = Meter(), server.cpu()
         latencies = load.run(seconds)
         return Segment(latencies, server.cpu() - cpu, seconds, meter.stop().client)
     finally:
