@@ -1,0 +1,63 @@
+{{/* Names and labels. */}}
+
+{{- define "corepod.name" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The release's name, with the chart's behind it where it doesn't contain it. 52 characters leave room for suffixes. */}}
+{{- define "corepod.fullname" -}}
+{{- $name := .Values.fullnameOverride }}
+{{- if not $name }}
+{{- $chart := include "corepod.name" . }}
+{{- $name = contains $chart .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $chart) }}
+{{- end }}
+{{- $name | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{/* What selects the workers' pods. It can't be changed after the installation. */}}
+{{- define "corepod.selector" -}}
+app.kubernetes.io/name: {{ include "corepod.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: worker
+{{- end }}
+
+{{/* Labels of every object but the component. */}}
+{{- define "corepod.labels" -}}
+app.kubernetes.io/name: {{ include "corepod.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
+app.kubernetes.io/part-of: corepod
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "corepod.workerLabels" -}}
+{{ include "corepod.labels" . }}
+app.kubernetes.io/component: worker
+{{- end }}
+
+{{/* Labels of the pods: no chart version, so that a new chart alone replaces no pod. */}}
+{{- define "corepod.podLabels" -}}
+{{ include "corepod.selector" . }}
+app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
+app.kubernetes.io/part-of: corepod
+{{- end }}
+
+{{/* The image's tag as a label's value. */}}
+{{- define "corepod.version" -}}
+{{ .Values.image.tag | default .Chart.AppVersion | toString | trunc 63 | trimAll "-._" }}
+{{- end }}
+
+{{- define "corepod.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "corepod.serviceAccountName" -}}
+{{ .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "corepod.fullname" .) "default") }}
+{{- end }}
+
+{{- define "corepod.scheme" -}}
+{{ empty .Values.settings.tls_cert | ternary "http" "https" }}
+{{- end }}

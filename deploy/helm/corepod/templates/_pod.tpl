@@ -1,0 +1,105 @@
+{{/* Parts of pods. */}}
+
+{{/* Variables of the worker: what the chart decides, then the settings by their names. */}}
+{{- define "corepod.env" -}}
+- name: COREPOD_APP
+  value: {{ .Values.app.module | quote }}
+- name: COREPOD_FACTORY
+  value: {{ .Values.app.factory | quote }}
+- name: COREPOD_INTERFACE
+  value: {{ .Values.app.interface | quote }}
+- name: COREPOD_WORKERS
+  value: {{ int .Values.cpu.slots | quote }}
+{{- range $name, $value := .Values.settings }}
+- name: COREPOD_{{ upper $name }}
+  value: {{ include "corepod.text" $value | quote }}
+{{- end }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: NODE_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* A setting's value as a variable has it. Helm reads numbers as floats: 16777216 would come out as 1.6777216e+07. */}}
+{{- define "corepod.text" -}}
+{{- if kindIs "slice" . }}{{ join "," . }}
+{{- else if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}
+{{- else }}{{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "corepod.resources" -}}
+{{- $memory := .Values.memory.request }}
+{{- if eq .Values.cpu.preset "exclusive" }}
+requests:
+  cpu: {{ int .Values.cpu.slots | quote }}
+  memory: {{ $memory }}
+limits:
+  cpu: {{ int .Values.cpu.slots | quote }}
+  memory: {{ $memory }}
+{{- else }}
+requests:
+  cpu: {{ .Values.cpu.request | default (printf "%dm" (mul 250 (int .Values.cpu.slots))) | quote }}
+  memory: {{ $memory }}
+limits:
+  memory: {{ .Values.memory.limit | default $memory }}
+{{- end }}
+{{- end }}
+
+{{/* What Pod Security "restricted" asks of a pod and of a container. */}}
+{{- define "corepod.podSecurity" -}}
+runAsNonRoot: true
+seccompProfile:
+  type: RuntimeDefault
+{{- with .Values.podSecurityContext }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "corepod.containerSecurity" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: {{ .Values.readOnlyRootFilesystem }}
+{{- end }}
+
+{{- define "corepod.probe" -}}
+httpGet:
+  path: {{ .path }}
+  port: admin
+{{ toYaml .times }}
+{{- end }}
+
+{{/* Seconds a pod has to stop: the program's own time and a margin for the kubelet. */}}
+{{- define "corepod.grace" -}}
+{{- if kindIs "invalid" .Values.terminationGracePeriodSeconds -}}
+{{ add 5 (ceil (include "corepod.stopTimeout" . | float64)) }}
+{{- else -}}
+{{ int64 .Values.terminationGracePeriodSeconds }}
+{{- end }}
+{{- end }}
+
+{{- define "corepod.stopTimeout" -}}
+{{ .Values.settings.stop_timeout | default 25 }}
+{{- end }}
+
+{{- define "corepod.tolerations" -}}
+{{- if not (kindIs "invalid" .Values.nodeLossSeconds) }}
+{{- range list "not-ready" "unreachable" }}
+- key: node.kubernetes.io/{{ . }}
+  operator: Exists
+  effect: NoExecute
+  tolerationSeconds: {{ int $.Values.nodeLossSeconds }}
+{{- end }}
+{{- end }}
+{{- with .Values.tolerations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

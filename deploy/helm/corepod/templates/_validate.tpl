@@ -1,0 +1,90 @@
+{{/* What values.schema.json can't say: values that don't fit together. All faults at once. */}}
+{{- define "corepod.validate" -}}
+{{- $faults := concat (include "corepod.cpuFaults" . | fromJsonArray) (include "corepod.numberFaults" . | fromJsonArray) (include "corepod.envFaults" . | fromJsonArray) }}
+{{- if $faults }}
+{{- fail (printf "\n\nThese values can't work:\n- %s\n" (join "\n- " $faults)) }}
+{{- end }}
+{{- end }}
+
+{{- define "corepod.cpuFaults" -}}
+{{- $faults := list }}
+{{- if eq .Values.cpu.preset "exclusive" }}
+{{- if .Values.cpu.request }}
+{{- $faults = append $faults (printf "cpu.request is %v, but the preset exclusive takes whole cores, one for each of cpu.slots: leave it empty, or set cpu.preset to shared" .Values.cpu.request) }}
+{{- end }}
+{{- if and .Values.memory.limit (ne (toString .Values.memory.limit) (toString .Values.memory.request)) }}
+{{- $faults = append $faults (printf "memory.limit is %v and memory.request %v, but a pod has exclusive cores only where both are equal: leave the limit empty, or set cpu.preset to shared" .Values.memory.limit .Values.memory.request) }}
+{{- end }}
+{{- range concat .Values.initContainers .Values.extraContainers }}
+{{- $name := .name }}
+{{- $requests := dig "resources" "requests" dict . }}
+{{- $limits := dig "resources" "limits" dict . }}
+{{- range list "cpu" "memory" }}
+{{- if not (hasKey $limits .) }}
+{{- $faults = append $faults (printf "the container %s has no %s limit, but a pod has exclusive cores only where every container has limits for CPU and memory that equal its requests (fractions are fine): set resources.limits.%s, or cpu.preset to shared" $name . .) }}
+{{- else if and (hasKey $requests .) (ne (get $requests . | toString) (get $limits . | toString)) }}
+{{- $faults = append $faults (printf "the container %s requests %v of %s with a limit of %v, but a pod has exclusive cores only where they are equal: leave the request out, or set cpu.preset to shared" $name (get $requests .) . (get $limits .)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
+
+{{- define "corepod.numberFaults" -}}
+{{- $faults := list }}
+{{- $stop := include "corepod.stopTimeout" . | float64 }}
+{{- with .Values.terminationGracePeriodSeconds }}
+{{- if lt (float64 .) $stop }}
+{{- $faults = append $faults (printf "terminationGracePeriodSeconds is %v, less than the %v seconds of settings.stop_timeout: Kubernetes would kill the pod while it drains" . $stop) }}
+{{- end }}
+{{- end }}
+{{- if ge (.Values.settings.lame_duck | default 5 | float64) $stop }}
+{{- if not (and (hasKey .Values.settings "lame_duck") (eq (float64 .Values.settings.lame_duck) 0.0)) }}
+{{- $faults = append $faults (printf "settings.lame_duck is %v, which leaves nothing of settings.stop_timeout (%v), which includes it" (.Values.settings.lame_duck | default 5) $stop) }}
+{{- end }}
+{{- end }}
+{{- with .Values.autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- $faults = append $faults (printf "autoscaling.minReplicas is %v, above autoscaling.maxReplicas, %v" .minReplicas .maxReplicas) }}
+{{- end }}
+{{- end }}
+{{- toJson (concat $faults (include "corepod.pdbFaults" . | fromJsonArray)) }}
+{{- end }}
+
+{{/* A budget that lets no pod go makes every drain of a node wait for ever. */}}
+{{- define "corepod.pdbFaults" -}}
+{{- $faults := list }}
+{{- $least := include "corepod.scaled" . | default (.Values.replicas | default 1) | int }}
+{{- with .Values.pdb }}
+{{- if .enabled }}
+{{- if kindIs "invalid" .minAvailable }}
+{{- if has (toString .maxUnavailable) (list "0" "0%") }}
+{{- $faults = append $faults "pdb.maxUnavailable is 0: no node with a pod could be drained" }}
+{{- end }}
+{{- else if eq (toString .minAvailable) "100%" }}
+{{- $faults = append $faults "pdb.minAvailable is 100%: no node with a pod could be drained" }}
+{{- else if and (not (kindIs "string" .minAvailable)) (ge (int .minAvailable) $least) }}
+{{- $faults = append $faults (printf "pdb.minAvailable is %v, but there may be no more than %d pod(s) (replicas, autoscaling.minReplicas): no node with one could be drained; lower it, or use pdb.maxUnavailable" .minAvailable $least) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
+
+{{- define "corepod.envFaults" -}}
+{{- $faults := list }}
+{{- $places := dict "COREPOD_APP" "app.module" "COREPOD_FACTORY" "app.factory" "COREPOD_INTERFACE" "app.interface" "COREPOD_WORKERS" "cpu.slots" }}
+{{- range $name, $_ := .Values.settings }}
+{{- $_ := set $places (printf "COREPOD_%s" (upper $name)) (printf "settings.%s" $name) }}
+{{- end }}
+{{- $own := dict "POD_NAME" true "NODE_NAME" true "COREPOD_BIND" true "COREPOD_ADMIN" true }}
+{{- range .Values.extraEnv }}
+{{- if hasKey $places .name }}
+{{- $faults = append $faults (printf "extraEnv has %s, which %s sets: leave one of them out" .name (get $places .name)) }}
+{{- else if hasKey $own .name }}
+{{- $faults = append $faults (printf "extraEnv has %s, which the chart decides" .name) }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
