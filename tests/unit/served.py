@@ -1,4 +1,4 @@
-"""The worker's real server on a loopback port, in an event loop of its own thread: tests speak to it over real sockets."""
+"""The worker's real server on a loopback port, in a loop of its own thread: tests speak to it over real sockets."""
 
 from __future__ import annotations
 

@@ -150,6 +150,7 @@ class Life:
         if left := server.door.in_flight:
             logs.log.warning("%d request(s) took longer than the stop may (stop_timeout) and are cut off", left)
         await server.close_idle()
+        await server.flush(deadline - self._loop.time())
         await server.wait_closed(CLEAN_UP if self._loop.time() < deadline else 0.0)
         for task in self._tasks:
             task.cancel()

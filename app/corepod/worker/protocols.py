@@ -26,12 +26,15 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hyperframe.frame import GoAwayFrame
 from wsproto.events import CloseConnection, Ping
+from wsproto.frame_protocol import CloseReason
 
 if TYPE_CHECKING:
     import h11
 
 NO_LIMIT = 1 << 62
 SERVICE_RESTART = 1012  # WebSocket close code: come again
+LEAVING = "service restart"
+FAREWELL = 2.0  # seconds a WebSocket client has to answer it
 SMALL = 4096  # bytes read at once, up to which a head that is too large is left to h11
 TARGET = re.compile(rb"[!-~]+")
 METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
@@ -199,16 +202,30 @@ class MendedH2(H2Protocol):
 
 
 class MendedWebSocket(WSStream):
-    """Its pings end with it: hypercorn's sleep on, and the connection counts as open for as long."""
+    """Can be asked to leave, tells the application how it was closed, and its pings end with it: hypercorn's own
+    sleep on, and the connection counts as open for as long."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._gone = asyncio.Event()
+        self._asked = False
+        self._last = CloseConnection(code=CloseReason.ABNORMAL_CLOSURE)
 
     async def handle(self, event: Any) -> None:
-        await super().handle(event)
+        if isinstance(event, StreamClosed) and not self.closed:
+            self.closed = True
+            if self.app_put is not None:
+                code, reason = int(self._last.code), self._last.reason or ""
+                await self.app_put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        else:
+            await super().handle(event)
         if self.closed:
             self._gone.set()
+
+    async def _send_wsproto_event(self, event: Any) -> None:
+        if isinstance(event, CloseConnection):
+            self._last = event  # ours, or our answer to the client's
+        await super()._send_wsproto_event(event)
 
     async def _send_pings(self) -> None:
         while not self.closed:
@@ -224,9 +241,17 @@ class MendedWebSocket(WSStream):
             await self.ask_to_close()
 
     async def ask_to_close(self) -> None:
-        """Ask the client to come again elsewhere."""
-        if self.state is ASGIWebsocketState.CONNECTED:
-            await self._send_wsproto_event(CloseConnection(code=SERVICE_RESTART, reason="service restart"))
+        """Ask the client to come again elsewhere; one that doesn't answer is left."""
+        if self.state is ASGIWebsocketState.CONNECTED and not self._asked:
+            self._asked = True
+            self.task_group.spawn(self._leave)
+            await self._send_wsproto_event(CloseConnection(code=SERVICE_RESTART, reason=LEAVING))
+
+    async def _leave(self) -> None:
+        try:
+            await asyncio.wait_for(self._gone.wait(), FAREWELL)
+        except TimeoutError:
+            await self.send(StreamClosed(stream_id=self.stream_id))
 
 
 def _size(headers: Any) -> int:

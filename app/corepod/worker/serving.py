@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from corepod.worker.board import Board
 
 HANDSHAKE = 10.0  # seconds a TLS handshake may take
+TLS_FAREWELL = 2.0  # seconds a client has to answer the end of TLS
+FLUSH_POLL = 0.02  # seconds
 
 protocols.install()
 
@@ -109,6 +111,12 @@ class Server:
         """Close every connection as soon as it serves nothing."""
         await self._context.terminated.set()
 
+    async def flush(self, patience: float) -> None:
+        """Let slow clients have the end of their responses, within this time."""
+        end = self._loop.time() + patience
+        while self._loop.time() < end and any(c.writer.transport.get_write_buffer_size() for c in self.connections):
+            await asyncio.wait(self._tasks, timeout=FLUSH_POLL)
+
     async def wait_closed(self, patience: float) -> bool:
         """Whether all connections are gone within this time."""
         end = self._loop.time() + patience
@@ -128,11 +136,9 @@ class Server:
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self._loop)
         protocol = _Protocol(reader, self._loop, self.board)
-        patience = HANDSHAKE if self.ssl else None
+        limits = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": TLS_FAREWELL} if self.ssl else {}
         try:
-            transport, _ = await self._loop.connect_accepted_socket(
-                lambda: protocol, sock, ssl=self.ssl, ssl_handshake_timeout=patience
-            )
+            transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.ssl, **limits)
         except OSError:
             sock.close()  # the client was gone, too slow, or doesn't speak TLS
             return None
@@ -152,6 +158,8 @@ class Server:
         self.connections.add(connection)
         try:
             await connection.run()
+        except OSError:
+            pass  # the client went away while the connection was being closed
         finally:
             self.connections.discard(connection)
             if timer is not None:
