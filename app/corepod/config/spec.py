@@ -338,6 +338,13 @@ _LOG = _group(
         "least level that is logged",
         {"choices": ("debug", "info", "warning", "error")},
     ),
+    (
+        "termination_log",
+        "text",
+        "",
+        "existing file that gets the reason when the pool ends by itself; Kubernetes shows it",
+        {"pod": "/dev/termination-log"},
+    ),
 )
 
 SETTINGS: tuple[Setting, ...] = tuple(

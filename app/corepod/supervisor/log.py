@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from corepod.supervisor.loop import Loop
 
+ERRORS = 4  # kept: three failed boots and the pool's end, the first with its exception
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -23,6 +24,7 @@ class Log:
         self.err, self.out = Sink(2, loop), Sink(1, loop)
         self._json = form == "json"
         self._least = LEVELS[level]
+        self.errors: list[str] = []  # the latest: why the pool ends, if it does now
 
     @property
     def dropped(self) -> int:
@@ -38,6 +40,7 @@ class Log:
         self._line("warning", message, who)
 
     def error(self, message: str, **who: object) -> None:
+        self.errors = [*self.errors[1 - ERRORS :], message]
         self._line("error", message, who)
 
     def relay(self, sink: Sink, line: bytes, who: dict[str, object]) -> None:

@@ -40,6 +40,7 @@ class Settings:
     debug: bool
     log_format: str
     log_level: str
+    termination_log: str
     # Beside the table: what the command line knows.
     profile: str  # "run" on one machine, "pod" as a container's PID 1
     python: str

@@ -10,9 +10,11 @@ from corepod.contract import SINGLE_THREAD_ENV
 from corepod.supervisor import sockets
 from corepod.supervisor.log import Log
 from corepod.supervisor.loop import Loop, catchable
-from corepod.supervisor.settings import take_from_environment
+from corepod.supervisor.settings import Settings, take_from_environment
 from corepod.supervisor.sockets import StartError
 from corepod.supervisor.supervise import LAST_WORDS, Supervisor
+
+WORD_MOST = 4096  # bytes of a termination message that Kubernetes shows
 
 if not sys.platform.startswith("linux"):
     sys.exit("corepod needs Linux")
@@ -28,6 +30,13 @@ def main() -> int:
     sys.excepthook = log.fault
     _quiet_libraries()
     _set_name("corepod")
+    code = _supervise(settings, loop, log)
+    if code and settings.termination_log:
+        _leave_word(settings.termination_log, log.errors)
+    return code
+
+
+def _supervise(settings: Settings, loop: Loop, log: Log) -> int:
     try:
         supervisor = Supervisor(settings, loop, log)
     except StartError as error:
@@ -73,6 +82,18 @@ def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:
             supervisor.stop(supervisor.loop.now(), "the terminal's side is gone")
 
     supervisor.loop.add(fd, select.EPOLLIN | select.EPOLLHUP, ended)
+
+
+def _leave_word(path: str, errors: list[str]) -> None:
+    """Write why the pool has ended where Kubernetes looks for it, if there is such a place: a line an error."""
+    lines = [message.splitlines() or [""] for message in errors]
+    text = "".join(": ".join(dict.fromkeys((line[0], line[-1].strip()))) + "\n" for line in lines)
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
+        os.write(file, text.encode("utf-8", "backslashreplace")[-WORD_MOST:])
+        os.close(file)
+    except OSError:
+        pass  # outside of Kubernetes, or it isn't ours to write
 
 
 def _set_name(name: str) -> None:
