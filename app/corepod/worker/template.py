@@ -70,6 +70,7 @@ def _be_born(birth: Birth, fds: list[int], middle: int, *, warm: bool, live: boo
         os.dup2(fd, number, inheritable=True)
         os.close(fd)
     prepare(stacks_fd)
+    set_name("corepod-standby")
     for fd in birth.files:
         forkable.reopen(fd)
     birth.control.send("hello", pid=os.getpid())
