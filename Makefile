@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 APP ?= corepod.demo:app
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/corepod/__init__.py)
+IMAGE ?= corepod:$(VERSION)
+BASE ?= python:3.13-slim
+CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format docs bench bench-pins pins clean
+.PHONY: image kind-up kind-down help run test lint format docs bench bench-pins pins clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -56,6 +60,18 @@ bench-pins: $(VENV)/.test ## Pin the benchmarks' dependencies again, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile $(BENCH)/requirements.in --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-annotate --output-file $(BENCH)/requirements.txt
+
+image: ## Build the image; BASE=python:3.12-slim for another base
+	docker build --tag $(IMAGE) --target worker --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
+
+kind-up: ## Make a kind cluster with exclusive cores, and build and load the image
+	@deploy/kind-up $(CLUSTER)
+	$(MAKE) image
+	kind load docker-image $(IMAGE) --name $(CLUSTER)
+
+kind-down: ## Remove that cluster
+	kind delete cluster --name $(CLUSTER)
 
 pins: $(VENV)/.test ## Pin the dependencies again, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
