@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from corepod.supervisor.sink import Sink
 
 CHUNK = 65536
+GAP = 5  # milliseconds without a byte after which stacks are complete
+STACKS_MOST = 128 * 1024  # bytes of them in one entry of the log
 LONGEST_LINE = 16384  # what is longer is cut into pieces: a line must not fill PID 1's memory
 
 
@@ -58,14 +60,17 @@ class Stacks:
         loop.add(fd, select.EPOLLIN, self._readable)
 
     def _readable(self, mask: int) -> None:
-        try:
-            data = os.read(self._fd, CHUNK)
-        except BlockingIOError:
-            return
+        # The interpreter writes them word by word: taken as they come, they would be torn into many entries.
+        data, more = b"", select.poll()
+        more.register(self._fd, select.POLLIN)
+        while len(data) < STACKS_MOST and more.poll(GAP):
+            part = os.read(self._fd, CHUNK)
+            if not part:
+                self.close()
+                break
+            data += part
         if data:
             self._log.warning("stacks:\n" + data.decode("utf-8", "replace").rstrip(), **self.who)
-        else:
-            self.close()
 
     def close(self) -> None:
         self._loop.remove(self._fd)
