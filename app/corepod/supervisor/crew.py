@@ -113,14 +113,18 @@ class Crew:
     def _live(self) -> bool:
         return self._settings.standby == "live" and not self.setbacks.no_live
 
-    def _fork(self, template: Process) -> None:
+    @property
+    def _urgent(self) -> bool:
         # A slot that waits gets its worker sooner without the rehearsal that a standby has time for.
-        urgent = len(self.candidates) < len(self.waiting)
+        return len(self.candidates) + len(self.loaders) < len(self.waiting)
+
+    def _fork(self, template: Process) -> None:
+        urgent = self._urgent
         self.candidates.append(self._channels.fork(template, warm=not urgent, live=not urgent and self._live()))
 
     def _load(self) -> None:
         role = "worker" if self.forkable is False else "template"
-        live = not self.waiting and self._live()
+        live = not self._urgent and self._live()
         load = {"do": "load", "settings": self._settings.values, "role": role, "live": live}
         process = self._channels.spawn(self.generation, load, self._load_fds)
         process.live = live

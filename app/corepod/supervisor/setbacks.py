@@ -14,7 +14,8 @@ class Setbacks:
         self._loads = Row()  # loaders that failed; where nothing is forked, candidates too
         self._births = Row()  # forks that ended before they were armed
         self._lives = Row()  # standbys whose lifespan failed
-        self._losses = Row()  # templates and standbys that ended by themselves
+        self._templates = Row()  # that ended by themselves
+        self._standbys = Row()  # likewise
         self._refusals = Row()  # of the system to make a process
 
     @property
@@ -56,10 +57,10 @@ class Setbacks:
 
     def template_lost(self, lived: float, now: float) -> None:
         self._births.clear()  # the forks that it didn't bring to life were lost with it
-        self.retry_at = now + self._losses.add(lived)
+        self.retry_at = now + self._templates.add(lived)
 
     def standby_lost(self, lived: float, now: float) -> None:
-        self.rest(now + self._losses.add(lived))
+        self.rest(now + self._standbys.add(lived))
 
     def refused(self, now: float) -> None:
         self.retry_at = now + max(1.0, self._refusals.add())

@@ -1,0 +1,150 @@
+"""Clients that go on asking while a test does something to the pool, and what a test needs to find in its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tests.process.harness import DEADLINE, descendants, stage, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.process.harness import Pool
+
+PAUSE = 0.002  # seconds between two requests of a client: the load must leave the machine to what is tested
+
+
+class Traffic:
+    """Asks for `path` until the with block ends. `failures`: what went wrong and when; `answers`: bodies, counted."""
+
+    def __init__(self, port: int, path: str = "/pid", clients: int = 2, *, keep_alive: bool = False) -> None:
+        self._port, self._path, self._keep_alive = port, path, keep_alive
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, name=f"client-{n}") for n in range(clients)]
+        self.answers: Counter[str] = Counter()
+        self.failures: list[tuple[float, str]] = []
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        until(lambda: self.answers or self.failures, "a first answer")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(DEADLINE)
+
+    @property
+    def refused(self) -> list[tuple[float, str]]:
+        """Failures before there was a connection."""
+        return [failure for failure in self.failures if failure[1].startswith("connect")]
+
+    def more(self, count: int) -> None:
+        """Wait for `count` answers more."""
+        goal = self.answers.total() + count
+        until(lambda: self.answers.total() >= goal, f"{count} answers more; failures: {self.failures}")
+
+    def _ask(self) -> None:
+        while not self._over.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE)
+            phase = "connect"
+            try:
+                connection.connect()
+                phase = "request"
+                while True:
+                    connection.request("GET", self._path, headers={} if self._keep_alive else {"Connection": "close"})
+                    answer = connection.getresponse()
+                    body = answer.read().decode()
+                    if answer.status != 200:
+                        raise http.client.HTTPException(f"status {answer.status}: {body}")
+                    self.answers[body] += 1
+                    if self._over.is_set() or answer.will_close:
+                        break
+                    time.sleep(PAUSE)
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append((time.monotonic(), f"{phase}: {error!r}"))
+            finally:
+                connection.close()
+            time.sleep(PAUSE)
+
+
+class Queued:
+    """Connections with a request each, made now and answered by whoever takes them."""
+
+    def __init__(self, port: int, count: int = 3, path: str = "/pid") -> None:
+        self._socks = []
+        for _ in range(count):
+            sock = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            self._socks.append(sock)
+
+    def answers(self) -> list[str]:
+        """The bodies; for a connection that failed, how."""
+        return [self._answer(sock) for sock in self._socks]
+
+    @staticmethod
+    def _answer(sock: socket.socket) -> str:
+        with sock:
+            try:
+                data = b"".join(iter(lambda: sock.recv(65536), b""))
+            except OSError as error:
+                return repr(error)
+        head, _, body = data.partition(b"\r\n\r\n")
+        return body.decode() if head.startswith(b"HTTP/1.1 200 ") else f"no answer: {data!r}"
+
+
+def ask(port: int, path: str) -> str:
+    """One request on a connection of its own: the body, or how it failed."""
+    return Queued(port, 1, path).answers()[0]
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Hold a process with SIGSTOP: it takes nothing from any queue until the block ends."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: _state(pid) == "T", f"process {pid} stopped")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _state(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+def standby(pool: Pool) -> int:
+    """The pid of the process that waits to be the next worker."""
+    pool.ready()
+    status = pool.status()
+    known = {status["template"]["pid"], *(slot["pid"] for slot in status["slots"])}
+    (pid,) = set(descendants(pool.process.pid)) - known
+    return pid
+
+
+def workers(pool: Pool) -> list[int]:
+    """Every living process that has taken a slot's place, as the kernel shows them."""
+    below = descendants(pool.process.pid)
+    return [pid for pid in below if stage(pid) == "corepod-worker" and _state(pid) not in ("Z", "X", "")]
+
+
+def zombies(pool: Pool) -> list[int]:
+    return [pid for pid in descendants(pool.process.pid) if _state(pid) == "Z"]
+
+
+def descriptors(pool: Pool) -> int:
+    """How many descriptors the supervisor has open."""
+    return len(os.listdir(f"/proc/{pool.process.pid}/fd"))
