@@ -9,6 +9,8 @@ from corepod.config.spec import SETTINGS, Setting
 from corepod.contract import EXIT_CODES, SIGNALS
 from corepod.supervisor.metrics import METRICS
 
+from docs import chart
+
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->"
 
@@ -104,3 +106,6 @@ if __name__ == "__main__":
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
         print(f"docs/reference/{name}")
+    for path, text in chart.files().items():
+        path.write_text(text)
+        print(path.relative_to(chart.CHART.parents[2]))

@@ -1,6 +1,9 @@
 {{/* What values.schema.json can't say: values that don't fit together. All faults at once. */}}
 {{- define "corepod.validate" -}}
-{{- $faults := concat (include "corepod.cpuFaults" . | fromJsonArray) (include "corepod.numberFaults" . | fromJsonArray) (include "corepod.envFaults" . | fromJsonArray) }}
+{{- $faults := list }}
+{{- range list "cpu" "time" "number" "settings" "env" }}
+{{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
+{{- end }}
 {{- if $faults }}
 {{- fail (printf "\n\nThese values can't work:\n- %s\n" (join "\n- " $faults)) }}
 {{- end }}
@@ -31,7 +34,7 @@
 {{- toJson $faults }}
 {{- end }}
 
-{{- define "corepod.numberFaults" -}}
+{{- define "corepod.timeFaults" -}}
 {{- $faults := list }}
 {{- $stop := include "corepod.stopTimeout" . | float64 }}
 {{- with .Values.terminationGracePeriodSeconds }}
@@ -39,11 +42,15 @@
 {{- $faults = append $faults (printf "terminationGracePeriodSeconds is %v, less than the %v seconds of settings.stop_timeout: Kubernetes would kill the pod while it drains" . $stop) }}
 {{- end }}
 {{- end }}
-{{- if ge (.Values.settings.lame_duck | default 5 | float64) $stop }}
-{{- if not (and (hasKey .Values.settings "lame_duck") (eq (float64 .Values.settings.lame_duck) 0.0)) }}
-{{- $faults = append $faults (printf "settings.lame_duck is %v, which leaves nothing of settings.stop_timeout (%v), which includes it" (.Values.settings.lame_duck | default 5) $stop) }}
+{{- $lame := dig "lame_duck" 5 .Values.settings | float64 }}
+{{- if and $lame (ge $lame $stop) }}
+{{- $faults = append $faults (printf "settings.lame_duck is %v and leaves nothing of settings.stop_timeout, %v, which includes it" $lame $stop) }}
 {{- end }}
+{{- toJson $faults }}
 {{- end }}
+
+{{- define "corepod.numberFaults" -}}
+{{- $faults := list }}
 {{- with .Values.autoscaling }}
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
 {{- $faults = append $faults (printf "autoscaling.minReplicas is %v, above autoscaling.maxReplicas, %v" .minReplicas .maxReplicas) }}
@@ -72,17 +79,34 @@
 {{- toJson $faults }}
 {{- end }}
 
+{{/* Settings that something else decides. */}}
+{{- define "corepod.settingsFaults" -}}
+{{- $by := dict
+  "app" "app.module" "factory" "app.factory" "interface" "app.interface" "workers" "cpu.slots"
+  "user" "podSecurityContext" "group" "podSecurityContext"
+  "bind" "the chart (port 8000)" "admin" "the chart (port 9000)" "termination_log" "the chart"
+  "tls_key_password" "a Secret (extraEnv with COREPOD_TLS_KEY_PASSWORD and a secretKeyRef)"
+}}
+{{- $faults := list }}
+{{- range $name, $_ := .Values.settings }}
+{{- if hasKey $by $name }}
+{{- $faults = append $faults (printf "settings.%s is not to be set here, it is decided by %s" $name (get $by $name)) }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
+
 {{- define "corepod.envFaults" -}}
 {{- $faults := list }}
 {{- $places := dict "COREPOD_APP" "app.module" "COREPOD_FACTORY" "app.factory" "COREPOD_INTERFACE" "app.interface" "COREPOD_WORKERS" "cpu.slots" }}
 {{- range $name, $_ := .Values.settings }}
 {{- $_ := set $places (printf "COREPOD_%s" (upper $name)) (printf "settings.%s" $name) }}
 {{- end }}
-{{- $own := dict "POD_NAME" true "NODE_NAME" true "COREPOD_BIND" true "COREPOD_ADMIN" true }}
+{{- $own := list "POD_NAME" "NODE_NAME" "COREPOD_BIND" "COREPOD_ADMIN" "COREPOD_TERMINATION_LOG" }}
 {{- range .Values.extraEnv }}
 {{- if hasKey $places .name }}
 {{- $faults = append $faults (printf "extraEnv has %s, which %s sets: leave one of them out" .name (get $places .name)) }}
-{{- else if hasKey $own .name }}
+{{- else if has .name $own }}
 {{- $faults = append $faults (printf "extraEnv has %s, which the chart decides" .name) }}
 {{- end }}
 {{- end }}
