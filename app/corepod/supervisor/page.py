@@ -25,7 +25,7 @@ dd{margin:0;font-variant-numeric:tabular-nums}
 .card{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:10px}
 table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}
 th{font-size:.75rem;font-weight:500}
-th,td{padding:.55rem .9rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th,td{padding:.55rem .65rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
 .text{text-align:left}
 .wide{white-space:normal;min-width:12rem}
@@ -39,7 +39,7 @@ footer{margin-top:1.25rem;font-size:.85rem}
 a{color:inherit;margin-right:1rem}
 """
 # Of STYLE: a browser accepts no other style and no script, image or frame, should a name slip through unescaped.
-STYLE_HASH = "KDx+bBhsVgVmf9YVMN4SFq8VAm0qTneZYN8agwdBKdk="
+STYLE_HASH = "o91EWgTJdA8sW5q9Xe1abpPaY+58IknYCdGXfb92d4Q="
 HEADER = (
     f"Content-Security-Policy: default-src 'none'; style-src 'sha256-{STYLE_HASH}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
