@@ -1,13 +1,21 @@
 {{/* Parts of pods. */}}
 
-{{/* Variables of the worker: what the chart decides, then the settings by their names. */}}
+{{/* Variables of the worker. What has its default is left out: a variable would win over a corepod.toml in the image. */}}
 {{- define "corepod.env" -}}
+{{- with .Values.app }}
+{{- if .module }}
 - name: COREPOD_APP
-  value: {{ .Values.app.module | quote }}
+  value: {{ .module | quote }}
+{{- end }}
+{{- if .factory }}
 - name: COREPOD_FACTORY
-  value: {{ .Values.app.factory | quote }}
+  value: "true"
+{{- end }}
+{{- if ne .interface "auto" }}
 - name: COREPOD_INTERFACE
-  value: {{ .Values.app.interface | quote }}
+  value: {{ .interface }}
+{{- end }}
+{{- end }}
 - name: COREPOD_WORKERS
   value: {{ int .Values.cpu.slots | quote }}
 {{- range $name, $value := .Values.settings }}
