@@ -123,14 +123,14 @@ def test_a_removed_descriptor_starts_anew(loop: Loop, pipe: tuple[int, int], mon
 
 def test_signals_are_taken_once_and_in_order(loop: Loop) -> None:
     for signum in (signal.SIGUSR2, signal.SIGUSR1, signal.SIGUSR2):
-        os.kill(os.getpid(), signum)
+        signal.raise_signal(signum)
     loop.wait(loop.now() + SOON)
     assert loop.take_signals() == [signal.SIGUSR1, signal.SIGUSR2]
     assert loop.take_signals() == []
 
 
 def test_a_signal_that_came_before_the_wait_ends_it(loop: Loop) -> None:
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR1)
     started = loop.now()
     loop.wait(None)
     loop.wait(started + SOON)  # the pipe that woke the first one is read by now; the signal itself is still there
@@ -140,8 +140,8 @@ def test_a_signal_that_came_before_the_wait_ends_it(loop: Loop) -> None:
 
 def test_a_full_wake_up_pipe_loses_no_signal(loop: Loop) -> None:
     for _ in range(70_000):  # more than a pipe holds
-        os.kill(os.getpid(), signal.SIGUSR1)
-    os.kill(os.getpid(), signal.SIGUSR2)
+        signal.raise_signal(signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR2)
     for _ in range(3):
         loop.wait(loop.now())
     assert loop.take_signals() == [signal.SIGUSR1, signal.SIGUSR2]
@@ -150,7 +150,7 @@ def test_a_full_wake_up_pipe_loses_no_signal(loop: Loop) -> None:
 def test_a_signal_blocked_before_is_taken(loop: Loop) -> None:
     """What comes while the command line is at work waits for the supervisor."""
     signal.pthread_sigmask(signal.SIG_BLOCK, USED)
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR1)
     assert loop.take_signals() == []
     loop.catch(USED)
     assert loop.take_signals() == [signal.SIGUSR1]
