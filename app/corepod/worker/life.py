@@ -143,7 +143,7 @@ class Life:
         acceptor.stop()
         server.announce_close()
         server.close_websockets()
-        if server.connections and message["linger"]:
+        if server.open and message["linger"]:
             # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
             await server.wait_closed(min(message["linger"], max(0.0, deadline - self._loop.time())))
         await self._until_idle(deadline)

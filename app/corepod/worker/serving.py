@@ -87,7 +87,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._context = WorkerContext(None)
         self._max_age = settings["connection_max_age"]
-        self._open = 0
+        self.open = 0  # connections, from the moment they were accepted
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def connect(self, sock: socket.socket) -> None:
@@ -166,9 +166,9 @@ class Server:
                 timer.cancel()
 
     def _count(self, change: int) -> None:
-        self._open += change
-        self.board.words[CONNECTIONS] = self._open
-        self.on_count(self._open)
+        self.open += change
+        self.board.words[CONNECTIONS] = self.open
+        self.on_count(self.open)
 
     def _grow_old(self, connection: Connection) -> None:
         self._keep(connection.ask_to_close())
