@@ -21,8 +21,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Pool]]:
     numbers = itertools.count()
     with ExitStack() as stack:
 
-        def start_pool(app: str = "ok:app", *args: str, **options: Any) -> Pool:
-            pool = Pool(app, *args, log=tmp_path / f"pool{next(numbers)}.log", **options)
+        def start_pool(app: str = "ok:app", *args: str, kind: type[Pool] = Pool, **options: Any) -> Pool:
+            pool = kind(app, *args, log=tmp_path / f"pool{next(numbers)}.log", **options)
             stack.callback(pool.close)
             return pool
 

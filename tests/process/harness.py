@@ -56,15 +56,16 @@ class Pool:
         cwd: Path = APPS,
         env: dict[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        command: str = "run",
         **popen: Any,
     ) -> None:
         self.log_path = log
-        command = [*prefix, sys.executable, "-m", "corepod", "run", app]
-        command += ["--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", *args]
+        words = [*prefix, sys.executable, "-m", "corepod", command, app]
+        words += ["--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", *args]
         clean = {k: v for k, v in os.environ.items() if not k.startswith("COREPOD_")}
         with log.open("wb") as file:
             popen = {"stdout": file, "stderr": subprocess.STDOUT, **popen}
-            self.process = subprocess.Popen(command, cwd=cwd, env={**clean, **(env or {})}, **popen)
+            self.process = subprocess.Popen(words, cwd=cwd, env={**clean, **(env or {})}, **popen)
         self._seen: set[int] = set()
 
     # Addresses
@@ -137,6 +138,15 @@ class Pool:
         slot = until(restarted, f"{restarts} restarts of slot {number}\n{self.log}")
         assert slot is not None
         return slot
+
+    @property
+    def supervisor(self) -> int:
+        """Its pid."""
+        return self.process.pid
+
+    def outside(self, pid: int) -> int:
+        """The pid, as seen from here, of a process that the pool or the application calls by this number."""
+        return pid
 
     def family(self) -> list[int]:
         """The supervisor and everything below it."""
