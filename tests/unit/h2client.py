@@ -74,7 +74,10 @@ class Http2:
             frame, self._unread = self._unread[: 9 + size], self._unread[9 + size :]
             for event in self.h2.receive_data(frame):
                 self._note(event)
-        self.flush()
+        try:
+            self.flush()
+        except ConnectionError:
+            pass  # what the server still had to say is there to be read
 
     def _note(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ResponseReceived):

@@ -104,6 +104,10 @@ class App:
             pass
         self.disconnects.append(message)
 
+    async def do_wait_and_send_much(self, receive: Any, send: Any) -> None:
+        await self._wait()
+        await self._answer(send, b"x" * (4 << 20))
+
     async def do_large(self, receive: Any, send: Any) -> None:
         await self._answer(send, b"x" * (4 << 20))
 
@@ -455,6 +459,17 @@ def test_http2_a_body_nobody_reads_holds_up_nothing(app: App, h2: tuple[Served, 
     client.read_until(stream)
     assert client.get("/") == (200, b"done")
     until(lambda: not served.words[IN_FLIGHT], "nothing in flight")
+
+
+@pytest.mark.parametrize("path", ["/wait", "/wait_and_send_much"])
+def test_http2_an_answer_to_a_client_that_has_gone_holds_up_nothing(app: App, path: str) -> None:
+    with Served(app) as served:
+        with served.connect() as sock:
+            Http2(sock).request(path)
+            assert app.arrived.acquire(timeout=DEADLINE)
+        until(lambda: all(one.gone for one in list(served.server.connections)), "the server has seen it go")
+        app.go.set()
+        served.until_idle()
 
 
 def test_http2_a_response_that_fails_in_the_middle_is_reset(h2: tuple[Served, Http2]) -> None:

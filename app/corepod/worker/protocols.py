@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import hypercorn.asyncio.tcp_server
@@ -15,7 +16,14 @@ import hypercorn.protocol
 import hypercorn.protocol.h2
 import hypercorn.protocol.h11
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, RequestReceived, StreamReset
+from h2.events import (
+    DataReceived,
+    PingReceived,
+    PriorityUpdated,
+    RemoteSettingsChanged,
+    RequestReceived,
+    StreamReset,
+)
 from h2.exceptions import ProtocolError
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.events import Closed, RawData
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
     import h11
 
 NO_LIMIT = 1 << 62
+PIECE = 4096  # bytes of HTTP/2 that are worked off before its limits are looked at
+CHATTER, CHATTER_A_SECOND = 1000, 33  # frames that ask for work and bring nothing, at once and in the long run
 SERVICE_RESTART = 1012  # WebSocket close code: come again
 LEAVING = "service restart"
 FAREWELL = 2.0  # seconds a WebSocket client has to answer it
@@ -123,14 +133,27 @@ class MendedH2(H2Protocol):
     """Closes no connection for what one of its streams did, and no stream before it is finished.
 
     hypercorn closes a connection over its limit of requests in the middle of the last one. Here the limit announces
-    itself, what is open is finished, and only a client that goes on regardless, or that resets most of what it asks for
-    (CVE-2023-44487), is cut off.
+    itself, what is open is finished, and only a client that goes on regardless, that resets most of what it asks for
+    (CVE-2023-44487) or that floods (CVE-2019-9512 and its kind) is cut off.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._requests = self._resets = 0
+        self._requests = self._resets = self._chatter = 0
+        self._since = time.monotonic()
         self._announced_at: int | None = None
+
+    async def handle(self, event: Any) -> None:
+        if isinstance(event, RawData) and len(event.data) > PIECE:
+            for start in range(0, len(event.data), PIECE):
+                if not self.closed:
+                    await super().handle(RawData(event.data[start : start + PIECE]))
+        else:
+            await super().handle(event)
+        if self.closed:
+            # Nobody sends any more: an application that answers now would wait for ever for its answer to be sent.
+            for buffer in self.stream_buffers.values():
+                await buffer.close()
 
     async def _create_stream(self, request: Any) -> None:
         self._requests += 1
@@ -146,6 +169,7 @@ class MendedH2(H2Protocol):
                 await self._discard(event)
             else:
                 self._resets += isinstance(event, StreamReset)
+                self._chatter += _is_chatter(event)
                 await super()._handle_events([event])
         await self._hold_limits()
 
@@ -189,7 +213,11 @@ class MendedH2(H2Protocol):
         if self._announced_at is None and self._requests >= most:
             await self.announce_close()
         ignored = self._announced_at is not None and self._requests - self._announced_at > streams
-        if (ignored or self._resets > max(streams, self._requests // 2)) and not self.closed:
+        resets = self._resets > max(streams, self._requests // 2)
+        chatter = (
+            self._chatter > CHATTER and self._chatter > CHATTER + (time.monotonic() - self._since) * CHATTER_A_SECOND
+        )
+        if (ignored or resets or chatter) and not self.closed:
             self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             await self._flush()
             await self.send(Closed())
@@ -212,15 +240,21 @@ class MendedWebSocket(WSStream):
         self._last = CloseConnection(code=CloseReason.ABNORMAL_CLOSURE)
 
     async def handle(self, event: Any) -> None:
-        if isinstance(event, StreamClosed) and not self.closed:
-            self.closed = True
-            if self.app_put is not None:
-                code, reason = int(self._last.code), self._last.reason or ""
-                await self.app_put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        was_closed = self.closed
+        if isinstance(event, StreamClosed):
+            await self._tell_app()
         else:
             await super().handle(event)
-        if self.closed:
-            self._gone.set()
+            if self.closed and not was_closed:
+                # Refused: hypercorn leaves the connection open, and the application waiting if it had begun.
+                await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _tell_app(self) -> None:
+        self.closed = True
+        if self.app_put is not None and not self._gone.is_set():
+            code, reason = int(self._last.code), self._last.reason or ""
+            await self.app_put({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._gone.set()
 
     async def _send_wsproto_event(self, event: Any) -> None:
         if isinstance(event, CloseConnection):
@@ -252,6 +286,12 @@ class MendedWebSocket(WSStream):
             await asyncio.wait_for(self._gone.wait(), FAREWELL)
         except TimeoutError:
             await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+def _is_chatter(event: Any) -> bool:
+    return isinstance(event, PingReceived | RemoteSettingsChanged | PriorityUpdated) or (
+        isinstance(event, DataReceived) and not event.data and event.stream_ended is None
+    )
 
 
 def _size(headers: Any) -> int:

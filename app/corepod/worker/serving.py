@@ -36,6 +36,8 @@ protocols.install()
 class Connection(TCPServer):
     """One connection."""
 
+    gone = False  # its client has closed it, or at least its own half
+
     @property
     def _http(self) -> Any:
         wrapper = getattr(self, "protocol", None)
@@ -52,11 +54,12 @@ class Connection(TCPServer):
 
     async def _read_data(self) -> None:
         await super()._read_data()
+        self.gone = True
         # Its client has gone: hypercorn would keep it, and its descriptor, until keep_alive is over.
         await self.idle_task.stop()
 
     async def _idle_timeout(self) -> None:
-        if self.reader.at_eof():
+        if self.gone:
             await asyncio.shield(self._initiate_server_close())
         else:
             await super()._idle_timeout()
