@@ -1,7 +1,7 @@
 {{/* Parts of pods. */}}
 
 {{/* Variables of the worker. What has its default is left out: a variable would win over a corepod.toml in the image. */}}
-{{- define "corepod.env" -}}
+{{- define "corepod.ownEnv" -}}
 {{- with .Values.app }}
 {{- if .module }}
 - name: COREPOD_APP
@@ -30,9 +30,6 @@
   valueFrom:
     fieldRef:
       fieldPath: spec.nodeName
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{/* A setting's value as a variable has it. Helm reads numbers as floats: 16777216 would come out as 1.6777216e+07. */}}

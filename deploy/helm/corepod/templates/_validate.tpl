@@ -96,18 +96,16 @@
 {{- toJson $faults }}
 {{- end }}
 
+{{/* A name that comes twice is refused by server-side apply; one setting in two places is a question of luck. */}}
 {{- define "corepod.envFaults" -}}
-{{- $faults := list }}
-{{- $places := dict "COREPOD_APP" "app.module" "COREPOD_FACTORY" "app.factory" "COREPOD_INTERFACE" "app.interface" "COREPOD_WORKERS" "cpu.slots" }}
-{{- range $name, $_ := .Values.settings }}
-{{- $_ := set $places (printf "COREPOD_%s" (upper $name)) (printf "settings.%s" $name) }}
+{{- $taken := list "COREPOD_BIND" "COREPOD_ADMIN" "COREPOD_TERMINATION_LOG" }}
+{{- range include "corepod.ownEnv" . | fromYamlArray }}
+{{- $taken = append $taken .name }}
 {{- end }}
-{{- $own := list "POD_NAME" "NODE_NAME" "COREPOD_BIND" "COREPOD_ADMIN" "COREPOD_TERMINATION_LOG" }}
+{{- $faults := list }}
 {{- range .Values.extraEnv }}
-{{- if hasKey $places .name }}
-{{- $faults = append $faults (printf "extraEnv has %s, which %s sets: leave one of them out" .name (get $places .name)) }}
-{{- else if has .name $own }}
-{{- $faults = append $faults (printf "extraEnv has %s, which the chart decides" .name) }}
+{{- if has .name $taken }}
+{{- $faults = append $faults (printf "extraEnv has %s, which the chart sets already (app, cpu.slots, settings, or by itself)" .name) }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}

@@ -1,0 +1,102 @@
+"""Renders the chart and the kustomizations with the real helm and kubectl; nothing here needs a cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "helm" / "corepod"
+K8S = ROOT / "deploy" / "k8s"
+KUBERNETES = "1.34.0"  # what helm takes for the cluster's version where there is no cluster
+
+Object = dict[str, Any]
+
+
+def tool(name: str) -> str:
+    """Path of `helm` or `kubectl`. Without it the test is skipped, but fails in CI: it would never run there."""
+    path = shutil.which(os.environ.get(name.upper(), name))
+    if path is None:
+        text = f"{name} is not on the PATH (nor in the variable {name.upper()})"
+        pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
+    return path
+
+
+def run(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def helm_template(
+    values: Object | None, *args: str, release: str = "corepod", folder: Path = CHART
+) -> subprocess.CompletedProcess[str]:
+    arguments = ["template", release, str(folder), "--kube-version", KUBERNETES, "--values", "-", *args]
+    return run(tool("helm"), *arguments, stdin=yaml.safe_dump(values or {}))
+
+
+def chart(values: Object | None = None, *args: str, **options: Any) -> list[Object]:
+    """The objects the chart makes with these values."""
+    result = helm_template(values, *args, **options)
+    assert result.returncode == 0, result.stderr
+    return _objects(result.stdout)
+
+
+def refused(values: Object | None, *args: str) -> str:
+    """What helm says about values that it has to refuse."""
+    result = helm_template(values, *args)
+    assert result.returncode != 0, "helm takes these values"
+    return result.stderr
+
+
+def kustomize(folder: str) -> list[Object]:
+    """The objects of a folder below deploy/k8s."""
+    result = run(tool("kubectl"), "kustomize", str(K8S / folder))
+    assert result.returncode == 0, result.stderr
+    return _objects(result.stdout)
+
+
+def _objects(text: str) -> list[Object]:
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def find(objects: list[Object], kind: str, name: str | None = None) -> Object:
+    """The only object of this kind (and name)."""
+    found = [o for o in objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
+    assert len(found) == 1, (
+        f"{len(found)} of {kind} {name or ''} in {[(o['kind'], o['metadata']['name']) for o in objects]}"
+    )
+    return found[0]
+
+
+def kinds(objects: list[Object]) -> set[str]:
+    return {o["kind"] for o in objects}
+
+
+def pod_specs(objects: list[Object]) -> list[Object]:
+    """The specification of every pod that the objects are, or make."""
+    pods = [o["spec"] for o in objects if o["kind"] == "Pod"]
+    return pods + [o["spec"]["template"]["spec"] for o in objects if "template" in o.get("spec", {})]
+
+
+def containers(spec: Object) -> list[Object]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def worker(objects: list[Object]) -> Object:
+    """The worker's container."""
+    spec = find(objects, "Deployment")["spec"]["template"]["spec"]
+    found: list[Object] = [c for c in spec["containers"] if c["name"] == "worker"]
+    assert len(found) == 1
+    return found[0]
+
+
+def environment(container: Object) -> dict[str, Any]:
+    """Name and value of each variable; what comes from elsewhere as it is written."""
+    names = [variable["name"] for variable in container["env"]]
+    assert len(names) == len(set(names)), f"a variable twice: {names}"
+    return {v["name"]: v["value"] if "value" in v else v["valueFrom"] for v in container["env"]}
