@@ -22,10 +22,12 @@ Object = dict[str, Any]
 def tool(name: str) -> str:
     """Path of `helm` or `kubectl`. Without it the test is skipped, but fails in CI: it would never run there."""
     path = shutil.which(os.environ.get(name.upper(), name))
-    if path is None:
-        text = f"{name} is not on the PATH (nor in the variable {name.upper()})"
-        pytest.fail(text) if os.environ.get("CI") == "true" else pytest.skip(text)
-    return path
+    if path is not None:
+        return path
+    text = f"{name} is not on the PATH (nor in the variable {name.upper()})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(text)
+    pytest.skip(text)
 
 
 def run(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -67,9 +69,7 @@ def _objects(text: str) -> list[Object]:
 def find(objects: list[Object], kind: str, name: str | None = None) -> Object:
     """The only object of this kind (and name)."""
     found = [o for o in objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
-    assert len(found) == 1, (
-        f"{len(found)} of {kind} {name or ''} in {[(o['kind'], o['metadata']['name']) for o in objects]}"
-    )
+    assert len(found) == 1, f"{len(found)} of {kind} {name or ''} in {sorted(kinds(objects))}"
     return found[0]
 
 

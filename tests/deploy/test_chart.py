@@ -186,15 +186,8 @@ def test_the_reason_of_an_end_is_shown(plain: list[Object]) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (
-            {},
-            [
-                "port-forward service/corepod 8000:80",
-                "Cpus_allowed_list",
-                "cpuManagerPolicy: static",
-                "helm -n default test",
-            ],
-        ),
+        ({}, ["port-forward service/corepod 8000:80", "Cpus_allowed_list", "cpuManagerPolicy: static"]),
+        ({}, ["helm -n default test corepod"]),
         ({"cpu": {"preset": "shared"}}, ["nothing is pinned"]),
         ({"service": {"type": "NodePort"}}, ["nodePort"]),
         ({"service": {"type": "LoadBalancer"}}, ["EXTERNAL-IP"]),
@@ -203,7 +196,7 @@ def test_the_reason_of_an_end_is_shown(plain: list[Object]) -> None:
     ],
 )
 def test_the_notes_say_how_to_go_on(values: Object, words: list[str], tmp_path: Path) -> None:
-    # `helm template` leaves the notes out, and an installation needs a cluster: here they are a document like any other.
+    # `helm template` leaves the notes out, an installation needs a cluster: here they are a document like any other.
     copy = tmp_path / "corepod"
     shutil.copytree(CHART, copy)
     (copy / "templates" / "NOTES.txt").rename(copy / "notes.txt")
