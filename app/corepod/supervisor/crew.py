@@ -85,10 +85,7 @@ class Crew:
                 for _ in range((1 if self.forkable is not False else missing) - len(self.loaders)):
                     self._load()
         except OSError as error:
-            self.setbacks.refused(now)
-            self._log.error(
-                f"can't make a process: {error.strerror}; trying again (ulimit -u and -n, memory and pids limits?)"
-            )
+            self._on_refusal(error.strerror or str(error), now)
 
     def _hand_out(self, now: float) -> None:
         while self.waiting and self._pool.board.room and (ready := self.standby) is not None:
@@ -173,7 +170,7 @@ class Crew:
     # What the processes say
 
     def on_message(self, process: Process, message: Message, now: float) -> None:
-        """`loaded`, `armed` or `unforkable`."""
+        """`loaded`, `armed`, `unforkable` or `refused`."""
         kind = message["type"]
         if kind == "loaded" and process in self.loaders:
             self._on_loaded(process, bool(message["forkable"]), str(message["why"]), now)
@@ -183,6 +180,10 @@ class Crew:
         elif kind == "unforkable" and process is self.template:
             # It has grown threads since it was loaded: its children would inherit locks that nobody frees.
             self._stop_forking(str(message["why"]))
+        elif kind == "refused" and process in self.candidates:
+            self.candidates.remove(process)
+            self._channels.close(process)
+            self._on_refusal(str(message["why"]), now)
 
     def on_hello(self, process: Process, now: float) -> None:
         """A fork has come to life and has told its pid."""
@@ -206,6 +207,10 @@ class Crew:
         process.enter(Stage.ARMING, now)
         process.rename({"process": "standby", "pid": process.pid})
         self.candidates.append(process)
+
+    def _on_refusal(self, why: str, now: float) -> None:
+        self.setbacks.refused(now)
+        self._log.error(f"can't make a process: {why}; trying again (ulimit -u and -n, memory and pids limits?)")
 
     def _stop_forking(self, why: str) -> None:
         self._log.warning(f"workers are started one by one from now on, not forked: {why}")

@@ -185,8 +185,8 @@ class Pool:
             self._on_ready(process, now)
         elif message["type"] == "word":
             process.accepting_word, process.word = bool(message["ready"]), str(message["why"])
-        elif message["type"] == "note":
-            self.log.warning(str(message["text"]), **process.who)
+        elif message["type"] == "unpinned":
+            self._on_unpinned(process, str(message["why"]))
         elif crew is not None:
             crew.on_message(process, message, now)
 
@@ -196,6 +196,12 @@ class Pool:
             process.kill_at = min(process.kill_at or now + ORPHANED_CONTROL, now + ORPHANED_CONTROL)
         elif not process.pid and (crew := self.crew_of(process)) is not None:
             crew.lost(process, "", now)
+
+    def _on_unpinned(self, process: Process, why: str) -> None:
+        slot = process.slot
+        if slot is not None and not slot.unpinned:  # the next ones can't be either
+            slot.unpinned = why
+            self.log.warning(f"slot {slot.number} is not pinned: {why}", **process.who)
 
     def _on_ready(self, process: Process, now: float) -> None:
         slot = process.slot

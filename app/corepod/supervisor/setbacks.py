@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from corepod.supervisor.policy import BOOT_PAUSE, BOOT_TRIES, Row
 
+REFUSAL_PAUSE = 1.0  # least seconds until the system is asked again for a process that it has refused
+
 
 class Setbacks:
     """Rows of failures and what follows from them: until `retry_at` no process is made, until `spare_at` no standby."""
@@ -46,24 +48,27 @@ class Setbacks:
         """No standby before `until`."""
         self.spare_at = max(self.spare_at or until, until)
 
+    def _pause(self, until: float) -> None:
+        self.retry_at = max(self.retry_at or until, until)
+
     def load_failed(self, now: float) -> None:
-        self.retry_at = now + max(BOOT_PAUSE, self._loads.add())
+        self._pause(now + max(BOOT_PAUSE, self._loads.add()))
 
     def birth_failed(self, now: float) -> None:
-        self.retry_at = now + self._births.add()
+        self._pause(now + self._births.add())
 
     def life_failed(self, now: float) -> None:
         self.rest(now + max(BOOT_PAUSE, self._lives.add()))
 
     def template_lost(self, lived: float, now: float) -> None:
         self._births.clear()  # the forks that it didn't bring to life were lost with it
-        self.retry_at = now + self._templates.add(lived)
+        self._pause(now + self._templates.add(lived))
 
     def standby_lost(self, lived: float, now: float) -> None:
         self.rest(now + self._standbys.add(lived))
 
     def refused(self, now: float) -> None:
-        self.retry_at = now + max(1.0, self._refusals.add())
+        self._pause(now + max(REFUSAL_PAUSE, self._refusals.add()))
 
     def loaded(self) -> None:
         self._loads.clear()

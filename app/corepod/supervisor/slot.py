@@ -18,6 +18,7 @@ class Slot:
     def __init__(self, number: int, core: int | None) -> None:
         self.number = number
         self.core = core
+        self.unpinned = ""  # why its workers can't be pinned to it
         self.worker: Process | None = None
         self.incoming: Process | None = None  # takes over in a reload
         self.retiring: list[Process] = []

@@ -124,7 +124,7 @@ class View:
             "slot": slot.number,
             "worker": worker.number if worker else None,
             "core": slot.core,
-            "pinned": slot.core is not None,
+            "pinned": slot.core is not None and not slot.unpinned,
             "pid": worker.pid if worker else None,
             "state": slot.state(draining=pool.stopping),
             "ready": ready and not pool.stopping,

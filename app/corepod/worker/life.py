@@ -76,7 +76,7 @@ class Life:
         board = self._birth.board
         board.claim(message["record"])
         if why:
-            self._control.send("note", text=f"not pinned to core {me.core}: {why}")
+            self._control.send("unpinned", why=why)
         api.become(me, self._control)
         self._server.state["corepod"] = self._server.door.extension = me.as_dict()
         Ticker(self._loop, board).tick()

@@ -31,20 +31,22 @@ def serve(birth: Birth) -> int:
         if threads > 1:
             birth.control.send("unforkable", why=f"the template has {threads} threads by now")
         else:
-            _fork(birth, fds, warm=message["warm"], live=message["live"])
+            if why := _fork(birth, fds, warm=message["warm"], live=message["live"]):
+                # On the child's own socket: of several requests under way this one has failed.
+                child = Control(os.dup(fds[0]))
+                child.send("refused", why=why)
+                child.close()
         for fd in fds:
             os.close(fd)
 
 
-def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> None:
+def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> str:
     """Fork twice: the child in between ends at once, so that the supervisor becomes the worker's parent and reads its
-    exit status itself."""
+    exit status itself. Returns why the system refused it, empty where it didn't."""
     try:
         middle = os.fork()
     except OSError as error:
-        # The supervisor sees that nobody holds the child's end of its control socket, and asks again later.
-        birth.control.send("note", text=f"can't fork: {error.strerror} (ulimit -u, memory and pids limits?)")
-        return
+        return os.strerror(error.errno or 0)
     if middle == 0:
         code = EXIT_INTERNAL
         try:
@@ -52,11 +54,14 @@ def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> None:
             if os.fork() == 0:
                 _be_born(birth, fds, me, warm=warm, live=live)
             code = EXIT_OK
+        except OSError as error:
+            code = error.errno or EXIT_INTERNAL
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
-    os.waitpid(middle, 0)
+    _, status = os.waitpid(middle, 0)
+    return os.strerror(os.waitstatus_to_exitcode(status)) if status else ""
 
 
 def _be_born(birth: Birth, fds: list[int], middle: int, *, warm: bool, live: bool) -> NoReturn:
