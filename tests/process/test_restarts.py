@@ -18,6 +18,7 @@ from tests.process.traffic import Queued, Traffic, ask, descriptors, standby, st
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Start = Callable[..., Pool]
 
@@ -339,6 +340,32 @@ def test_an_application_that_closes_foreign_descriptors(start: Start) -> None:
     slot = pool.until_restarts(1)
     assert "it has closed its control socket" in slot["last_exit"]
     assert slot["pid"] != pid
+
+
+def test_a_fork_that_the_system_refuses_is_asked_for_again(start: Start, tmp_path: Path) -> None:
+    """The worker goes on, and forks come back when they can: nothing is given up for good."""
+    flag = tmp_path / "refuse"
+    pool = start("no_fork:app", "--workers", "1", env={"REFUSE_WHILE": str(flag)}).ready()
+    template, spare = pool.status()["template"]["pid"], standby(pool)
+    flag.touch()
+    kill(spare)
+    pool.until_log("can't make a process: Resource temporarily unavailable; trying again")
+    assert ask(pool.port, "/pid") == str(pool.slot()["pid"])
+    flag.unlink()
+    status = pool.ready().status()
+    assert (status["mode"], status["template"]["pid"]) == ("fork", template)
+    assert pool.log.count("can't make a process") <= 3
+
+
+def test_what_dies_in_a_fork_is_executed_instead(start: Start) -> None:
+    """No circle of forks: after three the application is loaded once for each worker."""
+    pool = start("dies_after_fork:app", "--workers", "1").ready()
+    assert pool.status()["mode"] == "spawn"
+    assert "not forked: 3 forks in a row didn't get ready" in pool.log
+    kill(pool.slot()["pid"])
+    assert ask(pool.port, "/pid").isdigit()
+    assert pool.until_restarts(1)["restarts"] == 1
+    assert pool.log.count("\n") < 10
 
 
 def test_nothing_is_left_when_it_stops(start: Start) -> None:

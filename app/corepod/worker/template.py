@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -54,14 +55,14 @@ def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> str:
             if os.fork() == 0:
                 _be_born(birth, fds, me, warm=warm, live=live)
             code = EXIT_OK
-        except OSError as error:
-            code = error.errno or EXIT_INTERNAL
+        except OSError:
+            code = os.EX_TEMPFAIL
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
     _, status = os.waitpid(middle, 0)
-    return os.strerror(os.waitstatus_to_exitcode(status)) if status else ""
+    return os.strerror(errno.EAGAIN) if os.waitstatus_to_exitcode(status) == os.EX_TEMPFAIL else ""
 
 
 def _be_born(birth: Birth, fds: list[int], middle: int, *, warm: bool, live: bool) -> NoReturn:
