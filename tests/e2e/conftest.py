@@ -1,0 +1,73 @@
+"""Fixtures of the tests on a cluster. They run against the kind cluster of `make kind-up` and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from corepod import __version__
+
+from tests.e2e.kube import DEADLINE, Refused, items, kubectl
+from tests.e2e.release import Release
+from tests.process.harness import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGE = f"corepod:{__version__}"
+HERE = Path(__file__).parent
+HARD_LIMIT = 420  # seconds for one test, whatever it waits for
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)
+            # By signal: the test ends with an exception, and what it made is cleaned away.
+            item.add_marker(pytest.mark.timeout(HARD_LIMIT, method="signal"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> None:
+    """There is a kind cluster with two free nodes, and the image is on them."""
+    try:
+        context = kubectl("config", "current-context").strip()
+        nodes = items("nodes")
+    except (Refused, OSError) as error:
+        pytest.fail(f"no cluster: run make kind-up first ({error})")
+    if not context.startswith("kind-"):
+        pytest.fail(f"the current context is {context}: these tests only touch a kind cluster (make kind-up)")
+    if len(nodes) < 2:
+        pytest.fail(f"{len(nodes)} node: the cluster of make kind-up has two")
+    until(lambda: all(map(_has_image, items("nodes"))), f"{IMAGE} on every node: run make kind-up again")
+    others = items("pods", "-A", "-l", "app.kubernetes.io/name=corepod")
+    if others:
+        where = sorted({f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in others})
+        pytest.fail(f"the cores are taken: uninstall what runs in the cluster first ({', '.join(where)})")
+
+
+def _has_image(node: dict[str, Any]) -> bool:
+    # The kubelet tells every few seconds; an image whose tag another one has taken has no names.
+    names = [name for image in node["status"].get("images", ()) for name in image["names"] or ()]
+    return any(name.endswith(f"/{IMAGE}") for name in names)
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: None, request: pytest.FixtureRequest) -> Iterator[str]:
+    """One for each module, under Pod Security "restricted"; removed with all that is in it."""
+    name = "e2e-" + request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": level}}
+    kubectl("apply", "-f", "-", stdin=json.dumps(document))
+    yield name
+    kubectl("delete", "namespace", name, "--wait", f"--timeout={DEADLINE:g}s", deadline=DEADLINE + 10)
+
+
+@pytest.fixture
+def release(namespace: str) -> Iterator[Release]:
+    """Installed by the test; uninstalled after it."""
+    release = Release(namespace)
+    yield release
+    release.uninstall()

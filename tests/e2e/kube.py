@@ -1,0 +1,62 @@
+"""kubectl and helm as tests use them: JSON out, a deadline on everything, and the whole story when something fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+CHART = ROOT / "deploy/helm/corepod"
+DEADLINE = 90.0  # seconds any wait for the cluster may take on a busy machine
+# Switches nodes off and on, where there is such a thing; kind itself has none.
+TOOL = os.environ.get("COREPOD_E2E_CLUSTER", "")
+
+
+class Refused(AssertionError):
+    """A command ended with another exit code than 0; `text` is all it said."""
+
+    def __init__(self, command: tuple[str, ...], code: int, text: str) -> None:
+        super().__init__(f"{' '.join(command)} ended with {code}:\n{text}")
+        self.text = text
+
+
+def run(*command: str, stdin: str = "", deadline: float = DEADLINE) -> str:
+    """Its standard output. Raises Refused."""
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=deadline, cwd=ROOT, check=False)
+    if done.returncode:
+        raise Refused(command, done.returncode, done.stdout + done.stderr)
+    return done.stdout
+
+
+def kubectl(*args: str, stdin: str = "", deadline: float = DEADLINE) -> str:
+    return run("kubectl", *args, stdin=stdin, deadline=deadline)
+
+
+def get(*args: str) -> dict[str, Any]:
+    """`kubectl get ARGS` as a document."""
+    document: dict[str, Any] = json.loads(kubectl("get", *args, "-o", "json"))
+    return document
+
+
+def items(*args: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get(*args)["items"]
+    return found
+
+
+def apply(namespace: str, *objects: dict[str, Any]) -> None:
+    for document in objects:
+        kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(document))
+
+
+def helm(*args: str, values: dict[str, Any] | None = None, deadline: float = DEADLINE) -> str:
+    more = ("--values", "-") if values is not None else ()
+    return run("helm", *args, *more, stdin=json.dumps(values or {}), deadline=deadline)
+
+
+def node_address() -> str:
+    """An address of the first node: node ports answer there."""
+    addresses = items("nodes")[0]["status"]["addresses"]
+    return str(next(a["address"] for a in addresses if a["type"] == "InternalIP"))

@@ -1,0 +1,99 @@
+"""Workers that die, hang, burn their core: inside the pod, and where the pod gives up."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.e2e.kube import DEADLINE
+from tests.e2e.load import Load
+from tests.process.harness import until
+
+if TYPE_CHECKING:
+    from tests.e2e.release import Pod, Release
+
+KILLS = 4  # the default crash budget allows 5 deaths in 60 s
+
+
+def crash(release: Release, mode: str, **parameters: int) -> None:
+    """Ask the sample application to go wrong; there may be nobody left to answer."""
+    try:
+        httpx.get(f"{release.url}/crash", params={"mode": mode, **parameters}, timeout=1.0)
+    except httpx.TransportError:
+        pass
+
+
+def until_restarts(pod: Pod, count: int) -> None:
+    until(lambda: pod.metric("corepod_worker_restarts_total") >= count, f"{count} restarts in {pod.name}")
+
+
+def test_kill_9_of_the_worker_refuses_nobody(release: Release) -> None:
+    [pod] = release.install().ready()
+    # Each request takes 20 ms, so that some are in flight whenever the worker dies.
+    with Load(release.url, 150, path="/wait?seconds=0.02") as load:
+        for kill in range(1, KILLS + 1):
+            load.until_answered(100)
+            pod.sh(f"kill -9 {pod.worker().pid}")
+            until_restarts(pod, kill)
+        load.until_answered(300)
+        outcome = load.stop()
+    lost = pod.metric("corepod_requests_lost_total")
+    # What had been accepted but not handed to the application yet isn't counted as lost; that is one or two a death.
+    assert outcome.failures["reset"] <= lost + 2 * KILLS, outcome
+    assert outcome.failed == outcome.failures["reset"], outcome
+    assert pod.again().restarts == 0
+    assert pod.again().condition("Ready") == pod.condition("Ready")
+
+
+@pytest.mark.parametrize("path", ["/crash?mode=block&seconds=16", "/generate-report?size=5000000"])
+def test_a_worker_at_full_cpu_keeps_its_pod_ready(release: Release, path: str) -> None:
+    [pod] = release.install().ready()
+    before = pod.metric("corepod_worker_cpu_seconds_total")
+    begun = time.monotonic()
+    answers = [httpx.get(release.url + path, timeout=DEADLINE) for _ in range(1 if "block" in path else 3)]
+    took = time.monotonic() - begun
+    assert all(answer.status_code == 200 for answer in answers)
+    used = pod.metric("corepod_worker_cpu_seconds_total") - before
+    # Others may compete for the core here; a fifth of it is enough to block a loop that answers probes itself.
+    assert used > 0.2 * took, f"{used:.1f} s of CPU in {took:.1f} s: the worker wasn't busy, this proves nothing"
+    after = pod.again()
+    # Not even once not ready: the condition would have a later time.
+    assert after.condition("Ready") == pod.condition("Ready")
+    assert after.restarts == 0
+
+
+def test_a_stuck_worker_is_replaced(release: Release) -> None:
+    [pod] = release.install(settings={"stuck_dump": 1, "stuck_timeout": 3}).ready()
+    old = pod.worker().pid
+    crash(release, "hang")
+    until_restarts(pod, 1)
+    assert pod.metric('corepod_worker_restarts_total{slot="0",reason="stuck"}') == 1
+    until(lambda: httpx.get(f"{release.url}/whoami", timeout=5).json()["pid"] != old, "another worker")
+    assert pod.again().restarts == 0
+
+
+def test_a_crash_loop_ends_the_container_and_says_why(release: Release) -> None:
+    [pod] = release.install(settings={"crash_budget": "2/60"}).ready()
+    for death in range(1, 3):
+        crash(release, "exit", code=7)
+        until_restarts(pod, death)
+        until(lambda: httpx.get(release.url, timeout=5).status_code == 200, "an answer")
+    assert pod.again().restarts == 0
+    crash(release, "exit", code=7)
+    until(lambda: pod.again().restarts == 1, "RESTARTS grown to 1", DEADLINE)
+    end = pod.again().container["lastState"]["terminated"]
+    assert end["exitCode"] == 5
+    assert "slot 0 is given up: 3 deaths in 60 s, allowed are 2" in end["message"]
+    assert "exit code 7" in end["message"]
+    release.ready()
+
+
+def test_an_application_that_cannot_be_found_says_so_where_people_look(release: Release) -> None:
+    release.install(wait=False, app={"module": "nosuch:app"})
+    ended = until(lambda: [p for p in release.pods() if p.restarts], "a restarted container", DEADLINE)
+    end = ended[0].container["lastState"]["terminated"]
+    assert end["exitCode"] == 4
+    assert "nosuch" in end["message"]
