@@ -307,6 +307,19 @@ def test_closing_idle_connections_leaves_the_busy_one_its_response(app: App) -> 
         served.until_idle()
 
 
+def test_a_connection_accepted_at_the_last_moment_brings_its_request(app: App) -> None:
+    with Served(app, keep_alive=60.0) as served, served.connect() as idle, served.connect() as late:
+        idle.sendall(GET)
+        recv_response(idle)
+        until(lambda: served.words[CONNECTIONS] == 2, "both are accepted")
+        waiting = asyncio.run_coroutine_threadsafe(served.server.until_asked(), served.loop)
+        late.sendall(GET)
+        assert recv_response(late).endswith(b"done")
+        waiting.result(DEADLINE)
+        served.call(served.server.close_idle())
+        assert read_all(late) == b""
+
+
 def test_a_slow_reader_gets_the_end_of_its_response(app: App) -> None:
     with Served(app) as served, served.connect() as sock:
         sock.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")

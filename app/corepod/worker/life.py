@@ -146,6 +146,7 @@ class Life:
         if server.open and message["linger"]:
             # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
             await server.wait_closed(min(message["linger"], max(0.0, deadline - self._loop.time())))
+        await server.until_asked()
         await self._until_idle(deadline)
         if left := server.door.in_flight:
             logs.log.warning("%d request(s) took longer than the stop may (stop_timeout) and are cut off", left)

@@ -126,7 +126,12 @@ class MendedH11(H11Protocol):
 
     def ask_to_close(self) -> None:
         """The next response asks the client to close."""
-        self.keep_alive_requests = NO_LIMIT
+        self.keep_alive_requests += NO_LIMIT
+
+    @property
+    def asked(self) -> bool:
+        """Whether there has been a request."""
+        return self.keep_alive_requests % NO_LIMIT > 0
 
 
 class MendedH2(H2Protocol):
@@ -221,6 +226,11 @@ class MendedH2(H2Protocol):
             self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             await self._flush()
             await self.send(Closed())
+
+    @property
+    def asked(self) -> bool:
+        """Whether there has been a request."""
+        return self._requests > 0
 
     async def announce_close(self) -> None:
         """RFC 9113, 6.8: GOAWAY with the greatest stream number says "no new streams, please", and closes nothing."""

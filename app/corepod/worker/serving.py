@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 HANDSHAKE = 10.0  # seconds a TLS handshake may take
 TLS_FAREWELL = 2.0  # seconds a client has to answer the end of TLS
-FLUSH_POLL = 0.02  # seconds
+FIRST_REQUEST = 0.5  # seconds that a connection accepted at the last moment has to bring its request
+POLL = 0.02  # seconds
 
 protocols.install()
 
@@ -37,6 +38,12 @@ class Connection(TCPServer):
     """One connection."""
 
     gone = False  # its client has closed it, or at least its own half
+
+    @property
+    def asked(self) -> bool:
+        """Whether it has brought a request."""
+        http = self._http
+        return http is not None and http.asked
 
     @property
     def _http(self) -> Any:
@@ -114,11 +121,18 @@ class Server:
         """Close every connection as soon as it serves nothing."""
         await self._context.terminated.set()
 
+    async def until_asked(self) -> None:
+        """Wait for the requests of connections that have brought none yet: they may be on their way."""
+        end = self._loop.time() + FIRST_REQUEST
+        await asyncio.sleep(0)  # a request that has just been read is on its way to the application
+        while self._loop.time() < end and self.open > sum(connection.asked for connection in self.connections):
+            await asyncio.wait(self._tasks, timeout=POLL)
+
     async def flush(self, patience: float) -> None:
         """Let slow clients have the end of their responses, within this time."""
         end = self._loop.time() + patience
         while self._loop.time() < end and any(c.writer.transport.get_write_buffer_size() for c in self.connections):
-            await asyncio.wait(self._tasks, timeout=FLUSH_POLL)
+            await asyncio.wait(self._tasks, timeout=POLL)
 
     async def wait_closed(self, patience: float) -> bool:
         """Whether all connections are gone within this time."""
