@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -19,6 +20,13 @@ KUBERNETES = "1.34.0"  # what helm takes for the cluster's version where there i
 Object = dict[str, Any]
 
 
+def run(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+_once = functools.cache(run)  # many tests look at the same rendering
+
+
 def tool(name: str) -> str:
     """Path of `helm` or `kubectl`. Without it the test is skipped, but fails in CI: it would never run there."""
     path = shutil.which(os.environ.get(name.upper(), name))
@@ -30,15 +38,11 @@ def tool(name: str) -> str:
     pytest.skip(text)
 
 
-def run(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
-
-
 def helm_template(
     values: Object | None, *args: str, release: str = "corepod", folder: Path = CHART
 ) -> subprocess.CompletedProcess[str]:
-    arguments = ["template", release, str(folder), "--kube-version", KUBERNETES, "--values", "-", *args]
-    return run(tool("helm"), *arguments, stdin=yaml.safe_dump(values or {}))
+    arguments = ("template", release, str(folder), "--kube-version", KUBERNETES, "--values", "-", *args)
+    return _once(tool("helm"), *arguments, stdin=yaml.safe_dump(values or {}))
 
 
 def chart(values: Object | None = None, *args: str, **options: Any) -> list[Object]:

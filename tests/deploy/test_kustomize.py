@@ -1,0 +1,79 @@
+"""Chart and kustomizations make the same objects where they overlap."""
+
+from __future__ import annotations
+
+import copy
+
+import corepod
+import pytest
+
+from tests.deploy.render import K8S, Object, chart, find, kinds, kustomize
+
+# What the values of the chart are that each folder stands for.
+SAME: dict[str, Object] = {
+    "base/worker": {},
+    "overlays/shared": {"cpu": {"preset": "shared"}},
+    "overlays/full": {"full": True},
+    "overlays/hpa": {"autoscaling": {"enabled": True}},
+}
+MANAGER = "app.kubernetes.io/managed-by"
+
+
+def comparable(objects: list[Object]) -> dict[tuple[str, str], Object]:
+    """Objects by kind and name, without what only a chart has: its label, its manager, its tests, the namespace."""
+    plain = copy.deepcopy([o for o in objects if "helm.sh/hook" not in o["metadata"].get("annotations", {})])
+    for o in plain:
+        o["metadata"].pop("namespace", None)
+        for label in ("helm.sh/chart", MANAGER):
+            o["metadata"]["labels"].pop(label, None)
+    return {(o["kind"], o["metadata"]["name"]): o for o in plain}
+
+
+@pytest.mark.parametrize("folder", SAME)
+def test_both_make_the_same(folder: str) -> None:
+    ours, theirs = comparable(kustomize(folder)), comparable(chart(SAME[folder]))
+    assert set(ours) == set(theirs)
+    for key, o in ours.items():
+        assert o == theirs[key], key
+
+
+def test_the_comparison_sees_a_difference() -> None:
+    """Negative control: each overlay differs from the base."""
+    base = comparable(kustomize("base/worker"))
+    for folder in SAME:
+        assert (comparable(kustomize(folder)) == base) == (folder == "base/worker"), folder
+
+
+def test_every_overlay_is_compared() -> None:
+    assert {f"overlays/{path.name}" for path in (K8S / "overlays").iterdir()} == set(SAME) - {"base/worker"}
+
+
+@pytest.mark.parametrize("folder", SAME)
+def test_the_number_of_pods_is_left_to_whoever_scales(folder: str) -> None:
+    """Applying again, also with --server-side, must not take it back."""
+    assert "replicas" not in find(kustomize(folder), "Deployment")["spec"]
+
+
+@pytest.mark.parametrize("folder", SAME)
+def test_it_says_who_made_it_and_which_version(folder: str) -> None:
+    for o in kustomize(folder):
+        assert o["metadata"]["labels"][MANAGER] == "kustomize"
+        assert o["metadata"]["labels"]["app.kubernetes.io/version"] == corepod.__version__
+
+
+def test_overlays_can_be_combined(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a user's own kustomization does: the base and the components that it wants."""
+    folder = K8S / "overlays" / "combined-by-a-test"
+    names = sorted(path.name for path in (K8S / "components").iterdir())
+    assert names == ["full", "hpa", "shared"]
+    folder.mkdir()
+    try:
+        lines = ["resources: [../../base/worker]", f"components: [{', '.join(f'../../components/{n}' for n in names)}]"]
+        (folder / "kustomization.yaml").write_text("\n".join(lines))
+        objects = kustomize(f"overlays/{folder.name}")
+    finally:
+        (folder / "kustomization.yaml").unlink()
+        folder.rmdir()
+    assert "HorizontalPodAutoscaler" in kinds(objects)
+    values = {**SAME["overlays/shared"], **SAME["overlays/full"], **SAME["overlays/hpa"]}
+    assert comparable(objects) == comparable(chart(values))
