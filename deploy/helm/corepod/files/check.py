@@ -1,4 +1,4 @@
-"""What `helm test` runs, with the worker's own image: the probes, the metrics and the application answer, or why not."""
+"""What `helm test` runs, with the worker's own image: do probes, metrics and application answer, and if not, why."""
 
 import os
 import re
