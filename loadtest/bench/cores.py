@@ -121,7 +121,6 @@ def scaling(bench: Bench) -> list[Table]:
 def _rate(server: Server) -> float:
     load = ClosedLoop(server.port, "/cpu", CONNECTIONS)
     try:
-        with host.priority(-10):
-            return float(len(load.run(COMPUTE)))
+        return float(len(load.run(COMPUTE)))
     finally:
         load.close()

@@ -152,6 +152,7 @@ def neighbour(cores: set[int]) -> Iterator[None]:
     """A process that burns one of these cores."""
     with host.pinned(cores):
         process = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+        host.prefer(process.pid, host.SERVER_NICE)
     try:
         yield
     finally:

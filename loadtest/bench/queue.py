@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 SERVICE = 0.010  # seconds a request takes
 BASE = peers.REUSEPORT.name
 GATE = "corepod, gate"
-CLIENT_NICE = -10
 QUICK_SECONDS, THOROUGH_SECONDS = 3.0, 5.0  # of load, for each server in each round
 
 
@@ -54,7 +53,7 @@ MORE = tuple(Case("/block", "blocking handlers", workers, load) for workers in (
 
 def queues(bench: Bench) -> list[Table]:
     """B8 and B9. Blocked workers need no core of their own, so 4 of them fit beside a client on 2 cores; threads that
-    compute do: they get all cores, and the client, which costs little, a better priority."""
+    compute do: they get all cores, and share one with the client, which costs little."""
     return [_compare(bench, case) for case in (*USUAL, *(MORE if bench.thorough else ()))]
 
 
@@ -92,8 +91,7 @@ def _compare(bench: Bench, case: Case) -> Table:
 
 
 def _measure(server: Server, path: str, times: list[float]) -> dict[str, Any]:
-    with host.priority(CLIENT_NICE):
-        samples = OpenLoop(server.port, path, times).run(10.0)
+    samples = OpenLoop(server.port, path, times).run(10.0)
     good = [sample for sample in samples if sample.outcome == "ok"]
     return {
         "latencies": [sample.latency for sample in good],

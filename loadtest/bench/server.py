@@ -57,6 +57,7 @@ class Server:
                         start_new_session=True,  # Ctrl-C is for the bench, which then ends its servers
                     )
                 )
+                host.prefer(self._processes[-1].pid, host.SERVER_NICE)
         for sock in sockets:
             sock.close()
         self._until(self._up, START, "it doesn't answer")
