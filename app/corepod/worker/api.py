@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,14 +12,16 @@ if TYPE_CHECKING:
 _control: Control | None = None
 _identity: Identity | None = None
 _words: dict[str, str] = {}  # who says "not ready", and why
+_lock = threading.Lock()  # threads speak too; what is sent last has to be what holds
 
 
 def become(identity: Identity, control: Control) -> None:
     """This process is a worker now."""
     global _control, _identity
-    _control, _identity = control, identity
-    if _words:
-        _report()
+    with _lock:
+        _control, _identity = control, identity
+        if _words:
+            _report()
 
 
 def set_ready(ready: bool, why: str = "") -> None:
@@ -37,13 +40,14 @@ def this_worker() -> dict[str, Any] | None:
 
 
 def _say(who: str, why: str) -> None:
-    if _words.get(who, "") == why:
-        return
-    if why:
-        _words[who] = why
-    else:
-        del _words[who]
-    _report()
+    with _lock:
+        if _words.get(who, "") == why:
+            return
+        if why:
+            _words[who] = why
+        else:
+            del _words[who]
+        _report()
 
 
 def _report() -> None:

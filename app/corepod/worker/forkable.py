@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 
+LEAVING = 20  # looks at threads that may be on their way out
 HARMLESS = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
@@ -20,12 +22,21 @@ def open_fds() -> dict[int, str]:
     return found
 
 
+def threads() -> int:
+    """How many threads this process has. One that has just been joined may need a moment to leave."""
+    for _ in range(LEAVING):
+        count = len(os.listdir("/proc/self/task"))
+        if count == 1:
+            break
+        time.sleep(0.005)
+    return count
+
+
 def obstacle(before: dict[int, str]) -> str:
     """Why this process may not be forked, empty where it may. `before`: descriptors before the user's import."""
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
+    if (count := threads()) > 1:
         names = ", ".join(sorted(_thread_names())) or "started by an extension"
-        return f"the application's import started {threads - 1} thread(s) ({names})"
+        return f"the application's import started {count - 1} thread(s) ({names})"
     for fd, target in open_fds().items():
         if before.get(fd) != target and (what := _shared(fd, target)):
             return f"the application's import left {what} open"

@@ -28,8 +28,7 @@ def serve(birth: Birth) -> int:
         message, fds = birth.control.receive()
         if message is None:
             return EXIT_OK
-        threads = len(os.listdir("/proc/self/task"))
-        if threads > 1:
+        if (threads := forkable.threads()) > 1:
             birth.control.send("unforkable", why=f"the template has {threads} threads by now")
         else:
             if why := _fork(birth, fds, warm=message["warm"], live=message["live"]):
