@@ -80,7 +80,7 @@ class Served:
         self.acceptor.start()
         self._ready.set()
         await self._stop.wait()
-        self.acceptor.stop()
+        self.acceptor.stop(last=True)
         await self.server.close_idle()
         await self.server.wait_closed(2.0)
 

@@ -47,6 +47,7 @@ class Acceptor:
         self._closed = True
         self._full = False
         self._gated = False
+        self._starved = False  # the last accept found no descriptor left
         self._share = ThreadShare()
 
     def start(self) -> None:
@@ -55,10 +56,10 @@ class Acceptor:
             self._door.arrived = self._open_gate
         self._watch()
 
-    def stop(self) -> None:
-        """Accept what is queued now, then close this process's copy of the sockets.
+    def stop(self, *, last: bool) -> None:
+        """Close this process's copy of the sockets. `last`: nobody else goes on accepting, so take what is queued now.
 
-        Kept open for the length of a drain it would go on queueing connections that nobody takes; when its last holder
+        Kept open for the length of a drain a copy would go on queueing connections that nobody takes; when the last one
         goes they are reset.
         """
         if self._closed:
@@ -66,7 +67,7 @@ class Acceptor:
         self._closed = True
         self._unwatch()
         for listener in self._listeners:
-            while self._take(listener):
+            while last and self._take(listener):
                 pass
             listener.close()
 
@@ -135,14 +136,14 @@ class Acceptor:
                 return False
             if error.errno not in NO_ROOM:
                 raise
+            if not self._starved:
+                self._note(f"can't accept: {error.strerror} (raise ulimit -n, or set limit_connections)")
+            self._starved = True
             # The queue stays readable: without a pause this would be a busy loop.
-            self._note(
-                f"can't accept: {error.strerror}; trying again in {PAUSE:g} s "
-                "(raise ulimit -n, or set limit_connections)"
-            )
             self._unwatch()
             self._timer = self._loop.call_later(PAUSE, self._watch)
             return False
+        self._starved = False
         connection.setblocking(False)
         self._door.board.words[ACCEPTED] += 1
         self._connect(connection)

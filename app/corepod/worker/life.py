@@ -140,7 +140,7 @@ class Life:
 
     async def _drain(self, acceptor: Acceptor, message: dict[str, Any]) -> None:
         server, deadline = self._server, self._loop.time() + message["within"] - LAST_MOMENT
-        acceptor.stop()
+        acceptor.stop(last=not message["linger"])
         server.announce_close()
         server.close_websockets()
         if server.open and message["linger"]:
