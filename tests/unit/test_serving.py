@@ -98,6 +98,12 @@ class App:
         await self._wait()
         await send({"type": "http.response.body", "body": b"done"})
 
+    async def do_head(self, receive: Any, send: Any) -> None:
+        """Waits between its response's head and the body."""
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await self._wait()
+        await send({"type": "http.response.body", "body": b"done"})
+
     async def do_until_disconnect(self, receive: Any, send: Any) -> None:
         self.arrived.release()
         while (message := await receive())["type"] != "http.disconnect":
@@ -150,6 +156,29 @@ def test_keep_alive_serves_many_requests_on_a_connection(app: App) -> None:
             assert served.words[ACCEPTED] == 1
         served.until_idle()
         assert served.words[REQUESTS] == 5
+
+
+def test_a_head_waits_for_its_first_body_and_leaves_with_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+    write = asyncio.StreamWriter.write
+
+    def noted(self: asyncio.StreamWriter, data: bytes) -> None:
+        writes.append(bytes(data))
+        write(self, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", noted)
+    with Served(app) as served, served.connect() as sock:
+        sock.sendall(GET)
+        response = recv_response(sock)
+        assert writes == [response]
+        sock.sendall(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert sock.recv(65536) == writes[1]
+        sock.sendall(b"GET /head HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert app.arrived.acquire(timeout=DEADLINE)
+        assert len(writes) == 2, "the head has left before there is a body"
+        app.go.set()
+        assert recv_response(sock).endswith(b"done")
+        assert len(writes) == 3
 
 
 def test_accepted_sockets_have_no_delay(app: App) -> None:

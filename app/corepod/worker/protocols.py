@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import h11
 import hypercorn.asyncio.tcp_server
 import hypercorn.protocol
 import hypercorn.protocol.h2
@@ -35,9 +36,6 @@ from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hyperframe.frame import GoAwayFrame
 from wsproto.events import CloseConnection, Ping
 from wsproto.frame_protocol import CloseReason
-
-if TYPE_CHECKING:
-    import h11
 
 NO_LIMIT = 1 << 62
 PIECE = 4096  # bytes of HTTP/2 that are worked off before its limits are looked at
@@ -91,9 +89,23 @@ class AppTasks(TaskGroup):
 
 
 class MendedH11(H11Protocol):
-    """Refuses what two servers in a row might understand differently."""
+    """Refuses what two servers in a row might understand differently, and sends a response's head with its first body,
+    as ASGI asks: one system call and one packet less pay for all that corepod adds to a request."""
 
     _read = 0  # bytes, the last time
+    _head = b""  # of a response whose body hasn't begun
+
+    async def _send_h11_event(self, event: Any) -> None:
+        try:
+            data = self._head + (self.connection.send(event) or b"")
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+            return
+        self._head = data if isinstance(event, h11.Response) else b""
+        # The end of a body whose length the head has told is no bytes at all.
+        if data and not self._head:
+            await self.send(RawData(data))
 
     async def handle(self, event: Any) -> None:
         if isinstance(event, RawData):
