@@ -114,13 +114,10 @@ def memory(bench: Bench) -> list[Table]:
 
 
 def _roles(server: Server) -> dict[int, str]:
-    """What each process of ours is. Template and standby have one name until the standby has a slot; the template is
-    the older one."""
+    """What each process of ours is, by the name that it shows in ps (15 characters of it)."""
+    roles = {"corepod": "supervisor", "corepod-templat": "template"}
     names = {pid: host.name(pid) for pid in server.family()}
-    forkers = sorted(pid for pid, name in names.items() if name.startswith("corepod-temp"))
-    roles = {"corepod": "supervisor", "corepod-worker": "worker"}
-    found = {pid: roles.get(name, name) for pid, name in names.items()}
-    return found | {pid: "standby" if number else "template" for number, pid in enumerate(forkers)}
+    return {pid: roles.get(name, name.removeprefix("corepod-")) for pid, name in names.items()}
 
 
 def idle(bench: Bench) -> list[Table]:
