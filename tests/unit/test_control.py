@@ -1,0 +1,59 @@
+"""The worker's end of the control socket: what is said arrives whole, however long it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from corepod.contract import PACKET
+from corepod.worker.control import Control
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Control, socket.socket]]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(20)
+    control = Control(theirs.detach())
+    yield control, ours
+    control.close()
+    ours.close()
+
+
+@pytest.mark.parametrize("letter", ["x", "\n", '"', "ß", "語", "😀", "\x1b", "\udcff"])
+@pytest.mark.parametrize("length", [10, 30_000, 1_000_000])
+def test_a_failure_fits_into_a_packet(ends: tuple[Control, socket.socket], letter: str, length: int) -> None:
+    """The end of a traceback says most, so that is what is kept."""
+    control, sock = ends
+    control.failed("exception", letter * length, "Traceback\n" + letter * length + "ValueError: the end")
+    message = json.loads(sock.recv(PACKET))
+    assert message["type"] == "failed"
+    assert message["traceback"].endswith("ValueError: the end")
+    assert message["message"].startswith(letter * 10)
+    assert length > 10 or message["traceback"].startswith("Traceback")
+
+
+def test_descriptors_come_with_a_message_and_stay_here(ends: tuple[Control, socket.socket]) -> None:
+    control, sock = ends
+    read, write = os.pipe()
+    socket.send_fds(sock, [json.dumps({"do": "fork"}).encode()], [write])
+    message, (received,) = control.receive()
+    assert message == {"do": "fork"}
+    assert not os.get_inheritable(received)
+    os.write(received, b"through")
+    assert os.read(read, 7) == b"through"
+    for fd in (read, write, received):
+        os.close(fd)
+
+
+def test_a_supervisor_that_is_gone(ends: tuple[Control, socket.socket]) -> None:
+    control, sock = ends
+    sock.close()
+    control.send("word", ready=True, why="")  # nobody hears it, and that is no fault of the worker's
+    nothing: tuple[Any, Any] = (None, [])
+    assert control.receive() == nothing
