@@ -46,7 +46,7 @@ class Control:
     def failed(self, kind: str, message: str, traceback: str = "") -> None:
         """The boot failed: `kind` is missing (there is no such application) or exception (it raised)."""
         message = message[:LONGEST_LINE]
-        # JSON makes up to six bytes of a character, and what is longer than a packet arrives cut, so not at all.
-        while len(json.dumps(traceback)) > PACKET - 8 * LONGEST_LINE:
+        # JSON makes up to twelve bytes of a character, and what is longer than a packet arrives cut, so not at all.
+        while len(json.dumps(traceback)) > PACKET - 13 * LONGEST_LINE:
             traceback = traceback[len(traceback) // 4 :]
         self.send("failed", kind=kind, message=message, traceback=traceback)
