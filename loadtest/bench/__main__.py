@@ -15,7 +15,7 @@ from rich.console import Console
 
 from loadtest.bench import cores, crash, footprint, host, overhead, queue, row, slow_start
 from loadtest.bench.harness import Bench, ignore_signals, on_term
-from loadtest.bench.report import Table, show, write_markdown
+from loadtest.bench.report import Table, show, summary, write_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,8 @@ def main() -> int:
     try:
         for name in names:
             try:
+                if not console.is_terminal:
+                    console.print(f"{name} …")
                 with bench.progress:
                     found = BENCHMARKS[name](bench)
             except Exception as error:  # one benchmark's failure must not cost the others' results
@@ -65,6 +67,9 @@ def main() -> int:
             tables += found
             for table in found:
                 show(table, console)
+        if set(names) == set(BENCHMARKS) and not failed:
+            tables.append(summary(tables))
+            show(tables[-1], console)
     except KeyboardInterrupt:
         console.print("interrupted")
         return 130
@@ -88,7 +93,14 @@ def _arguments() -> argparse.Namespace:
         "--patience", type=float, default=5.0, metavar="SECONDS", help="wait so long for others' load to end, a round"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write tables and raw measurements")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables between their markers in FILE")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="put the tables between their markers",
+    )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in every]:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(every)}")
@@ -118,9 +130,8 @@ def _write(arguments: argparse.Namespace, bench: Bench, tables: list[Table], sta
     for path in {RESULTS / f"{started}.json", *([arguments.json] if arguments.json else [])}:
         path.write_text(json.dumps(document, default=_jsonable))
         console.print(f"written: {path}", highlight=False)
-    if arguments.markdown:
-        missing = write_markdown(tables, arguments.markdown)
-        console.print(f"written: {arguments.markdown}" + (f" (no markers for {', '.join(missing)})" if missing else ""))
+    for path in arguments.markdown:
+        console.print(f"written: {path}, tables {', '.join(write_markdown(tables, path)) or 'none'}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -93,16 +93,26 @@ def markdown(table: Table) -> str:
     return "\n".join(lines)
 
 
+def summary(tables: list[Table]) -> Table:
+    """Every goal, and what was measured."""
+    found = Table("summary", "what was to be reached", ["what", "goal", "measured", "reached"])
+    for table in tables:
+        for goal in table.goals:
+            found.add(
+                f"{table.key.upper()} {table.title}", goal.text, goal.measured, "yes" if goal.reached else "**no**"
+            )
+    return found
+
+
 def write_markdown(tables: list[Table], path: Path) -> list[str]:
-    """Put the tables between their markers in `path`; returns the keys it has no markers for."""
-    text = path.read_text() if path.exists() else ""
-    missing = []
+    """Put the tables between their markers in `path`; returns the keys of those that have markers there."""
+    text = path.read_text()
+    written = []
     for table in tables:
         start = MARKER.format(key=table.key)
-        pattern = re.compile(re.escape(start) + r".*?" + re.escape(END), re.DOTALL)
-        block = f"{start}\n{markdown(table)}\n{END}".replace("\\", r"\\")
-        if not pattern.search(text):
-            missing.append(table.key)
-        text = pattern.sub(block, text)
+        before, found, rest = text.partition(start)
+        if found and END in rest:
+            text = f"{before}{start}\n{markdown(table)}\n{END}{rest.partition(END)[2]}"
+            written.append(table.key)
     path.write_text(text)
-    return missing
+    return written
