@@ -1,0 +1,104 @@
+"""The life of a release: test, upgrade, rollback, uninstall; and who owns the number of pods."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.kube import DEADLINE, Refused, helm, items, kubectl
+from tests.process.harness import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.release import Release
+
+# Made by the cluster in every namespace, or a record of what was.
+NOT_OURS = ("event/", "event.events.k8s.io/", "configmap/kube-root-ca.crt", "serviceaccount/default")
+
+
+def variable(release: Release, name: str) -> str | None:
+    """What the pods' template has for it."""
+    env = release.deployment()["spec"]["template"]["spec"]["containers"][0]["env"]
+    return next((entry["value"] for entry in env if entry["name"] == name), None)
+
+
+def left_in(namespace: str) -> list[str]:
+    """Every object of every kind in a namespace."""
+    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
+    found = kubectl("get", ",".join(kinds), "-n", namespace, "-o", "name", "--ignore-not-found").split()
+    return [name for name in found if not name.startswith(NOT_OURS)]
+
+
+def test_test_upgrade_rollback_and_uninstall(release: Release) -> None:
+    release.install(settings={"lame_duck": 0.5})
+    assert left_in(release.namespace), "what is looked for at the end would be seen"
+    assert "Succeeded" in helm("test", release.name, "-n", release.namespace)
+
+    release.install(settings={"lame_duck": 0.5, "keep_alive": 7})
+    assert variable(release, "COREPOD_KEEP_ALIVE") == "7"
+    release.ready()
+
+    helm("rollback", release.name, "1", "-n", release.namespace, "--wait")
+    assert variable(release, "COREPOD_KEEP_ALIVE") is None
+    release.ready()
+    assert len(helm("history", release.name, "-n", release.namespace, "-o", "json").split('"revision"')) == 1 + 3
+
+    helm("uninstall", release.name, "-n", release.namespace)
+    until(lambda: not left_in(release.namespace), "nothing left", DEADLINE)
+
+
+def test_helm_test_fails_where_the_application_does(release: Release) -> None:
+    release.install(wait=False, app={"module": "nosuch:app"}, tests={"timeout": 5})
+    with pytest.raises(Refused, match=r"(?i)failed"):
+        helm("test", release.name, "-n", release.namespace)
+    kubectl("delete", "pod", f"{release.full_name}-test", "-n", release.namespace)
+
+
+@contextlib.contextmanager
+def watched_replicas(release: Release) -> Iterator[list[int]]:
+    """Every number that `spec.replicas` has in the block, from a watch: none is missed."""
+    deployment = ("deployment", release.full_name, "-n", release.namespace)
+    columns = 'jsonpath={.spec.replicas} {.metadata.annotations.end}{"\\n"}'
+    seen: list[int] = []
+    with subprocess.Popen(["kubectl", "get", *deployment, "-w", "-o", columns], stdout=-1, text=True) as watch:
+        assert watch.stdout is not None
+        seen.append(int(watch.stdout.readline().split()[0]))  # from here on it watches
+        try:
+            yield seen
+            end = str(time.monotonic_ns())
+            kubectl("annotate", *deployment, f"end={end}", "--overwrite")
+            for line in watch.stdout:
+                seen.append(int(line.split()[0]))
+                if line.split()[1:] == [end]:
+                    break
+        finally:
+            watch.terminate()
+
+
+def test_an_upgrade_leaves_the_number_of_pods_alone(release: Release) -> None:
+    release.install(replicas=None).ready(1)
+    kubectl("scale", "deployment", release.full_name, "-n", release.namespace, "--replicas=2")
+    release.ready(2)
+    with watched_replicas(release) as seen:
+        release.install(replicas=None, settings={"keep_alive": 7}).ready(2)
+        release.install(replicas=None, settings={"keep_alive": 7}, autoscaling={"enabled": True}).ready(2)
+        release.install(replicas=None).ready(2)
+    assert set(seen) == {2}
+    assert len(seen) > 3, "the upgrades changed something"
+
+
+def test_taking_the_number_out_of_the_values_keeps_what_runs(release: Release) -> None:
+    release.install(replicas=2).ready(2)
+    with watched_replicas(release) as seen:
+        release.install(replicas=None).ready(2)
+        release.install(replicas=None, autoscaling={"enabled": True}).ready(2)
+    assert set(seen) == {2}
+    with watched_replicas(release) as seen:  # the control: an upgrade that names a smaller number
+        release.install(replicas=1).ready(1)
+    assert set(seen) == {2, 1}
+    assert not items("hpa", "-n", release.namespace)
