@@ -159,7 +159,7 @@ def test_worker_and_standby_die_together(one: Pool) -> None:
         with contextlib.ExitStack() as stack:
             stack.callback(watcher.join)
             stack.callback(watched.set)
-            kill(before["pid"], spare)
+            kill(spare, before["pid"])  # in this order: the other way round it might have taken the place in between
             assert ask(one.port, "/pid").isdigit()
             after = one.until_restarts(before["restarts"] + 1)
             one.ready()

@@ -97,31 +97,32 @@ class Crew:
             self._pool.activate(ready, slot)
 
     def _spare(self) -> int:
+        if self.waiting:
+            return 0
         if self._settings.standby == "none":
             # What nobody waits for is loaded once all the same: a reload has to know the new code.
-            return 0 if self.loaded or self.waiting else 1
+            return 0 if self.loaded else 1
         return 1 if self.setbacks.spare_at is None else 0
 
     def _dismiss_surplus(self, now: float) -> None:
-        armed = [p for p in self.candidates if p.stage is Stage.ARMED]
-        for process in armed[0 if self._settings.standby == "none" else 1 :]:
-            self._dismiss(process, now)
+        """End what was made for slots that don't wait any more."""
+        armed = [p for p in self.candidates if p.stage is Stage.ARMED and (p.live or not self._live())]
+        kept = armed[:1] if self._settings.standby != "none" else []
+        for process in self.candidates:
+            if process.stage is Stage.ARMED and process not in kept:
+                self._dismiss(process, now)
 
     def _live(self) -> bool:
         return self._settings.standby == "live" and not self.setbacks.no_live
 
-    @property
-    def _urgent(self) -> bool:
-        # A slot that waits gets its worker sooner without the rehearsal that a standby has time for.
-        return len(self.candidates) + len(self.loaders) < len(self.waiting)
-
     def _fork(self, template: Process) -> None:
-        urgent = self._urgent
+        # A slot that waits gets its worker sooner without the rehearsal that a standby has time for.
+        urgent = bool(self.waiting)
         self.candidates.append(self._channels.fork(template, warm=not urgent, live=not urgent and self._live()))
 
     def _load(self) -> None:
         role = "worker" if self.forkable is False else "template"
-        live = not self._urgent and self._live()
+        live = not self.waiting and self._live()
         load = {"do": "load", "settings": self._settings.values, "role": role, "live": live}
         process = self._channels.spawn(self.generation, load, self._load_fds)
         process.live = live
