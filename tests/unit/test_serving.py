@@ -29,7 +29,7 @@ from corepod.contract import (
     REQUESTS,
     STATUS,
 )
-from corepod.worker import protocols
+from corepod.worker import websocket
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -648,7 +648,7 @@ def test_websocket_clients_that_come_while_leaving_are_asked_too(app: App) -> No
 
 
 def test_websocket_client_that_does_not_answer_is_left(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocols, "FAREWELL", 0.1)
+    monkeypatch.setattr(websocket, "FAREWELL", 0.1)
     with Served(app) as served, served.connect() as sock:
         handshake(sock)
         served.loop.call_soon_threadsafe(served.server.close_websockets)

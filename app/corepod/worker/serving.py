@@ -1,4 +1,4 @@
-"""hypercorn, behind a small interface: with `protocols` and `logs` the only modules that know it.
+"""hypercorn, behind a small interface. Beside this module only its mended parts (`protocols`) and `logs` know it.
 
 Its public `serve()` binds and accepts right after the lifespan and hangs in `wait_closed` on Python 3.12 and newer, so
 its parts are used: TCPServer a connection, WorkerContext, Config. They are internals; the version is pinned.
@@ -7,19 +7,20 @@ its parts are used: TCPServer a connection, WorkerContext, Config. They are inte
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.config import Config
 from hypercorn.protocol.h2 import H2Protocol
 
 from corepod.contract import BYTES_IN, BYTES_OUT, CONNECTIONS
 from corepod.worker import protocols
+from corepod.worker.configure import configure
 from corepod.worker.door import Door
-from corepod.worker.logs import RequestLog, log
-from corepod.worker.protocols import MendedH2, MendedH11, MendedWebSocket
+from corepod.worker.http1 import MendedH11
+from corepod.worker.http2 import MendedH2
+from corepod.worker.logs import log
+from corepod.worker.websocket import MendedWebSocket
 
 if TYPE_CHECKING:
     import socket
@@ -77,10 +78,6 @@ class Connection(TCPServer):
         for stream in streams:
             if isinstance(stream, MendedWebSocket):
                 await stream.ask_to_close()
-
-
-class ServerConfig(Config):
-    leaving = False  # no WebSocket is to stay
 
 
 class Server:
@@ -207,29 +204,3 @@ class _Protocol(asyncio.StreamReaderProtocol):
     def data_received(self, data: bytes) -> None:
         self._words[BYTES_IN] += len(data)
         super().data_received(data)
-
-
-def configure(settings: dict[str, Any], board: Board) -> ServerConfig:
-    """hypercorn's configuration from ours."""
-    config = ServerConfig()
-    config.accesslog = config.errorlog = None
-    config.access_log_format = settings["access_log_format"]
-    config._log = RequestLog(config, board, access=settings["access_log"])
-    config.include_server_header = settings["server_header"]
-    config.keep_alive_timeout = settings["keep_alive"]
-    config.keep_alive_max_requests = settings["connection_max_requests"]
-    config.h11_max_incomplete_size = settings["limit_header"]
-    config.h2_max_header_list_size = settings["limit_header"]
-    config.h2_max_concurrent_streams = settings["http2_max_streams"]
-    config.websocket_max_message_size = settings["websocket_max_message"]
-    config.websocket_ping_interval = settings["websocket_ping"] or None
-    config.root_path = settings["root_path"]
-    config.certfile = settings["tls_cert"] or None
-    # Without a key hypercorn would serve in the clear; certificate and key may be in one file.
-    config.keyfile = settings["tls_key"] or config.certfile
-    config.keyfile_password = settings["tls_key_password"] or None
-    if settings["tls_client_ca"]:
-        config.ca_certs, config.verify_mode = settings["tls_client_ca"], ssl.VerifyMode.CERT_REQUIRED
-    if settings["tls_ciphers"]:
-        config.ciphers = settings["tls_ciphers"]
-    return config
