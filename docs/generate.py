@@ -81,7 +81,8 @@ def signals() -> str:
     tail = [
         "",
         "Every other signal that can be caught is ignored with one line in the log, so that none ends a pool by",
-        "surprise; job control (STOP, TSTP, CONT) does what it does everywhere.",
+        "surprise; job control (STOP, TSTP, CONT) does what it does everywhere. Only what the processor raises for a",
+        "fault (SEGV, BUS, FPE, ILL) ends an ordinary process at once, with its workers; sent to PID 1 it is ignored.",
         "",
         "A worker that gets TERM or INT itself drains and ends, and the supervisor starts the next one: it counts as",
         "a death.",

@@ -85,7 +85,8 @@ def test_the_death_of_a_worker_is_seen_among_300_orphans(pool: Pool) -> None:
     slot = pool.ready().slot()
     before = children(pool.supervisor)
     pool.get("/orphans?n=300&s=300")
-    orphans = sorted(until(lambda: len(found := adopted(pool, before)) >= 300 and found, "300 orphans"))
+    until(lambda: len(adopted(pool, before)) >= 300, "300 orphans")
+    orphans = sorted(adopted(pool, before))
     with stopped(pool.supervisor):
         for pid in orphans[:150]:
             os.kill(pid, signal.SIGKILL)

@@ -131,7 +131,7 @@ if stubborn == 0:
     time.sleep(60)
 assert len(children()) == 5
 until(lambda: int(open(f"/proc/{stubborn}/status").read().partition("SigIgn:")[2].split()[0], 16) >> 14 & 1)
-assert reaper.end_descendants() == 5
+assert len(reaper.end_descendants()) == 5
 assert children() == []
 """)
 
@@ -148,10 +148,21 @@ if top == 0:
             os._exit(0)
     time.sleep(60)
 until(lambda: len(open(f"/proc/{top}/task/{top}/children").read().split()) == 1)
-assert reaper.end_descendants() >= 1
+assert reaper.end_descendants()
 assert children() == []
 """)
 
 
 def test_there_is_nothing_to_end() -> None:
-    run("assert reaper.end_descendants() == 0")
+    run("assert reaper.end_descendants() == []")
+
+
+def test_what_is_ended_is_named_unless_it_is_the_pools_own() -> None:
+    run("""
+for name in ("corepod-worker", "sidecar"):
+    if os.fork() == 0:
+        open("/proc/self/comm", "w").write(name)
+        time.sleep(60)
+until(lambda: {open(f"/proc/{p}/comm").read() for p in children()} == {"corepod-worker\\n", "sidecar\\n"})
+assert reaper.end_descendants() == ["sidecar"]
+""")

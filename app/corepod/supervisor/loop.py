@@ -15,15 +15,8 @@ if TYPE_CHECKING:
 
     Callback = Callable[[int], None]
 
-# Raised by the processor or by abort(): a Python handler would return into the same fault for ever.
-FAULTS = {
-    signal.SIGSEGV,
-    signal.SIGBUS,
-    signal.SIGFPE,
-    signal.SIGILL,
-    signal.SIGABRT,
-    signal.SIGTRAP,
-}
+# Raised by the processor: a Python handler would return into the same fault for ever.
+FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 # The kernel's job control: with a handler the supervisor could not be stopped and continued.
 JOB_CONTROL = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGCONT}
 FAULTS_MOST = 10  # exceptions of one descriptor's callback before it counts as broken

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from corepod.supervisor.proc import children
+from corepod.supervisor.proc import children, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,23 +59,24 @@ def _reap_strangers(owned: set[int]) -> None:
         os.waitid(os.P_PID, info.si_pid, os.WEXITED | os.WNOHANG)
 
 
-def end_descendants() -> int:
-    """End what the application left behind: TERM, then KILL. Returns how many there were.
+def end_descendants() -> list[str]:
+    """End what is left: TERM, then KILL. Returns the names of what the application had left behind, one a process.
 
     Killing a parent hands its children to us, so it is repeated until nobody is left.
     """
-    met: set[int] = set()
+    met: dict[int, str] = {}
     deadline = time.monotonic() + PATIENCE
     while left := _alive():
         late = time.monotonic() >= deadline
         for pid in left:
             if late or pid not in met:
+                met.setdefault(pid, read(f"/proc/{pid}/comm").strip())
                 _kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-        met.update(left)
         if time.monotonic() >= deadline + 2 * PATIENCE:
             break  # unkillable (uninterruptible sleep): waiting longer changes nothing
         time.sleep(0.01)
-    return len(met)
+    # A fork whose pid wasn't known yet is none of the application's.
+    return sorted(name for name in met.values() if not name.startswith("corepod"))
 
 
 def _alive() -> list[int]:

@@ -79,6 +79,7 @@ class View:
             "app": pool.settings.app,
             "mode": "spawn" if crew.forkable is False else "fork",
             **self._about,
+            "reloading": pool.reload.active,
             "standby": {"mode": pool.settings.standby, "ready": crew.standby is not None},
             "template": {
                 "pid": template.pid if template else None,

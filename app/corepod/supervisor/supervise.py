@@ -176,7 +176,8 @@ class Supervisor:
         sockets.close(self.unlink)
         left = reaper.end_descendants()
         if left:
-            self.log.info(f"ended {left} process(es) that the application had left behind")
+            names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+            self.log.info(f"ended {len(left)} process(es) that the application had left behind: {names}")
         # What the processes wrote last is still in their pipes.
         deadline = self.loop.now() + LAST_WORDS
         while self.loop.wait(self.loop.now()) and self.loop.now() < deadline:
