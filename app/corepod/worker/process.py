@@ -54,6 +54,9 @@ class Identity:
         }
 
 
+_stacks_fds: list[int] = []
+
+
 def prepare(stacks_fd: int) -> None:
     """What every process of ours needs after exec or fork, before the application gets a say."""
     die_with_supervisor()
@@ -61,6 +64,9 @@ def prepare(stacks_fd: int) -> None:
     # In C and without the interpreter's help: it has to work in a loop that is blocked for ever.
     faulthandler.register(signal.SIGQUIT, file=stacks_fd, all_threads=True, chain=False)
     faulthandler.enable(file=stacks_fd)
+    if _stacks_fds:
+        os.close(_stacks_fds.pop())  # the template's, inherited by the fork
+    _stacks_fds.append(stacks_fd)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
