@@ -49,6 +49,9 @@ class Life:
         started = live and await self._start()
         if live and not started:
             return EXIT_BOOT
+        # Here and not when it opens: it takes a tenth of the way from a crash to the next answer.
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(signum, self._told_directly)
         self._control.send("armed")
         message = await self._inbox.get()
         if message is None or message["do"] != "activate":
@@ -118,8 +121,6 @@ class Life:
         if limit := settings["limit_connections"]:
             server.on_count = lambda count: acceptor.pause(count >= limit)
         acceptor.start()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(signum, self._told_directly)
         if settings["ready_path"]:
             question = ask_ready_path(self._birth.app, settings, server.state, api.report_path)
             self._tasks.append(self._loop.create_task(question))
@@ -128,6 +129,8 @@ class Life:
 
     def _told_directly(self) -> None:
         # Somebody signals the worker, not the pool: it stops gracefully, and the supervisor starts the next one.
+        if self._starting is not None:
+            self._starting.cancel()
         self._inbox.put_nowait({"do": "drain", "within": self._settings["stop_timeout"], "linger": 0.0})
 
     async def _until_drain(self) -> dict[str, Any]:
