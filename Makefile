@@ -9,10 +9,10 @@ BASE ?= python:3.13-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: image kind-up kind-down help run test lint format docs bench bench-pins pins clean
+.PHONY: wheel image kind-up kind-down e2e soak help run test lint format docs bench bench-pins pins clean
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 # A stamp a purpose: `make run` needs neither the test frameworks nor the linters.
 $(VENV)/.run: pyproject.toml requirements/run.txt
@@ -61,6 +61,10 @@ bench-pins: $(VENV)/.test ## Pin the benchmarks' dependencies again, with hashes
 	$(BIN)/uv pip compile $(BENCH)/requirements.in --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-annotate --output-file $(BENCH)/requirements.txt
 
+DIST ?= dist
+wheel: $(VENV)/.run ## Build the wheel, in dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(DIST) .
+
 image: ## Build the image; BASE=python:3.12-slim for another base
 	docker build --tag $(IMAGE) --target worker --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
@@ -72,6 +76,12 @@ kind-up: ## Make a kind cluster with exclusive cores, and build and load the ima
 
 kind-down: ## Remove that cluster
 	kind delete cluster --name $(CLUSTER)
+
+e2e: $(VENV)/.test ## Test on that cluster; ARGS="-k rollout" chooses
+	$(BIN)/python -m pytest tests/e2e -m e2e $(ARGS)
+
+soak: $(VENV)/.test ## Rollouts and drains on that cluster with 100 000 requests
+	COREPOD_E2E_REQUESTS=100000 $(BIN)/python -m pytest tests/e2e/test_rollout.py -m e2e -s $(ARGS)
 
 pins: $(VENV)/.test ## Pin the dependencies again, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

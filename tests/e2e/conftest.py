@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod import __version__
 
-from tests.e2e.kube import DEADLINE, Refused, items, kubectl
+from tests.e2e.kube import DEADLINE, Refused, items, kubectl, until
 from tests.e2e.release import Release
-from tests.process.harness import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 ROOT = Path(__file__).parent.parent.parent
 CHART = ROOT / "deploy/helm/corepod"
 DEADLINE = 90.0  # seconds any wait for the cluster may take on a busy machine
+PAUSE = 0.2  # seconds between two looks: each is a process, on cores that the pods need
 # Switches nodes off and on, where there is such a thing; kind itself has none.
 TOOL = os.environ.get("COREPOD_E2E_CLUSTER", "")
 
@@ -21,6 +27,16 @@ class Refused(AssertionError):
     def __init__(self, command: tuple[str, ...], code: int, text: str) -> None:
         super().__init__(f"{' '.join(command)} ended with {code}:\n{text}")
         self.text = text
+
+
+def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
+    """Look until `condition()` is true and return it; fails with `what` after `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline:g} s: {what}")
+        time.sleep(PAUSE)
+    return value
 
 
 def run(*command: str, stdin: str = "", deadline: float = DEADLINE) -> str:

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tests.e2e.kube import DEADLINE
-from tests.process.harness import until
+from tests.e2e.kube import until
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -76,7 +75,7 @@ class Load:
     def until_answered(self, count: int) -> None:
         """Wait for so many answers from now on."""
         before = self.outcome.answered
-        until(lambda: self.outcome.answered >= before + count, f"{count} more answers; {self.outcome}", DEADLINE)
+        until(lambda: self.outcome.answered >= before + count, f"{count} more answers; {self.outcome}")
 
     async def _drive(self) -> None:
         tasks: set[asyncio.Task[None]] = set()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from tests.e2e.kube import CHART, DEADLINE, get, helm, items, kubectl, node_address
-from tests.process.harness import until
+from tests.e2e.kube import CHART, DEADLINE, get, helm, items, kubectl, node_address, until
 
 # The cores of the test cluster are all taken; the application is told to crash on demand, and pods leave quickly where
 # leaving isn't what is tested.
@@ -70,9 +70,9 @@ class Pod:
     def ready(self) -> bool:
         return self.condition("Ready")["status"] == "True" and "deletionTimestamp" not in self.document["metadata"]
 
-    def sh(self, script: str) -> str:
-        """Run a line of shell in the worker's container."""
-        return kubectl("exec", self.name, "-n", self.namespace, "-c", "worker", "--", "sh", "-c", script)
+    def sh(self, script: str, container: str = "worker") -> str:
+        """Run a line of shell in one of its containers."""
+        return kubectl("exec", self.name, "-n", self.namespace, "-c", container, "--", "sh", "-c", script)
 
     def processes(self) -> list[Process]:
         rows = (line.split() for line in self.sh(PROCESSES).splitlines())
@@ -107,7 +107,7 @@ class Release:
         merged = {**VALUES, **values, "settings": {**VALUES["settings"], **values.get("settings", {})}}
         self.helm("upgrade", "--install", values=merged, wait=wait)
         if wait:
-            until(self._answers, f"an answer at {self.url}", DEADLINE)
+            until(self._answers, f"an answer at {self.url}")
         return self
 
     def _answers(self) -> bool:
@@ -127,7 +127,7 @@ class Release:
     def uninstall(self) -> None:
         """Gone, and its pods with it: the next test needs their cores."""
         helm("uninstall", self.name, "-n", self.namespace, "--ignore-not-found")
-        until(lambda: not self.pods(), "the release's pods gone", DEADLINE)
+        until(lambda: not self.pods(), "the release's pods gone")
 
     def pods(self) -> list[Pod]:
         return [Pod(document) for document in items("pods", "-n", self.namespace, "-l", self.selector)]
@@ -145,6 +145,12 @@ class Release:
 
     def deployment(self) -> dict[str, Any]:
         return get("deployment", self.full_name, "-n", self.namespace)
+
+    def patch(self, container: dict[str, Any]) -> None:
+        """Change the worker's container behind the chart's back, and wait until it has rolled out."""
+        change = {"spec": {"template": {"spec": {"containers": [{"name": "worker", **container}]}}}}
+        kubectl("patch", "deployment", self.full_name, "-n", self.namespace, "--patch", json.dumps(change))
+        self.rolled_out()
 
     def restart(self) -> None:
         """A rollout, to its end."""

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.kube import DEADLINE
+from tests.e2e.kube import DEADLINE, until
 from tests.e2e.load import Load
-from tests.process.harness import until
 
 if TYPE_CHECKING:
     from tests.e2e.release import Pod, Release
@@ -83,7 +82,7 @@ def test_a_crash_loop_ends_the_container_and_says_why(release: Release) -> None:
         until(lambda: httpx.get(release.url, timeout=5).status_code == 200, "an answer")
     assert pod.again().restarts == 0
     crash(release, "exit", code=7)
-    until(lambda: pod.again().restarts == 1, "RESTARTS grown to 1", DEADLINE)
+    until(lambda: pod.again().restarts == 1, "RESTARTS grown to 1")
     end = pod.again().container["lastState"]["terminated"]
     assert end["exitCode"] == 5
     assert "slot 0 is given up: 3 deaths in 60 s, allowed are 2" in end["message"]
@@ -93,7 +92,7 @@ def test_a_crash_loop_ends_the_container_and_says_why(release: Release) -> None:
 
 def test_an_application_that_cannot_be_found_says_so_where_people_look(release: Release) -> None:
     release.install(wait=False, app={"module": "nosuch:app"})
-    ended = until(lambda: [p for p in release.pods() if p.restarts], "a restarted container", DEADLINE)
+    ended = until(lambda: [p for p in release.pods() if p.restarts], "a restarted container")
     end = ended[0].container["lastState"]["terminated"]
     assert end["exitCode"] == 4
     assert "nosuch" in end["message"]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.kube import DEADLINE, Refused, helm, items, kubectl
-from tests.process.harness import until
+from tests.e2e.kube import Refused, helm, items, kubectl, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +48,7 @@ def test_test_upgrade_rollback_and_uninstall(release: Release) -> None:
     assert len(helm("history", release.name, "-n", release.namespace, "-o", "json").split('"revision"')) == 1 + 3
 
     helm("uninstall", release.name, "-n", release.namespace)
-    until(lambda: not left_in(release.namespace), "nothing left", DEADLINE)
+    until(lambda: not left_in(release.namespace), "nothing left")
 
 
 def test_helm_test_fails_where_the_application_does(release: Release) -> None:

@@ -8,9 +8,8 @@ import httpx
 import pytest
 from corepod import __version__
 
-from tests.e2e.kube import helm
+from tests.e2e.kube import helm, until
 from tests.e2e.release import Pod, Release
-from tests.process.harness import until
 
 PARTS = ("corepod", "corepod-templat", "corepod-standby", "corepod-worker")
 

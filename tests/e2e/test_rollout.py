@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.conftest import HARD_LIMIT
-from tests.e2e.kube import DEADLINE, kubectl
+from tests.e2e.kube import DEADLINE, kubectl, until
 from tests.e2e.load import Load
-from tests.process.harness import until
 
 if TYPE_CHECKING:
     from tests.e2e.release import Release
