@@ -1,0 +1,207 @@
+"""Facts from the API's JSON, as the API server sends it. Raises Malformed for what doesn't have its form."""
+
+from __future__ import annotations
+
+from functools import wraps
+from sys import intern
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from corepod.operator.demand import Json, demand
+from corepod.operator.facts import Key, Match, Node, Pod, Quota, Scaler, Taint, Workload
+from corepod.operator.quantity import milli, whole
+from corepod.operator.requests import amounts, requests
+from corepod.operator.share import same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+DOMAIN = "corepod.dev/"
+SIZED = f"{DOMAIN}sized"
+RESTARTS = f"{DOMAIN}worker-restarts"
+# On a node: says by hand whether an autoscaler makes and removes it ("true", "false").
+AUTOSCALED = f"{DOMAIN}autoscaled"
+# Beginnings of labels and annotations, and taints, that cluster-autoscaler and Karpenter (also as a provider's own
+# service) leave on the nodes that are theirs.
+AUTOSCALERS = (
+    "karpenter.sh/",
+    "karpenter.k8s.aws/",
+    "karpenter.azure.com/",
+    "eks.amazonaws.com/compute-type",
+    "cloud.google.com/gke-provisioning",
+    "cloud.google.com/machine-family-autoprovisioned",
+    "cluster-autoscaler.kubernetes.io/",
+    "k8s.io/cluster-autoscaler/",
+    "ToBeDeletedByClusterAutoscaler",
+    "DeletionCandidateOfClusterAutoscaler",
+)
+
+
+class Malformed(ValueError):
+    """An object of the API without its form: which one, and what is wrong with it."""
+
+
+def _reads(kind: str) -> Callable[[F], F]:
+    def wrap(build: F) -> F:
+        @wraps(build)
+        def reader(obj: Any, *args: Any) -> Any:
+            try:
+                return build(obj, *args)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise Malformed(f"{kind} {_name_of(obj)}: {type(error).__name__}: {error}") from error
+
+        return cast("F", reader)
+
+    return wrap
+
+
+def _name_of(obj: Any) -> str:
+    try:
+        return "/".join(str(obj["metadata"][part]) for part in ("namespace", "name") if part in obj["metadata"])
+    except (TypeError, KeyError):
+        return "without a name"
+
+
+@_reads("Node")
+def node(obj: Json) -> Node:
+    meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    taints = tuple(Taint(each["key"], each.get("value") or "", each["effect"]) for each in spec.get("taints") or ())
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
+    return Node(
+        name=intern(meta["name"]),
+        allocatable=amounts(status.get("allocatable")),
+        labels={intern(key): intern(value) for key, value in (meta.get("labels") or {}).items()},
+        taints=same(taints),
+        ready=ready,
+        unschedulable=bool(spec.get("unschedulable")),
+        autoscaler=_autoscaler(meta, taints),
+    )
+
+
+def _autoscaler(meta: Json, taints: tuple[Taint, ...]) -> str:
+    labels = meta.get("labels") or {}
+    if by_hand := labels.get(AUTOSCALED):
+        return AUTOSCALED if by_hand == "true" else ""
+    marks = [*labels, *(meta.get("annotations") or ()), *(taint.key for taint in taints)]
+    return intern(next((mark for mark in sorted(marks) if mark.startswith(AUTOSCALERS)), ""))
+
+
+@_reads("Pod")
+def pod(obj: Json) -> Pod:
+    meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    labels, conditions = meta.get("labels") or {}, _conditions(status)
+    running = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+    infeasible = (conditions.get("PodResizePending") or {}).get("reason") == "Infeasible"
+    asked = requests(spec, running, infeasible=infeasible)
+    workload = _maker(meta, labels)
+    reason, message = _trouble(status, conditions)
+    return Pod(
+        namespace=intern(meta["namespace"]),
+        name=meta["name"],
+        uid=meta["uid"],
+        node=intern(spec.get("nodeName") or ""),
+        phase=intern(status.get("phase") or "Pending"),
+        deleting="deletionTimestamp" in meta,
+        created=intern(meta.get("creationTimestamp") or ""),
+        requests=asked,
+        workload=workload,
+        demand=demand(spec, labels, asked) if workload else None,
+        reason=reason,
+        message=message,
+        ready=(conditions.get("Ready") or {}).get("status") == "True",
+        ip=status.get("podIP") or "" if workload else "",
+        restarts=intern(labels.get(RESTARTS) or ""),
+    )
+
+
+def _conditions(status: Json) -> dict[str, Json]:
+    return {each["type"]: each for each in status.get("conditions") or ()}
+
+
+def _trouble(status: Json, conditions: dict[str, Json]) -> tuple[str, str]:
+    if status.get("phase") == "Failed":
+        return intern(status.get("reason") or ""), intern(status.get("message") or "")
+    placed = conditions.get("PodScheduled") or {}
+    if placed.get("status") == "False":
+        return intern(placed.get("reason") or ""), intern(placed.get("message") or "")
+    return "", ""
+
+
+def _maker(meta: Json, labels: Json) -> Key | None:
+    """The Deployment or StatefulSet that made a pod. A Deployment's ReplicaSet is called like it, plus the hash."""
+    owner = next((each for each in meta.get("ownerReferences") or () if each.get("controller")), None)
+    if owner is None or not str(owner.get("apiVersion")).startswith("apps/"):
+        return None
+    if owner["kind"] == "StatefulSet":
+        return same(Key("StatefulSet", meta["namespace"], owner["name"]))
+    tail = f"-{labels.get('pod-template-hash')}"
+    if owner["kind"] == "ReplicaSet" and owner["name"].endswith(tail):
+        return same(Key("Deployment", meta["namespace"], owner["name"].removesuffix(tail)))
+    return None
+
+
+@_reads("Workload")
+def workload(obj: Json, kind: str) -> Workload:
+    """A Deployment or StatefulSet. `kind` has to be said: items of a list don't carry it."""
+    meta, spec = obj["metadata"], obj["spec"]
+    template = spec["template"]
+    ours = {key: value for key, value in (meta.get("annotations") or {}).items() if key.startswith(DOMAIN)}
+    return Workload(
+        key=same(Key(kind, meta["namespace"], meta["name"])),
+        uid=meta["uid"],
+        generation=int(meta.get("generation") or 0),
+        replicas=int(spec.get("replicas", 1)),
+        sized=(meta.get("labels") or {}).get(SIZED) == "true",
+        deleting="deletionTimestamp" in meta,
+        annotations=ours,
+        demand=demand(template["spec"], (template.get("metadata") or {}).get("labels") or {}),
+        replicas_by=_manager(meta),
+    )
+
+
+def _manager(meta: Json) -> str:
+    """Who wrote spec.replicas last, by the API server's own books."""
+    writers = [
+        (each.get("time") or "", each.get("manager") or "")
+        for each in meta.get("managedFields") or ()
+        if "f:replicas" in ((each.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return max(writers, default=("", ""))[1]
+
+
+@_reads("HorizontalPodAutoscaler")
+def scaler(obj: Json) -> Scaler:
+    meta, spec = obj["metadata"], obj["spec"]
+    target, owners = spec["scaleTargetRef"], meta.get("ownerReferences") or ()
+    return Scaler(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        target=same(Key(target["kind"], meta["namespace"], target["name"])),
+        least=int(spec.get("minReplicas") or 1),
+        most=int(spec["maxReplicas"]),
+        owner=next((f"{each['kind']} {each['name']}" for each in owners if each.get("controller")), ""),
+    )
+
+
+@_reads("ResourceQuota")
+def quota(obj: Json) -> Quota:
+    meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    scopes = [Match(scope, "Exists", ()) for scope in spec.get("scopes") or ()]
+    for each in (spec.get("scopeSelector") or {}).get("matchExpressions") or ():
+        scopes.append(Match(each["scopeName"], each["operator"], tuple(each.get("values") or ())))
+    return Quota(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        hard=_counted(spec.get("hard")),
+        used=_counted(status.get("used")),
+        scopes=tuple(scopes),
+    )
+
+
+def _counted(quantities: Json | None) -> tuple[tuple[str, int], ...]:
+    """A quota's amounts: CPU has several names there, each in thousandths."""
+    cpu = ("cpu", "requests.cpu", "limits.cpu")
+    units = {name: milli if name in cpu else whole for name in quantities or {}}
+    return tuple(sorted((name, units[name](text)) for name, text in (quantities or {}).items()))
