@@ -1,0 +1,227 @@
+"""Requests to the API server. kubernetes' client does configuration, authentication and TLS; its typed objects are left
+alone, for they take ten times the memory of the JSON they are made from."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.rest import RESTClientObject
+from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME
+
+from corepod.operator.errors import ClusterError, ConnectError, Nonsense, Unauthorized, Unreachable, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+JSON = dict[str, Any]
+
+# The client has types, these two not.
+load_kubeconfig: Callable[..., None] = config.load_kube_config
+load_service_account: Callable[..., None] = config.load_incluster_config
+
+CONNECT = 5.0  # seconds to a connection
+RECONNECT = 10.0  # seconds between two looks at the credentials after a 401
+LONGEST_PAUSE = 120.0  # seconds of a Retry-After that are believed
+CHUNK = 1 << 16
+# A line of a watch is one object; etcd takes at most 1.5 MB, written as JSON a few times that.
+LONGEST_LINE = 16 << 20
+
+
+class Credentials(NamedTuple):
+    """Where the API server is and how to get in. None: the pod's service account, or kubectl's own defaults."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+
+
+class Transport:
+    """Connections to one API server, shared by all threads."""
+
+    def __init__(self, credentials: Credentials, environ: Mapping[str, str]) -> None:
+        """Raises ConnectError."""
+        self._credentials, self._environ = credentials, environ
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._configuration = self._configured()
+        self._pool = RESTClientObject(self._configuration).pool_manager
+        self._connected_at = time.monotonic()
+
+    @property
+    def host(self) -> str:
+        return str(self._configuration.host)
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far."""
+        return self._calls
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        body: Any = None,
+        kind: str = "application/json",
+        within: float = 30.0,
+        hook: Callable[[JSON], Any] | None = None,
+    ) -> JSON:
+        """Send, and return the answer's object; `hook` sees each object in it as it is read. Raises ClusterError."""
+        deadline = time.monotonic() + within
+        response = self._send(
+            method, path, query, body, kind, urllib3.Timeout(connect=min(CONNECT, within), read=within)
+        )
+        try:
+            return _parsed(_whole(response, deadline), hook)
+        finally:
+            response.release_conn()
+
+    def lines(self, path: str, query: Mapping[str, str | int], silence: float) -> Iterator[bytes]:
+        """The lines of a watch as they arrive; raises Unreachable after `silence` seconds without a byte."""
+        timeout = urllib3.Timeout(connect=CONNECT, read=silence)
+        response = self._send("GET", path, query, None, "", timeout)
+        try:
+            yield from _lines(response)
+        finally:
+            # Never given back to the pool: what it still holds would be read as the answer to the next request.
+            response.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: Any,
+        kind: str,
+        timeout: urllib3.Timeout,
+    ) -> urllib3.BaseHTTPResponse:
+        url = self.host + path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        self._calls += 1
+        try:
+            headers = {"Accept": "application/json", "User-Agent": "corepod-operator", **self._auth()}
+            if data is not None:
+                headers["Content-Type"] = kind
+            response = self._pool.request(
+                method,
+                url,
+                body=data,
+                headers=headers,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+        except (urllib3.exceptions.HTTPError, config.ConfigException, OSError) as error:
+            raise Unreachable(f"{method} {path}: {_words(error)}") from error
+        if response.status >= 300:
+            self._fail(response, time.monotonic() + CONNECT)
+        return response
+
+    def _fail(self, response: urllib3.BaseHTTPResponse, deadline: float) -> None:
+        try:
+            error = _refusal(response, _whole(response, deadline))
+        finally:
+            response.close()
+        if isinstance(error, Unauthorized):
+            self._reconnect()
+        raise error
+
+    # Credentials
+
+    def _auth(self) -> dict[str, str]:
+        # Calls the client's own hook, which reads a rotated token again or runs the kubeconfig's plugin.
+        found: Any = self._configuration.auth_settings()
+        return {auth["key"]: auth["value"] for auth in found.values() if auth.get("in") == "header" and auth["value"]}
+
+    def _configured(self) -> client.Configuration:
+        made = client.Configuration()
+        made.connection_pool_maxsize = 16
+        made.keep_alive = True
+        try:
+            kubeconfig, context = self._credentials
+            if kubeconfig or context or SERVICE_HOST_ENV_NAME not in self._environ:
+                load_kubeconfig(kubeconfig, context, client_configuration=made, persist_config=False)
+            else:
+                load_service_account(client_configuration=made)
+        except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+            raise ConnectError(f"no way to the cluster: {_words(error)}") from error
+        return made
+
+    def _reconnect(self) -> None:
+        """Read the credentials anew: a certificate or token may have been replaced."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._connected_at < RECONNECT:
+                return
+            self._connected_at = now
+            with contextlib.suppress(ConnectError):
+                self._configuration = self._configured()
+                self._pool = RESTClientObject(self._configuration).pool_manager
+
+
+def _whole(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    parts = []
+    try:
+        # Piece by piece: the timeout of the socket counts anew with each byte of a server that drips.
+        while part := response.read(CHUNK):
+            parts.append(part)
+            if time.monotonic() > deadline:
+                response.close()
+                raise Unreachable("the answer didn't end in time")
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        response.close()
+        raise Unreachable(f"cut off while it answered: {_words(error)}") from error
+    return b"".join(parts)
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    rest = b""
+    try:
+        for part in response.stream(CHUNK, decode_content=True):
+            *whole, rest = (rest + part).split(b"\n")
+            yield from whole
+            if len(rest) > LONGEST_LINE:
+                raise Nonsense(f"a line of more than {LONGEST_LINE} bytes")
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Unreachable(_words(error)) from error
+    if rest:
+        raise Nonsense("the watch ended in the middle of a line")
+
+
+def _parsed(body: bytes, hook: Callable[[JSON], Any] | None) -> JSON:
+    try:
+        found = json.loads(body, object_hook=hook)
+    except ValueError as error:
+        raise Nonsense(f"the answer is not JSON: {body[:60]!r}") from error
+    if not isinstance(found, dict):
+        raise Nonsense(f"the answer is not an object: {body[:60]!r}")
+    return found
+
+
+def _refusal(response: urllib3.BaseHTTPResponse, body: bytes) -> ClusterError:
+    try:
+        status = json.loads(body)
+        reason, message = str(status.get("reason") or response.reason), str(status.get("message") or "")
+    except (ValueError, AttributeError):
+        reason, message = str(response.reason), body[:60].decode(errors="replace").strip()
+    return refused(response.status, reason, message, _pause(response.headers.get("Retry-After")))
+
+
+def _pause(text: str | None) -> float | None:
+    try:
+        return None if text is None else max(0.0, min(float(text), LONGEST_PAUSE))
+    except ValueError:
+        return None  # a date: the clocks of the two machines needn't agree
+
+
+def _words(error: BaseException) -> str:
+    """One line, without the object addresses that urllib3 puts in front."""
+    return (str(error).rpartition(">: ")[2] or type(error).__name__).replace("\n", " ")
