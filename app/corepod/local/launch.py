@@ -36,8 +36,8 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
 
         return console.watch(lambda control, lifeline: command(effective, environment, pod, control, lifeline))
     argv, environment = command(effective, environment, pod, "", None)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: started with it closed
+        stream.flush()
     os.execve(argv[0], argv, environment)
 
 
@@ -72,7 +72,7 @@ def _environment(env_file: str) -> dict[str, str]:
 
 def _can_draw() -> bool:
     """Whether there is a terminal to draw the table on, and the library to do it."""
-    if not (sys.stdout.isatty() and sys.stderr.isatty()) or os.environ.get("TERM") == "dumb":
+    if not (os.isatty(1) and os.isatty(2)) or os.environ.get("TERM") == "dumb":
         return False
     try:
         import rich  # noqa: F401
