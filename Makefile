@@ -9,7 +9,7 @@ BASE ?= python:3.13-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: wheel image kind-up kind-down e2e soak help run test lint format docs bench bench-pins pins clean
+.PHONY: wheel image kind-up kind-down e2e soak recovery help run test lint format docs bench bench-pins pins clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ e2e: $(VENV)/.test ## Test on that cluster; ARGS="-k rollout" chooses
 
 soak: $(VENV)/.test ## Rollouts and drains on that cluster with 100 000 requests
 	COREPOD_E2E_REQUESTS=100000 $(BIN)/python -m pytest tests/e2e/test_rollout.py -m e2e -s $(ARGS)
+
+recovery: $(VENV)/.test ## Compare crashes here with those of a bare container, on that cluster
+	@$(BIN)/python -m tests.e2e.recovery
 
 pins: $(VENV)/.test ## Pin the dependencies again, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
