@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import json
 import socket
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Call:
     name: str
     part: str
     body: Any
-    agent: str
+    token: str  # its Authorization
 
     @property
     def watch(self) -> bool:
@@ -64,6 +65,7 @@ class FakeApi:
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.streams: list[Stream] = []
+        self.errors: list[BaseException | None] = []  # of its own
         self.closing = threading.Event()
         self.bookmarks = 1.0  # seconds between two bookmarks of a watch
         self.gone_as_status = False  # 410: as the answer's status, or as an event in a stream
@@ -87,6 +89,7 @@ class FakeApi:
         self._thread.join()
         self._server.end_connections()
         self._server.server_close()
+        assert not self.errors, self.errors
 
     @property
     def port(self) -> int:
@@ -192,7 +195,10 @@ class _Server(http.server.ThreadingHTTPServer):
                 request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that has gone, or a fault that closed its connection
+        error = sys.exception()
+        # A client that has gone and a fault that closed its connection are no error.
+        if not isinstance(error, OSError | ValueError):
+            self.api.errors.append(error)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -253,9 +259,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         steps += [""] * (3 - len(steps))
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        query, agent = dict(parse_qsl(url.query)), self.headers.get("User-Agent", "")
+        query, token = dict(parse_qsl(url.query)), self.headers.get("Authorization", "")
         return Call(
-            time.monotonic(), self.command, url.path, query, steps[0], namespace, steps[1], steps[2], body, agent
+            time.monotonic(), self.command, url.path, query, steps[0], namespace, steps[1], steps[2], body, token
         )
 
     def _read(self, call: Call) -> None:

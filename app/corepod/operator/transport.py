@@ -53,6 +53,10 @@ class Transport:
         self._pool = RESTClientObject(self._configuration).pool_manager
         self._connected_at = time.monotonic()
 
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._pool.clear()
+
     @property
     def host(self) -> str:
         return str(self._configuration.host)
@@ -151,7 +155,7 @@ class Transport:
                 load_kubeconfig(kubeconfig, context, client_configuration=made, persist_config=False)
             else:
                 load_service_account(client_configuration=made)
-        except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # its own, YAML's, a missing key's: whatever a file by hand brings about
             raise ConnectError(f"no way to the cluster: {_words(error)}") from error
         return made
 
@@ -171,7 +175,7 @@ def _whole(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     parts = []
     try:
         # Piece by piece: the timeout of the socket counts anew with each byte of a server that drips.
-        while part := response.read(CHUNK):
+        while part := response.read1(CHUNK):
             parts.append(part)
             if time.monotonic() > deadline:
                 response.close()

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from corepod.operator.errors import ClusterError, Gone, Refused
+from corepod.operator.errors import ClusterError, Gone, Nonsense, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,5 +195,8 @@ class Watch(Generic[F]):
 
 
 def _key(found: JSON) -> tuple[str, str]:
-    meta = found["metadata"]
-    return str(meta.get("namespace", "")), str(meta["name"])
+    try:
+        meta = found["metadata"]
+        return str(meta.get("namespace", "")), str(meta["name"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Nonsense("an object without a name") from error
