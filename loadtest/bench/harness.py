@@ -74,13 +74,13 @@ class Bench:
         return self._rounds or (thorough if self.thorough else quick)
 
     def rounds(self, key: str, wanted: int, run: Callable[[int], T]) -> Rounds[T]:
-        """`wanted` rounds that nobody disturbed, or the best that half as many more could bring.
+        """`wanted` rounds that nobody disturbed, or the best that a quarter more could bring.
 
         A round is disturbed when other processes, or the hypervisor, have used more than a share of the cores.
         """
         every: list[tuple[T, Load]] = []
         quiet: list[tuple[T, Load]] = []
-        most = wanted + (wanted + 1) // 2
+        most = wanted + (wanted + 3) // 4
         while len(quiet) < wanted and len(every) < most:
             self._wait_for_calm(key)
             self.tell(f"{key} round {len(every) + 1} ({len(quiet)} of {wanted} quiet)", len(quiet) / wanted)

@@ -137,6 +137,22 @@ def test_a_worker_whose_threads_compute_hesitates_but_not_for_ever(
         stack.close()
 
 
+def test_a_worker_that_hesitates_stops_when_it_has_nothing_left_to_do(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a queue waits beside an idle core: two workers get less done than one that doesn't hesitate."""
+    monkeypatch.setattr(accept, "ThreadShare", Burning)
+    monkeypatch.setattr(accept, "HESITATE", LONG)
+    with Served(waits, strategy="gate") as served:
+        busy = client(served, stack, GET.replace(b"/", b"/wait", 1))
+        until(lambda: served.words[IN_FLIGHT] == 1, "it has something to do")
+        second = client(served, stack, GET)
+        turn(served)
+        assert served.words[ACCEPTED] == 1, "it hesitates"
+        busy.close()
+        assert read_all(second).endswith(b"ok")
+
+
 def test_a_worker_without_requests_does_not_hesitate(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accept, "ThreadShare", Burning)
     monkeypatch.setattr(accept, "HESITATE", LONG)

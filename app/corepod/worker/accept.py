@@ -3,7 +3,7 @@
 asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here
 a worker takes one connection, and the next only when that one's request has reached the application (the gate), or
 after HOLD: a silent connection must not close the gate for ever. While other threads of this process burn the core, it
-hesitates, so that a free worker is faster. docs/benchmarks.md (B8, B9) compares the strategies.
+hesitates, so that a free worker is faster, until it is free itself. docs/benchmarks.md (B8, B9) compares the ways.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class Acceptor:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = True
         self._full = False
-        self._gated = False
+        self._gated = self._hesitates = False
         self._starved = False  # the last accept found no descriptor left
         self._share = ThreadShare()
 
     def start(self) -> None:
         self._closed = False
         if self._strategy == "gate":
-            self._door.arrived = self._open_gate
+            self._door.arrived, self._door.idle = self._open_gate, self._stop_hesitating
         self._watch()
 
     def stop(self, *, last: bool) -> None:
@@ -92,19 +92,20 @@ class Acceptor:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._gated = False
+        self._gated = self._hesitates = False
 
     def _readable(self, listener: socket.socket) -> None:
         if self._strategy == "gate":
             wait = HESITATE * self._share.now() if self._door.in_flight else 0.0
             if wait > HOLD:
                 self._unwatch()
+                self._hesitates = True
                 self._timer = self._loop.call_later(wait, self._after_hesitation, listener)
                 return
         self._accept(listener)
 
     def _after_hesitation(self, listener: socket.socket) -> None:
-        self._timer = None
+        self._timer, self._hesitates = None, False
         self._accept(listener)
         if self._timer is None:
             self._watch()
@@ -123,6 +124,11 @@ class Acceptor:
         if self._gated:
             self._cancel()
             self._timer = self._loop.call_later(0, self._watch)
+
+    def _stop_hesitating(self) -> None:
+        # It has nothing left to do: from now on its core would idle beside a queue.
+        if self._hesitates:
+            self._watch()
 
     def _take(self, listener: socket.socket) -> bool:
         try:
