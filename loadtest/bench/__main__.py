@@ -42,43 +42,70 @@ SERVERS = ("corepod", "hypercorn", "gunicorn", "uvicorn", "granian", "starlette"
 def main() -> int:
     """The exit code: 1 where a benchmark couldn't be run; a goal that isn't reached is a result."""
     arguments = _arguments()
-    names = list(dict.fromkeys(TOGETHER.get(name, name) for name in arguments.names or BENCHMARKS))
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    if arguments.read:
+        tables = [Table.from_dict(found) for path in arguments.read for found in json.loads(path.read_text())["tables"]]
+        _publish(arguments, tables, console)
+        return 0
     host.prepare()
     on_term()
     bench = Bench(console, arguments.rounds, thorough=arguments.thorough, patience=arguments.patience)
-    tables: list[Table] = []
-    failed: list[str] = []
     started = time.strftime("%Y%m%dT%H%M%S")
+    tables, code = [], 1
     console.print(_machine(), highlight=False)
     try:
-        for name in names:
-            try:
-                if not console.is_terminal:
-                    console.print(f"{name} …")
-                with bench.progress:
-                    found = BENCHMARKS[name](bench)
-            except Exception as error:  # one benchmark's failure must not cost the others' results
-                failed.append(name)
-                console.print(
-                    f"{name} failed: {error or type(error).__name__}", style="red", highlight=False, markup=False
-                )
-                continue
-            tables += found
-            for table in found:
-                show(table, console)
-        if set(names) == set(BENCHMARKS) and not failed:
-            tables.append(summary(tables))
-            show(tables[-1], console)
+        code = _run(arguments.names, bench, tables)
     except KeyboardInterrupt:
         console.print("interrupted")
-        return 130
+        code = 130
     finally:
         ignore_signals()
         host.end_children()
         bench.close()
-        _write(arguments, bench, tables, started, console)
-    return 1 if failed else 0
+        _store(arguments, bench, tables, started)
+    if code != 130:
+        _publish(arguments, tables, console)
+    return code
+
+
+def _run(names: list[str], bench: Bench, tables: list[Table]) -> int:
+    code = 0
+    for name in dict.fromkeys(TOGETHER.get(name, name) for name in names or BENCHMARKS):
+        if not bench.console.is_terminal:
+            bench.console.print(f"{name} …")
+        try:
+            with bench.progress:
+                found = BENCHMARKS[name](bench)
+        except Exception as error:  # one benchmark's failure must not cost the others' results
+            code = 1
+            bench.console.print(f"{name} failed: {error or type(error).__name__}", highlight=False, markup=False)
+            continue
+        tables += found
+        for table in found:
+            show(table, bench.console)
+    return code
+
+
+def _store(arguments: argparse.Namespace, bench: Bench, tables: list[Table], started: str) -> None:
+    """Tables and every single measurement."""
+    document: dict[str, Any] = {
+        "started": started,
+        "machine": _machine(),
+        "tables": [table.as_dict() for table in tables],
+        "raw": bench.raw,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    for path in {RESULTS / f"{started}.json", *([arguments.json] if arguments.json else [])}:
+        path.write_text(json.dumps(document, default=_jsonable))
+        bench.console.print(f"written: {path}", highlight=False)
+
+
+def _publish(arguments: argparse.Namespace, tables: list[Table], console: Console) -> None:
+    if len(tables) > 1:
+        tables = [*tables, summary(tables)]
+        show(tables[-1], console)
+    for path in arguments.markdown:
+        console.print(f"written: {path}, tables {', '.join(write_markdown(tables, path)) or 'none'}", highlight=False)
 
 
 def _arguments() -> argparse.Namespace:
@@ -91,6 +118,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--patience", type=float, default=5.0, metavar="SECONDS", help="wait so long for others' load to end, a round"
+    )
+    parser.add_argument(
+        "--read", type=Path, metavar="FILE", nargs="+", help="measure nothing, take the tables of these results"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write tables and raw measurements")
     parser.add_argument(
@@ -117,21 +147,6 @@ def _machine() -> str:
 
 def _jsonable(value: Any) -> Any:
     return vars(value) if hasattr(value, "__dict__") else str(value)
-
-
-def _write(arguments: argparse.Namespace, bench: Bench, tables: list[Table], started: str, console: Console) -> None:
-    document: dict[str, Any] = {
-        "started": started,
-        "machine": _machine(),
-        "tables": [table.as_dict() for table in tables],
-        "raw": bench.raw,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    for path in {RESULTS / f"{started}.json", *([arguments.json] if arguments.json else [])}:
-        path.write_text(json.dumps(document, default=_jsonable))
-        console.print(f"written: {path}", highlight=False)
-    for path in arguments.markdown:
-        console.print(f"written: {path}, tables {', '.join(write_markdown(tables, path)) or 'none'}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,11 @@ class Table:
         reached = measured >= most if least else measured <= most
         self.goals.append(Goal(text, f"{measured:.3g}", reached))
 
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> Table:
+        """The table that `as_dict` has stored."""
+        return cls(**{**found, "goals": [Goal(**goal) for goal in found["goals"]]})
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "key": self.key,

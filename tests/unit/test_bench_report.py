@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from loadtest.bench.report import Table, markdown, summary, write_markdown
@@ -57,3 +58,7 @@ def test_the_summary_has_every_goal() -> None:
     found = summary([table("b1"), table("b3")])
     assert [row[1] for row in found.rows] == ["at most 0.4", "at least 0.98"] * 2
     assert [row[3] for row in found.rows] == ["yes", "**no**"] * 2
+
+
+def test_a_stored_table_comes_back() -> None:
+    assert Table.from_dict(json.loads(json.dumps(table().as_dict()))) == table()
