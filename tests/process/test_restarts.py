@@ -151,7 +151,7 @@ def test_worker_and_standby_die_together(one: Pool) -> None:
         most, watched = [0], threading.Event()
 
         def watch(most: list[int] = most, watched: threading.Event = watched) -> None:
-            while not watched.is_set():
+            while not watched.wait(0.001):
                 most[0] = max(most[0], len(workers(one)))
 
         watcher = threading.Thread(target=watch)
