@@ -66,10 +66,13 @@ class Change(NamedTuple):
 
 
 class Cluster:
-    """One API server. Every method raises ClusterError; none tries again."""
+    """One API server. Every method raises ClusterError; none tries again.
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    `within` is what reading or writing one object may take, in seconds.
+    """
+
+    def __init__(self, transport: Transport, within: float = 5.0) -> None:
+        self._transport, self._within = transport, within
 
     # Reading
 
@@ -101,7 +104,7 @@ class Cluster:
 
     def get(self, kind: Kind, namespace: str, name: str) -> JSON:
         """One object."""
-        return self._transport.request("GET", kind.path(namespace, name), hook=_hook(kind), within=5.0)
+        return self._transport.request("GET", kind.path(namespace, name), hook=_hook(kind), within=self._within)
 
     # Writing
 
@@ -112,23 +115,23 @@ class Cluster:
             {"op": "replace", "path": "/spec/replicas", "value": new},
         ]
         path = kind.path(namespace, name, "scale")
-        self._transport.request("PATCH", path, body=operations, kind=OPERATIONS, within=5.0)
+        self._transport.request("PATCH", path, body=operations, kind=OPERATIONS, within=self._within)
 
     def patch(self, kind: Kind, namespace: str, name: str, body: JSON) -> JSON:
         """Change some fields of an object; None removes one."""
         return self._transport.request(
-            "PATCH", kind.path(namespace, name), body=body, kind=MERGE, within=5.0, hook=_hook(kind)
+            "PATCH", kind.path(namespace, name), body=body, kind=MERGE, within=self._within, hook=_hook(kind)
         )
 
-    def create(self, kind: Kind, namespace: str, body: JSON, within: float = 5.0) -> JSON:
+    def create(self, kind: Kind, namespace: str, body: JSON, within: float | None = None) -> JSON:
         """A new object. Raises Conflict if there is one of this name."""
         whole = {"apiVersion": kind.version, "kind": kind.kind, **body}
-        return self._transport.request("POST", kind.path(namespace), body=whole, within=within)
+        return self._transport.request("POST", kind.path(namespace), body=whole, within=within or self._within)
 
-    def replace(self, kind: Kind, namespace: str, name: str, body: JSON, within: float = 5.0) -> JSON:
+    def replace(self, kind: Kind, namespace: str, name: str, body: JSON, within: float | None = None) -> JSON:
         """The object anew. Raises Conflict if it isn't the one whose resourceVersion `body` has."""
         whole = {"apiVersion": kind.version, "kind": kind.kind, **body}
-        return self._transport.request("PUT", kind.path(namespace, name), body=whole, within=within)
+        return self._transport.request("PUT", kind.path(namespace, name), body=whole, within=within or self._within)
 
 
 def _lean(found: JSON) -> JSON:

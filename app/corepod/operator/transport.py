@@ -80,7 +80,7 @@ class Transport:
         """Send, and return the answer's object; `hook` sees each object in it as it is read. Raises ClusterError."""
         deadline = time.monotonic() + within
         response = self._send(
-            method, path, query, body, kind, urllib3.Timeout(connect=min(CONNECT, within), read=within)
+            method, path, query, body, kind, urllib3.Timeout(connect=min(CONNECT, within), total=within)
         )
         try:
             return _parsed(_whole(response, deadline), hook)

@@ -1,0 +1,205 @@
+"""At most one of several operators acts, and one does soon after another has gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from corepod.operator.cluster import LEASES, Cluster
+from corepod.operator.leader import Elector, Held, read
+from corepod.operator.transport import Credentials, Transport
+from corepod.operator.watching import Cache, Watch
+
+from tests.fakeapi import FakeApi, faults
+from tests.fakeapi.objects import deployment
+from tests.process.harness import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+DURATION = 3.0  # seconds of the lease: the server's API has it in whole seconds
+
+
+class Candidate:
+    """An operator as far as the lease goes."""
+
+    def __init__(self, api: FakeApi, folder: Path, name: str, owner: str = "") -> None:
+        self.told: list[str] = []
+        self.transport = Transport(Credentials(str(api.kubeconfig(folder))), {})
+        cluster = Cluster(self.transport)
+        self.cache: Cache[Held] = Cache(lambda: self.elector.poked.set())
+        self.elector = Elector(
+            cluster, self.cache, namespace="ops", name="corepod", identity=name, owner=owner,
+            duration=DURATION, tell=self.told.append,
+        )  # fmt: skip
+        self.watch = Watch(
+            cluster, LEASES, read, self.cache, namespace="ops", selector={"fieldSelector": "metadata.name=corepod"},
+            seconds=5.0, jitter=lambda low, high: low, tell=self.told.append,
+        )  # fmt: skip
+        self._threads = [threading.Thread(target=self.watch.run), threading.Thread(target=self.elector.run)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def acts(self) -> bool:
+        return self.elector.holds
+
+    def stop(self) -> None:
+        """As on TERM: the lease is given up."""
+        self.elector.stopped = True
+        self.elector.poked.set()
+        self._threads[1].join()
+
+    def close(self) -> None:
+        if self._threads[1].is_alive():
+            self.elector.release = lambda: None  # type: ignore[method-assign]
+            self.stop()
+        self.watch.stopped.set()
+        for thread in self._threads:
+            thread.join()
+        self.transport.close()
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with FakeApi() as server:
+        server.store.put("deployments", deployment("corepod-operator", namespace="ops"))
+        yield server
+
+
+@pytest.fixture
+def candidate(api: FakeApi, tmp_path: Path) -> Iterator[Callable[..., Candidate]]:
+    made: list[Candidate] = []
+
+    def make(name: str, **options: str) -> Candidate:
+        made.append(Candidate(api, tmp_path, name, **options))
+        return made[-1]
+
+    yield make
+    api.close()
+    for each in made:
+        each.close()
+
+
+def lease(api: FakeApi) -> Held:
+    found = api.store.get("leases", "ops", "corepod")
+    assert found is not None
+    return read(found)
+
+
+def test_the_first_takes_it_and_the_others_wait(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
+    first = candidate("first")
+    until(lambda: first.acts, "the first acts")
+    others = [candidate("second"), candidate("third")]
+    renewed = lease(api).renewed
+    until(lambda: lease(api).renewed != renewed, "a renewal")
+    until(lambda: all(other.cache.synced for other in others), "the others know of it")
+    assert not any(other.acts for other in others)
+    assert lease(api).transitions == 0
+
+
+def test_many_at_once_are_one_in_the_end(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
+    all_ = [candidate(f"operator-{number}") for number in range(5)]
+    until(lambda: any(each.acts for each in all_), "one acts")
+    assert sum(each.acts for each in all_) == 1
+
+
+def test_it_is_handed_over_within_a_part_of_its_duration(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
+    first = candidate("first")
+    until(lambda: first.acts, "the first acts")
+    second = candidate("second")
+    until(lambda: second.cache.synced, "the second knows of it")
+    began = time.monotonic()
+    first.stop()
+    assert not first.acts
+    until(lambda: second.acts, "the second acts")
+    assert time.monotonic() - began < DURATION / 2
+    assert lease(api).holder == "second"
+    assert lease(api).transitions == 1
+
+
+def test_a_holder_that_is_gone_is_followed_when_its_time_is_over(
+    api: FakeApi, candidate: Callable[..., Candidate]
+) -> None:
+    first, second = candidate("first"), candidate("second")
+    until(lambda: first.acts or second.acts, "one acts")
+    gone, left = (first, second) if first.acts else (second, first)
+    gone.elector.step = lambda: 60.0  # type: ignore[method-assign]
+    until(lambda: left.acts, "the other one acts")
+    assert not gone.acts
+
+
+@pytest.mark.parametrize("minutes", [-5, 5], ids=["behind", "ahead"])
+def test_the_clock_of_the_holder_doesnt_matter(
+    api: FakeApi, candidate: Callable[..., Candidate], minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skewed = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    monkeypatch.setattr("corepod.operator.leader._now", lambda: skewed)
+    first = candidate("first")
+    until(lambda: first.acts, "the first acts")
+    second = candidate("second")
+    count = len(api.writes("leases"))
+    until(lambda: len(api.writes("leases")) >= count + 4, "renewals")
+    assert first.acts
+    assert not second.acts
+
+
+def test_a_holder_that_cant_renew_stops_to_act_before_another_may(
+    api: FakeApi, candidate: Callable[..., Candidate]
+) -> None:
+    first = candidate("first")
+    until(lambda: first.acts, "the first acts")
+    second = candidate("second")
+    until(lambda: second.cache.synced, "the second knows of it")
+    # The renewals hang; what the second one sends is served.
+    api.fail(faults.hang, times=1000, match=lambda call: call.write and call.body["spec"]["holderIdentity"] == "first")
+
+    def taken() -> bool:
+        assert not (first.acts and second.acts)
+        return second.acts
+
+    until(taken, "the second acts")
+    assert lease(api).holder == "second"
+
+
+def test_the_holder_renews_a_few_times_in_its_duration(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
+    first = candidate("first")
+    until(lambda: first.acts, "the first acts")
+    until(lambda: len(api.writes("leases")) >= 5, "renewals")
+    times = [call.at for call in api.writes("leases")]
+    assert times[4] - times[1] > DURATION / 2
+
+
+def test_a_lease_that_somebody_deletes_is_made_anew(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
+    first = candidate("first")
+    until(lambda: first.acts, "the first acts")
+    api.store.delete("leases", "ops", "corepod")
+    until(lambda: api.store.get("leases", "ops", "corepod"), "a lease")
+    assert lease(api).holder == "first"
+    assert first.acts
+
+
+def test_it_goes_with_its_owner(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
+    first = candidate("first", owner="corepod-operator")
+    until(lambda: first.acts, "the first acts")
+    found, owner = api.store.get("leases", "ops", "corepod"), api.store.get("deployments", "ops", "corepod-operator")
+    assert found is not None
+    assert owner is not None
+    assert found["metadata"]["ownerReferences"] == [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "name": "corepod-operator", "uid": owner["metadata"]["uid"]}
+    ]
+
+
+@pytest.mark.parametrize("do", [faults.html(), faults.body(b"{}"), faults.status(500), faults.reset, faults.cut])
+def test_an_answer_that_is_none_ends_nothing(api: FakeApi, candidate: Callable[..., Candidate], do: faults.Do) -> None:
+    first = candidate("first")
+    until(lambda: first.acts, "the first acts")
+    fault = api.fail(do, match=lambda call: call.plural == "leases" and call.write)
+    until(lambda: fault.seen, "the failure")
+    count = len(api.writes("leases"))
+    until(lambda: len(api.writes("leases")) >= count + 2, "renewals")
+    assert first.acts
