@@ -51,10 +51,13 @@ class Code:
         (self._folder / "served.py").write_text(text)
 
     def run(self, *args: str, workers: int = 1) -> Pool:
+        return self.start(*args, workers=workers).ready()
+
+    def start(self, *args: str, workers: int = 1) -> Pool:
         # Two versions of one length written in one second have the same stamp: Python would take the old bytecode.
         env = {"PYTHONPATH": str(APPS), "PYTHONDONTWRITEBYTECODE": "1", **self.diary.env}
         flags = ("--chdir", str(self._folder), "--workers", str(workers), "--pin", "never")
-        return self._start("served:app", *flags, *args, env=env).ready()
+        return self._start("served:app", *flags, *args, env=env)
 
 
 @pytest.fixture
@@ -290,6 +293,24 @@ def test_both_die_while_the_new_one_starts(code: Code) -> None:
     assert ask(pool.port, "/version") == "1"
     pool.until_log(GIVEN_UP)
     assert len(workers(pool.ready())) == 1
+
+
+@pytest.mark.parametrize(
+    ("at_import", "in_lifespan"),
+    [("time.sleep(600)", "pass"), ("", "await asyncio.sleep(600)"), ("", "os._exit(9)")],
+    ids=["import", "lifespan", "crashes"],
+)
+def test_a_boot_that_gets_nowhere_is_helped_by_new_code(code: Code, at_import: str, in_lifespan: str) -> None:
+    """Also where the old code is in a pause between two crashes."""
+    code.write(1, at_import, in_lifespan)
+    pool = code.start("--crash-budget", "0")
+    pool.until_log("on 127.0.0.1")
+    if in_lifespan.startswith("os."):
+        pool.until_log("again in", 2)
+    code.write(2)
+    pool.signal(signal.SIGHUP)
+    pool.until_log("reload: done")
+    assert versions(pool.ready()) == {"2"}
 
 
 @pytest.mark.parametrize(("at_import", "in_lifespan"), [("time.sleep(600)", "pass"), ("", "await asyncio.sleep(600)")])

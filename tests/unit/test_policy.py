@@ -95,7 +95,7 @@ def test_the_words_for_a_death(code: int, status: int, words: str, passed_on: in
 def test_a_slot_that_is_forgiven_starts_anew() -> None:
     slot = Slot(0, None)
     slot.remember(1.0, WINDOW)
-    slot.failed, slot.retry_at, slot.boot_failures = "6 deaths", 2.0, 3
+    slot.failed, slot.boot_failures = "6 deaths", 3
     assert not slot.idle
     slot.forgive()
     assert slot.idle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from corepod.contract import EXIT_BUDGET
+from corepod.contract import EXIT_BUDGET, EXIT_OK
 from corepod.supervisor.board import Board
 from corepod.supervisor.crew import Crew
 from corepod.supervisor.deaths import Deaths
@@ -150,9 +150,9 @@ class Pool:
         self.check_failed(EXIT_BUDGET)
 
     def check_failed(self, code: int) -> None:
-        """Leave with `code` if every slot has been given up."""
+        """Leave with `code` if every slot has been given up; where a stop was asked for, that is what it is."""
         if all(slot.failed for slot in self.slots):
-            self.finish(code, "every slot is given up: the pool ends")
+            self.finish(EXIT_OK if self.stopping else code, "every slot is given up: the pool ends")
 
     def finish(self, code: int, message: str = "") -> None:
         """Leave as soon as possible with this exit code: end every process."""

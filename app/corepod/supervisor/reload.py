@@ -120,6 +120,9 @@ class Reload:
 
     def _changing(self, slot: Slot) -> bool:
         worker = slot.worker
+        if self.crew is not None and worker is None:
+            # Down with the old code, waiting for it perhaps or in a long pause: the new one may be what helps.
+            return slot in self.crew.waiting or bool(slot.retiring)
         if worker is None:
             return not slot.failed and (not slot.idle or bool(slot.retiring))
         starts = worker.generation == self._generation and worker.stage is Stage.STARTING
@@ -131,6 +134,7 @@ class Reload:
         if not crew.loaded:
             return  # until the new code is known to load, the slot is the old crew's
         if slot.worker is None or pool.settings.overlap:
+            pool.crew.forget(slot)
             crew.want(slot)
         else:
             pool.retire(slot.worker, pool.settings.stop_timeout, pool.settings.keep_alive + 1.0)

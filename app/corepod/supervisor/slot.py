@@ -54,7 +54,7 @@ class Slot:
 
     def forgive(self) -> None:
         """Forget the deaths that count against it, and that it was given up."""
-        self.failed, self.retry_at, self.boot_failures = "", None, 0
+        self.failed, self.boot_failures = "", 0
         self.deaths.clear()
         self.row.clear()
 
