@@ -232,11 +232,29 @@ def test_asked_twice_it_stops_at_once(start: Start, kind: type[Pool], again: sig
     until(lambda: pool.slot()["in_flight"] == 1, "a request in flight")
     pool.signal(signal.SIGTERM)
     pool.until_log("SIGTERM: draining")
-    pool.signal(again)
+
+    def taken() -> bool:
+        pool.signal(again)
+        return f"{again.name} again: stopping at once" in pool.log
+
+    until(taken, "taken as a second one")
     assert pool.wait() == 0
-    assert f"{again.name} again: stopping at once" in pool.log
     client.join(DEADLINE)
     assert not client.is_alive()
+
+
+def test_a_term_that_comes_twice_as_timeout_sends_it_is_one(start: Start) -> None:
+    pool = start("ok:app", *QUICK, "--stop-timeout", "20").ready()
+    answers: list[int] = []
+    client = threading.Thread(target=lambda: answers.append(pool.get("/sleep?s=1").status_code))
+    client.start()
+    until(lambda: pool.slot()["in_flight"] == 1, "a request in flight")
+    for _ in range(3):
+        pool.signal(signal.SIGTERM)
+    assert pool.wait() == 0
+    client.join(DEADLINE)
+    assert answers == [200]
+    assert "again" not in pool.log
 
 
 def _give_up(pool: Pool, path: str) -> None:

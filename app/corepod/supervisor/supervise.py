@@ -27,6 +27,8 @@ STOPS = {signal.SIGTERM, signal.SIGINT}
 # Sent by the kernel as a matter of course; a line about each would tell nobody anything.
 SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
 LEAST_DRAIN = 0.1  # seconds a worker gets to stop, however little is left of the budget
+# timeout(1) and service managers signal a process and then its group: what comes this soon is the same signal.
+ECHO = 0.25  # seconds
 LAST_WORDS = 1.0  # seconds for what is still to be read and written when everybody else is gone
 
 
@@ -55,6 +57,7 @@ class Supervisor:
             if sock is not None:
                 self.admin.listen(sock, trusted=trusted)
         self._child_died = False
+        self._asked: tuple[str, float] | None = None  # to stop: how and when
         self._stop_deadline: float | None = None
         self._lame_until: float | None = None
         self._told: set[int] = set()
@@ -137,6 +140,9 @@ class Supervisor:
 
     def stop(self, now: float, why: str) -> None:
         """The first time drain and stop, the second time at once."""
+        if self._asked is not None and self._asked[0] == why and now - self._asked[1] < ECHO:
+            return
+        self._asked = why, now
         if self.pool.stopping:
             self.log.info(f"{why} again: stopping at once")
             self.pool.finish(EXIT_OK)
