@@ -142,7 +142,7 @@ def _whole(text: str) -> int:
 
 def _most(text: str) -> int:
     if not (most := _whole(text)):
-        raise ValueError("0 would stop the application; scale it to 0 with paused set, or remove it")
+        raise ValueError("0 would stop the application; scale it to 0 by hand, and it stays so")
     return most
 
 

@@ -48,7 +48,7 @@ def _reads(kind: str) -> Callable[[F], F]:
         def reader(obj: Any, *args: Any) -> Any:
             try:
                 return build(obj, *args)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
                 raise Malformed(f"{kind} {_name_of(obj)}: {type(error).__name__}: {error}") from error
 
         return cast("F", reader)
@@ -134,11 +134,15 @@ def _maker(meta: Json, labels: Json) -> Key | None:
     if owner is None or not str(owner.get("apiVersion")).startswith("apps/"):
         return None
     if owner["kind"] == "StatefulSet":
-        return same(Key("StatefulSet", meta["namespace"], owner["name"]))
+        return _key("StatefulSet", meta, owner["name"])
     tail = f"-{labels.get('pod-template-hash')}"
     if owner["kind"] == "ReplicaSet" and owner["name"].endswith(tail):
-        return same(Key("Deployment", meta["namespace"], owner["name"].removesuffix(tail)))
+        return _key("Deployment", meta, owner["name"].removesuffix(tail))
     return None
+
+
+def _key(kind: str, meta: Json, name: str) -> Key:
+    return same(Key(intern(kind), intern(meta["namespace"]), intern(name)))
 
 
 @_reads("Workload")
@@ -146,9 +150,9 @@ def workload(obj: Json, kind: str) -> Workload:
     """A Deployment or StatefulSet. `kind` has to be said: items of a list don't carry it."""
     meta, spec = obj["metadata"], obj["spec"]
     template = spec["template"]
-    ours = {key: value for key, value in (meta.get("annotations") or {}).items() if key.startswith(DOMAIN)}
+    ours = {key: intern(text) for key, text in (meta.get("annotations") or {}).items() if key.startswith(DOMAIN)}
     return Workload(
-        key=same(Key(kind, meta["namespace"], meta["name"])),
+        key=_key(kind, meta, meta["name"]),
         uid=meta["uid"],
         generation=int(meta.get("generation") or 0),
         replicas=int(spec.get("replicas", 1)),
@@ -178,7 +182,7 @@ def scaler(obj: Json) -> Scaler:
         namespace=meta["namespace"],
         name=meta["name"],
         uid=meta["uid"],
-        target=same(Key(target["kind"], meta["namespace"], target["name"])),
+        target=_key(target["kind"], meta, target["name"]),
         least=int(spec.get("minReplicas") or 1),
         most=int(spec["maxReplicas"]),
         owner=next((f"{each['kind']} {each['name']}" for each in owners if each.get("controller")), ""),
