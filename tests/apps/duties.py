@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def blink(query, request):
     return os.getpid()
 
 
+def spin(query, request):
+    """Burns CPU in the loop for `s` seconds, however much of a core it gets."""
+    end = time.monotonic() + float(query.get("s", 1))
+    while time.monotonic() < end:
+        pass
+
+
 def in_a_lock(query, request):
     """The loop waits for a lock that nobody frees."""
     lock = threading.Lock()
@@ -59,6 +67,28 @@ def in_a_lock(query, request):
 def for_ever(query, request):
     while True:
         pass
+
+
+HEALTH = {"why": ""}
+
+
+def health(query, request):
+    """What `ready_path` asks; `why` makes it fail until it is asked with an empty one."""
+    if "why" in query or request["query_string"] == b"why=":
+        HEALTH["why"] = query.get("why", "")
+    elif HEALTH["why"]:
+        raise RuntimeError(HEALTH["why"])
+
+
+def long(query, request):
+    """One line of `kb` kilobytes."""
+    print("x" * 1024 * int(query.get("kb", 100)))
+
+
+@atexit.register
+def last_words():
+    for number in range(100):
+        print(f"last words {number} of {os.getpid()}")
 
 
 async def never(query, request):
@@ -74,5 +104,8 @@ ok.ROUTES.update(
         "/in_a_lock": in_a_lock,
         "/for_ever": for_ever,
         "/never": never,
+        "/spin": spin,
+        "/health": health,
+        "/long": long,
     }
 )

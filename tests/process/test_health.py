@@ -1,0 +1,271 @@
+"""What the supervisor makes of its workers' health: stuck, busy, stopped itself; and the application's own word."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.process.harness import DEADLINE, Pool, running, until
+from tests.process.traffic import stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Start = Callable[..., Pool]
+
+STUCK_DUMP, STUCK, BUSY_AFTER, BUSY = 0.7, 1.6, 1.0, 4.0
+ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
+LIMITS = (
+    *("--stuck-dump", str(STUCK_DUMP), "--stuck-timeout", str(STUCK)),
+    *("--busy-after", str(BUSY_AFTER), "--busy-timeout", str(BUSY)),
+)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """One worker, and limits of seconds."""
+    log = tmp_path_factory.mktemp("pool") / "log"
+    ready = ("--ready-path", "/health", "--ready-interval", "0.1")
+    with running("duties:app", *ONE, *LIMITS, *ready, log=log) as made:
+        yield made.ready()
+
+
+class Asked(threading.Thread):
+    """A request in the background, of which nobody knows whether it will be answered."""
+
+    def __init__(self, pool: Pool, path: str) -> None:
+        super().__init__()
+        self._url = f"http://127.0.0.1:{pool.port}{path}"
+        self.status = 0
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.status = httpx.get(self._url, timeout=2 * DEADLINE).status_code
+        except httpx.HTTPError:
+            self.status = -1
+
+    def result(self) -> int:
+        self.join(2 * DEADLINE)
+        return self.status
+
+
+# R20
+
+
+@pytest.mark.parametrize("path", ["/in_a_lock", "/blink?s=1000"])
+def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
+    """A lock that nobody frees; also where a thread beside the loop burns all the CPU of the process."""
+    before, log = pool.ready().slot(), len(pool.log)
+    lost = Asked(pool, path)
+    until(lambda: pool.slot()["state"] == "stuck", "the state stuck")
+    answer = pool.admin("/readyz")
+    assert answer.status_code == 503
+    assert re.match(r"slot 0 is stuck for \d+ s", answer.text)
+    assert pool.admin("/livez").status_code == 200
+    after = pool.until_restarts(before["restarts"] + 1)
+    assert lost.result() == -1
+    assert after["last_exit"].startswith("stuck: its loop has been blocked without using CPU for ")
+    assert after["reasons"]["stuck"] >= 1
+    said = pool.log[log:]
+    stuck, dump, death = (said.index(text) for text in ("stuck: its loop", "stacks:", "died: stuck: "))
+    assert stuck < dump < death
+    name = path[1:].partition("?")[0]
+    assert f" in {name}" in said[dump:death]
+    assert f"lost 1 in flight: GET {path.partition('?')[0]}" in said[death:]
+    assert pool.get("/pid").json() == after["pid"]
+
+
+def test_busy_is_shown_and_left_alone_until_its_limit(pool: Pool) -> None:
+    before, log = pool.ready().slot(), len(pool.log)
+    lost = Asked(pool, "/for_ever")
+    until(lambda: pool.slot()["state"] == "busy", "the state busy")
+    until(lambda: pool.admin("/readyz").status_code == 503, "not ready")
+    assert re.match(r"slot 0 is busy for \d+ s", pool.admin("/readyz").text)
+    after = pool.until_restarts(before["restarts"] + 1)
+    assert lost.result() == -1
+    assert after["last_exit"].startswith("busy: ")
+    said = pool.log[log:]
+    assert said.index("busy: its loop") < said.index("stacks:") < said.index("died: busy: ")
+    assert " in for_ever" in said
+    served = re.search(r"lost 1 in flight: GET /for_ever \(([\d.]+) s\)", said)
+    assert served is not None
+    assert float(served[1]) >= BUSY  # and not at the limit for the stuck
+
+
+def test_work_that_ends_in_time_is_let_be(pool: Pool) -> None:
+    """Longer than a stuck loop would be given, and than it is called ready."""
+    before = pool.ready().slot()
+    work = Asked(pool, f"/spin?s={STUCK + 0.5}")
+    until(lambda: pool.slot()["state"] == "busy", "the state busy")
+    assert work.result() == 200
+    after = pool.ready().slot()
+    assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
+
+
+def test_a_block_that_ends_in_time_is_let_be(pool: Pool) -> None:
+    before = pool.ready().slot()
+    assert pool.get("/block?s=1").status_code == 200
+    after = pool.ready().slot()
+    assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
+
+
+def test_waiting_is_no_block(pool: Pool) -> None:
+    before = pool.ready().slot()
+    states = set()
+    waiting = Asked(pool, "/sleep?s=2.5")
+    while waiting.is_alive():
+        states.add(pool.slot()["state"])
+        time.sleep(0.1)
+    assert waiting.result() == 200
+    assert states == {"ready"}
+    assert pool.slot()["restarts"] == before["restarts"]
+
+
+def test_a_slow_start_is_not_stuck(start: Start) -> None:
+    """Import and lifespan block for longer than a worker that serves may."""
+    pool = start("slow_start:app", *ONE, *LIMITS, "--standby", "none", env={"SLOW": "2.5"}).ready()
+    assert pool.slot()["restarts"] == 0
+    assert "stuck" not in pool.log
+
+
+def test_in_debug_nobody_is_ended(start: Start) -> None:
+    pool = start("ok:app", *ONE, *LIMITS, "--debug").ready()
+    assert pool.get(f"/block?s={STUCK + 2}").status_code == 200
+    assert pool.slot()["restarts"] == 0
+    assert "stacks:" not in pool.log
+
+
+# R21
+
+
+def test_a_supervisor_that_was_stopped_accuses_nobody(pool: Pool) -> None:
+    before = pool.ready().slot()
+    with stopped(pool.supervisor):
+        time.sleep(STUCK + 1)
+    for _ in range(20):
+        assert pool.admin("/livez").status_code == 200
+        time.sleep(0.05)
+    after = pool.slot()
+    assert (after["pid"], after["restarts"], after["state"]) == (before["pid"], before["restarts"], "ready")
+
+
+def test_a_machine_that_was_stopped_accuses_nobody(pool: Pool) -> None:
+    """The supervisor looks before the worker's loop has turned."""
+    before, log = pool.ready().slot(), len(pool.log)
+    with ExitStack() as stack:
+        stack.enter_context(stopped(before["pid"]))
+        with stopped(pool.supervisor):
+            time.sleep(STUCK + 1)
+        pool.admin("/readyz")
+    until(lambda: pool.slot()["state"] == "ready", "ready again")
+    after = pool.slot()
+    assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
+    assert "died" not in pool.log[log:]
+
+
+def test_a_worker_that_was_stopped_alone_is_stuck(pool: Pool) -> None:
+    """Shows that the two above could fail."""
+    before = pool.ready().slot()
+    with stopped(before["pid"]):
+        until(lambda: pool.slot()["restarts"] == before["restarts"] + 1, "ended as stuck")
+
+
+# The command line executes the supervisor; the program in its place bends the clock first.
+LEAPING = """
+import itertools, os, sys
+import corepod
+supervisor = f'''
+import itertools, sys, time
+real, days = time.time, itertools.cycle((86_400, -86_400, 0, 400 * 86_400))
+time.time = lambda: real() + next(days)
+sys.path.append({os.path.dirname(corepod.__path__[0])!r})
+from corepod.supervisor.start import main
+sys.exit(main())
+'''
+execve = os.execve
+os.execve = lambda path, argv, env: execve(path, [path, "-I", "-S", "-c", supervisor], env)
+sys.argv = sys.argv[3:]
+from corepod.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_wall_clock_that_leaps_changes_nothing(start: Start) -> None:
+    """By a day forwards and back at every look: no kill, no storm, and the budget still counts."""
+    flags = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "3/600")
+    pool = start("ok:app", *flags, *LIMITS, prefix=(sys.executable, "-c", LEAPING)).ready()
+    for restarts in (1, 2, 3):
+        os.kill(pool.slot()["pid"], signal.SIGKILL)
+        pool.until_restarts(restarts)
+    assert pool.get("/block?s=1").status_code == 200
+    assert pool.ready().slot()["restarts"] == 3
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    assert pool.wait() == 5
+    assert len({line[:10] for line in pool.log.splitlines()}) > 2  # days
+
+
+# The application's own word
+
+
+def test_set_ready(pool: Pool) -> None:
+    pool.ready()
+    pid = pool.get("/set_ready?ready=0&why=the+cache+is+cold").json()
+    until(lambda: pool.admin("/readyz").status_code == 503, "not ready")
+    assert pool.admin("/readyz").text == "the application says: the cache is cold\n"
+    slot = pool.slot()
+    assert (slot["ready"], slot["why"]) == (False, "the application says: the cache is cold")
+    assert pool.admin("/livez").status_code == 200
+    assert pool.get("/set_ready?ready=1").json() == pid
+    until(lambda: pool.admin("/readyz").status_code == 200, "ready again")
+    assert (pool.slot()["ready"], pool.slot()["why"]) == (True, "")
+
+
+def test_ready_path(pool: Pool) -> None:
+    requests = pool.ready().slot()["requests"]
+    pool.get("/health?why=no+database")
+    until(lambda: pool.admin("/readyz").status_code == 503, "not ready")
+    assert "/health" in pool.admin("/readyz").text
+    pool.get("/health?why=")
+    until(lambda: pool.admin("/readyz").status_code == 200, "ready again")
+    assert pool.slot()["requests"] == requests + 2  # its own questions don't count
+
+
+def test_one_worker_of_many_that_is_not_ready(start: Start) -> None:
+    pool = start("ok:app", "--workers", "2", "--pin", "never", "--lame-duck", "0").ready()
+    pool.get("/set_ready?ready=0&why=cold")
+    until(lambda: not all(slot["ready"] for slot in pool.status()["slots"]), "a slot that isn't ready")
+    assert pool.admin("/readyz").status_code == 200
+    until(lambda: pool.get("/set_ready?ready=0&why=cold") and pool.admin("/readyz").status_code == 503, "both")
+
+
+def test_a_worker_that_was_not_ready_is_forgotten_when_it_dies(pool: Pool) -> None:
+    restarts = pool.ready().slot()["restarts"]
+    pool.get("/set_ready?ready=0&why=cold")
+    until(lambda: pool.admin("/readyz").status_code == 503, "not ready")
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    pool.until_restarts(restarts + 1)
+    assert pool.admin("/readyz").status_code == 200
+
+
+def test_overload_is_shed_and_does_not_change_readiness(start: Start) -> None:
+    """Not ready, the pod would get nothing, and the others even more."""
+    pool = start("ok:app", *ONE, "--limit-requests", "2").ready()
+    slow = [Asked(pool, "/sleep?s=2") for _ in range(2)]
+    until(lambda: pool.slot()["in_flight"] == 2, "two requests in flight")
+    for _ in range(5):
+        answer = pool.get("/pid")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert pool.admin("/readyz").status_code == 200
+    assert [request.result() for request in slow] == [200, 200]
+    assert pool.slot()["shed"] == 5
+    assert pool.get("/pid").status_code == 200
