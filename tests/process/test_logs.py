@@ -1,0 +1,291 @@
+"""The log of a real pool: named lines, and readers that stop, go away or have no room."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.process.container import Container
+from tests.process.harness import DEADLINE, Pool, running, until
+from tests.process.traffic import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Start = Callable[..., Pool]
+
+ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+class Deaf(Pool):
+    """A pool whose log nobody may be able to read: its ports are chosen before."""
+
+    def __init__(self, app: str, *args: str, **options: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+            self._ports = one.getsockname()[1], two.getsockname()[1]
+        flags = ("--bind", f"127.0.0.1:{self._ports[0]}", "--admin", f"127.0.0.1:{self._ports[1]}")
+        super().__init__(app, *flags, *args, **options)
+
+    def _addresses(self) -> tuple[int, int]:
+        return self._ports
+
+    def ready(self, workers: int | None = None) -> Pool:
+        def listens() -> bool:
+            with contextlib.suppress(OSError):
+                return ask(self.admin_port, "/livez") == "ok\n"
+            return False
+
+        until(listens, "the admin port")
+        return super().ready(workers)
+
+
+class Pipe:
+    """The other end of a pool's log."""
+
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe()
+        self.data = b""
+        self._reader: threading.Thread | None = None
+
+    def given_away(self) -> Pipe:
+        """The pool has its copy now."""
+        os.close(self.write_end)
+        self.write_end = -1
+        return self
+
+    def read_on(self) -> None:
+        """Read from now on, until the last writer is gone."""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while part := os.read(self.read_end, 1 << 16):
+            self.data += part
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.join(DEADLINE)
+        for fd in (self.read_end, self.write_end):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    @property
+    def text(self) -> str:
+        return self.data.decode(errors="replace")
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    made = Pipe()
+    yield made
+    made.close()
+
+
+# Lines
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    flags = ("--pin", "always", "--access-log")
+    with running("duties:app", *ONE, *flags, log=tmp_path_factory.mktemp("pool") / "log") as made:
+        yield made.ready()
+
+
+def name(pool: Pool) -> str:
+    slot = pool.slot()
+    return f"worker {slot['worker']} slot {slot['slot']} core {slot['core']} pid {slot['pid']}"
+
+
+def test_each_line_of_a_worker_is_named(pool: Pool) -> None:
+    pool.get("/say?text=said+on+output")
+    pool.get("/say?text=said+on+error&err=1")
+    pool.until_log(f"{name(pool)} | said on output\n")
+    pool.until_log(f"{name(pool)} | said on error\n")
+    assert re.search(rf"^{STAMP} INFO    \[{name(pool)}\] ready$", pool.log, re.MULTILINE)
+
+
+def test_what_a_grandchild_prints_is_its_workers(pool: Pool) -> None:
+    pool.get("/echo_child?text=from+a+child")
+    pool.until_log(f"{name(pool)} | from a child\n")
+
+
+def test_access_log(pool: Pool) -> None:
+    pool.get("/pid?x=1")
+    pool.until_log("GET /pid?x=1")
+    line = next(line for line in pool.log.splitlines() if "GET /pid?x=1" in line)
+    assert line.startswith(f"{name(pool)} | ")
+    assert " 200" in line
+
+
+def test_a_long_line_is_cut_and_not_lost(pool: Pool) -> None:
+    before = pool.log.count("x" * 100)
+    pool.get("/long?kb=300")
+    until(lambda: pool.log.count("x" * 1024) >= 250, "the long line")
+    pool.until_log("GET /long")
+    lines = [line for line in pool.log.splitlines() if "xxxx" in line]
+    assert sum(line.count("x") for line in lines) == 300 * 1024 + before
+    assert len(lines) > 1
+    assert max(map(len, lines)) < 100_000
+    assert all(line.startswith(f"{name(pool)} | ") for line in lines)
+
+
+def test_the_next_worker_has_another_name(pool: Pool) -> None:
+    restarts, first = pool.ready().slot()["restarts"], name(pool)
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    pool.until_restarts(restarts + 1)
+    assert name(pool) != first
+    pool.get("/say?text=the+next+one")
+    pool.until_log(f"{name(pool)} | the next one\n")
+
+
+def test_as_json(start: Start, tmp_path: Path) -> None:
+    """Every line, standard output apart from standard error."""
+    with (tmp_path / "err").open("wb") as err:
+        pool = start("duties:app", *ONE, "--log-format", "json", "--access-log", kind=Deaf, stderr=err).ready()
+    slot = pool.slot()
+    pool.get("/say?text=out")
+    pool.get("/say?text=err&err=1")
+    os.kill(slot["pid"], signal.SIGSEGV)
+    pool.until_restarts(1)
+    assert pool.stop() == 0
+    out = [json.loads(line) for line in pool.log.splitlines()]
+    errors = [json.loads(line) for line in (tmp_path / "err").read_text().splitlines()]
+    assert all(re.fullmatch(STAMP, record["time"]) for record in [*out, *errors])
+    who = {"worker": slot["worker"], "slot": 0, "core": slot["core"], "pid": slot["pid"]}
+    said = {**who, "stream": "stdout", "message": "out"}
+    assert [said] == [{k: r[k] for k in said} for r in out if r["message"] == "out"]
+    said = {**who, "stream": "stderr", "message": "err"}
+    assert [said] == [{k: r[k] for k in said} for r in errors if r["message"] == "err"]
+    assert any("GET /say" in record["message"] for record in out)
+    ready = {**who, "level": "info", "message": "ready"}
+    assert ready in [{k: r.get(k) for k in ready} for r in errors]
+    # A traceback is one record.
+    assert any(record["message"].startswith("stacks:\nFatal Python error") for record in errors)
+
+
+def test_the_last_words_of_a_worker_are_not_lost(start: Start) -> None:
+    """What it prints while it ends is in its pipe when it is dead already."""
+    pool = start("duties:app", *ONE).ready()
+    worker = pool.slot()["pid"]
+    assert pool.stop() == 0
+    for number in range(100):
+        assert f"| last words {number} of {worker}\n" in pool.log
+    assert pool.log.splitlines()[-1].endswith("stopped")
+
+
+# In a pod
+
+
+def test_in_a_pod_workers_write_themselves(start: Start) -> None:
+    pool = start("duties:app", *ONE, "--access-log", command="pid1").ready()
+    worker, number = pool.slot()["pid"], pool.slot()["worker"]
+    pool.get("/say?text=plain")
+    pool.get("/echo_child?text=a+child")
+    pool.until_log("plain\n")
+    lines = pool.log.splitlines()
+    assert "plain" in lines
+    assert "a child" in lines
+    access = next(line for line in lines if "GET /say" in line)
+    assert f"[worker {number} slot 0 pid {worker}]" in access
+    assert {os.readlink(f"/proc/{worker}/fd/{fd}") for fd in (1, 2)} == {str(pool.log_path)}
+
+
+# R22
+
+
+def flood(pool: Pool, kilobytes: int = 2000) -> None:
+    pool.get(f"/flood?kb={kilobytes}")
+
+
+def test_a_reader_that_stops(start: Start, pipe: Pipe) -> None:
+    """The worker isn't held up, probes and restarts go on, and what is lost is counted and told."""
+    pool = start("duties:app", *ONE, kind=Deaf, stdout=pipe.write_end).ready()
+    pipe.given_away()
+    flood(pool)
+    assert until(lambda: pool.status()["log_lines_dropped"], "lines dropped") > 0
+    for restarts in (1, 2, 3):
+        os.kill(pool.slot()["pid"], signal.SIGKILL)
+        pool.until_restarts(restarts)
+        assert pool.admin("/livez").status_code == 200
+    assert pool.get("/pid").status_code == 200
+    dropped = pool.status()["log_lines_dropped"]
+    assert f"corepod_log_lines_dropped_total {dropped}" in pool.admin("/metrics").text
+    pipe.read_on()
+    until(lambda: pool.get("/say?text=heard+again") and "| heard again\n" in pipe.text, "the log goes on")
+    until(lambda: "line(s) of this log are lost" in pipe.text, "the gap is told")
+    assert pool.stop() == 0
+
+
+def test_a_reader_that_goes_away(start: Start, pipe: Pipe) -> None:
+    pool = start("duties:app", *ONE, kind=Deaf, stdout=pipe.write_end).ready()
+    pipe.given_away()
+    os.close(pipe.read_end)
+    flood(pool, 200)
+    assert until(lambda: pool.status()["log_lines_dropped"], "lines dropped") > 0
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    pool.until_restarts(1)
+    pool.signal(signal.SIGUSR1)
+    assert pool.get("/pid").status_code == 200
+    assert pool.stop() == 0
+
+
+def test_no_room_on_the_disk(start: Start) -> None:
+    with open("/dev/full", "wb") as full:
+        pool = start("duties:app", *ONE, kind=Deaf, stdout=full).ready()
+    flood(pool, 50)
+    assert until(lambda: pool.status()["log_lines_dropped"], "lines dropped") > 0
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    pool.until_restarts(1)
+    assert pool.stop() == 0
+
+
+def test_a_stop_does_not_wait_for_a_reader(start: Start, pipe: Pipe) -> None:
+    pool = start("duties:app", *ONE, kind=Deaf, stdout=pipe.write_end).ready()
+    flood(pool, 200)
+    assert pool.stop() == 0
+
+
+def test_a_worker_of_a_pod_that_stands_before_a_full_pipe_is_named_and_left_alone(start: Start, pipe: Pipe) -> None:
+    """The next one would stand there too; only whoever reads the log can help."""
+    limits = ("--stuck-dump", "0.5", "--stuck-timeout", "1.5")
+    pool = start("duties:app", *ONE, *limits, kind=Deaf, command="pid1", stdout=pipe.write_end).ready()
+    pipe.given_away()
+    worker = pool.slot()["pid"]
+    client = threading.Thread(target=flood, args=(pool,))
+    client.start()
+    try:
+        until(lambda: "its output isn't read" in pool.admin("/readyz").text, "the reason named")
+        assert re.match(r"slot 0 is stuck for \d+ s: its output isn't read", pool.admin("/readyz").text)
+        until(lambda: float(re.findall(r" for (\d+) s", pool.admin("/readyz").text)[0]) >= 3, "twice the limit")
+        assert pool.slot()["pid"] == worker
+        assert pool.admin("/livez").status_code == 200
+    finally:
+        pipe.read_on()
+        client.join(DEADLINE)
+    until(lambda: pool.admin("/readyz").status_code == 200, "ready again")
+    assert (pool.slot()["pid"], pool.slot()["restarts"]) == (worker, 0)
+    until(lambda: "stuck writing its output: nobody reads the log's pipe" in pipe.text, "the line about it")
+    assert "flood flood" in pipe.text
+    assert pool.stop() == 0
+
+
+@pytest.mark.root
+def test_pid_1_goes_on_when_nobody_reads(start: Start, pipe: Pipe) -> None:
+    class DeafContainer(Deaf, Container):
+        pass
+
+    pool = start("duties:app", *ONE, kind=DeafContainer, command="run", stdout=pipe.write_end).ready()
+    flood(pool, 500)
+    os.kill(pool.outside(pool.slot()["pid"]), signal.SIGKILL)
+    pool.until_restarts(1)
+    assert pool.stop() == 0
