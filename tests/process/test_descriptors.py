@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.process.cgroup import control_group, inside
 from tests.process.harness import Pool, alive, stage, until
 from tests.process.traffic import ask, standby
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Start = Callable[..., Pool]
 
@@ -195,39 +196,11 @@ def test_a_soft_limit_is_raised(start: Start) -> None:
 # A limit on processes
 
 
-@contextlib.contextmanager
-def few_processes(limit: int) -> Iterator[Path]:
-    """A control group that holds this many; the file that sets the number."""
-    root = next(
-        (p for p in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")) if (p / "cgroup.procs").exists()), None
-    )
-    if os.geteuid() != 0 or root is None:
-        pytest.skip("making a control group needs root and cgroup's pids")
-    group = root / f"corepod-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        (group / "pids.max").write_text(str(limit))
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            group.rmdir()
-        pytest.skip(f"no control group for pids can be made here: {error}")
-    try:
-        yield group
-    finally:
-        for pid in (group / "cgroup.procs").read_text().split():
-            (root / "cgroup.procs").write_text(pid)
-        until(lambda: not (group / "cgroup.procs").read_text(), "an empty group")
-        group.rmdir()
-
-
 @pytest.mark.root
 def test_no_process_can_be_made(start: Start) -> None:
     """Tried again after a pause; what serves goes on, and so do the probes."""
-    with few_processes(100) as group:
-        join = f"import os, sys; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid())); "
-        pool = start(
-            "ok:app", *QUICK, prefix=(sys.executable, "-c", join + "os.execv(sys.argv[1], sys.argv[1:])")
-        ).ready()
+    with control_group("pids", {"pids.max": "100"}, {"pids.max": "100"}) as group:
+        pool = start("ok:app", *QUICK, prefix=inside(group)).ready()
         (group / "pids.max").write_text("4")  # supervisor, template, worker, standby
         os.kill(pool.slot()["pid"], signal.SIGKILL)
         pool.until_restarts(1)  # the standby took the place; the next one can't be made

@@ -1,0 +1,161 @@
+"""How many workers there are and which core each runs on, by affinity and by quota."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from corepod.cores import parse_list
+
+from tests.process.cgroup import control_group, inside
+from tests.process.harness import Pool, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Start = Callable[..., Pool]
+
+CORES = sorted(os.sched_getaffinity(0))
+QUICK = ("--lame-duck", "0", "--crash-budget", "1000/60")
+two_cores = pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+
+
+def allowed(pid: int) -> set[tuple[int, ...]]:
+    """The sets of cores of the threads of a process."""
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        text = (task / "status").read_text().partition("Cpus_allowed_list:")[2].split("\n")[0]
+        found.add(parse_list(text))
+    return found
+
+
+@two_cores
+def test_every_thread_of_a_worker_is_on_its_core(start: Start) -> None:
+    pool = start("ok:app", "--workers", "2", "--pin", "always", *QUICK).ready()
+    slots = pool.status()["slots"]
+    assert [slot["core"] for slot in slots] == CORES[:2]
+    assert all(slot["pinned"] for slot in slots)
+    # Its thread pool has threads, too.
+    until(lambda: all(_threads(pool, slot["pid"]) for slot in slots), "threads in both workers")
+    for slot in slots:
+        assert allowed(slot["pid"]) == {(slot["core"],)}
+    os.kill(slots[1]["pid"], signal.SIGKILL)
+    again = pool.until_restarts(1, number=1)
+    assert again["core"] == CORES[1]
+    assert allowed(again["pid"]) == {(CORES[1],)}
+    # Who has no slot yet has every core, and so has the supervisor.
+    assert allowed(pool.supervisor) == {tuple(CORES)}
+
+
+def _threads(pool: Pool, pid: int) -> bool:
+    pool.get("/burn?s=0.01&thread=1")
+    return len(os.listdir(f"/proc/{pid}/task")) > 1
+
+
+def test_a_worker_is_told_its_core(start: Start) -> None:
+    pool = start("ok:app", "--workers", "1", "--pin", "always", *QUICK).ready()
+    answer = pool.get("/").json()
+    assert (answer["core"], answer["affinity"]) == (str(CORES[0]), [CORES[0]])
+
+
+def test_not_pinned(start: Start) -> None:
+    """More workers than cores, where the user says so."""
+    pool = start("ok:app", "--workers", str(len(CORES) + 1), "--pin", "never", *QUICK).ready()
+    for slot in pool.status()["slots"]:
+        assert (slot["core"], slot["pinned"]) == (None, False)
+        assert allowed(slot["pid"]) == {tuple(CORES)}
+    assert pool.get("/").json()["core"] == ""
+
+
+def test_more_workers_than_cores_is_an_error(start: Start) -> None:
+    pool = start("ok:app", "--workers", str(len(CORES) + 1), *QUICK)
+    assert pool.wait() == 2
+    assert "--pin never to let workers share cores" in pool.log
+
+
+@two_cores
+def test_affinity_decides(start: Start) -> None:
+    core = CORES[-1]
+    pool = start("ok:app", *QUICK, prefix=("taskset", "-c", str(core))).ready()
+    assert f"usable cores {core} (limit: affinity {core})" in pool.log
+    (slot,) = pool.status()["slots"]
+    assert slot["core"] == core
+    assert allowed(slot["pid"]) == allowed(pool.supervisor) == {(core,)}
+    pool.get("/spawn?s=60")
+    assert allowed(int(pool.get("/spawn?s=60").text)) == {(core,)}
+
+
+@two_cores
+@pytest.mark.root
+def test_quota_decides(start: Start) -> None:
+    one = {"cpu.cfs_quota_us": "150000", "cpu.cfs_period_us": "100000"}
+    with control_group("cpu", one, {"cpu.max": "150000 100000"}) as group:
+        pool = start("ok:app", *QUICK, "--pin", "always", prefix=inside(group)).ready()
+        status = pool.status()
+        assert len(status["slots"]) == 1
+        assert "150000/100000 = 1.5 cores" in status["cores"]["limit"]
+        assert pool.stop() == 0
+
+
+@two_cores
+@pytest.mark.root
+def test_a_throttled_worker_is_not_stuck(start: Start) -> None:
+    """Its container may use a twentieth of a core: nothing it does is its fault."""
+    with control_group(
+        "cpu", {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "-1"}, {"cpu.max": "max 100000"}
+    ) as group:
+        limits = ("--stuck-dump", "0.5", "--stuck-timeout", "1", "--busy-after", "60")
+        pool = start("ok:app", "--workers", "1", *QUICK, *limits, prefix=inside(group)).ready()
+        pid = pool.slot()["pid"]
+        quota = ("cpu.cfs_quota_us", "5000") if (group / "cpu.cfs_quota_us").exists() else ("cpu.max", "5000 100000")
+        (group / quota[0]).write_text(quota[1])
+        throttled = pool.status()["throttled_seconds"]
+        assert pool.get("/burn?s=0.15").status_code == 200
+        assert pool.status()["throttled_seconds"] > throttled
+        (group / quota[0]).write_text("-1" if "cfs" in quota[0] else "max 100000")
+        assert (pool.slot()["pid"], pool.slot()["restarts"]) == (pid, 0)
+        assert pool.stop() == 0
+
+
+# As if outside of any container, where pools claim their cores from each other. In one, nobody could see the others.
+OUTSIDE = """
+import os, sys
+import corepod
+supervisor = f'''
+import sys
+sys.path.append({os.path.dirname(corepod.__path__[0])!r})
+from corepod import claims
+claims.in_container = lambda root="/": False
+from corepod.supervisor.start import main
+sys.exit(main())
+'''
+execve = os.execve
+os.execve = lambda path, argv, env: execve(path, [path, "-I", "-S", "-c", supervisor], env)
+sys.argv = sys.argv[3:]
+from corepod.cli import main
+sys.exit(main())
+"""
+
+
+@two_cores
+def test_pools_on_one_machine_have_cores_of_their_own(start: Start) -> None:
+    outside = (sys.executable, "-c", OUTSIDE)
+    only = ("taskset", "-c", f"{CORES[0]},{CORES[1]}")
+    first, second = (start("ok:app", "--workers", "1", *QUICK, prefix=(*only, *outside)).ready() for _ in range(2))
+    taken = [first.slot()["core"], second.slot()["core"]]
+    if None in taken:
+        pytest.skip("another pool on this machine holds a core")
+    assert taken == CORES[:2]
+    third = start("ok:app", "--workers", "1", *QUICK, prefix=(*only, *outside)).ready()
+    assert third.slot()["core"] is None
+    assert "other pools hold" in third.log
+    # One that is killed frees its core by that, for a slot more as for a new pool.
+    os.kill(first.supervisor, signal.SIGKILL)
+    first.wait()
+    third.signal(signal.SIGTTIN)
+    until(lambda: len(third.status()["slots"]) == 2, "a slot more")
+    assert third.ready().slot(1)["core"] == CORES[0]
