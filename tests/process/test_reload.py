@@ -329,6 +329,14 @@ def test_a_stop_ends_a_reload(code: Code, at_import: str, in_lifespan: str) -> N
     assert "reload: done" not in pool.log
 
 
+def test_a_stop_ends_a_boot(code: Code) -> None:
+    """Nobody waits for an import that takes its time."""
+    code.write(1, "time.sleep(600)")
+    pool = code.start()
+    pool.until_log("on 127.0.0.1")
+    assert pool.stop() == 0
+
+
 def test_the_standby_is_of_the_new_code(code: Code) -> None:
     pool = code.run()
     code.write(2)

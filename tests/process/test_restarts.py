@@ -338,7 +338,8 @@ def test_an_application_that_closes_foreign_descriptors(start: Start) -> None:
     pid = pool.slot()["pid"]
     ask(pool.port, "/lose")
     slot = pool.until_restarts(1)
-    assert "it has closed its control socket" in slot["last_exit"]
+    assert "control closed: the application closes descriptors that aren't its own" in slot["last_exit"]
+    assert slot["reasons"] == {"control closed": 1}
     assert slot["pid"] != pid
 
 

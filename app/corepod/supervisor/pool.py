@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ORPHANED_CONTROL = 1.0  # seconds a process may live without its control socket: nothing could tell it to stop
 LATE = "it didn't stop in time"
-SILENT = "it has closed its control socket: the application closes descriptors that aren't its own"
+SILENT = "control closed: the application closes descriptors that aren't its own"
 
 
 class Pool:
