@@ -1,0 +1,111 @@
+"""What the supervisor has in memory: what it imports, and what everything it does imports late."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import corepod
+import pytest
+
+from tests.process.harness import Pool, running
+
+SOURCES = Path(corepod.__file__).parents[1]
+MODULES = sorted((SOURCES / "corepod/supervisor").glob("*.py"))
+
+# Each costs memory of every pod, or starts threads, or is another room.
+FORBIDDEN = {
+    *(
+        "asyncio",
+        "argparse",
+        "concurrent",
+        "configparser",
+        "dataclasses",
+        "email",
+        "html",
+        "http",
+        "importlib.metadata",
+    ),
+    *("inspect", "ipaddress", "logging", "multiprocessing", "pathlib", "queue", "random", "shutil", "ssl", "string"),
+    *("subprocess", "tempfile", "threading", "tomllib", "typing", "unittest", "urllib", "uuid", "xml"),
+    *("hypercorn", "h11", "h2", "starlette", "anyio", "rich", "kubernetes", "a2wsgi"),
+    *("corepod.cli", "corepod.config", "corepod.local", "corepod.operator", "corepod.worker", "corepod.demo"),
+}
+
+
+def heavy(modules: list[str]) -> set[str]:
+    """Those of the modules that belong to a forbidden one."""
+    return {m for m in modules if any(m == name or m.startswith(name + ".") for name in FORBIDDEN)}
+
+
+def test_what_is_imported_at_the_start() -> None:
+    names = [f"corepod.supervisor.{path.stem}" for path in MODULES if path.stem not in ("__init__", "__main__")]
+    assert "corepod.supervisor.start" in names
+    code = f"import sys\nsys.path.append({str(SOURCES)!r})\n" + "".join(f"import {name}\n" for name in names)
+    command = [sys.executable, "-I", "-S", "-c", code + "import json; print(json.dumps(sorted(sys.modules)))"]
+    modules = json.loads(subprocess.check_output(command))
+    assert set(names) <= set(modules)
+    assert heavy(modules) == set()
+
+
+def test_the_list_of_the_forbidden_can_be_met() -> None:
+    command = [sys.executable, "-I", "-S", "-c", "import json, sys, logging; print(json.dumps(sorted(sys.modules)))"]
+    assert "logging" in heavy(json.loads(subprocess.check_output(command)))
+
+
+# In place of the supervisor: it itself, and at its end a list of what it has imported.
+RECORDING = """
+import os, sys
+import corepod
+supervisor = f'''
+import json, sys
+sys.path.append({os.path.dirname(corepod.__path__[0])!r})
+from corepod.supervisor.start import main
+code = main()
+with open({os.environ["MODULES"]!r}, "w") as file:
+    json.dump([sorted(sys.modules), len(__import__("os").listdir("/proc/self/task"))], file)
+sys.exit(code)
+'''
+execve = os.execve
+os.execve = lambda path, argv, env: execve(path, [path, "-I", "-S", "-c", supervisor], env)
+sys.argv = sys.argv[3:]
+from corepod.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "pid1"])
+def test_what_is_imported_by_all_it_does(tmp_path: Path, command: str) -> None:
+    """A reload, a death, every page, stacks, a slot more, a stop: nothing of it brings a forbidden module in."""
+    found = tmp_path / "modules.json"
+    flags = ("--workers", "1", "--pin", "never", "--lame-duck", "0", "--log-format", "json")
+    prefix = (sys.executable, "-c", RECORDING)
+    environment = {"MODULES": str(found)}
+    with running("ok:app", *flags, log=tmp_path / "log", prefix=prefix, env=environment, command=command) as pool:
+        exercise(pool)
+        assert pool.stop() == 0
+    modules, threads = json.loads(found.read_text())
+    assert "corepod.supervisor.start" in modules
+    assert heavy(modules) == set()
+    assert threads == 1
+
+
+def exercise(pool: Pool) -> None:
+    pool.ready()
+    for path in ("/livez", "/readyz", "/startupz", "/metrics", "/status", "/"):
+        assert pool.admin(path).status_code == 200
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    pool.until_restarts(1)
+    for signum, text in (
+        (signal.SIGHUP, "reload: done"),
+        (signal.SIGUSR1, "stacks:"),
+        (signal.SIGTTIN, "one slot more"),
+        (signal.SIGTTOU, "one slot less"),
+        (signal.SIGUSR2, "SIGUSR2 means nothing"),
+    ):
+        pool.signal(signum)
+        pool.until_log(text)
