@@ -105,7 +105,7 @@ def memory(bench: Bench) -> list[Table]:
         size = whole[peer.name]
         table.add(f"all of {peer.name}", f"{size / whole['hypercorn']:.2f}", f"{size / 1e6:.1f}", "-")
     supervisor = rows["corepod: supervisor"][1]
-    table.goal("RSS of the supervisor at most 14 MB (here)", supervisor / 1e6, 14)
+    table.goal("RSS of the supervisor, in MB here, at most 14", supervisor / 1e6, 14)
     table.goal("over that of uvicorn's master at most 0.5", supervisor / rows["master of uvicorn --workers"][1], 0.5)
     table.goal("all of corepod over all of hypercorn at most 1.6", whole["corepod, armed"] / whole["hypercorn"], 1.6)
     table.notes = ["In the sums each mapped file counts once, as in a container's bill."]

@@ -47,11 +47,8 @@ def row_of_deaths(bench: Bench) -> list[Table]:
             f"{median(r['lost'] for r in results):g}",
         )
     ours = [r["corepod, armed"] for r in done.results]
-    table.goal(
-        "every one at most as long as a single one of gunicorn --preload",
-        max(median(r["times"][n] for r in ours) for n in range(5)) / base,
-        1.0,
-    )
+    slowest = max(median(r["times"][n] for r in ours) for n in range(5))
+    table.goal("the slowest of the five, in ms here, at most 25", 1000 * slowest, 25)
     table.goal("none refused or reset", max(r["lost"] for r in ours), 0)
     table.notes = done.notes
     return [table]
