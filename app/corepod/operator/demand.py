@@ -118,7 +118,3 @@ def _unclear(spec: Json, affinity: Json, strangers: list[str]) -> Iterator[str]:
         yield "a required pod anti-affinity to other pods"
     if spec.get("resourceClaims"):
         yield "resource claims"
-    if spec.get("nodeName"):
-        yield "a node name set by hand"
-    if spec.get("schedulingGates"):
-        yield "scheduling gates"
