@@ -107,7 +107,7 @@ def _table(case: Case, results: list[dict[str, Any]]) -> Table:
     means = {name: mean(latency for one in rounds[name] for latency in one) for name in rounds}
     tails = {name: pooled(rounds[name], rounds[BASE], 0.99) for name in rounds}
     skews: dict[str, float] = {}
-    for name in sorted(rounds, key=lambda name: ("simulated" in name, "corepod" not in name)):
+    for name in sorted(rounds, key=lambda name: ("simulated" in name, "corepod" not in name, name != GATE, name)):
         cells: list[object] = ["-", "-"]
         if "simulated" not in name:
             skews[name] = median(skew(list(r[name]["shares"].values()), case.workers) for r in results)
