@@ -56,6 +56,7 @@ def document(*slots: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "standby": {"mode": "armed", "ready": True},
         "template": {"pid": 7, "state": "ready"},
         "accept_queue": {"length": 3, "limit": 2048},
+        "reloading": False,
         "log_lines_dropped": 0,
         "supervisor": {"rss_bytes": 13 << 20, "cpu_seconds": 1.5},
         "throttled_seconds": 0.75,

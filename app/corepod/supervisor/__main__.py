@@ -12,4 +12,5 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(
 from corepod.supervisor.start import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # At once: while the interpreter takes itself apart a third Ctrl-C would kill it, and change its exit code.
+    os._exit(main())
