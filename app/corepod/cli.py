@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "run an application on every usable core of this machine",
     "pid1": "run it as a container's main process: one worker, all addresses",
     "config": "show every effective setting and where it comes from",
+    "operator": "keep Deployments in a cluster at the number of pods that its nodes can hold",
 }
 
 
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     flags = vars(options)
     command = flags.pop("command")
+    if command == "operator":
+        return _operator(unknown)
     faults = [_unknown(word) for word in unknown]
     if not sys.platform.startswith("linux") and command != "config":
         fail([f"corepod runs on Linux, this is {sys.platform}; on this machine use a Linux container or VM"])
@@ -56,6 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _start(command, flags, faults)
     except SettingsError as error:
         fail(error.faults)
+
+
+def _operator(words: list[str]) -> int:
+    try:
+        from corepod.operator import main as operator
+    except ImportError as error:
+        fail([f"the operator needs more than the workers: pip install 'corepod[operator]' ({error})"])
+    return operator.main(words)
 
 
 def _start(command: str, flags: dict[str, Any], faults: list[str]) -> int:
@@ -73,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"corepod {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, text in COMMANDS.items():
+        if name == "operator":
+            # It has a command line of its own, and is imported only where it is meant.
+            commands.add_parser(name, help=text, add_help=False)
+            continue
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         _add_settings(command, pod=name == "pid1")
         if name == "config":

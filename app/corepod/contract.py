@@ -22,6 +22,7 @@ SINGLE_THREAD_ENV = (
 
 APP_PORT = 8000
 ADMIN_PORT = 9000
+NOTIFY_PORT = 9001  # UDP, of the operator
 
 # Exit codes of the supervisor, and so of the container.
 EXIT_OK = 0  # asked to stop

@@ -117,6 +117,14 @@ class Cluster:
         path = kind.path(namespace, name, "scale")
         self._transport.request("PATCH", path, body=operations, kind=OPERATIONS, within=self._within)
 
+    def limit(self, kind: Kind, namespace: str, name: str, *, old: int, new: tuple[int, int]) -> None:
+        """Set least and greatest number of a HorizontalPodAutoscaler, if the greatest still is `old`."""
+        operations: list[JSON] = [{"op": "test", "path": "/spec/maxReplicas", "value": old}]
+        for field, value in zip(("minReplicas", "maxReplicas"), new, strict=True):
+            operations.append({"op": "add", "path": f"/spec/{field}", "value": value})
+        path = kind.path(namespace, name)
+        self._transport.request("PATCH", path, body=operations, kind=OPERATIONS, within=self._within)
+
     def patch(self, kind: Kind, namespace: str, name: str, body: JSON) -> JSON:
         """Change some fields of an object; None removes one."""
         return self._transport.request(

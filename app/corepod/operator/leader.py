@@ -47,16 +47,19 @@ class Held:
 
 
 def read(found: JSON) -> Held:
-    """A Lease as the operator knows it."""
-    spec = found.get("spec") or {}
-    return Held(
-        holder=spec.get("holderIdentity") or "",
-        duration=float(spec.get("leaseDurationSeconds") or DURATION),
-        renewed=spec.get("renewTime") or "",
-        acquired=spec.get("acquireTime") or "",
-        transitions=int(spec.get("leaseTransitions") or 0),
-        version=found["metadata"]["resourceVersion"],
-    )
+    """A Lease as the operator knows it. Raises ValueError for one without its form."""
+    try:
+        spec = found.get("spec") or {}
+        return Held(
+            holder=spec.get("holderIdentity") or "",
+            duration=float(spec.get("leaseDurationSeconds") or DURATION),
+            renewed=spec.get("renewTime") or "",
+            acquired=spec.get("acquireTime") or "",
+            transitions=int(spec.get("leaseTransitions") or 0),
+            version=found["metadata"]["resourceVersion"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a Lease: {error!r}") from error
 
 
 class Elector:
@@ -73,10 +76,13 @@ class Elector:
         owner: str = "",
         duration: float = DURATION,
         clock: Callable[[], float] = time.monotonic,
+        won: Callable[[], None] = lambda: None,
         tell: Callable[[str], None],
     ) -> None:
-        """`cache` has the Lease by a watch. `owner` is the Deployment that it is removed with, empty for none."""
-        self._cluster, self._cache, self._clock, self._tell = cluster, cache, clock, tell
+        """`cache` has the Lease by a watch. `owner` is the Deployment that it is removed with, empty for none; `won` is
+        called whenever this process begins to act.
+        """
+        self._cluster, self._cache, self._clock, self._tell, self._on_win = cluster, cache, clock, tell, won
         self._namespace, self._name, self.identity, self._owner = namespace, name, identity, owner
         self._duration, self._within, self._retry = duration, duration * WITHIN, duration * RETRY
         self._seen: Held | None = None
@@ -118,7 +124,7 @@ class Elector:
             return self._write(held, renew=False) if rest <= 0 else rest
         except Conflict:
             return self._look_again()
-        except (ClusterError, ValueError, KeyError, TypeError) as error:  # the answer may be anything
+        except (ClusterError, ValueError) as error:  # the answer may be anything
             self._tell(f"the lease {self._name}: {error!r}")
             return self._retry
 
@@ -154,7 +160,7 @@ class Elector:
             self._note(read(self._cluster.get(LEASES, self._namespace, self._name)))
         except NotFound:
             self._seen = None
-        except ClusterError:
+        except (ClusterError, ValueError):
             return self._retry
         return 0.0 if self.holder == self.identity else self._retry
 
@@ -177,11 +183,13 @@ class Elector:
 
     def _won(self, found: JSON, began: float) -> None:
         """It was still ours when the request was sent: the time that its answer took counts against us."""
-        if not self.holds:
-            self._tell(f"{self.identity} holds the lease and acts")
+        before = self.holds
         self._note(read(found))
         self._until = began + self._duration * DEADLINE
         self._due = began + self._duration * RENEW
+        if not before:
+            self._tell(f"{self.identity} holds the lease and acts")
+            self._on_win()
 
     def _lose(self) -> None:
         if self._until:

@@ -95,13 +95,15 @@ class Watch(Generic[F]):
         jitter: Callable[[float, float], float],
         tell: Callable[[str], None],
     ) -> None:
-        """`read` makes a fact of an object, None for one that doesn't matter; `jitter` draws between two numbers."""
+        """`read` makes a fact of an object, None for one that doesn't matter, and raises ValueError for one without its
+        form; `jitter` draws between two numbers.
+        """
         self.kind, self.cache = kind, cache
         self._cluster, self._read, self._namespace, self._selector = cluster, read, namespace, selector or {}
         self._seconds, self._jitter, self._tell = seconds, jitter, tell
         self._version = ""  # empty: a list is needed
         self._failures = 0
-        self.turn = time.monotonic()  # when it last began to list or to watch
+        self.turn = time.monotonic()  # when it last began to read a page or to watch
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -114,7 +116,7 @@ class Watch(Generic[F]):
         self.turn = time.monotonic()
         try:
             if not self._version:
-                self._list()
+                self.list()
             began = time.monotonic()
             self._follow()
         except ClusterError as error:
@@ -125,10 +127,12 @@ class Watch(Generic[F]):
         self._failures = 0
         return 0.0
 
-    def _list(self) -> None:
+    def list(self) -> None:
+        """Read everything once. Raises ClusterError."""
         present: set[tuple[str, str]] = set()
         version = ""
         for page in self._cluster.pages(self.kind, self._namespace, **self._selector):
+            self.turn = time.monotonic()
             version = version or page.version
             for found in page.items:
                 present.add(self._take(found))
@@ -164,7 +168,7 @@ class Watch(Generic[F]):
         key = _key(found)
         try:
             fact = self._read(found)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except ValueError as error:
             # One object that nobody understands must not end the watch of all; what was known of it stays.
             if key not in self.cache.unread:
                 self._tell(f"{self.kind.kind} {'/'.join(filter(None, key))} is not understood: {error!r}")

@@ -28,6 +28,8 @@ SECONDS = 1.0  # of a watch
 
 def fact(found: dict[str, Any]) -> str:
     """The only thing these tests know of a node."""
+    if "allocatable" not in found["status"]:
+        raise ValueError("no allocatable")
     return str(found["status"]["allocatable"]["cpu"])
 
 
