@@ -8,6 +8,7 @@ use. What a workload runs stays its own: dealing is about what nobody uses.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -125,14 +126,15 @@ def deal(claims: Iterable[tuple[Claim, int]], left: Left) -> None:
         node, room = claim.offer(left, most)
         if node is None:
             continue
-        count = min(room, _until_next(share, claim.weight, turns))
+        count = min(room, _in_a_row(share, claim, turns))
         claim.take(node, left[node.name], count)
         if most > count:
             heappush(turns, (share + count / claim.weight, key, most - count, claim))
 
 
-def _until_next(share: float, weight: int, turns: list[tuple[float, Key, int, Claim]]) -> int:
-    """How many places one may take in a row until it is another's turn."""
+def _in_a_row(share: float, claim: Claim, turns: list[tuple[float, Key, int, Claim]]) -> int:
+    """How many places one may take before it is another's turn."""
     if not turns:
         return MANY
-    return int((turns[0][0] - share) * weight) + 1
+    ahead = (turns[0][0] - share) * claim.weight
+    return int(ahead) + 1 if claim.key < turns[0][1] else max(1, ceil(ahead))

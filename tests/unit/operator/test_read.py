@@ -159,6 +159,7 @@ def test_equal_parts_are_one_object() -> None:
     assert one.demand is other.demand
     assert one.requests is other.requests
     assert one.workload is other.workload
+    assert read.pod(pod(spec(nodeName="a"))).demand is one.demand, "where it is says nothing of where it may be"
 
 
 def test_a_node() -> None:

@@ -40,7 +40,7 @@ def spec(cpu: int = CORE, memory: str = "128Mi", **more: Any) -> Json:
     return {"containers": [{"name": "worker", "resources": {"requests": requests}}], **more}
 
 
-def deployment(name: str = "web", replicas: int = 1, pod: Json | None = None, **notes: str) -> Json:
+def deployment(name: str = "web", replicas: int = 1, pod: Json | None = None, **notes: Any) -> Json:
     """`notes` are annotations under corepod.dev/."""
     annotations = {f"corepod.dev/{key.replace('_', '-')}": text for key, text in notes.items()}
     meta = {"name": name, "namespace": SPACE, "uid": f"uid-{name}", "annotations": annotations}
