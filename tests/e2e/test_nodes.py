@@ -42,7 +42,7 @@ def test_a_lost_node_costs_its_own_pod_only_and_a_new_one_brings_it_back(release
         pods = {pod.node: pod for pod in release.ready(2, NOTICED)}
         load.until_answered(300)
         outcome = load.stop()
-    assert outcome.failed == 0, outcome
+    assert not outcome.failures, outcome
     assert pods.keys() == {stays.node, new}
     assert pods[stays.node].name == stays.name
     assert pods[stays.node].restarts == 0
