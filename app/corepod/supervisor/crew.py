@@ -251,8 +251,8 @@ class Crew:
         elif self.template is not None:
             self.setbacks.birth_failed(now)
 
-    def close(self) -> None:
-        """No more workers from here: end the template and all candidates."""
+    def close(self, within: float = DISMISS_TIMEOUT) -> None:
+        """No more workers from here: end the template and all candidates, a live one within this time."""
         self.closed = True
         for process in [*([self.template] if self.template else []), *self.loaders]:
             process.end("it isn't needed any more")
@@ -260,17 +260,15 @@ class Crew:
             if process.stage is Stage.FORKING:
                 self.candidates.remove(process)
                 self._channels.close(process)
-            else:
-                self._dismiss(process, self._pool.loop.now())
+            elif process.stage is not Stage.DRAINING:
+                self._dismiss(process, self._pool.loop.now(), min(within, DISMISS_TIMEOUT))
         self.waiting.clear()
 
-    def _dismiss(self, process: Process, now: float) -> None:
+    def _dismiss(self, process: Process, now: float, within: float = DISMISS_TIMEOUT) -> None:
         # Only a live one has anything to end in order. It stays a candidate until it is gone: its lifespan must not
         # meet that of its successor.
-        graceful = process.live and process.stage is not Stage.DRAINING
         process.enter(Stage.DRAINING, now)
-        if graceful:
-            within = min(DISMISS_TIMEOUT, self._settings.stop_timeout)
+        if process.live:
             process.kill_at = now + within
             process.send({"do": "drain", "within": within, "linger": 0.0})
         else:

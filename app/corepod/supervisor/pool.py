@@ -154,6 +154,16 @@ class Pool:
         if all(slot.failed for slot in self.slots):
             self.finish(EXIT_OK if self.stopping else code, "every slot is given up: the pool ends")
 
+    def drain(self, within: float) -> None:
+        """The end of every process, in order and within this time. Nothing starts from now on."""
+        for crew in self._crews():
+            crew.close(within)
+        for slot in self.slots:
+            slot.retry_at = None
+            for process in slot.processes:
+                if process.stage is not Stage.DRAINING:
+                    self.retire(process, within, linger=0.0)
+
     def finish(self, code: int, message: str = "") -> None:
         """Leave as soon as possible with this exit code: end every process."""
         if message:

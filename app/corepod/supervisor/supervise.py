@@ -10,9 +10,9 @@ from corepod.contract import EXIT_INTERNAL, EXIT_OK
 from corepod.supervisor import reaper, sockets
 from corepod.supervisor.admin import Admin
 from corepod.supervisor.checks import Checks
+from corepod.supervisor.notice import Notice
 from corepod.supervisor.placement import MOST_SLOTS, Placement
 from corepod.supervisor.pool import Pool
-from corepod.supervisor.process import Stage
 from corepod.supervisor.status import View
 
 TYPE_CHECKING = False
@@ -45,6 +45,7 @@ class Supervisor:
         subreaper = reaper.become_subreaper()
         self.pool = Pool(settings, loop, log, self.listeners, self.placement.cores, forkable=subreaper)
         self.checks = Checks(self.pool)
+        self.notice = Notice(settings.notify)
         usable = self.placement.usable
         about = {
             "cores": {"usable": list(usable.cores), "limit": usable.limit},
@@ -98,12 +99,14 @@ class Supervisor:
         self._stop_step(now)
         self.checks.look(now)
         self.pool.tick(now)
+        self.notice.look(sum(slot.restarts for slot in self.pool.slots), now)
 
     def _deadline(self) -> float | None:
         now = self.loop.now()
         times = [
             self.pool.deadline(),
             self.checks.deadline(),
+            self.notice.due,
             self.admin.expire(now),
             self._lame_until,
         ]
@@ -159,15 +162,7 @@ class Supervisor:
         if self._lame_until is None or now < self._lame_until or self._stop_deadline is None:
             return
         self._lame_until = None
-        self.pool.crew.close()
-        if self.pool.reload.crew is not None:
-            self.pool.reload.crew.close()
-        within = max(LEAST_DRAIN, self._stop_deadline - now)
-        for process in self._workers():
-            if process.stage is not Stage.DRAINING:
-                self.pool.retire(process, within, linger=0.0)
-        for slot in self.pool.slots:
-            slot.retry_at = None
+        self.pool.drain(max(LEAST_DRAIN, self._stop_deadline - now))
         # Closed here before the workers close theirs: from now on a new connection is refused at once, not queued.
         sockets.close(self.listeners)
         self.pool.listeners.clear()
