@@ -28,7 +28,8 @@ MEANINGS = {
     "reserve-cores-per-node": "CPU left free on each node, such as 500m",
     "weight": "share of free places beside other workloads; 1 by default",
     "paused": "true: the number of pods stays as it is",
-    "autoscaler-nodes": "true: nodes that an autoscaler makes and removes count, too",
+    "autoscaler-nodes": "true: nodes that an autoscaler makes and removes count, too (with hpa-bounds they always do), "
+    "and nodes come when pods wait, even if there is none at the moment",
     "linear": "parameters of the mode, JSON",
     "ladder": "parameters of the mode, JSON",
 }

@@ -88,8 +88,10 @@ class Room:
 
     @property
     def grows(self) -> bool:
-        """Whether an autoscaler's nodes are among those it may use."""
-        return any(self._ground.groups[index][0].autoscaler for index in self.open())
+        """Whether nodes come when its pods wait: an autoscaler's are among those it may use, or it was told so."""
+        return self.applicant.rules.autoscaler_nodes or any(
+            self._ground.groups[index][0].autoscaler for index in self.open()
+        )
 
     def places(self, node: Node) -> int:
         """For how many pods a node that it may use has room, those that run there among them."""

@@ -91,7 +91,7 @@ class Courses:
         course = self._of.get(_name(workload, reading.rules)) or Course(shown, self._wait, now)
         pods = view.pods.get(workload.key, [])
         demand = _demand(workload, pods)
-        current = course.rival.see(shown, now)
+        current = course.rival.see(shown, now, 0 if bound else workload.generation)
         course.setbacks.look(demand, pods, now)
         hold = _fault(reading, demand) or _left_alone(workload, reading.rules, scaler) or _rival(course, workload, now)
         return Case(workload, reading, demand, pods, bound, course, current, hold)

@@ -14,27 +14,34 @@ REST_MOST = 6 * 3600.0
 class Rival:
     """One number (replicas, or a HorizontalPodAutoscaler's limit), written here and perhaps elsewhere."""
 
-    __slots__ = ("_changes", "_echoed", "_rest", "_until", "_written", "_written_at")
+    __slots__ = ("_changes", "_echoed", "_generation", "_rest", "_seen", "_until", "_written", "_written_at")
 
     def __init__(self) -> None:
         self._written: int | None = None  # the last number written here, as long as nobody else changed it
         self._written_at = 0.0
         self._echoed = False
+        self._seen = self._generation = 0  # of the object: the last one seen, and the one that was written to
         self._changes: deque[float] = deque()  # times at which others changed what was written here
         self._rest = REST
         self._until: float | None = None
 
     def wrote(self, number: int, now: float) -> None:
         self._written, self._written_at, self._echoed = number, now, False
+        self._generation = self._seen
 
-    def see(self, number: int, now: float) -> int:
-        """The number as it is. What a watch shows may be older than what was just written here."""
+    def see(self, number: int, now: float, generation: int = 0) -> int:
+        """The number as it is. What a watch shows may be older than what was just written here.
+
+        `generation` of the object rises with each change of it; 0 for objects that don't count theirs.
+        """
+        self._seen = generation
         if self._written is None:
             return number
         if number == self._written:
             self._echoed = True
             return number
-        if not self._echoed and now - self._written_at < ECHO:
+        older = not generation or generation <= self._generation
+        if not self._echoed and older and now - self._written_at < ECHO:
             return self._written
         self._written = None
         self._changes.append(now)

@@ -76,6 +76,11 @@ class World:
         """A pod that nobody here looks after."""
         return self._make({"namespace": "other"}, {**spec(cpu, **more), "nodeName": node_name}, "Running")
 
+    def scale(self, name: str, replicas: int) -> None:
+        work = self.works[name]
+        work["spec"]["replicas"] = replicas
+        work["metadata"]["generation"] = work["metadata"].get("generation", 1) + 1
+
     def delete_pod(self, uid: str) -> None:
         """With its grace period: it keeps its place until `end_deleted`."""
         self.pods[uid]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
@@ -161,7 +166,7 @@ class World:
             if decision.scaler:
                 self.scalers[name]["spec"].update(minReplicas=decision.least, maxReplicas=decision.number)
             else:
-                self.works[name]["spec"]["replicas"] = decision.number
+                self.scale(name, decision.number)
             self.sizing.wrote(decision, self.now)
             self.writes.append((name, decision.number))
         self.settle()
