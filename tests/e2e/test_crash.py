@@ -31,6 +31,10 @@ def until_restarts(pod: Pod, count: int) -> None:
     until(lambda: pod.metric("corepod_worker_restarts_total") >= count, f"{count} restarts in {pod.name}")
 
 
+def workers(pod: Pod) -> list[int]:
+    return [process.pid for process in pod.processes() if process.name == "corepod-worker"]
+
+
 def test_kill_9_of_the_worker_costs_what_it_was_serving_and_nothing_else(release: Release) -> None:
     [pod] = release.install().ready()
     kills: list[float] = []
@@ -80,6 +84,33 @@ def test_a_stuck_worker_is_replaced(release: Release) -> None:
     until_restarts(pod, 1)
     assert pod.metric('corepod_worker_restarts_total{slot="0",reason="stuck"}') == 1
     until(lambda: httpx.get(f"{release.url}/whoami", timeout=5).json()["pid"] != old, "another worker")
+    assert pod.again().restarts == 0
+
+
+def test_a_worker_out_of_memory_is_named_as_such(release: Release) -> None:
+    """On cgroup v1 the kernel takes the worker; on v2 the kubelet has it take the whole container."""
+    [pod] = release.install().ready()
+    crash(release, "oom", mb=1024)
+    oom = 'corepod_worker_restarts_total{slot="0",reason="oom"}'
+    until(lambda: pod.again().restarts or pod.metric(oom), "a death")
+    if restarted := pod.again().restarts:
+        assert restarted == 1
+        assert pod.again().container["lastState"]["terminated"]["reason"] == "OOMKilled"
+    else:
+        assert pod.metric(oom) == 1
+    release.ready()
+
+
+def test_signals_reload_and_dump(release: Release) -> None:
+    """What operations.md does by hand: HUP brings a new worker without an end of the old one's requests."""
+    [pod] = release.install().ready()
+    old = pod.worker().pid
+    with Load(release.url, 50) as load:
+        pod.sh("kill -USR1 1; kill -HUP 1")
+        until(lambda: old not in workers(pod) and workers(pod), "the new worker alone")
+        load.until_answered(50)
+        outcome = load.stop()
+    assert not outcome.failures, outcome
     assert pod.again().restarts == 0
 
 
