@@ -44,8 +44,8 @@ def main() -> int:
     arguments = _arguments()
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     if arguments.read:
-        tables = [Table.from_dict(found) for path in arguments.read for found in json.loads(path.read_text())["tables"]]
-        _publish(arguments, tables, console)
+        stored = [Table.from_dict(found) for path in arguments.read for found in json.loads(path.read_text())["tables"]]
+        _publish(arguments, list({table.key: table for table in stored}.values()), console)
         return 0
     host.prepare()
     on_term()
@@ -120,7 +120,11 @@ def _arguments() -> argparse.Namespace:
         "--patience", type=float, default=5.0, metavar="SECONDS", help="wait so long for others' load to end, a round"
     )
     parser.add_argument(
-        "--read", type=Path, metavar="FILE", nargs="+", help="measure nothing, take the tables of these results"
+        "--read",
+        type=Path,
+        metavar="FILE",
+        nargs="+",
+        help="measure nothing, take the tables of these results, the last of each",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write tables and raw measurements")
     parser.add_argument(
