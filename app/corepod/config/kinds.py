@@ -133,7 +133,7 @@ def _mode(setting: Setting, text: str) -> int:
 def _address(setting: Setting, text: str) -> str:
     if setting.name == "admin" and text == "none":
         return text
-    if text.startswith("unix:"):
+    if text.startswith("unix:") and setting.name != "notify":
         if text == "unix:":
             raise ValueError("unix: needs a path, such as unix:/run/app.sock")
         return text

@@ -174,6 +174,12 @@ _SOCKETS = _group(
         {"choices": ("loopback", "all")},
     ),
     ("control", "text", "", "path of the Unix socket on which the pool's owner reads its status"),
+    (
+        "notify",
+        "address",
+        "",
+        "HOST:PORT of corepod's operator: it gets a datagram when a worker has died, so that it looks at once",
+    ),
 )
 _HEALTH = _group(
     "Health",

@@ -30,6 +30,7 @@ class Settings:
     admin: str
     admin_status: str
     control: str
+    notify: str
     busy_after: float
     busy_timeout: float
     stuck_dump: float
