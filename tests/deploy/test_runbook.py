@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import yaml
-
 from corepod import contract
 
 ROOT = Path(__file__).parents[2]
