@@ -71,18 +71,14 @@ MACHINES = {
     "nothing limits": Machine(ALL, "online cores 0-3"),
     "no files at all": Machine(ALL, "affinity 0-3", files=None),
     "affinity": Machine((1, 2), "affinity 1-2", affinity="1-2"),
-    "affinity, online unknown": Machine(
-        ALL, "affinity 0-3", files={"sys/devices/system/cpu/online": "garbage"}
-    ),
+    "affinity, online unknown": Machine(ALL, "affinity 0-3", files={"sys/devices/system/cpu/online": "garbage"}),
     "online of another view": Machine(
         (4, 5),
         "affinity 4-5",
         affinity="4-5",
         files={"sys/devices/system/cpu/online": "0-1"},
     ),
-    "v2 cpuset": Machine(
-        (0, 2), "cpuset 0,2", affinity="0,2", files={f"{FS}/cpuset.cpus.effective": "0,2\n"}
-    ),
+    "v2 cpuset": Machine((0, 2), "cpuset 0,2", affinity="0,2", files={f"{FS}/cpuset.cpus.effective": "0,2\n"}),
     "v2 cpuset the affinity doesn't show": Machine(
         (0, 2), "cpuset 0,2", files={f"{FS}/cpuset.cpus.effective": "0,2\n"}
     ),
@@ -137,9 +133,7 @@ MACHINES = {
         affinity="0,2",
         files={f"{FS}/cpu.max": "200000 100000\n", f"{FS}/cpuset.cpus.effective": "0,2\n"},
     ),
-    "quota above the cores": Machine(
-        ALL, "online cores 0-3", 9.0, files={f"{FS}/cpu.max": "900000 100000\n"}
-    ),
+    "quota above the cores": Machine(ALL, "online cores 0-3", 9.0, files={f"{FS}/cpu.max": "900000 100000\n"}),
     "nested, the group above is less": Machine(
         (0, 1),
         "cgroup cpu.max 250000/100000 = 2.5 cores",
@@ -181,8 +175,7 @@ MACHINES = {
         3.0,
         cgroup=CPU_POD,
         mounts=V1,
-        files=v1_quota(f"{FS}/cpu,cpuacct/pods/a", -1)
-        | v1_quota(f"{FS}/cpu,cpuacct/pods", 30000, 10000),
+        files=v1_quota(f"{FS}/cpu,cpuacct/pods/a", -1) | v1_quota(f"{FS}/cpu,cpuacct/pods", 30000, 10000),
         allowed=ALL,
     ),
     "v1 no quota": Machine(
@@ -286,8 +279,7 @@ MACHINES = {
         affinity="2-3",
         cgroup=CPU_POD,
         mounts=HYBRID,
-        files=v1_quota(f"{FS}/cpu,cpuacct/pods/a", 150000)
-        | {f"{FS}/cpuset/pods/cpuset.cpus": "2-3\n"},
+        files=v1_quota(f"{FS}/cpu,cpuacct/pods/a", 150000) | {f"{FS}/cpuset/pods/cpuset.cpus": "2-3\n"},
         allowed=(2, 3),
     ),
     "hybrid, limits in both, v2 is less": Machine(
@@ -296,8 +288,7 @@ MACHINES = {
         1.0,
         cgroup=CPU_POD,
         mounts=HYBRID,
-        files=v1_quota(f"{FS}/cpu,cpuacct/pods/a", 150000)
-        | {f"{FS}/unified/pods/a/cpu.max": "100000 100000\n"},
+        files=v1_quota(f"{FS}/cpu,cpuacct/pods/a", 150000) | {f"{FS}/unified/pods/a/cpu.max": "100000 100000\n"},
         allowed=ALL,
     ),
     "moved out of its namespace": Machine(
@@ -339,21 +330,15 @@ MACHINES = {
     ),
     "garbled: one number": Machine(ALL, "online cores 0-3", files={f"{FS}/cpu.max": "200000\n"}),
     "garbled: nought": Machine(ALL, "online cores 0-3", files={f"{FS}/cpu.max": "0 100000\n"}),
-    "garbled: digits without end": Machine(
-        ALL, "online cores 0-3", files={f"{FS}/cpu.max": "9" * 400 + " 1\n"}
-    ),
+    "garbled: digits without end": Machine(ALL, "online cores 0-3", files={f"{FS}/cpu.max": "9" * 400 + " 1\n"}),
     "garbled: binary": Machine(
         ALL,
         "online cores 0-3",
         files={f"{FS}/cpu.max": b"\xff\x00", f"{FS}/cpuset.cpus.effective": b"\xfe\x00-\xff"},
     ),
-    "garbled: huge cpuset": Machine(
-        ALL, "online cores 0-3", files={f"{FS}/cpuset.cpus.effective": "0-400000000\n"}
-    ),
+    "garbled: huge cpuset": Machine(ALL, "online cores 0-3", files={f"{FS}/cpuset.cpus.effective": "0-400000000\n"}),
     "garbled: /proc/self/cgroup": Machine(ALL, "online cores 0-3", cgroup="hello\n0::/\0x\n:\n"),
-    "garbled: mountinfo": Machine(
-        ALL, "online cores 0-3", mounts=" - \n30 23 - cgroup2\nx - cgroup2 a b\n"
-    ),
+    "garbled: mountinfo": Machine(ALL, "online cores 0-3", mounts=" - \n30 23 - cgroup2\nx - cgroup2 a b\n"),
     "garbled: siblings": Machine(
         ALL,
         "online cores 0-3",
@@ -414,9 +399,7 @@ def test_usable(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_usable_where_the_sandbox_has_no_affinity(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_usable_where_the_sandbox_has_no_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_pid: int) -> set[int]:
         raise OSError(errno.ENOSYS, "not there")
 
@@ -586,9 +569,7 @@ DIVISIONS = {
     "free": Division("auto", 4, [0, 2, 1, 3], asked=(0, 2, 1, 3)),
     "no more than needed": Division("auto", 2, [0, 2], asked=(0, 2)),
     "the next ones": Division("auto", 2, [1, 3], others=(0, 2), asked=(0, 2, 1, 3)),
-    "behind a quota the next ones, too": Division(
-        "auto", 1, [2], usable=1, others=(0,), asked=(0, 2)
-    ),
+    "behind a quota the next ones, too": Division("auto", 1, [2], usable=1, others=(0,), asked=(0, 2)),
     "some are held": Division(
         "auto",
         4,
@@ -781,9 +762,7 @@ def test_pin_says_that_it_is_not_permitted() -> None:
     ],
     ids=["ENOSYS", "another"],
 )
-def test_pin_says_what_the_kernel_says(
-    number: int, phrase: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pin_says_what_the_kernel_says(number: int, phrase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_pid: int, _cores: set[int]) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -863,12 +842,8 @@ def test_imports_stay_small() -> None:
         "threading",
         "typing",
     }
-    code = (
-        f"import sys; sys.path.insert(0, {SOURCES!r}); import corepod.claims; print(*sys.modules)"
-    )
-    found = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True
-    )
+    code = f"import sys; sys.path.insert(0, {SOURCES!r}); import corepod.claims; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True)
     assert "corepod.cores" in found.stdout.split()
     assert heavy.isdisjoint(found.stdout.split())
 
