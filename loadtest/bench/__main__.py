@@ -51,7 +51,8 @@ def main() -> int:
     on_term()
     bench = Bench(console, arguments.rounds, thorough=arguments.thorough, patience=arguments.patience)
     started = time.strftime("%Y%m%dT%H%M%S")
-    tables, code = [], 1
+    tables: list[Table] = []
+    code = 1
     console.print(_machine(), highlight=False)
     try:
         code = _run(arguments.names, bench, tables)
