@@ -1,4 +1,4 @@
-"""ok.py, and what few tests ask of it."""
+"""ok.py, and what few tests ask of it. START_WHEN, where set, names a file without which it doesn't start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ import time
 
 import ok
 
-app = ok.app
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan" and "START_WHEN" in os.environ:
+        while not os.path.exists(os.environ["START_WHEN"]):
+            await asyncio.sleep(0.02)
+    await ok.app(scope, receive, send)
 
 
 def stubborn(query, request):
@@ -72,6 +77,20 @@ def for_ever(query, request):
 HEALTH = {"why": ""}
 
 
+async def until(query, request):
+    """Answered when there is a file at `path`."""
+    while not os.path.exists(query["path"]):
+        await asyncio.sleep(0.02)
+    return os.getpid()
+
+
+def block_until(query, request):
+    """The same, and the loop is blocked meanwhile."""
+    while not os.path.exists(query["path"]):
+        time.sleep(0.02)
+    return os.getpid()
+
+
 def health(query, request):
     """What `ready_path` asks; `why` makes it fail until it is asked with an empty one."""
     if "why" in query or request["query_string"] == b"why=":
@@ -105,6 +124,8 @@ ok.ROUTES.update(
         "/for_ever": for_ever,
         "/never": never,
         "/spin": spin,
+        "/until": until,
+        "/block_until": block_until,
         "/health": health,
         "/long": long,
     }

@@ -90,12 +90,12 @@ def test_a_worker_that_is_not_forked_has_no_more(start: Start) -> None:
 def test_the_port_is_free_though_something_lives_on(start: Start) -> None:
     """Only a supervisor that is killed leaves it: else all are ended."""
     pool = start("ok:app", *QUICK).ready()
-    port, worker = pool.port, pool.slot()["pid"]
+    port, family = pool.port, pool.family()
     grandchild = int(pool.get("/spawn?s=60").text)
     try:
         os.kill(pool.supervisor, signal.SIGKILL)
         pool.wait()
-        until(lambda: not alive(worker), "the worker gone")
+        until(lambda: not any(map(alive, family)), "its family gone")
         assert alive(grandchild)
         socket.create_server(("127.0.0.1", port)).close()
     finally:

@@ -22,6 +22,7 @@ from tests.process.traffic import Queued, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Start = Callable[..., Pool]
 
@@ -69,10 +70,10 @@ def refused(port: int) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_everybody_is_served_who_is_there(start: Start, kind: type[Pool]) -> None:
-    pool = start("ok:app", *ONE, kind=kind).ready()
-    slow = [Request(pool, "/sleep?s=2") for _ in range(20)]
-    stream = Request(pool, "/stream?n=20&s=0.1")
+def test_everybody_is_served_who_is_there(start: Start, kind: type[Pool], tmp_path: Path) -> None:
+    pool = start("duties:app", *ONE, kind=kind).ready()
+    slow = [Request(pool, f"/until?path={tmp_path}/go") for _ in range(20)]
+    stream = Request(pool, "/stream?n=50&s=0.1")
     idle = http.client.HTTPConnection("127.0.0.1", pool.port, timeout=DEADLINE)
     idle.request("GET", "/pid")
     kept = idle.getresponse()
@@ -97,10 +98,11 @@ def test_everybody_is_served_who_is_there(start: Start, kind: type[Pool]) -> Non
     idle.close()
     # New ones are refused at once, not left in a queue.
     until(lambda: refused(pool.port), "new connections refused")
+    (tmp_path / "go").touch()
     for request in slow:
         assert request.result().status_code == 200
         assert request.result().headers["connection"] == "close"
-    assert stream.result().text.splitlines() == [str(number) for number in range(20)]
+    assert stream.result().text.splitlines() == [str(number) for number in range(50)]
     assert pool.wait() == 0
     assert "lost" not in pool.log
 
@@ -123,25 +125,30 @@ def test_idle_connections_do_not_hold_it_up(start: Start) -> None:
         sock.close()
 
 
-def test_who_is_in_the_queue_is_served(start: Start) -> None:
+def test_who_is_in_the_queue_is_served(start: Start, tmp_path: Path) -> None:
     """Connections that came before the stop, while the worker was busy."""
-    pool = start("ok:app", *ONE).ready()
-    busy = Request(pool, "/block?s=1")
+    pool = start("duties:app", *ONE).ready()
+    busy = Request(pool, f"/block_until?path={tmp_path}/go")
     in_flight(pool, 1)
     queued = Queued(pool.port, 50)
     until(lambda: pool.status()["accept_queue"]["length"] >= 50, "50 in the queue")
     pool.signal(signal.SIGTERM)
+    pool.until_log("SIGTERM: draining")
+    (tmp_path / "go").touch()
     answers = queued.answers()
     assert all(answer.isdigit() for answer in answers), answers
     assert busy.result().status_code == 200
     assert pool.wait() == 0
 
 
-def test_several_workers(start: Start) -> None:
-    pool = start("ok:app", "--workers", "3", "--pin", "never").ready()
-    slow = [Request(pool, "/sleep?s=1") for _ in range(30)]
+def test_several_workers(start: Start, tmp_path: Path) -> None:
+    pool = start("duties:app", "--workers", "3", "--pin", "never").ready()
+    slow = [Request(pool, f"/until?path={tmp_path}/go") for _ in range(30)]
     in_flight(pool, 30)
-    assert pool.stop() == 0
+    pool.signal(signal.SIGTERM)
+    pool.until_log("SIGTERM: draining")
+    (tmp_path / "go").touch()
+    assert pool.wait() == 0
     assert {request.result().status_code for request in slow} == {200}
 
 
@@ -151,7 +158,7 @@ def test_several_workers(start: Start) -> None:
 @pytest.mark.parametrize("path", ["/never", "/stream?n=100000&s=0.01", "/in_a_lock", "/for_ever"])
 def test_who_never_ends_is_cut_off_at_the_deadline(start: Start, path: str) -> None:
     """A request that waits, a stream, a loop that is blocked, a loop that burns."""
-    pool = start("duties:app", *ONE, "--stop-timeout", "2").ready()
+    pool = start("duties:app", *ONE, "--stop-timeout", "1.5").ready()
     worker = pool.slot()["pid"]
     endless = Request(pool, path)
     in_flight(pool, 1)

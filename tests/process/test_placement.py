@@ -85,7 +85,6 @@ def test_affinity_decides(start: Start) -> None:
     (slot,) = pool.status()["slots"]
     assert slot["core"] == core
     assert allowed(slot["pid"]) == allowed(pool.supervisor) == {(core,)}
-    pool.get("/spawn?s=60")
     assert allowed(int(pool.get("/spawn?s=60").text)) == {(core,)}
 
 

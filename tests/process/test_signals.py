@@ -54,7 +54,7 @@ def settled(pool: Pool) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    made = request.param("ok:app", *QUICK, "--pin", "never", log=tmp_path_factory.mktemp("pool") / "log")
+    made = request.param("duties:app", *QUICK, "--pin", "never", log=tmp_path_factory.mktemp("pool") / "log")
     try:
         yield made.ready()
     finally:
@@ -99,8 +99,8 @@ def test_stop_and_continue(pool: Pool) -> None:
     assert pool.slot()["pid"] == pid
 
 
-def test_usr1_dumps_the_stacks_of_every_worker(pool: Pool) -> None:
-    slow = threading.Thread(target=pool.get, args=("/block?s=1",))
+def test_usr1_dumps_the_stacks_of_every_worker(pool: Pool, tmp_path: Path) -> None:
+    slow = threading.Thread(target=pool.get, args=(f"/block_until?path={tmp_path}/go",))
     dumps = pool.log.count("stacks:")
     slow.start()
     try:
@@ -108,9 +108,10 @@ def test_usr1_dumps_the_stacks_of_every_worker(pool: Pool) -> None:
         pool.signal(signal.SIGUSR1)
         until(lambda: pool.log.count("stacks:") > dumps, "the stacks")
     finally:
+        (tmp_path / "go").touch()
         slow.join()
     stacks = pool.log.rpartition("stacks:")[2]
-    assert "in block" in stacks
+    assert "in block_until" in stacks
     assert "most recent call first" in stacks
     number = pool.slot()["worker"]
     assert f"[worker {number} slot 0 pid {pool.slot()['pid']}] stacks:" in pool.log
@@ -244,14 +245,16 @@ def test_asked_twice_it_stops_at_once(start: Start, kind: type[Pool], again: sig
     assert not client.is_alive()
 
 
-def test_a_term_that_comes_twice_as_timeout_sends_it_is_one(start: Start) -> None:
-    pool = start("ok:app", *QUICK, "--stop-timeout", "20").ready()
+def test_a_term_that_comes_twice_as_timeout_sends_it_is_one(start: Start, tmp_path: Path) -> None:
+    pool = start("duties:app", *QUICK, "--stop-timeout", "20").ready()
     answers: list[int] = []
-    client = threading.Thread(target=lambda: answers.append(pool.get("/sleep?s=1").status_code))
+    client = threading.Thread(target=lambda: answers.append(pool.get(f"/until?path={tmp_path}/go").status_code))
     client.start()
     until(lambda: pool.slot()["in_flight"] == 1, "a request in flight")
     for _ in range(3):
         pool.signal(signal.SIGTERM)
+    pool.until_log("SIGTERM: draining")
+    (tmp_path / "go").touch()
     assert pool.wait() == 0
     client.join(DEADLINE)
     assert answers == [200]
@@ -263,16 +266,17 @@ def _give_up(pool: Pool, path: str) -> None:
         pool.get(path)
 
 
-def test_other_signals_do_not_disturb_a_drain(start: Start) -> None:
-    pool = start("ok:app", *QUICK).ready()
+def test_other_signals_do_not_disturb_a_drain(start: Start, tmp_path: Path) -> None:
+    pool = start("duties:app", *QUICK).ready()
     answers: list[int] = []
-    client = threading.Thread(target=lambda: answers.append(pool.get("/sleep?s=1").status_code))
+    client = threading.Thread(target=lambda: answers.append(pool.get(f"/until?path={tmp_path}/go").status_code))
     client.start()
     until(lambda: pool.slot()["in_flight"] == 1, "a request in flight")
     pool.signal(signal.SIGTERM)
     pool.until_log("SIGTERM: draining")
     for signum in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2):
         pool.signal(signum)
+    (tmp_path / "go").touch()
     assert pool.wait() == 0
     client.join(DEADLINE)
     assert answers == [200]
