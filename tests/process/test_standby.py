@@ -92,6 +92,19 @@ def test_a_live_standby_is_not_kept_for_ever(start: Start, diary: Diary) -> None
     assert "is gone" not in pool.log
 
 
+def test_nobody_waits_for_a_standby_that_takes_its_time_to_end(start: Start) -> None:
+    """It is too old and closes what it holds; a crash meanwhile is served by a fork made for it."""
+    flags = ("--workers", "1", "--standby", "live", "--live-max-age", "1")
+    pool = start("slow_lifespan:app", *flags, env={"SLOW_STOP": "60"}).ready()
+    old, worker = standby(pool), pool.slot()["pid"]
+    until(lambda: not pool.status()["standby"]["ready"], "the standby too old")
+    os.kill(worker, signal.SIGKILL)
+    assert ask(pool.port, "/pid") not in (str(old), str(worker))
+    assert alive(old), "it had five seconds"
+    pool.signal(signal.SIGQUIT)
+    assert pool.wait() == 0
+
+
 def test_a_standby_whose_lifespan_fails_harms_nobody(start: Start, tmp_path: Path) -> None:
     """What fails is said, a few times, and then one waits that hasn't run it."""
     flag = tmp_path / "held"

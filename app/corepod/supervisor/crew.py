@@ -1,4 +1,4 @@
-"""The crew: the template and the processes that may become the next worker.
+"""The crew: the processes that may become the next worker, and who waits for one.
 
 One rule keeps it right: there are as many candidates as slots that wait plus the standby. Everything else (boot, crash,
 the standby's own death, a reload) only changes how many there are.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from corepod.supervisor.policy import BOOT_TRIES
 from corepod.supervisor.process import Process, Stage
 from corepod.supervisor.setbacks import Setbacks
+from corepod.supervisor.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,21 +26,17 @@ CALM = 0.1
 
 
 class Crew:
-    """Template, candidates and the slots that wait for one, all of one generation of the application's code."""
+    """Source, candidates and the slots that wait for one, all of one generation of the application's code."""
 
     def __init__(self, generation: int, pool: Pool) -> None:
         self.generation = generation
         self._pool = pool
         self._settings, self._log, self._channels = pool.settings, pool.log, pool.channels
-        self._load_fds = [pool.board.fd, *(sock.fileno() for sock in pool.listeners)]
-        self.forkable: bool | None = None if pool.forkable else False  # None: not known yet
-        self.template: Process | None = None
-        self.candidates: list[Process] = []
-        self.loaders: list[Process] = []
-        self.waiting: list[Slot] = []
-        self.loaded = False  # at least once
-        self.closed = False
         self.setbacks = Setbacks()
+        self.source = Source(generation, pool, self.setbacks)
+        self.candidates: list[Process] = []
+        self.waiting: list[Slot] = []
+        self.closed = False
 
     @property
     def standby(self) -> Process | None:
@@ -75,15 +72,10 @@ class Crew:
             self._dismiss_surplus(now)
         if self.setbacks.retry_at is not None:
             return
-        missing = len(self.waiting) + self._spare() - len(self.candidates)
+        live = not self.waiting and self._live()
         try:
-            if self.template is not None:
-                for _ in range(missing):
-                    self._fork(self.template)
-            else:
-                # One loader becomes the template; where nothing may be forked each becomes a worker.
-                for _ in range((1 if self.forkable is not False else missing) - len(self.loaders)):
-                    self._load()
+            for process in self.source.make(self._missing(), urgent=bool(self.waiting), live=live):
+                self.candidates.append(process)  # one by one: the next may be refused
         except OSError as error:
             self._on_refusal(error.strerror or str(error), now)
 
@@ -96,12 +88,15 @@ class Crew:
             self.setbacks.rest(now + CALM)
             self._pool.activate(ready, slot)
 
-    def _spare(self) -> int:
+    def _missing(self) -> int:
         if self.waiting:
-            return 0
+            return len(self.waiting) - sum(p.stage is not Stage.DRAINING for p in self.candidates)
+        return self._spare() - len(self.candidates)
+
+    def _spare(self) -> int:
         if self._settings.standby == "none":
             # What nobody waits for is loaded once all the same: a reload has to know the new code.
-            return 0 if self.loaded else 1
+            return 0 if self.source.loaded else 1
         return 1 if self.setbacks.spare_at is None else 0
 
     def _dismiss_surplus(self, now: float) -> None:
@@ -114,21 +109,6 @@ class Crew:
 
     def _live(self) -> bool:
         return self._settings.standby == "live" and not self.setbacks.no_live
-
-    def _fork(self, template: Process) -> None:
-        # A slot that waits gets its worker sooner without the rehearsal that a standby has time for.
-        urgent = bool(self.waiting)
-        self.candidates.append(self._channels.fork(template, warm=not urgent, live=not urgent and self._live()))
-
-    def _load(self) -> None:
-        role = "worker" if self.forkable is False else "template"
-        live = not self.waiting and self._live()
-        load = {"do": "load", "settings": self._settings.values, "role": role, "live": live}
-        process = self._channels.spawn(self.generation, load, self._load_fds)
-        process.live = live
-        process.rename({"process": "loader", "pid": process.pid})
-        self._pool.living[process.pid] = process
-        self.loaders.append(process)
 
     # Time
 
@@ -144,8 +124,8 @@ class Crew:
         if self.closed:
             return
         # Only after the pause: had the template died, too, it has been seen meanwhile and the forks aren't to blame.
-        if self.setbacks.expire(now) and self.setbacks.no_forks and self.forkable:
-            self._stop_forking(f"{BOOT_TRIES} forks in a row didn't get ready")
+        if self.setbacks.expire(now) and self.setbacks.no_forks and self.source.forkable:
+            self.source.stop_forking(f"{BOOT_TRIES} forks in a row didn't get ready")
         late = [p for p in self.candidates if (t := _patience(p)) is not None and now >= t]
         for process in late:
             self._on_late(process, now)
@@ -160,9 +140,10 @@ class Crew:
         # Whatever was forked, if anything, ends by itself when it finds its control socket closed.
         self.candidates.remove(process)
         self._channels.close(process)
-        if self.template is not None and not self.template.cause:
+        template = self.source.template
+        if template is not None and not template.cause:
             self.setbacks.birth_failed(now)
-            self.template.end(f"it didn't fork within {FORK_TIMEOUT:g} s")
+            template.end(f"it didn't fork within {FORK_TIMEOUT:g} s")
 
     def _live_until(self) -> float | None:
         ready, age = self.standby, self._settings.live_max_age
@@ -173,14 +154,16 @@ class Crew:
     def on_message(self, process: Process, message: Message, now: float) -> None:
         """`loaded`, `armed`, `unforkable` or `refused`."""
         kind = message["type"]
-        if kind == "loaded" and process in self.loaders:
-            self._on_loaded(process, bool(message["forkable"]), str(message["why"]), now)
+        if kind == "loaded" and process in self.source.loaders:
+            candidate = self.source.on_loaded(process, bool(message["forkable"]), str(message["why"]), now)
+            if candidate is not None:
+                self.candidates.append(candidate)
         elif kind == "armed" and process.stage is Stage.ARMING and process in self.candidates:
             process.enter(Stage.ARMED, now)
             self.setbacks.armed()
-        elif kind == "unforkable" and process is self.template:
+        elif kind == "unforkable" and process is self.source.template:
             # It has grown threads since it was loaded: its children would inherit locks that nobody frees.
-            self._stop_forking(str(message["why"]))
+            self.source.stop_forking(str(message["why"]))
         elif kind == "refused" and process in self.candidates:
             self.candidates.remove(process)
             self._channels.close(process)
@@ -191,54 +174,23 @@ class Crew:
         process.enter(Stage.ARMING, now)
         process.rename({"process": "standby", "pid": process.pid})
 
-    def _on_loaded(self, process: Process, forkable: bool, why: str, now: float) -> None:
-        # A process that may be forked becomes the template, another one a candidate itself.
-        self.loaders.remove(process)
-        self.loaded = True
-        if forkable:
-            self.forkable = True
-            self.setbacks.loaded()
-            process.enter(Stage.TEMPLATE, now)
-            process.rename({"process": "template", "pid": process.pid})
-            self.template = process
-            return
-        if self.forkable is None:
-            self._log.info(f"workers are started one by one, not forked: {why}")
-        self.forkable = False
-        process.enter(Stage.ARMING, now)
-        process.rename({"process": "standby", "pid": process.pid})
-        self.candidates.append(process)
-
     def _on_refusal(self, why: str, now: float) -> None:
         self.setbacks.refused(now)
         self._log.error(f"can't make a process: {why}; trying again (ulimit -u and -n, memory and pids limits?)")
-
-    def _stop_forking(self, why: str) -> None:
-        self._log.warning(f"workers are started one by one from now on, not forked: {why}")
-        self.forkable = False
-        if self.template is not None:
-            self.template.end("nothing is forked any more")
-            self.template = None
 
     # What happened to them
 
     def lost(self, process: Process, how: str, now: float) -> None:
         """A process of the crew is gone; `how` is empty for a fork that never told its pid."""
-        if process is self.template:
-            self.template = None
-            if not process.cause:
-                self.setbacks.template_lost(now - process.since, now)
-            self._log.warning(f"the template is gone ({process.cause or how}) and is made again", **process.who)
-        elif process in self.loaders:
-            self.loaders.remove(process)
-            self.setbacks.load_failed(now)
-        elif process in self.candidates:
-            self.candidates.remove(process)
-            if process.stage is Stage.ARMED:
-                self.setbacks.standby_lost(now - process.since, now)
-                self._log.warning(f"the standby is gone ({process.cause or how}) and is made again", **process.who)
-            elif process.stage is not Stage.DRAINING:
-                self.birth_failed(process, now)
+        if process not in self.candidates:
+            self.source.lost(process, how, now)
+            return
+        self.candidates.remove(process)
+        if process.stage is Stage.ARMED:
+            self.setbacks.standby_lost(now - process.since, now)
+            self._log.warning(f"the standby is gone ({process.cause or how}) and is made again", **process.who)
+        elif process.stage is not Stage.DRAINING:
+            self.birth_failed(process, now)
 
     def birth_failed(self, process: Process, now: float) -> None:
         """A candidate has ended before it could take a place."""
@@ -246,16 +198,15 @@ class Crew:
             self.setbacks.life_failed(now)
             if self.setbacks.no_live:
                 self._log.warning("the application's lifespan fails in the standby: the next one waits without it")
-        elif self.forkable is False:
+        elif self.source.forkable is False:
             self.setbacks.load_failed(now)
-        elif self.template is not None:
+        elif self.source.template is not None:
             self.setbacks.birth_failed(now)
 
     def close(self, within: float = DISMISS_TIMEOUT) -> None:
         """No more workers from here: end the template and all candidates, a live one within this time."""
         self.closed = True
-        for process in [*([self.template] if self.template else []), *self.loaders]:
-            process.end("it isn't needed any more")
+        self.source.end()
         for process in list(self.candidates):
             if process.stage is Stage.FORKING:
                 self.candidates.remove(process)

@@ -70,9 +70,9 @@ class Deaths:
     def _check_boot(self, crew: Crew, kind: str) -> None:
         pool = self._pool
         if crew is pool.reload.crew:
-            if not crew.loaded or crew.setbacks.no_load:
+            if not crew.source.loaded or crew.setbacks.no_load:
                 pool.reload.abort("the new code can't be loaded")
-        elif kind == "missing" and not crew.loaded and not pool.ever_ready:
+        elif kind == "missing" and not crew.source.loaded and not pool.ever_ready:
             pool.finish(EXIT_APP)
         elif crew.setbacks.no_load and self._final() and not any(slot.worker for slot in pool.slots):
             pool.finish(EXIT_BOOT, f"the application can't be loaded ({policy.BOOT_TRIES} tries)")

@@ -131,7 +131,7 @@ class Reload:
     def _change(self, slot: Slot) -> None:
         pool = self._pool
         crew = self.crew or pool.crew
-        if not crew.loaded:
+        if not crew.source.loaded:
             return  # until the new code is known to load, the slot is the old crew's
         if slot.worker is None or pool.settings.overlap:
             pool.crew.forget(slot)

@@ -69,7 +69,7 @@ class View:
         """The document of design.md's admin port."""
         pool = self._pool
         crew = pool.crew
-        template = crew.template
+        template = crew.source.template
         return {
             "name": pool.settings.pool_name,
             "version": __version__,
@@ -77,7 +77,7 @@ class View:
             "state": self.state(),
             "started_at": self._started_at,
             "app": pool.settings.app,
-            "mode": "spawn" if crew.forkable is False else "fork",
+            "mode": "spawn" if crew.source.forkable is False else "fork",
             **self._about,
             "reloading": pool.reload.active,
             "standby": {"mode": pool.settings.standby, "ready": crew.standby is not None},
