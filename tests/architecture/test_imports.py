@@ -13,6 +13,7 @@ import corepod
 import pytest
 
 from tests.process.harness import Pool, running
+from tests.process.inplace import in_place_of_supervisor
 
 SOURCES = Path(corepod.__file__).parents[1]
 MODULES = sorted((SOURCES / "corepod/supervisor").glob("*.py"))
@@ -57,24 +58,13 @@ def test_the_list_of_the_forbidden_can_be_met() -> None:
     assert "logging" in heavy(json.loads(subprocess.check_output(command)))
 
 
-# In place of the supervisor: it itself, and at its end a list of what it has imported.
 RECORDING = """
-import os, sys
-import corepod
-supervisor = f'''
-import json, sys
-sys.path.append({os.path.dirname(corepod.__path__[0])!r})
+import json, os
 from corepod.supervisor.start import main
 code = main()
-with open({os.environ["MODULES"]!r}, "w") as file:
-    json.dump([sorted(sys.modules), len(__import__("os").listdir("/proc/self/task"))], file)
+with open(os.environ["MODULES"], "w") as file:
+    json.dump([sorted(sys.modules), len(os.listdir("/proc/self/task"))], file)
 sys.exit(code)
-'''
-execve = os.execve
-os.execve = lambda path, argv, env: execve(path, [path, "-I", "-S", "-c", supervisor], env)
-sys.argv = sys.argv[3:]
-from corepod.cli import main
-sys.exit(main())
 """
 
 
@@ -83,7 +73,7 @@ def test_what_is_imported_by_all_it_does(tmp_path: Path, command: str) -> None:
     """A reload, a death, every page, stacks, a slot more, a stop: nothing of it brings a forbidden module in."""
     found = tmp_path / "modules.json"
     flags = ("--workers", "1", "--pin", "never", "--lame-duck", "0", "--log-format", "json")
-    prefix = (sys.executable, "-c", RECORDING)
+    prefix = in_place_of_supervisor(RECORDING)
     environment = {"MODULES": str(found)}
     with running("ok:app", *flags, log=tmp_path / "log", prefix=prefix, env=environment, command=command) as pool:
         exercise(pool)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 from tests.process.harness import DEADLINE, Pool, running, until
+from tests.process.inplace import in_place_of_supervisor
 from tests.process.traffic import stopped
 
 if TYPE_CHECKING:
@@ -181,22 +181,11 @@ def test_a_worker_that_was_stopped_alone_is_stuck(pool: Pool) -> None:
         until(lambda: pool.slot()["restarts"] == before["restarts"] + 1, "ended as stuck")
 
 
-# The command line executes the supervisor; the program in its place bends the clock first.
 LEAPING = """
-import itertools, os, sys
-import corepod
-supervisor = f'''
-import itertools, sys, time
+import itertools, time
 real, days = time.time, itertools.cycle((86_400, -86_400, 0, 400 * 86_400))
 time.time = lambda: real() + next(days)
-sys.path.append({os.path.dirname(corepod.__path__[0])!r})
 from corepod.supervisor.start import main
-sys.exit(main())
-'''
-execve = os.execve
-os.execve = lambda path, argv, env: execve(path, [path, "-I", "-S", "-c", supervisor], env)
-sys.argv = sys.argv[3:]
-from corepod.cli import main
 sys.exit(main())
 """
 
@@ -204,7 +193,7 @@ sys.exit(main())
 def test_a_wall_clock_that_leaps_changes_nothing(start: Start) -> None:
     """By a day forwards and back at every look: no kill, no storm, and the budget still counts."""
     flags = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "3/600")
-    pool = start("ok:app", *flags, *LIMITS, prefix=(sys.executable, "-c", LEAPING)).ready()
+    pool = start("ok:app", *flags, *LIMITS, prefix=in_place_of_supervisor(LEAPING)).ready()
     for restarts in (1, 2, 3):
         os.kill(pool.slot()["pid"], signal.SIGKILL)
         pool.until_restarts(restarts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from corepod.cores import parse_list
 
 from tests.process.cgroup import control_group, inside
 from tests.process.harness import Pool, until
+from tests.process.inplace import in_place_of_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,27 +122,16 @@ def test_a_throttled_worker_is_not_stuck(start: Start) -> None:
 
 # As if outside of any container, where pools claim their cores from each other. In one, nobody could see the others.
 OUTSIDE = """
-import os, sys
-import corepod
-supervisor = f'''
-import sys
-sys.path.append({os.path.dirname(corepod.__path__[0])!r})
 from corepod import claims
 claims.in_container = lambda root="/": False
 from corepod.supervisor.start import main
-sys.exit(main())
-'''
-execve = os.execve
-os.execve = lambda path, argv, env: execve(path, [path, "-I", "-S", "-c", supervisor], env)
-sys.argv = sys.argv[3:]
-from corepod.cli import main
 sys.exit(main())
 """
 
 
 @two_cores
 def test_pools_on_one_machine_have_cores_of_their_own(start: Start) -> None:
-    outside = (sys.executable, "-c", OUTSIDE)
+    outside = in_place_of_supervisor(OUTSIDE)
     only = ("taskset", "-c", f"{CORES[0]},{CORES[1]}")
     first, second = (start("ok:app", "--workers", "1", *QUICK, prefix=(*only, *outside)).ready() for _ in range(2))
     taken = [first.slot()["core"], second.slot()["core"]]

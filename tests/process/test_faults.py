@@ -1,0 +1,74 @@
+"""Faults of the supervisor's own: what it still does then."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from tests.process.harness import Pool, alive, until
+from tests.process.inplace import in_place_of_supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Start = Callable[..., Pool]
+
+ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
+
+IN_THE_LOOP = """
+from corepod.supervisor import start, supervise
+def fault(self):
+    raise RuntimeError("a bug")
+supervise.Supervisor._dump_stacks = fault  # what USR1 does
+sys.exit(start.main())
+"""
+
+IN_A_CALLBACK = """
+from corepod.supervisor import start, status
+real, calls = status.View.status, []
+def fault(self):
+    calls.append(1)
+    if len(calls) % 2:
+        raise RuntimeError("a bug")
+    return real(self)
+status.View.status = fault
+from corepod.supervisor import relay
+readable, lines = relay.Relay._readable, []
+def fault(self, mask):
+    readable(self, mask)
+    lines.append(1)
+    if len(lines) == 1:
+        raise RuntimeError("another bug")
+relay.Relay._readable = fault
+sys.exit(start.main())
+"""
+
+
+def test_a_fault_of_the_loop_ends_the_pool_in_order(start: Start) -> None:
+    """Told in the log, with the documented code, and nothing is left: whoever started it starts it again."""
+    pool = start("ok:app", *ONE, prefix=in_place_of_supervisor(IN_THE_LOOP)).ready()
+    grandchild = int(pool.get("/spawn?s=60").text)
+    family = pool.family()
+    pool.signal(signal.SIGUSR1)
+    assert pool.wait() == 1
+    assert "ERROR   internal error\nTraceback" in pool.log
+    assert "RuntimeError: a bug" in pool.log
+    assert pool.log.splitlines()[-1].endswith("stopped")
+    until(lambda: not any(map(alive, {*family, grandchild})), "everybody gone")
+
+
+def test_a_fault_of_one_callback_stays_its_own(start: Start) -> None:
+    """An answer of the admin port, a worker's line: the pool serves and restarts, and the next one is in order."""
+    pool = start("ok:app", *ONE, prefix=in_place_of_supervisor(IN_A_CALLBACK))
+    assert pool.admin("/status").status_code == 500
+    assert pool.admin("/status").status_code == 200
+    assert "RuntimeError: a bug" in pool.log
+    until(lambda: pool.admin("/readyz").status_code == 200, "ready")
+    worker = int(pool.get("/say?text=first").text)
+    pool.until_log("RuntimeError: another bug")
+    assert pool.get("/say?text=second").json() == worker
+    pool.until_log("| second\n")
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: "died: signal SIGKILL" in pool.log and pool.get("/pid").json() != worker, "the next worker")
+    assert pool.stop() == 0
