@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS}
 PAUSES = (2.0, 5.0, 15.0, 60.0, 300.0)  # seconds after one, two, three … writes in a row that failed
+SOON = 0.5
 # Somebody has to do something about these; the others are what the workload's owner asked for, or pass.
 TROUBLE = {Outcome.FAULT, Outcome.AUTOSCALER, Outcome.SCALED, Outcome.RIVAL, Outcome.DOUBT}
 
@@ -83,11 +84,12 @@ class Actor:
     def _on_failure(self, decision: Decision, workload: Workload, error: ClusterError, now: float) -> None:
         self.failed += 1
         count = self.failures[decision.key].count + 1 if decision.key in self.failures else 1
-        pause = PAUSES[min(count, len(PAUSES)) - 1]
+        # Somebody else was faster: the watch is about to show it.
+        pause = SOON if isinstance(error, Changed) else PAUSES[min(count, len(PAUSES)) - 1]
         words = f"{_change(decision)}: not written: {error}"
         self.failures[decision.key] = Failures(count, now + pause, words)
         self._tell(f"{decision.key}: {words}; again in {pause:g} s")
-        # Somebody else was faster, or it is gone: the watch will show it, and nobody has to hear of it.
+        # What has changed or is gone is nobody's fault.
         if not isinstance(error, Changed | NotFound):
             reason = "MayNotSize" if isinstance(error, Forbidden) else "NotSized"
             self._events.warning(_subject(workload), reason, str(error))

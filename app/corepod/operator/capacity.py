@@ -51,6 +51,7 @@ class Room:
         self.held: dict[str, int] = {}  # places it has, by node
         self.dealt: dict[str, int] = {}  # free places it is given, by node
         self.placed = 0  # its pods that are on a node, none that is being deleted
+        self.stranded = 0  # those of them on nodes that take no more
         self.leaning = 0  # those of them on an autoscaler's nodes that don't count
         self.own: dict[str, Own] = {}  # its pods on nodes it may use
         self._barred = [closed(applicant.demand, group[0]) for group in ground.groups]
@@ -111,6 +112,7 @@ class Room:
                 # Also one that is being deleted: its place is for the pod that follows it.
                 own[pod.node].add(pod.requests)
             elif self._barred[group]:  # nothing follows it there, so a drain moves on
+                self.stranded += not pod.deleting
                 self.held[pod.node] = self.held.get(pod.node, 0) + (not pod.deleting)
             else:
                 self.leaning += not pod.deleting

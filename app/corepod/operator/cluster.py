@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from corepod.operator.transport import JSON, Transport
 
 PAGE = 500  # objects a page of a list
+PATIENCE = 30.0  # seconds for a page
 MERGE = "application/merge-patch+json"
 OPERATIONS = "application/json-patch+json"
 GONE = 410
@@ -83,7 +84,7 @@ class Cluster:
             step: dict[str, str | int] = {**query, "limit": PAGE}
             if token:
                 step["continue"] = token
-            found = self._transport.request("GET", kind.path(namespace), step, within=60.0, hook=_hook(kind))
+            found = self._transport.request("GET", kind.path(namespace), step, within=PATIENCE, hook=_hook(kind))
             meta, items = found.get("metadata"), found.get("items")
             if not isinstance(meta, dict) or not meta.get("resourceVersion"):
                 raise Nonsense(f"the list of {kind.plural} has no resourceVersion")

@@ -63,9 +63,10 @@ def render(parts: Parts) -> str:
     """All of them."""
     lines = []
     for name, kind, meaning, samples in METRICS:
-        full = f"corepod_operator_{name}"
-        lines.append(f"# HELP {full} {meaning}\n# TYPE {full} {kind}\n")
-        for labels, value in samples(parts):
+        full, found = f"corepod_operator_{name}", samples(parts)
+        if found:
+            lines.append(f"# HELP {full} {meaning}\n# TYPE {full} {kind}\n")
+        for labels, value in found:
             inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
             lines.append(f"{full}{{{inner}}} {value:g}\n" if inner else f"{full} {value:g}\n")
     return "".join(lines)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from corepod.operator.known import Known
 
 INTERVAL = 50.0  # seconds after which a pod is read again, asked for or not
+RETRY = 10.0  # seconds after a read that failed: a new pod may not answer yet
 RATE = 50.0  # reads a second
 READERS = 8  # threads: a pod that doesn't answer holds up one of them
 TIMEOUT = 2.0  # seconds for a pod's answer
@@ -149,6 +150,8 @@ class Publisher:
             reading = restarts.parse(self._metrics(pod.ip))
         except (OSError, ValueError, http.client.HTTPException):
             self.failed += 1
+            with self._lock:
+                self._plan(pod.uid, now + RETRY)
             return
         self.read += 1
         try:

@@ -31,7 +31,7 @@ F = TypeVar("F")
 
 SECONDS = 60.0  # of one watch; the server ends it
 MARGIN = 5.0  # seconds later than that it isn't silent but broken
-PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # seconds after one, two, three … failures in a row
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds after one, two, three … failures in a row
 
 
 class Cache(Generic[F]):

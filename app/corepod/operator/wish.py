@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 def fit(room: Room, rules: Rules, *, current: int) -> int:
     """What runs and what is free, less the headroom."""
     number = room.total - headroom(room, rules)
-    if room.leaning:
-        # Pods on an autoscaler's nodes aren't deleted for being there. They never raise the number, either: each
-        # rollout could leave one more of them.
+    if room.stranded or room.leaning:
+        # Where pods run on nodes that take no more of them, a cordon would delete pods for a headroom that it took,
+        # and pods on an autoscaler's nodes would be deleted for being there. They never raise the number, either:
+        # each rollout could leave one more of them.
         number = max(number, min(current, room.total + room.leaning))
     return clamped(number, rules)
 
@@ -35,8 +36,8 @@ def after_setback(number: int, room: Room, setbacks: Setbacks, *, current: int, 
 
 
 def headroom(room: Room, rules: Rules) -> int:
-    """Places left free for rollouts: none where there is room for one pod only."""
-    return rules.headroom if room.total > 1 else 0
+    """Places left free for rollouts. One pod comes first: none is left free where there is room for one only."""
+    return max(0, min(rules.headroom, room.total - 1))
 
 
 def bounds(room: Room, rules: Rules) -> tuple[int, int]:

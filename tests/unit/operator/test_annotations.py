@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from corepod.operator.annotations import MEANINGS, Rules, rules
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -84,6 +84,7 @@ def test_a_name_that_nothing_reads_is_told_with_the_one_that_was_meant() -> None
     assert rules(read(zebra="1")).unknown == ("corepod.dev/zebra: nothing reads it",)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(MEANINGS)), st.text(max_size=20)))
 def test_any_text_is_read_or_is_a_fault(notes: dict[str, str]) -> None:
     reading = rules({f"corepod.dev/{name}": text for name, text in notes.items()})

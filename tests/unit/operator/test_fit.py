@@ -124,16 +124,20 @@ def test_a_removed_node_takes_its_pods_number_with_it() -> None:
     assert [number for _, number in world.writes] == [12, 8]
 
 
-def test_a_cordon_deletes_nothing() -> None:
-    world = World(*nodes(3)).deploy(deployment(**FULL))
+@pytest.mark.parametrize("notes", [{}, FULL], ids=["headroom", "full"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_cordon_deletes_nothing(count: int, notes: Json) -> None:
+    """Not even where the place that was left free is on the node."""
+    world = World(*nodes(count), rank=lambda name: (name == "n1", name)).deploy(deployment(**notes))
     world.operate()
-    before = world.own()
-    world.nodes["n1"]["spec"]["unschedulable"] = True
+    before, name = world.own(), "n1" if count > 1 else "n0"
+    world.nodes[name]["spec"]["unschedulable"] = True
     world.rest()
     assert world.own() == before
-    world.nodes["n1"]["spec"]["unschedulable"] = False
+    world.nodes[name]["spec"]["unschedulable"] = False
     world.rest()
-    assert [number for _, number in world.writes] == [12]
+    assert world.own() == before
+    assert len(world.writes) == 1
 
 
 @pytest.mark.parametrize("notes", [{}, FULL], ids=["headroom", "full"])
@@ -150,8 +154,10 @@ def test_a_drain_moves_on_as_pods_leave(notes: Json) -> None:
         assert working <= set(world.own()), "only what left is gone"
         world.end_deleted()
         world.operate()
-    assert world.replicas() == 8 - (start == 11)
+    assert world.replicas() == 8
     assert not world.waiting()
+    world.rest()
+    assert world.replicas() == 8 - (start == 11), "a place is left free again when the drain is over"
 
 
 def test_a_node_that_is_not_ready_keeps_its_pods_in_the_number_until_they_are_evicted() -> None:
@@ -244,6 +250,13 @@ def test_a_rollout_that_changes_the_size_asks_for_nothing_without_a_place() -> N
         world.operate()
         assert not world.waiting()
     assert world.replicas() == 8
+
+
+def test_a_rollout_that_makes_pods_greater_asks_for_what_fits_in_the_end() -> None:
+    world = World(*nodes(1)).deploy(deployment(replicas=3, pod=spec(500)))
+    world.works["web"] = deployment(replicas=4, pod=spec(1000), **FULL)
+    world.settle()
+    assert world.decide()["web"].number == 4, "3 of half a core and 1 of one, but 2.5 cores free are no 2 more"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.operator import read
 from corepod.operator.placement import alike, closed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.operator.world import deployment, node, spec
@@ -132,6 +132,7 @@ LABELS = st.dictionaries(st.sampled_from(KEYS), VALUES)
 MATCHES = st.builds(match, st.sampled_from(KEYS), st.sampled_from(["In", "NotIn", "Exists", "Gt", "Lt"]), VALUES)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(LABELS, st.booleans(), st.booleans(), st.booleans()), max_size=8),
     st.lists(st.tuples(LABELS, st.lists(st.lists(MATCHES, max_size=2), max_size=2)), max_size=3),

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 from corepod.operator.quantity import BINARY, DECIMAL, MOST, QuantityError, amount, milli, whole
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -65,6 +65,7 @@ def test_what_is_no_quantity_is_named(text: object) -> None:
         milli(text)
 
 
+@settings(deadline=None)
 @given(
     st.booleans(),
     st.from_regex(r"[0-9]{1,18}(\.[0-9]{0,9})?", fullmatch=True),
@@ -80,6 +81,7 @@ def test_nothing_is_lost_but_the_rounding(negative: bool, number: str, unit: str
         assert parse(number + unit) == found
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_other_text_is_an_error_and_nothing_worse(text: str) -> None:
     try:
@@ -88,6 +90,7 @@ def test_any_other_text_is_an_error_and_nothing_worse(text: str) -> None:
         pass
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15))
 def test_what_the_api_writes_comes_back(thousandths: int) -> None:
     assert milli(f"{thousandths}m") == thousandths

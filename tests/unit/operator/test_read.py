@@ -10,7 +10,7 @@ import pytest
 from corepod.operator import read
 from corepod.operator.facts import Key, Match, Spread, Taint
 from corepod.operator.read import Malformed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.operator.world import deployment, node, spec
@@ -288,6 +288,7 @@ def test_a_workload() -> None:
         (lambda obj: read.workload(obj, "Deployment"), deployment()),
     ],
 )
+@settings(deadline=None)
 @given(st.data())
 def test_an_object_without_its_form_is_an_error_that_names_it(
     reader: Callable[[Any], object], thing: Json, data: st.DataObject

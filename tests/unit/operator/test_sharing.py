@@ -86,6 +86,15 @@ def test_one_that_comes_later_gets_what_is_free_and_running_pods_are_nobodys_to_
     assert sizes(world) == {"a": 12, "b": 4}, "it has less"
 
 
+def test_one_that_comes_later_makes_room_for_its_headroom_and_for_nothing_else() -> None:
+    """Running pods don't move from one workload to the other by way of the headroom."""
+    world = World(*nodes(3)).deploy(deployment("a"))
+    world.operate()
+    world.deploy(deployment("b"))
+    world.rest(1800)
+    assert sizes(world) == {"a": 9, "b": 1}, "and 2 are free"
+
+
 def test_pods_of_different_sizes_share_nodes() -> None:
     world = World(*nodes(2)).deploy(deployment("big", pod=spec(3000), **FULL), deployment("small", **FULL))
     world.rest()

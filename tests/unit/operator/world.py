@@ -127,9 +127,9 @@ class World:
                 pod["status"]["conditions"] = [lost]
 
     def _takes(self, node: Json, pod: Json) -> bool:
-        if node["spec"]["unschedulable"] or node["status"]["conditions"][0]["status"] != "True":
+        if node["status"]["conditions"][0]["status"] != "True":
             return False
-        if node["spec"]["taints"] and not pod["spec"].get("tolerations"):
+        if (node["spec"]["taints"] or node["spec"]["unschedulable"]) and not pod["spec"].get("tolerations"):
             return False
         wanted = pod["spec"].get("nodeSelector", {})
         if any(node["metadata"]["labels"].get(key) != value for key, value in wanted.items()):
