@@ -238,6 +238,17 @@ def test_the_newest_pod_says_what_a_pod_needs() -> None:
     assert found.room.total == 4, "two pods of 1.5 cores on each node of 4"
 
 
+def test_a_pod_that_is_on_its_way_out_says_nothing_of_the_next() -> None:
+    """A rollout to pods of two cores was taken back."""
+    world = World(*nodes(2)).deploy(deployment(replicas=3, **FULL))
+    newest = world.own()[-1]
+    world.pods[newest]["spec"] = {**spec(2000), "nodeName": "n0"}
+    world.delete_pod(newest)
+    found = world.decide()["web"].room
+    assert found
+    assert found.applicant.demand.of("cpu") == 1000
+
+
 def test_a_rollout_that_changes_the_size_asks_for_nothing_without_a_place() -> None:
     world = World(*nodes(2)).deploy(deployment(pod=spec(2000), **FULL))
     world.operate()
