@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from tests.process.container import Container
 from tests.process.harness import DEADLINE, Pool, alive, until
-from tests.process.traffic import Queued, Traffic
+from tests.process.traffic import Queued, Traffic, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,16 +54,6 @@ class Request(threading.Thread):
 
 def in_flight(pool: Pool, count: int) -> None:
     until(lambda: sum(slot["in_flight"] for slot in pool.status()["slots"]) == count, f"{count} requests in flight")
-
-
-def refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        pass  # cut while it was still in the queue of a socket that is being closed
-    return False
 
 
 # R25

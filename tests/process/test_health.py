@@ -171,7 +171,7 @@ def test_a_machine_that_was_stopped_accuses_nobody(pool: Pool) -> None:
     until(lambda: pool.slot()["state"] == "ready", "ready again")
     after = pool.slot()
     assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
-    assert "died" not in pool.log[log:]
+    assert "stuck" not in pool.log[log:]
 
 
 def test_a_worker_that_was_stopped_alone_is_stuck(pool: Pool) -> None:

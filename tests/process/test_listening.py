@@ -164,12 +164,12 @@ def test_connections_wait_through_an_outage_and_are_all_served(start: Start, tmp
 
 
 def test_a_second_request_on_a_connection_is_not_late(start: Start) -> None:
-    """With Nagle's algorithm on, head and body of each later answer are 40 ms apart."""
+    """With Nagle's algorithm on, the pieces of each later answer are 40 ms apart."""
     pool = start("ok:app", *ONE).ready()
 
     def ask(connection: http.client.HTTPConnection) -> float:
         started = time.monotonic()
-        connection.request("GET", "/pid")
+        connection.request("GET", "/stream?n=3&s=0")  # in several pieces
         connection.getresponse().read()
         return time.monotonic() - started
 

@@ -179,6 +179,28 @@ def test_interrupted_all_the_time_no_event_is_lost(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_asked_to_stop_while_the_command_line_is_at_work(start: Start, kind: type[Pool], tmp_path: Path) -> None:
+    """It is held up by a file of settings; the request waits for the supervisor."""
+    fifo = tmp_path / "settings"
+    os.mkfifo(fifo)
+    pool = start("ok:app", *QUICK, "--env-file", str(fifo), kind=kind)
+
+    def opened() -> int | None:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None  # nobody reads yet
+
+    writer = until(opened, "the command line reads the file")
+    assert writer is not None
+    pool.signal(signal.SIGTERM)
+    os.close(writer)
+    assert pool.wait() == 0, pool.log
+    assert "SIGTERM: draining" in pool.log
+    assert "ready" not in pool.log
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_asked_to_stop_as_soon_as_it_can_hear(start: Start, kind: type[Pool]) -> None:
     """Before the supervisor is there the command line keeps the request for it."""
     for delay in (0.0, 0.05, 0.15):

@@ -108,6 +108,17 @@ def ask(port: int, path: str) -> str:
     return Queued(port, 1, path).answers()[0]
 
 
+def refused(port: int) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass  # cut while it was still in the queue of a socket that is being closed
+    return False
+
+
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """Hold a process with SIGSTOP: it takes nothing from any queue until the block ends."""
