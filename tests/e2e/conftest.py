@@ -26,6 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
             # By signal: the test ends with an exception, and what it made is cleaned away.
             item.add_marker(pytest.mark.timeout(HARD_LIMIT, method="signal"))
+    items.sort(key=lambda item: item.path.name == "test_nodes.py")  # if that one fails, a node may be missing
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ A pod that has closed its port refuses for as long as kube-proxy doesn't know, u
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 import threading
 import time
 from collections import Counter
@@ -141,12 +141,13 @@ class Load:
         return int(head.split(" ", 2)[1])
 
     async def _connection(self, *, keep: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while keep and self._idle:
-            reader, writer = self._idle.pop(0)
-            if not reader.at_eof():
-                return reader, writer
-            with contextlib.suppress(OSError):
-                writer.close()
+        # What the other side has closed is closed here at once. Left open until its pod is gone, its port would be used
+        # again while the node still has the old connection's way in its tables.
+        for _, writer in (kept for kept in self._idle if kept[0].at_eof()):
+            writer.close()
+        self._idle = [kept for kept in self._idle if not kept[0].at_eof()]
+        if keep and self._idle:
+            return self._idle.pop(0)
         try:
             return await asyncio.open_connection(*self._address)
         except ConnectionRefusedError:
@@ -162,4 +163,5 @@ def _kind(error: Exception) -> str:
         return "reset"
     if isinstance(error, TimeoutError):
         return "timeout"
-    return type(error).__name__
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0, type(error).__name__)

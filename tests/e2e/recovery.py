@@ -38,6 +38,7 @@ BARE: list[dict[str, Any]] = [
             "template": {
                 "metadata": {"labels": LABELS},
                 "spec": {
+                    "terminationGracePeriodSeconds": 1,
                     "securityContext": {
                         "runAsNonRoot": True,
                         "runAsUser": 10001,

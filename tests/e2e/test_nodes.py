@@ -1,4 +1,4 @@
-"""A node that is switched off, and another one that takes its place. The last module: it changes the cluster."""
+"""A node that is switched off, and another one that takes its place."""
 
 from __future__ import annotations
 

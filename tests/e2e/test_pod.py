@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -11,16 +12,20 @@ from corepod import __version__
 from tests.e2e.kube import helm, until
 from tests.e2e.release import Pod, Release
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PARTS = ("corepod", "corepod-templat", "corepod-standby", "corepod-worker")
 
 
 @pytest.fixture(scope="module")
-def pods(namespace: str) -> list[Pod]:
+def pods(namespace: str) -> Iterator[list[Pod]]:
     """The README's commands: deploy/kind-values.yaml as it is."""
     release = Release(namespace, "corepod")
     release.full_name = "corepod"
     helm("install", "corepod", "deploy/helm/corepod", "-f", "deploy/kind-values.yaml", "-n", namespace, "--wait")
-    return release.ready(2)
+    yield release.ready(2)
+    release.uninstall()
 
 
 def test_every_pod_is_pinned_to_a_core_of_its_own(pods: list[Pod]) -> None:

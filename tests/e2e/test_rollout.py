@@ -47,13 +47,15 @@ def full_then_surge(release: Release) -> None:
 def test_no_request_fails_in_rollouts_drains_and_scaling(release: Release) -> None:
     release.install(replicas=2, settings={"lame_duck": 5}).ready(2)
     rounds = 0
-    with Load(release.url, RATE) as load:
+    # The slow ones are in flight at whatever moment a pod is told to stop.
+    with Load(release.url, RATE) as load, Load(release.url, 3, path="/wait?seconds=3") as slow:
         while not rounds or load.outcome.sent < REQUESTS:
             full_then_surge(release)
             rounds += 1
-        outcome = load.stop()
-    print(f"{rounds} rounds: {outcome}")
+        outcome, slow_outcome = load.stop(), slow.stop()
+    print(f"{rounds} rounds: {outcome}; slow: {slow_outcome}")
     assert not outcome.failures, outcome
+    assert not slow_outcome.failures, slow_outcome
     assert outcome.answered == outcome.sent >= REQUESTS
     assert outcome.tried_again <= 0.001 * outcome.sent, outcome
 
