@@ -55,7 +55,8 @@ class MendedH11(H11Protocol):
         if request.http_version not in (b"1.1", b"1.0"):
             return 505
         lengths = {name for name, _ in request.headers if name in (b"content-length", b"transfer-encoding")}
-        if len(lengths) > 1:
+        # Before HTTP/1.1 there was no chunked body: a proxy of that time takes it for the next request (RFC 9112, 6.1).
+        if len(lengths) > 1 or (request.http_version == b"1.0" and b"transfer-encoding" in lengths):
             return 400
         # h11 holds the limit only for a head that is incomplete after a read.
         return 431 if self._read > SMALL and head_size(request.headers) > self.config.h11_max_incomplete_size else 0
