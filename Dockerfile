@@ -17,6 +17,29 @@ RUN /build/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-deps --
  && $pip --no-deps /dist/*.whl \
  && python -m compileall -q -f -j 0 -s /out -p / --invalidation-mode unchecked-hash /out
 
+# The operator's parts are another set: kubernetes' client, and none of it in a pod of workers.
+FROM build AS build-operator
+COPY requirements/operator.txt requirements/
+RUN pip="pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore --no-compile --ignore-installed --root /operator" \
+ && $pip --require-hashes -r requirements/operator.txt \
+ && $pip --no-deps /dist/*.whl \
+ && python -m compileall -q -f -j 0 -s /operator -p / --invalidation-mode unchecked-hash /operator
+
+FROM ${BASE} AS operator
+ARG BASE
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="corepod operator" \
+      org.opencontainers.image.description="Keeps Deployments at the number of pods that the nodes can hold" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"
+COPY --from=build-operator /operator/ /
+USER 10001:10001
+EXPOSE 9000 9001/udp
+ENTRYPOINT ["corepod", "operator"]
+
 FROM ${BASE} AS worker
 ARG BASE
 ARG VERSION=0

@@ -69,6 +69,10 @@ image: ## Build the image; BASE=python:3.12-slim for another base
 	docker build --tag $(IMAGE) --target worker --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
 
+operator-image: ## Build the operator's image
+	docker build --tag corepod-operator:$(VERSION) --target operator --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
+
 kind-up: ## Make a kind cluster with exclusive cores, and build and load the image
 	@deploy/kind-up $(CLUSTER)
 	$(MAKE) image

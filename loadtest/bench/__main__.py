@@ -15,6 +15,7 @@ from rich.console import Console
 
 from loadtest.bench import cores, crash, footprint, host, overhead, queue, row, slow_start
 from loadtest.bench.harness import Bench, ignore_signals, on_term
+from loadtest.bench.operators import measure as operators
 from loadtest.bench.report import Table, show, summary, write_markdown
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "b6": overhead.steady,
     "b8": queue.queues,
     "b12": overhead.keep_alive,
+    "b13": operators.reaction,
+    "b14": operators.size,
     "b15": footprint.starts,
     "memory": footprint.memory,
     "idle": footprint.idle,

@@ -116,5 +116,5 @@ def test_fractions_of_exclusive_cores_are_refused(values: dict[str, Any], word: 
 def test_kustomize_pins_where_it_should() -> None:
     folders = {path.name: f"overlays/{path.name}" for path in (K8S / "overlays").iterdir()}
     for name, folder in {"base": "base/worker", **folders}.items():
-        pod = find(kustomize(folder), "Deployment")["spec"]["template"]["spec"]
+        pod = find(kustomize(folder), "Deployment", "corepod")["spec"]["template"]["spec"]
         assert pinned(pod) == (name != "shared"), name

@@ -94,7 +94,7 @@ def heavy_pod(name: str, node: str, **options: Any) -> JSON:
     made["metadata"]["managedFields"] = _managed(20)
     made["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
     made["spec"]["volumes"] = [
-        {"name": f"v{n}", "projected": {"sources": [{"serviceAccountToken": {}}]}} for n in range(3)
+        {"name": f"v{n}", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}} for n in range(3)
     ]
     for container in made["spec"]["containers"]:
         container["env"] = [{"name": f"VARIABLE_{n}", "value": f"value {n}" * 3} for n in range(20)]
@@ -107,6 +107,7 @@ def heavy_pod(name: str, node: str, **options: Any) -> JSON:
             "ready": True,
             "restartCount": 0,
             "image": "registry.example/team/image:1",
+            "imageID": "registry.example/team/image@sha256:1",
             "containerID": "c" * 64,
         }
     ]

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
+from tests.fakeapi import discovery
 from tests.fakeapi.faults import Do, Fault
 from tests.fakeapi.store import JSON, Store, merged
 from tests.fakeapi.watching import Stream
@@ -156,8 +157,8 @@ class FakeApi:
                 return None
             start = int(begin)
         else:
-            id_ = str(len(self._lists))
             with self.store.changed:
+                id_ = str(len(self._lists))
                 self._lists[id_] = (self.store.version, self.store.listed(call.plural, call.namespace, call.query))
         version, items = self._lists[id_]
         limit = int(call.query.get("limit", 0)) or len(items) or 1
@@ -234,6 +235,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(code, status)
 
     def _serve(self) -> None:
+        if self.command == "GET" and (found := discovery.answer(urlsplit(self.path).path)) is not None:
+            self.answer(200, found)
+            return
         call = self._call()
         self.api.calls.append(call)
         for fault in list(self.api.faults):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from corepod.operator.answers import parsed
 from corepod.operator.errors import Nonsense, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from corepod.operator.transport import JSON, Transport
+    from corepod.operator.answers import JSON
+    from corepod.operator.transport import Transport
 
 PAGE = 500  # objects a page of a list
 PATIENCE = 30.0  # seconds for a page
@@ -74,6 +77,7 @@ class Cluster:
 
     def __init__(self, transport: Transport, within: float = 5.0) -> None:
         self._transport, self._within = transport, within
+        self._reading = threading.Lock()
 
     # Reading
 
@@ -84,12 +88,13 @@ class Cluster:
             step: dict[str, str | int] = {**query, "limit": PAGE}
             if token:
                 step["continue"] = token
-            found = self._transport.request("GET", kind.path(namespace), step, within=PATIENCE, hook=_hook(kind))
-            meta, items = found.get("metadata"), found.get("items")
-            if not isinstance(meta, dict) or not meta.get("resourceVersion"):
-                raise Nonsense(f"the list of {kind.plural} has no resourceVersion")
-            yield Page(items or [], str(meta["resourceVersion"]))
-            token = meta.get("continue") or ""
+            body = self._transport.fetch(kind.path(namespace), step, within=PATIENCE)
+            # One at a time, of all kinds: parsed, a page takes megabytes until its objects are facts.
+            with self._reading:
+                page, token = _page(kind, body)
+                del body
+                yield page
+                del page
             if not token:
                 return
 
@@ -141,6 +146,15 @@ class Cluster:
         """The object anew. Raises Conflict if it isn't the one whose resourceVersion `body` has."""
         whole = {"apiVersion": kind.version, "kind": kind.kind, **body}
         return self._transport.request("PUT", kind.path(namespace, name), body=whole, within=within or self._within)
+
+
+def _page(kind: Kind, body: bytearray) -> tuple[Page, str]:
+    """A page of a list, and the token of the next one."""
+    found = parsed(body, _hook(kind))
+    meta, items = found.get("metadata"), found.get("items")
+    if not isinstance(meta, dict) or not meta.get("resourceVersion"):
+        raise Nonsense(f"the list of {kind.plural} has no resourceVersion")
+    return Page(items or [], str(meta["resourceVersion"])), str(meta.get("continue") or "")
 
 
 def _lean(found: JSON) -> JSON:

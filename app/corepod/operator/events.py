@@ -16,8 +16,8 @@ from corepod.operator.errors import ClusterError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from corepod.operator.answers import JSON
     from corepod.operator.cluster import Cluster
-    from corepod.operator.transport import JSON
 
 AGAIN = 3600.0  # seconds after which the same is said again
 REMEMBERED = 10_000

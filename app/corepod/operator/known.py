@@ -80,8 +80,10 @@ class Known:
         """Seconds since the API server last confirmed what is known of the kind that it confirmed longest ago."""
         return max(now - (cache.contact or 0.0) for cache in self._needed)
 
-    def workload(self, kind: str, namespace: str, name: str) -> Workload | None:
-        return (self.deployments if kind == "Deployment" else self.statefulsets).get(namespace, name)
+    @property
+    def version(self) -> int:
+        """Grows with each change of a pod or a workload."""
+        return self.pods.version + self.deployments.version + self.statefulsets.version
 
     def workloads(self) -> list[Workload]:
         return self.deployments.all() + self.statefulsets.all()

@@ -21,8 +21,8 @@ from corepod.operator.errors import ClusterError, Conflict, NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from corepod.operator.answers import JSON
     from corepod.operator.cluster import Cluster
-    from corepod.operator.transport import JSON
     from corepod.operator.watching import Cache
 
 DURATION = 15.0  # seconds without a renewal after which others may take it

@@ -89,7 +89,7 @@ ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("admin-status", {"default": "loopback", "type": _who}, "who may see the status: loopback or all"),
     ("notify", {"default": f"127.0.0.1:{NOTIFY_PORT}", "type": _address}, "UDP: where pods say that a worker died"),
     ("pods-admin-port", {"default": str(ADMIN_PORT), "type": _port}, "admin port of the pods"),
-    ("scale-down-wait", {"default": "60", "type": _seconds(0)}, "seconds that fewer pods have to be right for"),
+    ("scale-down-wait", {"default": "60", "type": _seconds(1)}, "seconds that fewer pods have to be right for"),
     ("leader-elect", {}, "act only while holding a Lease: for two or more operators"),
     ("lease-name", {"default": "corepod-operator"}, "its name"),
     ("lease-namespace", {"default": ""}, "its namespace; in a pod the pod's own"),

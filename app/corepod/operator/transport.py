@@ -15,12 +15,13 @@ from kubernetes import client, config
 from kubernetes.client.rest import RESTClientObject
 from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME
 
-from corepod.operator.errors import ClusterError, ConnectError, Nonsense, Unauthorized, Unreachable, refused
+from corepod.operator.answers import lines, parsed, refusal, whole, words
+from corepod.operator.errors import ConnectError, Unauthorized, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-JSON = dict[str, Any]
+    from corepod.operator.answers import JSON
 
 # The client has types, these two not.
 load_kubeconfig: Callable[..., None] = config.load_kube_config
@@ -28,10 +29,6 @@ load_service_account: Callable[..., None] = config.load_incluster_config
 
 CONNECT = 5.0  # seconds to a connection
 RECONNECT = 10.0  # seconds between two looks at the credentials after a 401
-LONGEST_PAUSE = 120.0  # seconds of a Retry-After that are believed
-CHUNK = 1 << 16
-# A line of a watch is one object; etcd takes at most 1.5 MB, written as JSON a few times that.
-LONGEST_LINE = 16 << 20
 
 
 class Credentials(NamedTuple):
@@ -83,7 +80,17 @@ class Transport:
             method, path, query, body, kind, urllib3.Timeout(connect=min(CONNECT, within), total=within)
         )
         try:
-            return _parsed(_whole(response, deadline), hook)
+            return parsed(whole(response, deadline), hook)
+        finally:
+            response.release_conn()
+
+    def fetch(self, path: str, query: Mapping[str, str | int], *, within: float) -> bytearray:
+        """The answer to a GET as it came. Raises ClusterError."""
+        deadline = time.monotonic() + within
+        timeout = urllib3.Timeout(connect=min(CONNECT, within), total=within)
+        response = self._send("GET", path, query, None, "", timeout)
+        try:
+            return whole(response, deadline)
         finally:
             response.release_conn()
 
@@ -92,7 +99,7 @@ class Transport:
         timeout = urllib3.Timeout(connect=CONNECT, read=silence)
         response = self._send("GET", path, query, None, "", timeout)
         try:
-            yield from _lines(response)
+            yield from lines(response)
         finally:
             # Never given back to the pool: what it still holds would be read as the answer to the next request.
             response.close()
@@ -124,14 +131,14 @@ class Transport:
                 preload_content=False,
             )
         except (urllib3.exceptions.HTTPError, config.ConfigException, OSError) as error:
-            raise Unreachable(f"{method} {path}: {_words(error)}") from error
+            raise Unreachable(f"{method} {path}: {words(error)}") from error
         if response.status >= 300:
             self._fail(response, time.monotonic() + CONNECT)
         return response
 
     def _fail(self, response: urllib3.BaseHTTPResponse, deadline: float) -> None:
         try:
-            error = _refusal(response, _whole(response, deadline))
+            error = refusal(response, whole(response, deadline))
         finally:
             response.close()
         if isinstance(error, Unauthorized):
@@ -156,7 +163,7 @@ class Transport:
             else:
                 load_service_account(client_configuration=made)
         except Exception as error:  # its own, YAML's, a missing key's: whatever a file by hand brings about
-            raise ConnectError(f"no way to the cluster: {_words(error)}") from error
+            raise ConnectError(f"no way to the cluster: {words(error)}") from error
         return made
 
     def _reconnect(self) -> None:
@@ -169,63 +176,3 @@ class Transport:
             with contextlib.suppress(ConnectError):
                 self._configuration = self._configured()
                 self._pool = RESTClientObject(self._configuration).pool_manager
-
-
-def _whole(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-    parts = []
-    try:
-        # Piece by piece: the timeout of the socket counts anew with each byte of a server that drips.
-        while part := response.read1(CHUNK):
-            parts.append(part)
-            if time.monotonic() > deadline:
-                response.close()
-                raise Unreachable("the answer didn't end in time")
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        response.close()
-        raise Unreachable(f"cut off while it answered: {_words(error)}") from error
-    return b"".join(parts)
-
-
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    rest = b""
-    try:
-        for part in response.stream(CHUNK, decode_content=True):
-            *whole, rest = (rest + part).split(b"\n")
-            yield from whole
-            if len(rest) > LONGEST_LINE:
-                raise Nonsense(f"a line of more than {LONGEST_LINE} bytes")
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unreachable(_words(error)) from error
-    if rest:
-        raise Nonsense("the watch ended in the middle of a line")
-
-
-def _parsed(body: bytes, hook: Callable[[JSON], Any] | None) -> JSON:
-    try:
-        found = json.loads(body, object_hook=hook)
-    except ValueError as error:
-        raise Nonsense(f"the answer is not JSON: {body[:60]!r}") from error
-    if not isinstance(found, dict):
-        raise Nonsense(f"the answer is not an object: {body[:60]!r}")
-    return found
-
-
-def _refusal(response: urllib3.BaseHTTPResponse, body: bytes) -> ClusterError:
-    try:
-        status = json.loads(body)
-        reason, message = str(status.get("reason") or response.reason), str(status.get("message") or "")
-    except (ValueError, AttributeError):
-        reason, message = str(response.reason), body[:60].decode(errors="replace").strip()
-    return refused(response.status, reason, message, _pause(response.headers.get("Retry-After")))
-
-
-def _pause(text: str | None) -> float | None:
-    try:
-        return None if text is None else max(0.0, min(float(text), LONGEST_PAUSE))
-    except ValueError:
-        return None  # a date: the clocks of the two machines needn't agree
-
-
-def _words(error: BaseException) -> str:
-    """One line, without the object addresses that urllib3 puts in front."""
-    return (str(error).rpartition(">: ")[2] or type(error).__name__).replace("\n", " ")

@@ -24,8 +24,8 @@ from corepod.operator.errors import ClusterError, Gone, Nonsense, Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from corepod.operator.answers import JSON
     from corepod.operator.cluster import Change, Cluster, Kind
-    from corepod.operator.transport import JSON
 
 F = TypeVar("F")
 
@@ -44,6 +44,7 @@ class Cache(Generic[F]):
         self.synced = False  # a whole list has been read
         self.contact: float | None = None  # when the server last said how things are (time.monotonic)
         self.error = ""  # the last failure, empty while all is well
+        self.version = 0  # grows with each change
         self.unread: dict[tuple[str, str], str] = {}  # objects that could not be understood, and why
 
     def all(self) -> list[F]:
@@ -65,6 +66,7 @@ class Cache(Generic[F]):
                 self._facts.pop(key, None)
             elif fact != old:
                 self._facts[key] = fact
+            self.version += fact != old
         if fact != old:
             self._changed()
 
@@ -76,6 +78,7 @@ class Cache(Generic[F]):
             for key in self.unread.keys() - present:
                 del self.unread[key]
             self.synced = True
+            self.version += 1
         self._changed()
 
 

@@ -36,11 +36,35 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 app.kubernetes.io/component: worker
 {{- end }}
 
+{{/* The operator's objects. */}}
+{{- define "corepod.operatorName" -}}
+{{ include "corepod.fullname" . }}-operator
+{{- end }}
+
+{{- define "corepod.operatorSelector" -}}
+app.kubernetes.io/name: {{ include "corepod.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "corepod.operatorLabels" -}}
+{{ include "corepod.labels" . }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{/* Whether pods tell the operator of deaths. */}}
+{{- define "corepod.publishes" -}}
+{{- if and .Values.operator.enabled .Values.operator.publishRestarts }}true{{ end }}
+{{- end }}
+
 {{/* Labels of the pods: no chart version, so that a new chart alone replaces no pod. */}}
 {{- define "corepod.podLabels" -}}
 {{ include "corepod.selector" . }}
 app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
 app.kubernetes.io/part-of: corepod
+{{- if include "corepod.publishes" . }}
+corepod.dev/worker-restarts: "0"
+{{- end }}
 {{- end }}
 
 {{/* The image's tag as a label's value. */}}
@@ -50,6 +74,12 @@ app.kubernetes.io/part-of: corepod
 
 {{- define "corepod.image" -}}
 {{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "corepod.operatorImage" -}}
+{{- with .Values.operator.image }}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
 {{- end }}
 {{- end }}

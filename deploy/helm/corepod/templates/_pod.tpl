@@ -22,6 +22,10 @@
 - name: COREPOD_{{ upper $name }}
   value: {{ include "corepod.text" $value | quote }}
 {{- end }}
+{{- if and (include "corepod.publishes" .) (not (hasKey .Values.settings "notify")) }}
+- name: COREPOD_NOTIFY
+  value: {{ include "corepod.operatorName" . }}:9001
+{{- end }}
 - name: POD_NAME
   valueFrom:
     fieldRef:

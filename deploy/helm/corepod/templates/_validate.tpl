@@ -1,7 +1,7 @@
 {{/* What values.schema.json can't say: values that don't fit together. All faults at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
-{{- range list "cpu" "time" "number" "settings" "env" }}
+{{- range list "cpu" "time" "number" "operator" "settings" "env" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}
@@ -57,6 +57,27 @@
 {{- end }}
 {{- end }}
 {{- toJson (concat $faults (include "corepod.pdbFaults" . | fromJsonArray)) }}
+{{- end }}
+
+{{- define "corepod.operatorFaults" -}}
+{{- $faults := list }}
+{{- if .Values.operator.enabled }}
+{{- $bounds := eq (dig "mode" "fit" .Values.operator.sizing) "hpa-bounds" }}
+{{- if and .Values.autoscaling.enabled (not $bounds) }}
+{{- $faults = append $faults "both autoscaling and the operator are enabled, and each would set the number of pods: disable one, or set operator.sizing.mode to hpa-bounds and operator.hpaBounds to true" }}
+{{- end }}
+{{- if and $bounds (not (and .Values.autoscaling.enabled .Values.operator.hpaBounds)) }}
+{{- $faults = append $faults "operator.sizing.mode is hpa-bounds, which needs autoscaling.enabled and operator.hpaBounds" }}
+{{- end }}
+{{- if and .Values.full (hasKey .Values.operator.sizing "headroom") }}
+{{- $faults = append $faults "operator.sizing.headroom is set, but with full no place is left free" }}
+{{- end }}
+{{- $most := .Values.operator.sizing.max }}
+{{- if and (not (kindIs "invalid" $most)) (lt (int $most) (dig "min" 1 .Values.operator.sizing | int)) }}
+{{- $faults = append $faults (printf "operator.sizing.min is above operator.sizing.max, %v" $most) }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
 {{- end }}
 
 {{/* A budget that lets no pod go makes every drain of a node wait for ever. */}}

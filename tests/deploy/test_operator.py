@@ -1,0 +1,204 @@
+"""The operator's objects: there where it is enabled, with the rights that it uses and no others."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
+from tests.deploy.test_security import violations
+from tests.fakeapi import Call, FakeApi, faults
+from tests.fakeapi.objects import deployment, node, pod
+from tests.process.harness import Pool, running, until
+from tests.process.operator.harness import Operator, replicas
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ON: Object = {"operator": {"enabled": True}}
+TWO: Object = {"operator": {"enabled": True, "replicas": 2}}
+GROUPS = {
+    "nodes": "",
+    "pods": "",
+    "resourcequotas": "",
+    "events": "",
+    "deployments": "apps",
+    "statefulsets": "apps",
+    "horizontalpodautoscalers": "autoscaling",
+    "leases": "coordination.k8s.io",
+}
+VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
+
+
+def operator(values: Object) -> Object:
+    spec: Object = find(chart(values), "Deployment", "corepod-operator")["spec"]["template"]["spec"]
+    return spec
+
+
+def test_without_it_there_is_nothing_of_it() -> None:
+    objects = chart({})
+    assert not [o for o in objects if "operator" in o["metadata"]["name"]]
+    deployment_ = find(objects, "Deployment")
+    assert "corepod.dev/sized" not in deployment_["metadata"]["labels"]
+    assert "COREPOD_NOTIFY" not in environment(worker(objects))
+
+
+def test_the_worker_is_looked_after_and_its_number_left_out() -> None:
+    values: Object = {**ON, "replicas": 5}
+    found = find(chart(values), "Deployment", "corepod")
+    assert found["metadata"]["labels"]["corepod.dev/sized"] == "true"
+    assert found["metadata"]["annotations"] == {"corepod.dev/max": "20"}
+    assert "replicas" not in found["spec"]
+    assert found["spec"]["template"]["metadata"]["labels"]["corepod.dev/worker-restarts"] == "0"
+
+
+def test_annotations_come_from_the_values() -> None:
+    sizing = {"min": 2, "max": None, "reserve-cores-per-node": "500m"}
+    found = find(chart({"full": True, "operator": {"enabled": True, "sizing": sizing}}), "Deployment", "corepod")
+    assert found["metadata"]["annotations"] == {
+        "corepod.dev/full": "true",
+        "corepod.dev/min": "2",
+        "corepod.dev/reserve-cores-per-node": "500m",
+    }
+
+
+FAULTS: list[tuple[Object, str]] = [
+    ({"operator": {"enabled": True}, "autoscaling": {"enabled": True}}, "each would set the number"),
+    ({"operator": {"enabled": True, "sizing": {"mode": "hpa-bounds"}}}, "needs autoscaling.enabled"),
+    ({"operator": {"enabled": True, "sizing": {"min": 30}}}, "above operator.sizing.max"),
+    ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "no place is left free"),
+    ({"operator": {"enabled": True, "sizing": {"maxx": 1}}}, "maxx"),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), FAULTS, ids=[words for _, words in FAULTS])
+def test_what_doesnt_fit_together_is_refused(values: Object, words: str) -> None:
+    assert words in refused(values)
+
+
+@pytest.mark.parametrize("values", [ON, TWO])
+def test_its_pods_are_restricted(values: Object) -> None:
+    for spec in pod_specs(chart(values)):
+        assert violations(spec) == []
+
+
+def test_only_one_of_its_kind_without_a_lease() -> None:
+    assert find(chart(ON), "Deployment", "corepod-operator")["spec"]["strategy"] == {"type": "Recreate"}
+    assert "--leader-elect" not in operator(ON)["containers"][0]["args"]
+    assert "--leader-elect" in operator(TWO)["containers"][0]["args"]
+
+
+def test_datagrams_only_where_they_are_wanted() -> None:
+    on = chart(ON)
+    assert environment(worker([o for o in on if o["metadata"]["name"] == "corepod"]))["COREPOD_NOTIFY"] == (
+        "corepod-operator:9001"
+    )
+    assert find(on, "Service", "corepod-operator")["spec"]["clusterIP"] == "None"
+    off = chart({"operator": {"enabled": True, "publishRestarts": False}})
+    assert not [o for o in off if o["kind"] == "Service" and o["metadata"]["name"] == "corepod-operator"]
+    assert (
+        "--notify=none"
+        in find(off, "Deployment", "corepod-operator")["spec"]["template"]["spec"]["containers"][0]["args"]
+    )
+
+
+def test_the_policy_lets_exactly_datagrams_of_workers_and_probes_in() -> None:
+    values: Object = {**ON, "networkPolicy": {"enabled": True}}
+    ingress = find(chart(values), "NetworkPolicy", "corepod-operator")["spec"]["ingress"]
+    assert [(rule["ports"][0]["port"], rule["ports"][0].get("protocol", "TCP")) for rule in ingress] == [
+        ("admin", "TCP"),
+        ("notify", "UDP"),
+    ]
+    peer = ingress[1]["from"]
+    assert peer[0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker"
+
+
+# Rights
+
+
+class Rights:
+    """What the rendered roles allow, as the API server would judge, and which rules were of use."""
+
+    def __init__(self, objects: list[Object]) -> None:
+        self.rules = [(o["kind"], rule) for o in objects if o["kind"] in ("Role", "ClusterRole") for rule in o["rules"]]
+        self.used: set[tuple[str, str, str]] = set()
+        self.denied: list[str] = []
+
+    def denies(self, call: Call) -> bool:
+        verb = VERBS.get(
+            call.method, "watch" if call.watch else "get" if call.name and call.method == "GET" else "list"
+        )
+        resource = call.plural + (f"/{call.part}" if call.part else "")
+        name = call.name or call.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        for kind, rule in self.rules:
+            reaches = kind == "ClusterRole" or call.namespace == "default"
+            named = name in rule.get("resourceNames", [name])
+            about = GROUPS[call.plural] in rule["apiGroups"] and resource in rule["resources"]
+            if reaches and named and about and verb in rule["verbs"]:
+                self.used.add((GROUPS[call.plural], resource, verb))
+                return False
+        self.denied.append(f"{verb} {resource} {name} in {call.namespace or 'all'}")
+        return True
+
+    def given(self) -> set[tuple[str, str, str]]:
+        return {
+            (group, resource, verb)
+            for _, rule in self.rules
+            for group, resource, verb in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
+        }
+
+
+# Rights for what this one run doesn't meet, each met by another test.
+UNMET = {("apps", "statefulsets/scale", "patch"), ("", "pods", "get")}
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["one namespace", "all namespaces"])
+def test_the_rights_are_those_that_it_uses(tmp_path: Path, everywhere: bool) -> None:
+    values: Object = {"operator": {"enabled": True, "replicas": 2, "allNamespaces": everywhere}}
+    objects = chart(values)
+    rights = Rights(objects)
+    args: list[str] = find(objects, "Deployment", "corepod-operator")["spec"]["template"]["spec"]["containers"][0][
+        "args"
+    ]
+    args = [arg.replace("$(POD_NAMESPACE)", "default") for arg in args if not arg.startswith(("--admin", "--notify"))]
+    with FakeApi() as api, running("ok:app", "--workers", "1", log=tmp_path / "pool.log") as pool:
+        api.store.put("nodes", node("a", "4"))
+        api.store.put("deployments", deployment("web", full="true"))
+        api.store.put("deployments", deployment("corepod-operator", sized=False))
+        api.store.put("pods", pod("web-1", "a", owner="web", ip="127.0.0.1"))
+        api.fail(faults.status(403, "Forbidden"), times=1e9, match=rights.denies)
+        pool.ready()
+        one = Operator(api, *args, "--pods-admin-port", str(pool.admin_port), "--watch-seconds", "2", folder=tmp_path)
+        try:
+            until(lambda: replicas(api, "web") == 4, f"the number; {rights.denied}; {one.log}")
+            until(lambda: api.store.all("events"), "an event")
+            _die(pool)
+            until(
+                lambda: [c for c in api.writes("pods") if c.method == "PATCH"], f"a published restart; {one.log}", 60.0
+            )
+            until(lambda: [c for c in api.writes("leases") if c.method == "PUT"], "a renewal")
+            assert one.stop() == 0
+        finally:
+            one.close()
+    assert rights.denied == []
+    assert rights.given() - rights.used - {("coordination.k8s.io", "leases", "get")} == UNMET
+
+
+def _die(pool: Pool) -> None:
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+    pool.until_restarts(1)
+
+
+def test_each_right_goes_with_its_switch() -> None:
+    def given(**options: Any) -> set[tuple[str, str, str]]:
+        return Rights(chart({"operator": {"enabled": True, **options}})).given()
+
+    plain = given()
+    assert ("", "pods", "patch") not in given(publishRestarts=False)
+    assert ("autoscaling", "horizontalpodautoscalers", "patch") in given(hpaBounds=True) - plain
+    assert {group for group, _, _ in given(replicas=2) - plain} == {"coordination.k8s.io", "apps"}
+    assert "Role" not in kinds(chart({"operator": {"enabled": True, "allNamespaces": True}}))

@@ -1,0 +1,410 @@
+"""The operator as a process: the number follows the nodes at once, with one write, and never on doubt."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.fakeapi import FakeApi, faults
+from tests.fakeapi.objects import deployment, node, pod
+from tests.process.harness import until
+from tests.process.operator.harness import (
+    Operator,
+    controllers,
+    events,
+    once,
+    replicas,
+    scalings,
+    until_replicas,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Operate = Callable[..., Operator]
+
+CPA_PERIOD = 10.0  # seconds between two polls of cluster-proportional-autoscaler, by default
+
+
+@pytest.fixture
+def web(api: FakeApi) -> FakeApi:
+    """Three nodes with 3.92 cores each, and a Deployment of pods with one."""
+    for name in ("a", "b", "c"):
+        api.store.put("nodes", node(name, "3920m"))
+    api.store.put("deployments", deployment("web", full="true"))
+    return api
+
+
+@pytest.fixture
+def live(web: FakeApi) -> Iterator[FakeApi]:
+    """The same, with controllers that make pods of replicas."""
+    with controllers(web):
+        yield web
+
+
+def running(api: FakeApi) -> int:
+    return sum("nodeName" in p["spec"] for p in api.store.all("pods"))
+
+
+# What it is for
+
+
+def test_whole_pods_a_node_and_one_write(web: FakeApi, operate: Operate) -> None:
+    operate()
+    until_replicas(web, "web", 9)
+    until(lambda: events(web, "Sized"), "an event")
+    assert len(scalings(web)) == 1
+    assert "replicas 1 -> 9" in events(web, "Sized")[0]["message"]
+    assert events(web, "Sized")[0]["involvedObject"]["kind"] == "Deployment"
+
+
+def test_nothing_is_written_when_nothing_changes(live: FakeApi, operate: Operate) -> None:
+    operator = operate()
+    until_replicas(live, "web", 9)
+    until(lambda: running(live) == 9, "nine pods")
+    turns, count = operator.metric("decisions_total"), len(live.writes())
+    for _ in range(20):
+        live.store.put("nodes", node("a", "3920m", annotations={"heartbeat": str(time.monotonic())}))
+    live.store.put("nodes", node("a", "3920m", labels={"new": "label"}))
+    until(lambda: operator.metric("decisions_total") > turns, "another decision")
+    assert len(live.writes()) == count
+    assert len(scalings(live)) == 1
+
+
+def test_more_cores_are_used_at_once(web: FakeApi, operate: Operate) -> None:
+    """Ratio to the anchor's poll: the mean of its reaction is half a period."""
+    operate().ready()
+    until_replicas(web, "web", 9)
+    times = []
+    for number in range(10):
+        began = time.monotonic()
+        web.store.put("nodes", node(f"new{number}", "4"))
+        until_replicas(web, "web", 13 + 4 * number)
+        times.append(scalings(web)[-1].at - began)
+    assert len(scalings(web)) == 11
+    assert median(times) < 0.1 * CPA_PERIOD / 2
+
+
+def test_more_pods_of_others_take_cores_and_give_them_back(live: FakeApi, operate: Operate) -> None:
+    operate()
+    until(lambda: running(live) == 9, "nine pods")
+    live.store.put("nodes", node("d", "2"))
+    until_replicas(live, "web", 11)
+    until(lambda: running(live) == 11, "eleven pods")
+    live.store.put("nodes", node("e", "2"))
+    live.store.put("pods", pod("other", "e", cpu="1500m"))
+    until_replicas(live, "web", 11)
+    live.store.delete("pods", "default", "other")
+    until_replicas(live, "web", 13)
+
+
+def test_a_node_that_goes_takes_its_pods_along_after_a_while(live: FakeApi, operate: Operate) -> None:
+    operate()
+    until(lambda: running(live) == 9, "nine pods")
+    live.store.delete("nodes", "", "c")
+    until_replicas(live, "web", 6)
+    assert len(scalings(live)) == 2
+
+
+def test_a_cordon_deletes_nothing_and_its_end_brings_nothing(live: FakeApi, operate: Operate) -> None:
+    operator = operate()
+    until(lambda: running(live) == 9, "nine pods")
+    turns = operator.metric("decisions_total")
+    live.store.put("nodes", node("c", "3920m", unschedulable=True))
+    until(lambda: operator.metric("decisions_total") > turns, "a decision")
+    turns = operator.metric("decisions_total")
+    live.store.put("nodes", node("c", "3920m"))
+    until(lambda: operator.metric("decisions_total") > turns, "a decision")
+    assert replicas(live, "web") == 9
+    assert len(scalings(live)) == 1
+
+
+def test_a_flapping_node_costs_one_write_each_way(live: FakeApi, operate: Operate) -> None:
+    operate("--scale-down-wait", "5")
+    until(lambda: running(live) == 9, "nine pods")
+    for _ in range(20):
+        live.store.put("nodes", node("c", "3920m", ready=False))
+        time.sleep(0.02)  # the flapping itself, not a wait
+        live.store.put("nodes", node("c", "3920m"))
+    assert len(scalings(live)) == 1
+
+
+def test_a_workload_comes_and_goes_by_its_label(web: FakeApi, operate: Operate) -> None:
+    operator = operate().ready()
+    until_replicas(web, "web", 9)
+    web.store.put("deployments", deployment("late", sized=False, namespace="other"))
+    web.store.put("deployments", deployment("web", 2, sized=False))
+    until(lambda: not operator.status()["workloads"], "nothing to look after")
+    web.store.put("deployments", deployment("late", namespace="other"))
+    until(lambda: replicas(web, "late", "other") == 8, "the other one's number")
+    assert replicas(web, "web") == 2
+
+
+def test_one_namespace_only(web: FakeApi, operate: Operate) -> None:
+    web.store.put("deployments", deployment("there", namespace="there"))
+    operate("--namespace", "there")
+    until(lambda: replicas(web, "there", "there") == 8, "its number")
+    assert replicas(web, "web") == 1
+    assert {call.namespace for call in web.watches("deployments")} == {"there"}
+
+
+# R32: never on doubt
+
+
+def test_no_nodes_at_once_is_not_believed(live: FakeApi, operate: Operate) -> None:
+    operator = operate()
+    until(lambda: running(live) == 9, "nine pods")
+    for name in ("a", "b", "c"):
+        live.store.put("nodes", node(name, "3920m", ready=False))
+    until(lambda: operator.status()["workloads"][0]["outcome"] == "doubt", "doubt")
+    until(lambda: events(live, "Doubt"), "an event")
+    assert replicas(live, "web") == 9
+
+
+def test_a_list_that_is_empty_by_mistake_is_not_believed(live: FakeApi, operate: Operate) -> None:
+    operator = operate("--watch-seconds", "2")
+    until(lambda: running(live) == 9, "nine pods")
+    version = live.store.version
+    empty = json.dumps({"metadata": {"resourceVersion": str(version)}, "items": []}).encode()
+    live.fail(faults.body(empty), times=100, match=lambda call: call.list and call.plural == "nodes")
+    live.store.compact()
+    live.inject("nodes", b"", end=True)
+    until(lambda: operator.status()["workloads"][0]["outcome"] == "doubt", "doubt")
+    assert replicas(live, "web") == 9
+
+
+def test_before_everything_is_known_nothing_is_done(web: FakeApi, operate: Operate) -> None:
+    web.fail(faults.status(500), times=1000, match=lambda call: call.plural == "pods")
+    operator = operate()
+    until(lambda: operator.status()["kinds"]["nodes"]["synced"], "the nodes")
+    answer = operator.get("/readyz")
+    assert answer.status_code == 503
+    assert "pods: 500" in answer.text
+    assert not scalings(web)
+    web.heal()
+    until_replicas(web, "web", 9)
+    operator.ready()
+
+
+# Bad input: the others go on
+
+
+BAD: dict[str, tuple[dict[str, str], str]] = {
+    "min above max": ({"min": "5", "max": "2"}, "min"),
+    "not a number": ({"max": "many"}, "many"),
+    "no such mode": ({"mode": "fitt"}, "fitt"),
+    "no parameters": ({"mode": "linear"}, "parameters"),
+}
+
+
+@pytest.mark.parametrize(("annotations", "word"), BAD.values(), ids=BAD)
+def test_bad_annotations_are_said_and_the_others_go_on(
+    web: FakeApi, operate: Operate, annotations: dict[str, str], word: str
+) -> None:
+    web.store.put("deployments", deployment("bad", 3, **annotations))  # type: ignore[arg-type]
+    operator = operate()
+    until_replicas(web, "web", 9)
+    until(lambda: events(web, "Fault"), "an event")
+    (event,) = events(web, "Fault")
+    assert event["involvedObject"]["name"] == "bad"
+    assert event["type"] == "Warning"
+    assert word in event["message"]
+    assert word in operator.log
+    assert 'name="bad",outcome="fault"' in operator.get("/metrics").text
+    assert replicas(web, "bad") == 3
+
+
+def test_a_workload_without_a_request(web: FakeApi, operate: Operate) -> None:
+    free = deployment("free", 3)
+    free["spec"]["template"]["spec"]["containers"][0]["resources"] = {}
+    web.store.put("deployments", free)
+    operate()
+    until_replicas(web, "web", 9)
+    until(lambda: events(web, "Fault"), "an event")
+    assert "request no CPU" in events(web, "Fault")[0]["message"]
+    assert replicas(web, "free") == 3
+
+
+def test_an_object_without_its_form(web: FakeApi, operate: Operate) -> None:
+    web.store.put(
+        "deployments", {"metadata": {"name": "odd", "namespace": "default", "labels": {"corepod.dev/sized": "true"}}}
+    )
+    web.store.put("nodes", {"metadata": {"name": "odd"}, "status": {"allocatable": {"cpu": "four"}}})
+    operator = operate()
+    until_replicas(web, "web", 9)
+    kinds = operator.status()["kinds"]
+    assert "default/odd" in kinds["deployments"]["not_understood"]
+    assert "odd" in kinds["nodes"]["not_understood"]
+
+
+def test_a_workload_that_may_not_be_scaled(web: FakeApi, operate: Operate) -> None:
+    web.store.put("deployments", deployment("secret"))
+    fault = web.fail(
+        faults.status(403, "Forbidden"), times=1000, match=lambda call: call.name == "secret" and call.write
+    )
+    operator = operate()
+    until(lambda: replicas(web, "web") > 1, "the other one's number")
+    until(lambda: events(web, "MayNotSize"), "an event")
+    until(lambda: len(fault.seen) >= 2, "another try")
+    assert fault.seen[1].at - fault.seen[0].at > 1.0
+    assert len(events(web, "MayNotSize")) == 1
+    assert operator.metric("writes_failed_total") >= 2
+    assert "403 Forbidden" in operator.status()["workloads"][0]["error"]
+
+
+def test_who_changed_it_meanwhile_has_the_last_word(web: FakeApi, operate: Operate) -> None:
+    """The number changes between what is known and what is written: the write is refused, and nobody is undone."""
+
+    def change(handler: Any) -> bool:
+        web.store.put("deployments", deployment("web", 5, full="true"))
+        return False
+
+    web.fail(change, match=lambda call: call.part == "scale")
+    operate()
+    until_replicas(web, "web", 9)
+    first, second = scalings(web)
+    assert [call.body[0]["value"] for call in (first, second)] == [1, 5]
+    assert not events(web, "NotSized")
+
+
+def test_somebody_else_who_keeps_changing_it_is_left_alone(web: FakeApi, operate: Operate) -> None:
+    operator = operate()
+    for _ in range(3):
+        until_replicas(web, "web", 9)
+        until(lambda: operator.status()["workloads"][0]["current"] == 9, "its echo")
+        web.store.put("deployments", deployment("web", 2, full="true"))
+    until(lambda: events(web, "Rival"), "an event")
+    assert replicas(web, "web") == 2
+    assert len(scalings(web)) == 3
+
+
+# R30, whole
+
+
+@pytest.mark.parametrize("plural", ["nodes", "pods", "deployments"])
+def test_it_comes_through_trouble(web: FakeApi, operate: Operate, plural: str) -> None:
+    operate("--watch-seconds", "2").ready()
+    until_replicas(web, "web", 9)
+    web.inject(plural, b'{"type":"MODIFIED","object":{"metadata":{"na', end=True)
+    web.fail(faults.html(), match=lambda call: call.plural == plural)
+    web.fail(faults.reset, match=lambda call: call.plural == plural)
+    web.fail(faults.status(429, "TooManyRequests", Retry_After="1"), match=lambda call: call.plural == plural)
+    web.fail(faults.hang, match=lambda call: call.plural == plural and call.watch)
+    web.store.compact()
+    web.store.put("nodes", node("d", "4"))
+    until(lambda: len(web.lists(plural)) == 2, "another list", 50.0)
+    until_replicas(web, "web", 13)
+    until(lambda: any(stream.call.plural == plural for stream in web.streams), "a watch")
+    assert len(web.lists(plural)) == 2
+
+
+def test_an_api_server_that_is_gone_for_a_while(web: FakeApi, operate: Operate) -> None:
+    operator = operate("--watch-seconds", "1").ready()
+    until_replicas(web, "web", 9)
+    web.fail(faults.reset, times=1e9)
+    web.inject("nodes", b"", end=True)
+    web.freeze()
+    until(lambda: operator.get("/readyz").status_code == 503, "not ready")
+    assert operator.get("/livez").status_code == 200
+    web.store.put("nodes", node("d", "4"))
+    web.heal()
+    until_replicas(web, "web", 13)
+    operator.ready()
+
+
+# What it says
+
+
+def test_dry_run_writes_nothing(web: FakeApi, operate: Operate) -> None:
+    operator = operate("--dry-run")
+    until(lambda: "1 -> 9" in operator.log, "the decision")
+    assert not web.writes()
+
+
+def test_once_sizes_and_ends(web: FakeApi, tmp_path: Path) -> None:
+    done = once(web, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert replicas(web, "web") == 9
+    assert events(web, "Sized")
+    assert not [call for call in web.calls if call.watch]
+
+
+def test_once_dry_run_shows_how_the_number_came_about(web: FakeApi, tmp_path: Path) -> None:
+    web.store.put("nodes", node("d", "4", unschedulable=True))
+    web.store.put("pods", pod("other", "a", cpu="500m"))
+    done = once(web, "--dry-run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not web.writes()
+    lines = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
+    assert lines["a"] == ["a", "3.92", "0.5", "-", "0", "3", "3", "0.42"]
+    assert lines["d"][-1] == "cordoned"
+    assert "1 -> 9" in done.stdout
+
+
+def test_once_as_json(web: FakeApi, tmp_path: Path) -> None:
+    done = once(web, "--dry-run", "--json", folder=tmp_path)
+    (workload,) = json.loads(done.stdout)["workloads"]
+    assert (workload["name"], workload["current"], workload["number"]) == ("web", 1, 9)
+    assert [row["fits"] for row in workload["nodes"]] == [3, 3, 3]
+
+
+def test_once_with_an_api_server_that_refuses(web: FakeApi, tmp_path: Path) -> None:
+    web.fail(faults.status(403, "Forbidden"), match=lambda call: call.plural == "nodes")
+    done = once(web, folder=tmp_path)
+    assert done.returncode == 1
+    assert "403 Forbidden" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_and_metrics(web: FakeApi, operate: Operate) -> None:
+    operator = operate().ready()
+    until_replicas(web, "web", 9)
+    status = operator.status()
+    assert status["ready"] == "yes"
+    assert status["kinds"]["nodes"] == {"objects": 3, "synced": True, "error": "", "not_understood": {}}
+    assert [row["node"] for row in status["workloads"][0]["nodes"]] == ["a", "b", "c"]
+    text = operator.get("/metrics").text
+    assert 'corepod_operator_objects{kind="nodes"} 3' in text
+    assert 'corepod_operator_workload_wanted{kind="Deployment",namespace="default",name="web"} 9' in text
+    assert operator.get("/livez").text == "ok\n"
+    assert operator.get("/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-Forwarded-For": "1.2.3.4"}, {"Forwarded": "for=1.2.3.4"}, {"Host": "evil.example"}], ids=str
+)
+def test_the_status_is_for_this_machine_only(web: FakeApi, operate: Operate, headers: dict[str, str]) -> None:
+    operator = operate()
+    assert operator.get("/status").status_code == 200
+    assert operator.get("/status", headers=headers).status_code == 403
+    assert operator.get("/metrics", headers=headers).status_code == 200
+
+
+# The command line
+
+
+@pytest.mark.parametrize("words", [["--admin", "here"], ["--watch-seconds", "0"], ["--nonsense"], ["--notify", "x:y"]])
+def test_what_is_wrong_is_said(api: FakeApi, tmp_path: Path, words: list[str]) -> None:
+    done = once(api, *words, folder=tmp_path)
+    assert done.returncode == 2
+    assert words[0] in done.stderr
+
+
+def test_no_cluster_is_said(api: FakeApi, tmp_path: Path) -> None:
+    done = once(api, "--kubeconfig", "/nowhere", folder=tmp_path)
+    assert done.returncode == 2
+    assert "no way to the cluster" in done.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops(web: FakeApi, operate: Operate, signum: int) -> None:
+    operator = operate().ready()
+    operator.signal(signum)
+    assert operator.process.wait(30) == 0
+    assert "Traceback" not in operator.log
