@@ -27,6 +27,10 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
 	@touch $@
 
+$(VENV)/.loadtest: $(VENV)/.run requirements/loadtest.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/loadtest.txt
+	@touch $@
+
 run: $(VENV)/.run ## Run the sample application on every usable core at http://127.0.0.1:8000
 	@$(BIN)/corepod run $(APP) $(ARGS)
 
