@@ -92,6 +92,16 @@ def test_only_one_of_its_kind_without_a_lease() -> None:
     assert "--leader-elect" in operator(TWO)["containers"][0]["args"]
 
 
+def test_it_goes_where_pods_of_the_application_are() -> None:
+    """A node with whole cores left would lose one of them to the little that it requests."""
+    [term] = operator(ON)["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    labels = term["podAffinityTerm"]["labelSelector"]["matchLabels"]
+    assert labels == find(chart(ON), "Deployment", "corepod")["spec"]["selector"]["matchLabels"]
+    assert "topologySpreadConstraints" not in operator(ON)
+    [spread] = operator(TWO)["topologySpreadConstraints"]
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
 def test_datagrams_only_where_they_are_wanted() -> None:
     on = chart(ON)
     assert environment(worker([o for o in on if o["metadata"]["name"] == "corepod"]))["COREPOD_NOTIFY"] == (
