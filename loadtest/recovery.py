@@ -1,0 +1,109 @@
+"""What a chaos event cost: which failures were its own, and how long it took until all was as before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from corepod.hit.exchange import LOST_SESSION, NOBODY, REFUSED, RESET, TIMED_OUT, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from loadtest.tally import Failure, Presence
+
+CLOCK = 0.05  # seconds by which two processes' ideas of a moment may differ
+AFTERMATH = 1.0  # seconds in which a client may learn that its connection has died with the worker
+MORTAL = (RESET, TIMED_OUT, LOST_SESSION)  # what becomes of a request whose worker dies
+
+
+@dataclass
+class Event:
+    """One act of chaos. `at` since the epoch, other times in seconds from it; None: not seen before the deadline.
+
+    `lasts`: the fault itself goes on so long, or is given so long by a setting (a stopped worker, before it is ended).
+    `outage`: it takes the whole pool with it, so refusals are its own. `deadly`: it takes a worker with it.
+    """
+
+    action: str
+    at: float
+    victim: Worker = NOBODY
+    lasts: float = 0.0
+    outage: bool = False
+    deadly: bool = True
+    answer: float | None = None  # until the next 200 for a new client
+    back: float | None = None  # until the victim's place serves again
+    note: str = ""
+
+    @property
+    def recovery(self) -> float | None:
+        """Until the place serves again, without the time that the fault itself lasts."""
+        return None if self.back is None else max(0.0, self.back - self.lasts)
+
+    @property
+    def over(self) -> float:
+        """The moment from which a failure isn't its own any more."""
+        return self.at + (self.lasts if self.back is None else max(self.back, self.lasts)) + AFTERMATH
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Event:
+        return cls(**{**found, "victim": Worker(**found["victim"])})
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "victim": self.victim._asdict()}
+
+
+@dataclass
+class Toll:
+    """Failures by whose they are: each event's, in flight on its worker or in its outage, and the others."""
+
+    in_flight: list[int] = field(default_factory=list)
+    outage: list[int] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+def toll(failures: Sequence[Failure], events: Sequence[Event]) -> Toll:
+    found = Toll([0] * len(events), [0] * len(events))
+    for failure in failures:
+        for number, event in enumerate(events):
+            if event.outage and event.at - CLOCK <= failure.ended <= event.over:
+                found.outage[number] += 1
+                break
+            if in_flight(failure, event):
+                found.in_flight[number] += 1
+                break
+        else:
+            found.others[failure.outcome] += 1
+    return found
+
+
+def in_flight(failure: Failure, event: Event) -> bool:
+    """Whether the request was with the worker that the event killed.
+
+    A connection that had answers before is known to lead there, or elsewhere. A new one may have, if the request was
+    under way at that moment; one that was sent later can't have been, and a refused one was with nobody.
+    """
+    if not event.deadly or failure.outcome not in MORTAL or failure.outcome == REFUSED:
+        return False
+    if not event.at - CLOCK <= failure.ended <= event.over:
+        return False
+    if failure.worker != NOBODY and event.victim.pid is not None:
+        return same_process(failure.worker, event.victim)
+    return failure.begun <= event.at + CLOCK
+
+
+def same_process(worker: Worker, victim: Worker) -> bool:
+    return worker.pid == victim.pid and (worker.pod == victim.pod or None in (worker.pod, victim.pod))
+
+
+def back_by_answers(event: Event, workers: Mapping[Worker, Presence]) -> float | None:
+    """Seconds from the event to the first answer of another process in the victim's place; None without one."""
+    if event.victim.slot is None:
+        return None
+    first = [
+        seen.first - event.at
+        for worker, seen in workers.items()
+        if worker.place == event.victim.place and worker.pid != event.victim.pid and seen.first >= event.at
+    ]
+    return min(first, default=None)
