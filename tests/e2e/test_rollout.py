@@ -60,6 +60,18 @@ def test_no_request_fails_in_rollouts_drains_and_scaling(release: Release) -> No
     assert outcome.tried_again <= 0.001 * outcome.sent, outcome
 
 
+def test_a_pod_that_is_deleted_is_replaced_while_the_other_one_serves(release: Release) -> None:
+    stays, goes = release.install(replicas=2, settings={"lame_duck": 5}).ready(2)
+    with Load(release.url, RATE) as load:
+        kubectl("delete", "pod", goes.name, "-n", release.namespace, "--wait")
+        names = {pod.name for pod in release.ready(2)}
+        load.until_answered(300)
+        outcome = load.stop()
+    assert not outcome.failures, outcome
+    assert stays.name in names
+    assert goes.name not in names
+
+
 def test_without_the_lame_duck_requests_do_fail(release: Release) -> None:
     """The negative control: what the test above would see."""
     release.install(replicas=2, settings={"lame_duck": 0}).ready(2)
