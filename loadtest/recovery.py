@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loadtest.tally import Failure, Presence
 
 CLOCK = 0.05  # seconds by which two processes' ideas of a moment may differ
-AFTERMATH = 1.0  # seconds in which a client may learn that its connection has died with the worker
+AFTERMATH = 2.0  # seconds in which a client may learn that its connection has died with the worker
 MORTAL = (RESET, TIMED_OUT, LOST_SESSION)  # what becomes of a request whose worker dies
 
 
@@ -66,16 +66,24 @@ class Toll:
 def toll(failures: Sequence[Failure], events: Sequence[Event]) -> Toll:
     found = Toll([0] * len(events), [0] * len(events))
     for failure in failures:
-        for number, event in enumerate(events):
-            if event.outage and event.at - CLOCK <= failure.ended <= event.over:
-                found.outage[number] += 1
-                break
-            if in_flight(failure, event):
-                found.in_flight[number] += 1
-                break
-        else:
+        number = owner(failure, events)
+        if number is None:
             found.others[failure.outcome] += 1
+        elif events[number].outage:
+            found.outage[number] += 1
+        else:
+            found.in_flight[number] += 1
     return found
+
+
+def owner(failure: Failure, events: Sequence[Event]) -> int | None:
+    """The number of the event whose own the failure is; None for nobody's."""
+    for number, event in enumerate(events):
+        if event.outage and event.at - CLOCK <= failure.ended <= event.over:
+            return number
+        if in_flight(failure, event):
+            return number
+    return None
 
 
 def in_flight(failure: Failure, event: Event) -> bool:

@@ -20,7 +20,7 @@ VERSION = 1
 @dataclass
 class Run:
     """Times in Unix seconds. `about`: words for people (target, shape …); `cpu`: the generator's busiest seconds;
-    `workers`: how many should answer, 0 where nobody knows; `highest`: the rate a ramp found, None without a ramp."""
+    `workers`: how many should answer, 0 where nobody knows; `steps`, `highest`: what a ramp tried and found."""
 
     started: float
     ended: float
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def verdict(self) -> Verdict:
-        return judge(self.tally, self.events, self.limits, cpu=self.cpu, workers=self.workers)
+        return judge(self.tally, self.events, self.limits, cpu=self.cpu, workers=self.workers, highest=self.highest)
 
     @property
     def toll(self) -> Toll:

@@ -52,6 +52,7 @@ class Second:
     answered: int = 0
     failed: int = 0
     latency: Histogram = field(default_factory=Histogram)
+    scheduled: Histogram = field(default_factory=Histogram)
 
 
 @dataclass
@@ -89,6 +90,7 @@ class Tally:
             for histogram in (second.latency, route.latency, self.latency):
                 histogram.add(sample.seconds)
             if sample.scheduled:
+                second.scheduled.add(sample.seconds)
                 self.scheduled.add(sample.seconds)
         if sample.scheduled:
             self.late.add(sample.late)
@@ -115,6 +117,7 @@ class Tally:
             mine.answered += second.answered
             mine.failed += second.failed
             mine.latency.merge(second.latency)
+            mine.scheduled.merge(second.scheduled)
         for name, route in other.routes.items():
             into = self.routes.setdefault(name, Route())
             into.outcomes.update(route.outcomes)
@@ -131,7 +134,7 @@ class Tally:
     def as_dict(self) -> dict[str, Any]:
         return {
             "seconds": {
-                str(at): [second.answered, second.failed, second.latency.as_dict()]
+                str(at): [second.answered, second.failed, second.latency.as_dict(), second.scheduled.as_dict()]
                 for at, second in sorted(self.seconds.items())
             },
             "routes": {
@@ -156,8 +159,8 @@ class Tally:
             scheduled=Histogram.from_dict(found["scheduled"]),
             late=Histogram.from_dict(found["late"]),
         )
-        for at, (answered, failed, latency) in found["seconds"].items():
-            tally.seconds[int(at)] = Second(answered, failed, Histogram.from_dict(latency))
+        for at, (answered, failed, *latencies) in found["seconds"].items():
+            tally.seconds[int(at)] = Second(answered, failed, *map(Histogram.from_dict, latencies))
         for name, route in found["routes"].items():
             tally.routes[name] = Route(Counter(route["outcomes"]), Histogram.from_dict(route["latency"]))
         for one in found["workers"]:

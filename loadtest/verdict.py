@@ -27,7 +27,7 @@ def _limit(default: float, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The most that a run may show. Times in seconds; below zero: not asked for."""
+    """What a run is held to, the most it may show. Times in seconds; below zero: not asked for."""
 
     errors: float = _limit(0, "failed requests, as a share of all, beside those in flight on a worker that was killed")
     refused: float = _limit(0, "refused connections")
@@ -37,6 +37,7 @@ class Thresholds:
     recovery: float = _limit(2.0, "seconds from a strike to the victim's place serving again")
     answer: float = _limit(2.0, "seconds from a strike to the next 200 for a new client")
     balance: float = _limit(2.0, "answers of the busiest worker over those of the idlest")
+    rate: float = _limit(1.0, "the least that a ramp has to find, in requests a second")
     late: float = _limit(0.1, "99th percentile of the generator's own lateness; above, the run is invalid")
     cpu: float = _limit(
         0.9, "share of a core that the generator may use in its busiest seconds; above, the run is invalid"
@@ -52,16 +53,19 @@ VALIDITY = ("late", "cpu", "requests")
 
 @dataclass(frozen=True)
 class Check:
-    """A number and the most it may be. `value` None: it could not be measured where it should have been."""
+    """A number and its limit, the most it may be (or the least). `value` None: it could not be measured."""
 
     name: str
     value: float | None
-    most: float
+    limit: float
     unit: str = ""
+    least: bool = False
 
     @property
     def good(self) -> bool:
-        return self.value is not None and self.value <= self.most
+        if self.value is None:
+            return False
+        return self.value >= self.limit if self.least else self.value <= self.limit
 
 
 @dataclass(frozen=True)
@@ -78,20 +82,30 @@ class Verdict:
 
 
 def judge(
-    tally: Tally, events: Sequence[Event], limits: Thresholds, *, cpu: float | None = None, workers: int = 0
+    tally: Tally,
+    events: Sequence[Event],
+    limits: Thresholds,
+    *,
+    cpu: float | None = None,
+    workers: int = 0,
+    highest: float | None = None,
 ) -> Verdict:
-    """`cpu`: the generator's share of a core in its busiest seconds; `workers`: how many should have answered.
+    """`cpu`: the generator's share of a core in its busiest seconds; `workers`: how many should have answered;
+    `highest`: the rate that a ramp has found.
 
     A run is invalid where its own generator was what limited it: it says nothing of the server then.
     """
     checks = [
         check
         for check in [*_requests(tally, events, limits), *_events(events, limits), *_generator(tally, limits, cpu)]
-        if check.most >= 0
+        if check.limit >= 0
     ]
     shares = balance(tally.workers, expected=workers)
     if limits.balance >= 0 and len(shares.counts) > 1:
         checks.append(Check("balance", _finite(shares.busiest_over_idlest), limits.balance, "x"))
+    if highest is not None:
+        # A ramp goes beyond what can be served, on purpose: only what it found is judged.
+        checks = [Check("rate", highest, limits.rate, "/s", least=True)]
     if not tally.outcomes.total():
         checks.append(Check("requests", None, 0))
     return Verdict(_state(checks), checks)
@@ -148,4 +162,6 @@ def _finite(value: float) -> float | None:
 
 
 def from_dict(found: Mapping[str, Any]) -> Verdict:
-    return Verdict(found["state"], [Check(c["name"], c["value"], c["most"], c["unit"]) for c in found["checks"]])
+    return Verdict(
+        found["state"], [Check(c["name"], c["value"], c["limit"], c["unit"], c["least"]) for c in found["checks"]]
+    )

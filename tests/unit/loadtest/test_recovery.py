@@ -30,7 +30,7 @@ def test_what_was_in_flight_on_the_killed_worker_is_counted_apart() -> None:
         (True, failure(RESET, 101.1, 101.2, SECOND)),  # on a connection that led to the dead worker
         (False, failure(RESET, 100.0, 100.5)),  # before the strike
         (False, failure(RESET, 101.2, 101.3)),  # sent when the worker was dead already
-        (False, failure(RESET, 100.0, 103.0)),  # too late to be this one's
+        (False, failure(RESET, 100.0, 104.0)),  # too late to be this one's
         (False, failure(RESET, 100.9, 101.01, FIRST)),  # with another worker
         (False, failure(REFUSED, 101.0, 101.0)),  # with nobody
         (False, failure(SERVER_ERROR, 100.9, 101.01)),  # an answer

@@ -73,8 +73,14 @@ def test_no_requests_are_no_success() -> None:
 
 
 def test_below_zero_is_not_asked_for() -> None:
-    none = Thresholds(*[-1] * 10)
+    none = Thresholds(*[-1] * 11)
     assert failing(judge(tally(Sample("/a", 101.0, 9.0, SERVER_ERROR)), [replace(STRIKE, back=None)], none)) == []
+
+
+def test_a_ramp_is_judged_by_the_rate_it_found() -> None:
+    limits = Thresholds(rate=40, p95=0.01)
+    assert judge(tally(), [], limits, cpu=2.0, highest=40.0).state == PASSED
+    assert judge(tally(), [], limits, cpu=2.0, highest=39.0).state == FAILED
 
 
 def test_every_verdict_has_an_exit_code_of_its_own() -> None:

@@ -1,0 +1,67 @@
+"""Strikes again and again while the load goes on, and watches each time until all is as before."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from corepod.hit.exchange import OK, Client
+
+from loadtest.chaos.action import ACTIONS, NothingToStrikeError
+from loadtest.recovery import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+LOOK = 0.01  # seconds between two looks at whether it is over
+ONE_TRY = 1.0  # seconds for an answer to the new client that asks after a strike
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Seconds: before the first strike, between two, and that one may take to be over, beside what the fault lasts."""
+
+    after: float = 5.0
+    every: float = 10.0
+    deadline: float = 20.0
+
+    def run(
+        self, target: Any, names: Iterable[str], told: Callable[[Event], None], over: Callable[[float], bool]
+    ) -> None:
+        """`over(seconds)`: whether the load ends within so many seconds; a strike then couldn't be watched."""
+        due = time.monotonic() + self.after
+        for name in cycle(names):
+            while not over(0) and time.monotonic() < due:
+                time.sleep(min(0.1, max(due - time.monotonic(), 0.001)))
+            if over(self.every):
+                return
+            told(strike(name, target, self.deadline))
+            due = max(due + self.every, time.monotonic() + 1.0)
+
+
+def strike(name: str, target: Any, deadline: float) -> Event:
+    """One event, watched to its end or its deadline."""
+    try:
+        struck = ACTIONS[name](target)
+    except NothingToStrikeError as error:
+        return Event(name, time.time(), note=str(error))
+    event = Event(name, struck.at, struck.victim, struck.lasts, struck.outage, struck.deadly, note=struck.note)
+    end = time.monotonic() + struck.lasts + deadline
+    answered = _until(lambda: _asked(target.url), end)
+    back = _until(struck.back, end)
+    event.answer = None if answered is None else max(0.0, answered - struck.at)
+    event.back = None if back is None else max(0.0, back - struck.at)
+    return event
+
+
+def _asked(url: str) -> float | None:
+    """When a new client had its 200; None where it has none."""
+    return time.time() if Client(url, timeout=ONE_TRY).get("/healthz").outcome == OK else None
+
+
+def _until(seen: Callable[[], float | None], end: float) -> float | None:
+    while (at := seen()) is None and time.monotonic() < end:
+        time.sleep(LOOK)
+    return at
