@@ -190,7 +190,10 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("do", ANSWERS.values(), ids=ANSWERS)
-def test_a_list_that_fails_is_tried_again_and_removes_nothing(api: FakeApi, followed: Followed, do: faults.Do) -> None:
+def test_a_list_that_fails_is_tried_again_and_removes_nothing(
+    api: FakeApi, followed: Followed, do: faults.Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corepod.operator.watching.PAUSES", (0.05,))
     fault = api.fail(do, times=2, match=lambda call: call.list)
     api.freeze()
     change(api)
