@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.rest import RESTClientObject
 from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME
+from urllib3.util.ssl_ import create_urllib3_context
 
 from corepod.operator.answers import lines, parsed, refusal, whole, words
 from corepod.operator.errors import ConnectError, Unauthorized, Unreachable
@@ -47,7 +49,7 @@ class Transport:
         self._lock = threading.Lock()
         self._calls = 0
         self._configuration = self._configured()
-        self._pool = RESTClientObject(self._configuration).pool_manager
+        self._pool = _pool(self._configuration)
         self._connected_at = time.monotonic()
 
     def close(self) -> None:
@@ -175,4 +177,17 @@ class Transport:
             self._connected_at = now
             with contextlib.suppress(ConnectError):
                 self._configuration = self._configured()
-                self._pool = RESTClientObject(self._configuration).pool_manager
+                self._pool = _pool(self._configuration)
+
+
+def _pool(made: client.Configuration) -> urllib3.PoolManager:
+    """Certificates are checked as kubectl checks them. Python's own default is stricter from 3.13 on, and refuses
+    authorities without a key usage, which many clusters have (older ones of EKS, MicroK8s).
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if made.verify_ssl else ssl.CERT_NONE)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not made.ssl_ca_cert and not made.ca_cert_data:
+        context.load_default_certs()  # urllib3 does so only for a context that it has made itself
+    pool: urllib3.PoolManager = RESTClientObject(made).pool_manager
+    pool.connection_pool_kw["ssl_context"] = context
+    return pool
