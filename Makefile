@@ -10,7 +10,7 @@ BASE ?= python:3.13-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: wheel image operator-image kind-up kind-down e2e soak recovery help run test lint format docs bench bench-pins pins clean
+.PHONY: wheel image operator-image kind-up kind-down e2e soak loadtest hit recovery help run test lint format docs bench bench-pins pins clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -92,6 +92,13 @@ e2e: $(VENV)/.test ## Test on that cluster; ARGS="-k rollout" chooses
 
 soak: $(VENV)/.test ## Rollouts and drains on that cluster with 100 000 requests
 	COREPOD_E2E_REQUESTS=100000 $(BIN)/python -m pytest tests/e2e/test_rollout.py -m e2e -s $(ARGS)
+
+loadtest: $(VENV)/.loadtest ## Load and chaos on a pool here for two minutes: verdict and report; ARGS=--help explains
+	@$(BIN)/python -m loadtest $(ARGS)
+
+URL ?= http://127.0.0.1:8000/whoami
+hit: $(VENV)/.loadtest ## Ask a running server a few times, and show who answered; URL=... ARGS="-c 10 -n 5"
+	@$(BIN)/corepod hit $(URL) $(ARGS)
 
 recovery: $(VENV)/.test ## Compare crashes here with those of a bare container, on that cluster
 	@$(BIN)/python -m tests.e2e.recovery

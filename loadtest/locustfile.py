@@ -28,11 +28,12 @@ from loadtest.users import Arrivals, Browser, KeptArrivals, KeptReports, Reports
 
 __all__ = ["Arrivals", "Browser", "KeptArrivals", "KeptReports", "Plan", "Reports", "Talker", "Waiter"]
 LOG = logging.getLogger("corepod.loadtest")
+EXIT_FLAGS = 2  # what was asked for can't be done; nothing was started
 CHAOS_ENDS = 60.0  # seconds that a strike under way may take beyond the end of the load
 
 events: Any = locust.events
 recorder = Recorder()
-state: dict[str, Any] = {"workers": 0, "over": threading.Event(), "chaos": None}
+state: dict[str, Any] = {"workers": 0, "over": threading.Event(), "chaos": None, "earlier": None}
 events.init_command_line_parser.add_listener(add_flags)
 recorder.listen(events)  # before the listeners below: a run begins empty
 
@@ -43,8 +44,10 @@ def set_up(environment: Any, web_ui: Any, **_: Any) -> None:
     options = environment.parsed_options
     try:
         chaos_of(options)
-    except ValueError as error:
-        sys.exit(str(error))
+        state["earlier"] = Run.read(Path(options.compare)) if options.compare else None
+    except (ValueError, OSError) as error:
+        print(f"loadtest: {error}", file=sys.stderr)
+        sys.exit(EXIT_FLAGS)
     if isinstance(environment.shape_class, Plan):
         environment.shape_class.recorder, environment.shape_class.limits = recorder, limits_of(options)
     if web_ui:
@@ -112,8 +115,7 @@ def quitting(environment: Any, **_: Any) -> None:
     if options.result_dir:
         folder = Path(options.result_dir)
         run.write(folder / "run.json")
-        earlier = Run.read(Path(options.compare)) if options.compare else None
-        (folder / "report.html").write_text(render(run, earlier))
+        (folder / "report.html").write_text(render(run, state["earlier"]))
 
 
 def finished(environment: Any) -> Run:

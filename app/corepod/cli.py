@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "run an application on every usable core of this machine",
     "pid1": "run it as a container's main process: one worker, all addresses",
     "config": "show every effective setting and where it comes from",
+    "hit": "ask a running application a few times, and show which worker answered",
     "operator": "keep Deployments in a cluster at the number of pods that its nodes can hold",
 }
 
@@ -50,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     flags = vars(options)
     command = flags.pop("command")
-    if command == "operator":
-        return _operator(unknown)
+    if command in OWN:
+        return OWN[command](unknown)
     faults = [_unknown(word) for word in unknown]
     if not sys.platform.startswith("linux") and command != "config":
         fail([f"corepod runs on Linux, this is {sys.platform}; on this machine use a Linux container or VM"])
@@ -69,6 +70,19 @@ def _operator(words: list[str]) -> int:
     return operator.main(words)
 
 
+def _hit(words: list[str]) -> int:
+    try:
+        from corepod.hit import main as hit
+    except ImportError as error:
+        fail([f"hit draws a table, for which more is needed: pip install 'corepod[loadtest]' ({error})"])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    return hit.main(words)
+
+
+# These have a command line of their own, and are imported only where they are meant.
+OWN = {"operator": _operator, "hit": _hit}
+
+
 def _start(command: str, flags: dict[str, Any], faults: list[str]) -> int:
     if command == "config":
         from corepod.config import listing
@@ -84,8 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"corepod {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, text in COMMANDS.items():
-        if name == "operator":
-            # It has a command line of its own, and is imported only where it is meant.
+        if name in OWN:
             commands.add_parser(name, help=text, add_help=False)
             continue
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)

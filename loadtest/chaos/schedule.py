@@ -21,11 +21,13 @@ ONE_TRY = 1.0  # seconds for an answer to the new client that asks after a strik
 
 @dataclass(frozen=True)
 class Schedule:
-    """Seconds: before the first strike, between two, and that one may take to be over, beside what the fault lasts."""
+    """Seconds: before the first strike, from one to the next, after the end of one at the least, and that one may take
+    to be over, beside what the fault lasts."""
 
     after: float = 5.0
     every: float = 10.0
     deadline: float = 20.0
+    pause: float = 1.0
 
     def run(
         self, target: Any, names: Iterable[str], told: Callable[[Event], None], over: Callable[[float], bool]
@@ -38,7 +40,7 @@ class Schedule:
             if over(self.every):
                 return
             told(strike(name, target, self.deadline))
-            due = max(due + self.every, time.monotonic() + 1.0)
+            due = max(due + self.every, time.monotonic() + self.pause)
 
 
 def strike(name: str, target: Any, deadline: float) -> Event:
@@ -49,19 +51,15 @@ def strike(name: str, target: Any, deadline: float) -> Event:
         return Event(name, time.time(), note=str(error))
     event = Event(name, struck.at, struck.victim, struck.lasts, struck.outage, struck.deadly, note=struck.note)
     end = time.monotonic() + struck.lasts + deadline
-    answered = _until(lambda: _asked(target.url), end)
-    back = _until(struck.back, end)
-    event.answer = None if answered is None else max(0.0, answered - struck.at)
-    event.back = None if back is None else max(0.0, back - struck.at)
+    while None in (event.answer, event.back) and time.monotonic() < end:
+        if event.answer is None and (at := _asked(target.url)) is not None:
+            event.answer = max(0.0, at - struck.at)
+        if event.back is None and (at := struck.back()) is not None:
+            event.back = max(0.0, at - struck.at)
+        time.sleep(LOOK)
     return event
 
 
 def _asked(url: str) -> float | None:
     """When a new client had its 200; None where it has none."""
     return time.time() if Client(url, timeout=ONE_TRY).get("/healthz").outcome == OK else None
-
-
-def _until(seen: Callable[[], float | None], end: float) -> float | None:
-    while (at := seen()) is None and time.monotonic() < end:
-        time.sleep(LOOK)
-    return at

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loadtest.histogram import Histogram
 from loadtest.recovery import owner
-from loadtest.report.words import count, duration
+from loadtest.report.words import count, duration, whom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def _strikes(run: Run) -> str:
         x = _x(event.at - run.started, run.duration)
         back = run.duration if event.back is None else event.at - run.started + event.back
         wide = max(_x(min(back, run.duration), run.duration) - x, 0)
-        words = f"{number}: {event.action} {event.victim.place}, back after {duration(event.back)}"
+        words = f"{number}: {event.action} {whom(event)}, back after {duration(event.back)}"
         found += (
             f'<g class="strike"><title>{escape(words)}</title>'
             f'<rect x="{x:.1f}" y="{TOP}" width="{wide:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'

@@ -96,14 +96,11 @@ def _strikes(run: Run) -> str:
     rows = []
     for number, event in enumerate(run.events, 1):
         lasts = f"the fault lasts {event.lasts:g} s" if event.lasts else ""
-        whom = "the whole pool" if event.outage else event.victim.place if event.victim.place != "nobody" else ""
-        if event.victim.pid and event.victim.slot is not None:
-            whom += f", pid {event.victim.pid}"
         rows.append(
             (
                 f'<span class="number">{number}</span> {escape(event.action)}',
                 f"{event.at - run.started:.1f} s",
-                escape(whom),
+                escape(words.whom(event)),
                 words.duration(event.answer),
                 words.duration(event.back),
                 words.duration(event.recovery),

@@ -44,7 +44,7 @@ def _strikes(run: Run) -> Table:
         table.add_row(
             event.action,
             f"{event.at - run.started:.1f} s",
-            "the whole pool" if event.outage else event.victim.place,
+            words.whom(event),
             words.duration(event.answer),
             words.duration(event.back),
             words.duration(event.recovery),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from corepod.hit.exchange import OK
+from corepod.hit.exchange import NOBODY, OK
 
 from loadtest.verdict import FAILED, INVALID, PASSED
 
 if TYPE_CHECKING:
+    from loadtest.recovery import Event
     from loadtest.run import Run
     from loadtest.verdict import Check
 
@@ -56,6 +57,16 @@ def value(check: Check, number: float | None) -> str:
 
 def limit(check: Check) -> str:
     return ("≥ " if check.least else "≤ ") + value(check, check.limit)
+
+
+def whom(event: Event) -> str:
+    """Who was hit, and nothing where it was nobody in particular."""
+    if event.outage:
+        return "the whole pool"
+    if event.victim == NOBODY:
+        return ""
+    named = event.victim.slot is not None and event.victim.pid is not None
+    return event.victim.place + (f", pid {event.victim.pid}" if named else "")
 
 
 def sentence(run: Run) -> str:

@@ -105,9 +105,9 @@ class Client:
         except TimeoutError:
             return Answer(TIMED_OUT, detail="no connection in time")
         except ConnectionResetError as error:
-            return Answer(RESET, detail=str(error))
+            return Answer(RESET, detail=error.strerror or str(error))
         except OSError as error:
-            return Answer(REFUSED, detail=str(error))
+            return Answer(REFUSED, detail=error.strerror or str(error))
         bound = self.bound
         done = False
         try:

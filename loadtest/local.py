@@ -1,0 +1,121 @@
+"""What is under test on this machine: a server, started again when it dies, and ended with all below it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from corepod.hit.exchange import OK, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+START = 60.0  # seconds a server may take to answer
+STOP = 30.0  # seconds it may take to end
+APP = "corepod.demo:app"
+
+
+def corepod(port: int, admin: int, lasts: float, workers: str) -> list[str]:
+    """A pool that ends what is stuck after `lasts` seconds, and doesn't give up however often it is struck."""
+    stuck = ["--stuck-dump", f"{lasts / 2:g}", "--stuck-timeout", f"{lasts:g}", "--crash-budget", "1000/60"]
+    addresses = ["--bind", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
+    return [sys.executable, "-m", "corepod", "run", APP, "--workers", workers, *addresses, *stuck]
+
+
+def hypercorn(port: int, admin: int, lasts: float, workers: str) -> list[str]:
+    """The same application behind the server alone, with as many workers."""
+    count = str(len(os.sched_getaffinity(0))) if workers == "auto" else workers
+    return [sys.executable, "-m", "hypercorn", APP, "--workers", count, "--bind", f"127.0.0.1:{port}"]
+
+
+SERVERS: dict[str, Callable[[int, int, float, str], list[str]]] = {"corepod": corepod, "hypercorn": hypercorn}
+
+
+class Server:
+    """One of SERVERS, from `with` to the end of the block. `again`: start it again when it dies, as an init would."""
+
+    def __init__(self, name: str, lasts: float, workers: str, log: Path, *, again: bool) -> None:
+        self.port, self.admin_port = free_ports(2)
+        self._command = SERVERS[name](self.port, self.admin_port, lasts, workers)
+        self._log, self._again = log, again
+        self._ending = threading.Event()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.admin = f"http://127.0.0.1:{self.admin_port}" if name == "corepod" else ""
+
+    def __enter__(self) -> Self:
+        self._process = self._start()
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self._end()
+            raise
+        self._watch = threading.Thread(target=self._start_again, daemon=True)
+        if self._again:
+            self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        if self._watch.is_alive():
+            self._watch.join()
+        self._end()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("COREPOD_")}
+        with self._log.open("ab") as log:
+            # A group of its own: what a dead parent leaves behind can still be found and ended.
+            return subprocess.Popen(
+                self._command,
+                env={**environment, "COREPOD_DEMO_CRASH": "1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+
+    def _wait_until_it_answers(self) -> None:
+        end = time.monotonic() + START
+        while Client(self.url, timeout=1.0).get("/healthz").outcome != OK:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self._command[2]} ended with {self._process.returncode}:\n{self._tail()}")
+            if time.monotonic() > end:
+                raise RuntimeError(f"{self._command[2]} doesn't answer within {START:g} s:\n{self._tail()}")
+            time.sleep(0.05)
+
+    def _start_again(self) -> None:
+        while not self._ending.wait(0.05):
+            if self._process.poll() is not None:
+                end_group(self._process.pid)
+                self._process = self._start()
+
+    def _end(self) -> None:
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP)
+        end_group(self._process.pid)
+        self._process.wait()
+
+    def _tail(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+
+
+def end_group(leader: int) -> None:
+    """SIGKILL for all of a process group, stopped ones, too; nothing where there is none left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has at the moment."""
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in socks:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in socks]

@@ -1,0 +1,95 @@
+"""Expectations of the sample application's answers, the registry of chaos, and the schedule."""
+
+from __future__ import annotations
+
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+from corepod.demo.report import sales_report
+from corepod.hit.exchange import OK, Answer, Worker
+
+from loadtest.chaos import actions
+from loadtest.chaos.action import ACTIONS, NothingToStrikeError, Strike, action, summary
+from loadtest.chaos.schedule import Schedule, strike
+from loadtest.expect import expected
+from loadtest.flags import chaos_of
+from loadtest.recovery import Event
+
+NOWHERE = SimpleNamespace(url="http://127.0.0.1:1")
+
+
+def given(body: object, pid: int = 5) -> Answer:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(OK, status=200, body=data, worker=Worker(pid=pid))
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "wrong"),
+    [
+        ("/", {"endpoints": {}}, {}),
+        ("/whoami", {"pid": 5}, {"pid": 6}),
+        ("/wait?seconds=1", {"duration_seconds": 1.0}, []),
+        ("/healthz", b"ok\n", b"ok"),
+        ("/generate-report?size=50", {"report": sales_report(50)}, {"report": sales_report(51)}),
+    ],
+)
+def test_what_the_sample_application_has_to_answer(path: str, right: object, wrong: object) -> None:
+    assert expected(path)(given(right)) == ""
+    assert expected(path)(given(wrong)) != ""
+
+
+def test_other_applications_may_answer_what_they_like() -> None:
+    assert expected("/mine")(given(b"anything")) == ""
+
+
+def test_the_registry_has_what_the_command_line_offers() -> None:
+    assert {"sigkill", "sigstop", "exit", "oom", "block", "hang", "reload", "kill-supervisor"} <= ACTIONS.keys()
+    assert actions.sigkill is ACTIONS["sigkill"]
+    assert all(summary(name) for name in ACTIONS)
+
+
+def test_an_action_that_does_not_exist_is_named() -> None:
+    assert chaos_of(SimpleNamespace(chaos=" sigkill, exit,")) == ["sigkill", "exit"]
+    with pytest.raises(ValueError, match="no action quake; there are sigkill"):
+        chaos_of(SimpleNamespace(chaos="sigkill,quake"))
+
+
+def test_a_new_action_is_a_function_with_a_name() -> None:
+    seen = [None, None, time.time() + 5]
+
+    @action
+    def quake_here(target: object) -> Strike:
+        """The earth moves."""
+        return Strike(lambda: seen.pop(0), lasts=0.3)
+
+    try:
+        event = strike("quake-here", NOWHERE, deadline=0.2)  # nobody answers, so it is watched to the end
+    finally:
+        del ACTIONS["quake-here"]
+    assert event.back == pytest.approx(5, abs=1)
+    assert event.answer is None
+
+
+def test_nothing_to_strike_is_an_event_without_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(target: object) -> Strike:
+        raise NothingToStrikeError("no worker is ready")
+
+    monkeypatch.setitem(ACTIONS, "nobody", nobody)
+    event = strike("nobody", NOWHERE, deadline=0.1)
+    assert (event.note, event.recovery, event.answer) == ("no worker is ready", None, None)
+
+
+def test_the_schedule_strikes_in_turn_until_the_load_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.chaos.schedule.strike", lambda name, target, deadline: Event(name, 0.0))
+    events: list[Event] = []
+    schedule = Schedule(after=0.0, every=0.0, pause=0.0)
+    schedule.run(NOWHERE, ["a", "b"], events.append, lambda seconds: len(events) == 3)
+    assert [event.action for event in events] == ["a", "b", "a"]
+
+
+def test_no_strike_that_could_not_be_watched() -> None:
+    events: list[Event] = []
+    Schedule(after=0.0, every=10.0).run(NOWHERE, ["sigkill"], events.append, lambda seconds: seconds > 5)
+    assert events == []
