@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.kube import Refused, helm, items, kubectl, until
+from tests.e2e.watched import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.e2e.release import Release
 
 # Made by the cluster in every namespace, or a record of what was.
@@ -58,32 +54,11 @@ def test_helm_test_fails_where_the_application_does(release: Release) -> None:
     kubectl("delete", "pod", f"{release.full_name}-test", "-n", release.namespace)
 
 
-@contextlib.contextmanager
-def watched_replicas(release: Release) -> Iterator[list[int]]:
-    """Every number that `spec.replicas` has in the block, from a watch: none is missed."""
-    deployment = ("deployment", release.full_name, "-n", release.namespace)
-    columns = 'jsonpath={.spec.replicas} {.metadata.annotations.end}{"\\n"}'
-    seen: list[int] = []
-    with subprocess.Popen(["kubectl", "get", *deployment, "-w", "-o", columns], stdout=-1, text=True) as watch:
-        assert watch.stdout is not None
-        seen.append(int(watch.stdout.readline().split()[0]))  # from here on it watches
-        try:
-            yield seen
-            end = str(time.monotonic_ns())
-            kubectl("annotate", *deployment, f"end={end}", "--overwrite")
-            for line in watch.stdout:
-                seen.append(int(line.split()[0]))
-                if line.split()[1:] == [end]:
-                    break
-        finally:
-            watch.terminate()
-
-
 def test_an_upgrade_leaves_the_number_of_pods_alone(release: Release) -> None:
     release.install(replicas=None).ready(1)
     kubectl("scale", "deployment", release.full_name, "-n", release.namespace, "--replicas=2")
     release.ready(2)
-    with watched_replicas(release) as seen:
+    with watched(release.namespace, release.full_name) as seen:
         release.install(replicas=None, settings={"keep_alive": 7}).ready(2)
         release.install(replicas=None, settings={"keep_alive": 7}, autoscaling={"enabled": True}).ready(2)
         release.install(replicas=None).ready(2)
@@ -93,11 +68,11 @@ def test_an_upgrade_leaves_the_number_of_pods_alone(release: Release) -> None:
 
 def test_taking_the_number_out_of_the_values_keeps_what_runs(release: Release) -> None:
     release.install(replicas=2).ready(2)
-    with watched_replicas(release) as seen:
+    with watched(release.namespace, release.full_name) as seen:
         release.install(replicas=None).ready(2)
         release.install(replicas=None, autoscaling={"enabled": True}).ready(2)
     assert set(seen) == {2}
-    with watched_replicas(release) as seen:  # the control: an upgrade that names a smaller number
+    with watched(release.namespace, release.full_name) as seen:  # the control: an upgrade that names a smaller number
         release.install(replicas=1).ready(1)
     assert set(seen) == {2, 1}
     assert not items("hpa", "-n", release.namespace)
