@@ -9,16 +9,20 @@ ENV_RESTARTS = "COREPOD_RESTARTS"  # deaths in this slot before this worker
 ENV_SETTINGS = "COREPOD_EFFECTIVE_SETTINGS"
 PRELOAD = "LD_PRELOAD"  # kept from the supervisor and given back to the workers
 
-# Numeric libraries start a thread per core of the host; on one core those only take turns.
-SINGLE_THREAD_ENV = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "PYTHON_CPU_COUNT",
-)
+# What workers find in their environment where nobody has set it.
+WORKER_ENV = {
+    # Numeric libraries start a thread per core of the host; on one core those only take turns.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "BLIS_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "PYTHON_CPU_COUNT": "1",
+    # ddtrace-run unloads asyncio and loads it again where it sees that gevent is installed, used or not; with two
+    # classes of CancelledError hypercorn then answers nothing.
+    "DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE": "false",
+}
 
 APP_PORT = 8000
 ADMIN_PORT = 9000

@@ -101,7 +101,11 @@ class Pool:
         return CLIENT.get(f"http://127.0.0.1:{self.port}{path}", **options)
 
     def admin(self, path: str) -> httpx.Response:
-        return CLIENT.get(f"http://127.0.0.1:{self.admin_port}{path}")
+        try:
+            return CLIENT.get(f"http://127.0.0.1:{self.admin_port}{path}")
+        except httpx.ConnectError as error:
+            error.add_note(f"port {self.admin_port}; exit code {self.process.poll()}; log:\n{self.log}")
+            raise
 
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.admin("/status").text)

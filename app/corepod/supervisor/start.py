@@ -6,7 +6,7 @@ import os
 import select
 import sys
 
-from corepod.contract import SINGLE_THREAD_ENV
+from corepod.contract import WORKER_ENV
 from corepod.supervisor import sockets
 from corepod.supervisor.log import Log
 from corepod.supervisor.loop import Loop, catchable
@@ -70,8 +70,8 @@ def _own_descriptors() -> None:
 
 
 def _quiet_libraries() -> None:
-    for name in SINGLE_THREAD_ENV:
-        os.environ.setdefault(name, "1")
+    for name, value in WORKER_ENV.items():
+        os.environ.setdefault(name, value)
 
 
 def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:
