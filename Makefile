@@ -10,7 +10,7 @@ BASE ?= python:3.13-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: wheel image operator-image kind-up kind-down e2e soak loadtest hit recovery help run test lint format docs bench bench-pins pins clean
+.PHONY: wheel image operator-image kind-up kind-down e2e soak loadtest loadtest-pictures hit recovery help run test lint format docs bench bench-pins pins clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -95,6 +95,9 @@ soak: $(VENV)/.test ## Rollouts and drains on that cluster with 100 000 requests
 
 loadtest: $(VENV)/.loadtest ## Load and chaos on a pool here for two minutes: verdict and report; ARGS=--help explains
 	@$(BIN)/python -m loadtest $(ARGS)
+
+loadtest-pictures: $(VENV)/.loadtest ## Draw docs/pictures/loadtest-*.png from the last run, with Chromium
+	@$(BIN)/python -m loadtest.report.picture loadtest/results/run.json docs/pictures
 
 URL ?= http://127.0.0.1:8000/whoami
 hit: $(VENV)/.loadtest ## Ask a running server a few times, and show who answered; URL=... ARGS="-c 10 -n 5"

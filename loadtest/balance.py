@@ -45,17 +45,27 @@ class Balance:
         return gini(list(self.counts.values()))
 
 
-def balance(workers: Mapping[Worker, Presence], by: str = "worker", expected: int = 0) -> Balance:
+def balance(
+    workers: Mapping[Worker, Presence], by: str = "worker", expected: int = 0, *, fresh: bool = False
+) -> Balance:
     """By worker (a slot, whatever processes were in it), core, pod or node, as far as the answers told.
 
-    Of `expected` ones those that never answered count as idle.
+    Of `expected` ones those that never answered count as idle. `fresh`: requests on connections of their own only.
     """
     counts: dict[str, int] = {}
     for worker, seen in workers.items():
         if name := SHOWN_BY[by](worker):
-            counts[name] = counts.get(name, 0) + seen.answers
+            counts[name] = counts.get(name, 0) + (seen.fresh if fresh else seen.answers)
     counts |= {f"silent {number + 1}": 0 for number in range(expected - len(counts))}
     return Balance(dict(sorted(counts.items(), key=lambda pair: -pair[1])))
+
+
+def judged(workers: Mapping[Worker, Presence], expected: int = 0) -> Balance:
+    """What a run is judged by: requests on new connections, which whoever is free can take, where there are any.
+
+    A kept connection stays with its worker. When one dies, its clients go to those that live, and don't come back.
+    """
+    return balance(workers, expected=expected, fresh=any(seen.fresh for seen in workers.values()))
 
 
 def gini(counts: Sequence[int]) -> float:

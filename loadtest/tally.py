@@ -26,6 +26,7 @@ class Sample(NamedTuple):
     worker: Worker = NOBODY
     scheduled: bool = False
     late: float = 0.0  # how much later than due it was sent
+    fresh: bool = True  # on a connection of its own: whoever is free could have taken it
 
 
 class Failure(NamedTuple):
@@ -40,11 +41,12 @@ class Failure(NamedTuple):
 
 @dataclass
 class Presence:
-    """The answers of one process: how many, and when the first and the last one began."""
+    """The answers of one process: how many, when the first and the last one ended, and how many on new connections."""
 
     answers: int
     first: float
     last: float
+    fresh: int = 0
 
 
 @dataclass
@@ -100,6 +102,7 @@ class Tally:
             return
         seen = self.workers.setdefault(sample.worker, Presence(0, ended, ended))
         seen.answers += 1
+        seen.fresh += sample.fresh
         seen.first, seen.last = min(seen.first, ended), max(seen.last, ended)
 
     @property
@@ -125,6 +128,7 @@ class Tally:
         for worker, seen in other.workers.items():
             known = self.workers.setdefault(worker, Presence(0, seen.first, seen.last))
             known.answers += seen.answers
+            known.fresh += seen.fresh
             known.first, known.last = min(known.first, seen.first), max(known.last, seen.last)
         self.failures += other.failures[: KEPT_FAILURES - len(self.failures)]
         self.latency.merge(other.latency)
@@ -141,10 +145,7 @@ class Tally:
                 name: {"outcomes": dict(route.outcomes), "latency": route.latency.as_dict()}
                 for name, route in sorted(self.routes.items())
             },
-            "workers": [
-                {**worker._asdict(), "answers": seen.answers, "first": seen.first, "last": seen.last}
-                for worker, seen in self.workers.items()
-            ],
+            "workers": [{**worker._asdict(), **vars(seen)} for worker, seen in self.workers.items()],
             "failures": [{**failure._asdict(), "worker": failure.worker._asdict()} for failure in self.failures],
             "latency": self.latency.as_dict(),
             "scheduled": self.scheduled.as_dict(),
@@ -165,5 +166,5 @@ class Tally:
             tally.routes[name] = Route(Counter(route["outcomes"]), Histogram.from_dict(route["latency"]))
         for one in found["workers"]:
             worker = Worker(*(one[key] for key in Worker._fields))
-            tally.workers[worker] = Presence(one["answers"], one["first"], one["last"])
+            tally.workers[worker] = Presence(one["answers"], one["first"], one["last"], one["fresh"])
         return tally

@@ -49,7 +49,9 @@ class Caller(User):
     def ask(self, path: str) -> Answer:
         begun = time.time()
         answer = self.client.get(path, expected(path))
-        self.record(Sample(self.route(path), begun, answer.seconds, answer.outcome, answer.worker), answer.detail)
+        route = self.route(path)
+        sample = Sample(route, begun, answer.seconds, answer.outcome, answer.worker, fresh=not self.kept)
+        self.record(sample, answer.detail)
         return answer
 
     def route(self, path: str) -> str:
@@ -145,7 +147,17 @@ class Arrivals(Caller):
         answer = client.get(path, expected(path))
         self._idle.append(client)
         route = "arrivals" + ("" if self.kept else ", new connection")
-        self.record(Sample(route, due, answer.seconds + late, answer.outcome, answer.worker, True, late), answer.detail)
+        sample = Sample(
+            route,
+            due,
+            answer.seconds + late,
+            answer.outcome,
+            answer.worker,
+            scheduled=True,
+            late=late,
+            fresh=not self.kept,
+        )
+        self.record(sample, answer.detail)
 
 
 class KeptArrivals(Arrivals):
@@ -174,7 +186,7 @@ class Talker(Caller):
         begun, started = time.time(), time.perf_counter()
         outcome, detail = self._connect() if self._socket is None else self._say()
         if outcome:
-            sample = Sample("/ws", begun, time.perf_counter() - started, outcome, self._worker)
+            sample = Sample("/ws", begun, time.perf_counter() - started, outcome, self._worker, fresh=False)
             self.record(sample, detail)
         if outcome != OK:
             self._leave()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.hit.exchange import OK, REFUSED
 
-from loadtest.balance import balance
+from loadtest.balance import judged
 from loadtest.recovery import toll
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ class Thresholds:
     p99: float = _limit(3.0, "99th percentile")
     recovery: float = _limit(2.0, "seconds from a strike to the victim's place serving again")
     answer: float = _limit(2.0, "seconds from a strike to the next 200 for a new client")
-    balance: float = _limit(2.0, "answers of the busiest worker over those of the idlest")
+    balance: float = _limit(
+        2.0, "answers of the busiest worker over the idlest's, on new connections where there are any"
+    )
     rate: float = _limit(1.0, "the least that a ramp has to find, in requests a second")
     late: float = _limit(0.1, "99th percentile of the generator's own lateness; above, the run is invalid")
     cpu: float = _limit(
@@ -100,7 +102,7 @@ def judge(
         for check in [*_requests(tally, events, limits), *_events(events, limits), *_generator(tally, limits, cpu)]
         if check.limit >= 0
     ]
-    shares = balance(tally.workers, expected=workers)
+    shares = judged(tally.workers, workers)
     if limits.balance >= 0 and len(shares.counts) > 1:
         checks.append(Check("balance", _finite(shares.busiest_over_idlest), limits.balance, "x"))
     if highest is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from corepod.hit.exchange import OK
 
-from loadtest.balance import balance
+from loadtest.balance import judged
 from loadtest.report import words
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ ROWS: dict[str, tuple[Callable[[Run], Number], Callable[[float], str]]] = {
     "p99": (lambda run: run.tally.judged.percentile(0.99), words.duration),
     "failed": (_failed, lambda v: f"{v:.2%}"),
     "slowest recovery": (_recovery, words.duration),
-    "busiest over idlest": (lambda run: balance(run.tally.workers).busiest_over_idlest, lambda v: f"{v:.2f}"),
+    "busiest over idlest": (lambda run: judged(run.tally.workers).busiest_over_idlest, lambda v: f"{v:.2f}"),
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from corepod.hit.exchange import FAILURES, OK
 
-from loadtest.balance import SHOWN_BY, balance
+from loadtest.balance import SHOWN_BY, balance, judged
 from loadtest.report import words
 from loadtest.report.charts import KINDS, latency_chart, share_bars, throughput_chart
 from loadtest.report.compare import comparison
@@ -64,7 +64,7 @@ def _verdict(run: Run) -> str:
 
 def _tiles(run: Run) -> str:
     tally, toll, latency = run.tally, run.toll, run.tally.judged
-    shares = balance(tally.workers, expected=run.workers)
+    shares = judged(tally.workers, run.workers)
     tiles = [
         (f"{tally.outcomes.total() / run.duration:.1f}", "requests a second"),
         *(
@@ -93,7 +93,7 @@ def _skew(value: float) -> str:
 def _strikes(run: Run) -> str:
     if not run.events:
         return ""
-    rows = []
+    rows, toll = [], run.toll
     for number, event in enumerate(run.events, 1):
         lasts = f"the fault lasts {event.lasts:g} s" if event.lasts else ""
         rows.append(
@@ -104,7 +104,7 @@ def _strikes(run: Run) -> str:
                 words.duration(event.answer),
                 words.duration(event.back),
                 words.duration(event.recovery),
-                str(run.toll.in_flight[number - 1] + run.toll.outage[number - 1]),
+                str(toll.in_flight[number - 1] + toll.outage[number - 1]),
                 escape("; ".join(filter(None, (lasts, event.note)))),
             )
         )
@@ -128,11 +128,12 @@ def _ramp(run: Run) -> str:
 
 def _balance(run: Run) -> str:
     found = ""
-    for by in SHOWN_BY:
-        shares = balance(run.tally.workers, by, run.workers if by == "worker" else 0)
-        if shares.counts and (by == "worker" or len(shares.counts) > 1):
+    for by, fresh in (("worker", True), *((by, False) for by in SHOWN_BY)):
+        shares = balance(run.tally.workers, by, run.workers if by == "worker" else 0, fresh=fresh)
+        if sum(shares.counts.values()) and (by == "worker" or len(shares.counts) > 1):
+            what = "new connections" if fresh else "all answers"
             found += (
-                f'<p class="soft">by {by}: busiest over idlest {_skew(shares.busiest_over_idlest)}, '
+                f'<p class="soft">{what} by {by}: busiest over idlest {_skew(shares.busiest_over_idlest)}, '
                 f"Gini {shares.gini:.3f}</p>{share_bars(shares.shares, shares.counts)}"
             )
     return found or '<p class="soft">No answer told who gave it.</p>'

@@ -21,7 +21,7 @@ CHECKS = {
     "p99": "99 % of requests took at most",
     "recovery": "slowest recovery: strike to its place serving again",
     "answer": "longest wait of a new client after a strike",
-    "balance": "busiest worker over idlest",
+    "balance": "busiest worker over idlest, on new connections",
     "rate": "highest rate that met the objective",
     "late": "99 % of scheduled requests were sent late by at most",
     "cpu": "busiest seconds of the load generator, of a core",

@@ -9,7 +9,7 @@ from corepod.hit.exchange import Worker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.balance import balance, gini
+from loadtest.balance import balance, gini, judged
 from loadtest.tally import Presence
 from tests.unit.loadtest.samples import tally
 
@@ -30,6 +30,13 @@ def test_the_same_slot_of_two_pods_is_two_workers_on_their_nodes() -> None:
     assert balance(workers).counts == {"a1 slot 0": 30, "b1 slot 0": 20, "a2 slot 0": 10}
     assert balance(workers, "node").counts == {"node-a": 40, "node-b": 20}
     assert balance(workers, "core").counts == {}
+
+
+def test_new_connections_are_what_is_judged_where_there_are_any() -> None:
+    workers = {Worker(slot=0): Presence(90, 0, 1, 20), Worker(slot=1): Presence(30, 0, 1, 25)}
+    assert judged(workers).counts == {"slot 1": 25, "slot 0": 20}
+    assert judged(workers, expected=3).busiest_over_idlest == math.inf
+    assert judged(answers(a=3, b=1)).busiest_over_idlest == 3
 
 
 def test_who_never_answered_is_idle() -> None:
