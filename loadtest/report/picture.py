@@ -12,7 +12,7 @@ from loadtest.report.page import render
 from loadtest.run import Run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SIZE = "1080,1290"  # the verdict, the charts and the strikes; the rest is tables
+SIZE = "1080,1440"  # the verdict, the charts and the strikes; the rest is tables
 DEADLINE = 60.0  # seconds
 SCHEMES = {"light": "1", "dark": "0"}  # Blink's numbers
 
