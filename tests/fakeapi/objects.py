@@ -45,6 +45,25 @@ def deployment(
     return {"metadata": meta, "spec": spec, "status": {}}
 
 
+def statefulset(name: str, replicas: int = 1, **annotations: Any) -> JSON:
+    """Like `deployment`."""
+    made = deployment(name, replicas, **annotations)
+    made["spec"]["serviceName"] = name
+    return made
+
+
+def autoscaler(name: str, target: str, least: int, most: int) -> JSON:
+    """A HorizontalPodAutoscaler of a Deployment."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+    spec = {"scaleTargetRef": reference, "minReplicas": least, "maxReplicas": most}
+    return {"metadata": {"name": name, "namespace": "default"}, "spec": spec, "status": {}}
+
+
+def quota(name: str, hard: dict[str, str], used: dict[str, str]) -> JSON:
+    meta = {"name": name, "namespace": "default"}
+    return {"metadata": meta, "spec": {"hard": hard}, "status": {"hard": hard, "used": used}}
+
+
 def pod(
     name: str,
     node: str = "",

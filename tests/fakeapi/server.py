@@ -18,7 +18,7 @@ import yaml
 
 from tests.fakeapi import discovery
 from tests.fakeapi.faults import Do, Fault
-from tests.fakeapi.store import JSON, Store, merged
+from tests.fakeapi.store import JSON, Store, merged, operated
 from tests.fakeapi.watching import Stream
 
 if TYPE_CHECKING:
@@ -309,6 +309,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(201, self.api.store.put(call.plural, body))
 
     def _replace(self, call: Call, old: JSON) -> None:
+        if isinstance(call.body, list):
+            self._operate(call, old)
+            return
         new = call.body if call.method == "PUT" else merged(old, call.body)
         version = new.get("metadata", {}).get("resourceVersion")
         if call.method == "PUT" and version and version != old["metadata"]["resourceVersion"]:
@@ -317,17 +320,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, self.api.store.put(call.plural, new))
 
     def _rescale(self, call: Call, old: JSON) -> None:
-        new = dict(old, spec=dict(old["spec"]))
+        new = dict(old, spec={"replicas": 1, **old["spec"]})
         if isinstance(call.body, list):
-            for step in call.body:
-                if step["op"] == "test" and old["spec"].get("replicas", 1) != step["value"]:
-                    self.refuse(422, "Invalid", "the test operation has failed")
-                    return
-                if step["op"] == "replace":
-                    new["spec"]["replicas"] = step["value"]
-        else:
-            new["spec"]["replicas"] = call.body["spec"]["replicas"]
+            self._operate(call, new)
+            return
+        new["spec"]["replicas"] = call.body["spec"]["replicas"]
         self.answer(200, _scale(self.api.store.put(call.plural, new)))
+
+    def _operate(self, call: Call, old: JSON) -> None:
+        new = operated(old, call.body)
+        if new is None:
+            self.refuse(422, "Invalid", "the test operation has failed")
+            return
+        stored = self.api.store.put(call.plural, new)
+        self.answer(200, _scale(stored) if call.part == "scale" else stored)
 
 
 def _scale(object_: JSON) -> JSON:

@@ -121,6 +121,24 @@ def merged(old: Any, patch: Any) -> Any:
     return result
 
 
+def operated(old: JSON, operations: list[JSON]) -> JSON | None:
+    """RFC 6902 with test, add and replace, each of a member; None where a test fails."""
+    result = copy.deepcopy(old)
+    for step in operations:
+        *folders, name = step["path"].strip("/").split("/")
+        place = result
+        for folder in folders:
+            place = place[folder]
+        if step["op"] == "test":
+            if place.get(name) != step["value"]:
+                return None
+        elif step["op"] == "add" or name in place:
+            place[name] = step["value"]
+        else:
+            return None
+    return result
+
+
 def selected(object_: JSON, query: dict[str, str]) -> bool:
     """labelSelector with `a=b` and `a`, fieldSelector with metadata.name."""
     meta = object_["metadata"]

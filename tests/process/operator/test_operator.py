@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fakeapi import FakeApi, faults
-from tests.fakeapi.objects import deployment, node, pod
+from tests.fakeapi.objects import autoscaler, deployment, node, pod, quota, statefulset
 from tests.process.harness import until
 from tests.process.operator.harness import (
     Operator,
@@ -155,6 +155,55 @@ def test_one_namespace_only(web: FakeApi, operate: Operate) -> None:
 
 
 # R32: never on doubt
+
+
+def test_a_statefulset_is_scaled_too(web: FakeApi, operate: Operate) -> None:
+    web.store.delete("deployments", "default", "web")
+    web.store.put("statefulsets", statefulset("ordered", full="true"))
+    operate()
+    until(lambda: _spec(web, "statefulsets", "ordered")["replicas"] == 9, "9 replicas")
+    assert [(call.plural, call.method) for call in scalings(web)] == [("statefulsets", "PATCH")]
+
+
+def test_limits_of_an_autoscaler_are_set_instead_of_replicas(web: FakeApi, operate: Operate) -> None:
+    web.store.put("deployments", deployment("web", 3, full="true", mode="hpa-bounds", min="2"))
+    web.store.put("horizontalpodautoscalers", autoscaler("scaler", "web", 1, 4))
+    operate()
+    until(lambda: _limits(web) == (2, 9), "both limits")
+    web.store.put("nodes", node("d", "4"))
+    until(lambda: _limits(web) == (2, 13), "the new one")
+    assert len(web.writes("horizontalpodautoscalers")) == 2
+    assert not scalings(web)
+    assert replicas(web, "web") == 3
+
+
+def _limits(api: FakeApi) -> tuple[int, int]:
+    spec = _spec(api, "horizontalpodautoscalers", "scaler")
+    return spec["minReplicas"], spec["maxReplicas"]
+
+
+def _spec(api: FakeApi, plural: str, name: str) -> dict[str, Any]:
+    found = api.store.get(plural, "default", name)
+    assert found is not None
+    spec: dict[str, Any] = found["spec"]
+    return spec
+
+
+def test_an_autoscaler_that_is_in_the_way_is_said(web: FakeApi, operate: Operate) -> None:
+    web.store.put("horizontalpodautoscalers", autoscaler("scaler", "web", 1, 4))
+    operate()
+    until(lambda: events(web, "Scaled"), "an event")
+    assert not web.writes(part="scale")
+    web.store.delete("horizontalpodautoscalers", "default", "scaler")
+    until_replicas(web, "web", 9)
+
+
+def test_a_quota_that_grows_is_used(web: FakeApi, operate: Operate) -> None:
+    web.store.put("resourcequotas", quota("team", {"requests.cpu": "4"}, {"requests.cpu": "0"}))
+    operate()
+    until_replicas(web, "web", 4)
+    web.store.put("resourcequotas", quota("team", {"requests.cpu": "6"}, {"requests.cpu": "0"}))
+    until_replicas(web, "web", 6)
 
 
 def test_no_nodes_at_once_is_not_believed(live: FakeApi, operate: Operate) -> None:
