@@ -7,6 +7,9 @@ from pathlib import Path
 from corepod.config.kinds import show
 from corepod.config.spec import SETTINGS, Setting
 from corepod.contract import EXIT_CODES, SIGNALS
+from corepod.operator import metrics as operator_metrics
+from corepod.operator.annotations import MEANINGS
+from corepod.operator.options import PREFIX, ROWS
 from corepod.supervisor.metrics import METRICS
 
 from docs import chart
@@ -17,7 +20,13 @@ NOTE = "<!-- Written by `make docs` from the code. Change it there. -->"
 
 def pages() -> dict[str, str]:
     """File name and text of every page."""
-    return {"settings.md": settings(), "metrics.md": metrics(), "exit-codes.md": exit_codes(), "signals.md": signals()}
+    return {
+        "settings.md": settings(),
+        "metrics.md": metrics(),
+        "exit-codes.md": exit_codes(),
+        "signals.md": signals(),
+        "operator.md": operator(),
+    }
 
 
 def settings() -> str:
@@ -88,6 +97,37 @@ def signals() -> str:
         "a death.",
     ]
     return _text([*head, "| signal | action |", "|---|---|", *rows, *tail])
+
+
+def operator() -> str:
+    head = [
+        NOTE,
+        "# The operator",
+        "",
+        "## Annotations",
+        "",
+        'Of a Deployment or StatefulSet with the label `corepod.dev/sized: "true"`, all under `corepod.dev/`. One that',
+        "can't be read is an Event, and the number of pods stays. The chart writes them from `operator.sizing`.",
+        "",
+        "| annotation | meaning |",
+        "|---|---|",
+    ]
+    notes = [f"| `{name}` | {_cell(meaning)} |" for name, meaning in MEANINGS.items()]
+    flags = ["", "## Flags", "", "| flag, variable | default | meaning |", "|---|---|---|"]
+    for name, how, meaning in ROWS:
+        variable = PREFIX + name.upper().replace("-", "_")
+        flags.append(f"| `--{name}`<br>`{variable}` | {_code(str(how.get('default', '')))} | {_cell(meaning)} |")
+    values = [
+        "",
+        "## Metrics",
+        "",
+        "At `/metrics` of its admin port.",
+        "",
+        "| name | type | meaning |",
+        "|---|---|---|",
+    ]
+    values += [f"| `corepod_operator_{m[0]}` | {m[1]} | {_cell(m[2])} |" for m in operator_metrics.METRICS]
+    return _text([*head, *notes, *flags, *values])
 
 
 def _code(text: str) -> str:

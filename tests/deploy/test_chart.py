@@ -47,9 +47,11 @@ def everything() -> list[Object]:
 
 
 def test_what_there_is(plain: list[Object], everything: list[Object]) -> None:
-    assert kinds(plain) == {"Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "Pod"}
+    usual = {"Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "Pod"}
+    assert kinds(plain) == usual | {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
     more = {"HorizontalPodAutoscaler", "Ingress", "HTTPRoute", "NetworkPolicy", "ServiceMonitor", "PrometheusRule"}
-    assert kinds(everything) == kinds(plain) | more
+    # With an autoscaler there is no operator: the number of pods has one owner.
+    assert kinds(everything) == usual | more
 
 
 def test_helm_finds_nothing_to_complain_about() -> None:
@@ -150,7 +152,8 @@ def test_metrics_are_scraped_from_pods_that_are_not_ready_too(everything: list[O
 
 
 def test_the_image_is_the_one_that_is_built_here(plain: list[Object]) -> None:
-    assert {c["image"] for spec in pod_specs(plain) for c in containers(spec)} == {f"corepod:{corepod.__version__}"}
+    images = {c["image"] for spec in pod_specs(plain) for c in containers(spec)}
+    assert images == {f"corepod:{corepod.__version__}", f"corepod-operator:{corepod.__version__}"}
     assert {c["imagePullPolicy"] for spec in pod_specs(plain) for c in containers(spec)} == {"IfNotPresent"}
 
 
@@ -158,6 +161,7 @@ def test_the_worker_knows_where_it_runs(plain: list[Object]) -> None:
     assert environment(worker(plain)) == {
         "COREPOD_APP": "corepod.demo:app",
         "COREPOD_WORKERS": "1",
+        "COREPOD_NOTIFY": "corepod-operator:9001",
         "POD_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "NODE_NAME": {"fieldRef": {"fieldPath": "spec.nodeName"}},
     }
@@ -193,6 +197,7 @@ def test_the_reason_of_an_end_is_shown(plain: list[Object]) -> None:
         ({"service": {"type": "LoadBalancer"}}, ["EXTERNAL-IP"]),
         ({"ingress": {"enabled": True, "tls": [{"hosts": ["a"]}]}}, ["https://corepod.local/"]),
         ({"autoscaling": {"enabled": True}}, ["get hpa corepod"]),
+        ({}, ["up to 20 pods", "worker-restarts", "logs deployment/corepod-operator"]),
     ],
 )
 def test_the_notes_say_how_to_go_on(values: Object, words: list[str], tmp_path: Path) -> None:

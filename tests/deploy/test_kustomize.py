@@ -9,11 +9,12 @@ import pytest
 
 from tests.deploy.render import K8S, Object, chart, find, kinds, kustomize
 
+ALONE: Object = {"operator": {"enabled": False}}
 # What the values of the chart are that each folder stands for.
 SAME: dict[str, Object] = {
-    "base/worker": {},
-    "overlays/shared": {"cpu": {"preset": "shared"}},
-    "overlays/full": {"full": True},
+    "base/worker": ALONE,
+    "overlays/shared": {**ALONE, "cpu": {"preset": "shared"}},
+    "overlays/full": {**ALONE, "full": True},
     "overlays/hpa": {"autoscaling": {"enabled": True}},
     "overlays/operator": {"operator": {"enabled": True}},
 }

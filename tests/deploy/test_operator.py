@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.operator.act import TROUBLE
+from corepod.operator.metrics import METRICS
 
 from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
 from tests.deploy.test_security import violations
@@ -40,10 +43,36 @@ def operator(values: Object) -> Object:
 
 
 def test_without_it_there_is_nothing_of_it() -> None:
-    objects = chart({})
+    objects = chart({"operator": {"enabled": False}})
     assert not [o for o in objects if "operator" in o["metadata"]["name"]]
     deployment_ = find(objects, "Deployment")
     assert "corepod.dev/sized" not in deployment_["metadata"]["labels"]
+    assert "COREPOD_NOTIFY" not in environment(worker(objects))
+
+
+@pytest.mark.parametrize(
+    ("values", "there"),
+    [
+        ({}, True),
+        ({"replicas": 3}, False),
+        ({"replicas": 0}, False),
+        ({"autoscaling": {"enabled": True}}, False),
+        ({"replicas": 3, "operator": {"enabled": True}}, True),
+    ],
+    ids=str,
+)
+def test_it_is_there_where_nobody_else_owns_the_number(values: Object, there: bool) -> None:
+    objects = chart(values)
+    assert ("ClusterRole" in kinds(objects)) == there
+    assert ("corepod.dev/sized" in find(objects, "Deployment")["metadata"]["labels"]) == there
+
+
+def test_another_release_s_operator_is_enough() -> None:
+    objects = chart({"operator": {"replicas": 0}})
+    assert not [o for o in objects if "operator" in o["metadata"]["name"]]
+    found = find(objects, "Deployment")
+    assert found["metadata"]["labels"]["corepod.dev/sized"] == "true"
+    assert found["spec"]["template"]["metadata"]["labels"]["corepod.dev/worker-restarts"] == "0"
     assert "COREPOD_NOTIFY" not in environment(worker(objects))
 
 
@@ -102,14 +131,48 @@ def test_it_goes_where_pods_of_the_application_are() -> None:
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
 
 
+def ports(objects: list[Object]) -> list[tuple[str, int]]:
+    return [(port["name"], port["port"]) for port in find(objects, "Service", "corepod-operator")["spec"]["ports"]]
+
+
+def test_its_metrics_are_scraped() -> None:
+    objects = chart({"serviceMonitor": {"enabled": True}})
+    monitor = find(objects, "ServiceMonitor", "corepod-operator")["spec"]
+    service = find(objects, "Service", "corepod-operator")
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert [endpoint["port"] for endpoint in monitor["endpoints"]] == ["admin"]
+    # One that isn't ready is what somebody wants to see.
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    others = [o for o in objects if o["kind"] == "Service" and o["metadata"]["name"] != "corepod-operator"]
+    assert not [o for o in others if monitor["selector"]["matchLabels"].items() <= o["metadata"]["labels"].items()]
+
+
+def test_its_alerts_ask_for_metrics_that_exist() -> None:
+    [group] = find(chart({"prometheusRule": {"enabled": True}}), "PrometheusRule", "corepod-operator")["spec"]["groups"]
+    exist = {f"corepod_operator_{name}" for name, _, _, _ in METRICS}
+    assert len(group["rules"]) >= 4
+    for rule in group["rules"]:
+        used = re.findall(r"(corepod_\w+)\{([^}]*)", rule["expr"])
+        assert used
+        assert {name for name, _ in used} <= exist
+        assert all('namespace="default",service="corepod-operator"' in selector for _, selector in used)
+        outcomes = "".join(re.findall(r'outcome=~"([^"]*)"', rule["expr"]))
+        assert set(filter(None, outcomes.split("|"))) in (set(), {str(each) for each in TROUBLE})
+        assert not re.search("OPERATOR|RELEASE", str(rule))
+    left = chart({"prometheusRule": {"enabled": True, "disabled": ["CorepodOperatorAbsent"]}})
+    [group] = find(left, "PrometheusRule", "corepod-operator")["spec"]["groups"]
+    assert "CorepodOperatorAbsent" not in {rule["alert"] for rule in group["rules"]}
+
+
 def test_datagrams_only_where_they_are_wanted() -> None:
     on = chart(ON)
     assert environment(worker([o for o in on if o["metadata"]["name"] == "corepod"]))["COREPOD_NOTIFY"] == (
         "corepod-operator:9001"
     )
     assert find(on, "Service", "corepod-operator")["spec"]["clusterIP"] == "None"
+    assert ports(on) == [("admin", 9000), ("notify", 9001)]
     off = chart({"operator": {"enabled": True, "publishRestarts": False}})
-    assert not [o for o in off if o["kind"] == "Service" and o["metadata"]["name"] == "corepod-operator"]
+    assert ports(off) == [("admin", 9000)]
     assert (
         "--notify=none"
         in find(off, "Deployment", "corepod-operator")["spec"]["template"]["spec"]["containers"][0]["args"]

@@ -47,8 +47,8 @@ def with_change(change: Callable[[Object], object]) -> Object:
 @pytest.mark.parametrize("values", [{}, EVERYTHING, {"cpu": {"preset": "shared"}}, {"podSecurityContext": None}])
 def test_every_pod_of_the_chart_is_restricted(values: Object) -> None:
     specs = pod_specs(chart(values))
-    assert len(specs) == 2
-    assert [violations(spec) for spec in specs] == [[], []]
+    assert len(specs) >= 2
+    assert [violations(spec) for spec in specs] == [[]] * len(specs)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -89,7 +89,7 @@ def test_no_pod_gets_a_token_or_the_addresses_of_other_services() -> None:
 
 def test_the_root_file_system_cannot_be_written_unless_asked_for() -> None:
     def read_only(values: Object) -> set[bool]:
-        specs = pod_specs(chart(values))
+        specs = pod_specs(chart({**values, "operator": {"enabled": False}}))
         return {c["securityContext"]["readOnlyRootFilesystem"] for spec in specs for c in spec["containers"]}
 
     assert read_only({}) == {True}

@@ -109,7 +109,7 @@ def test_what_something_else_decides_is_refused_by_name(name: str) -> None:
 def test_a_default_is_left_to_the_image() -> None:
     """A variable would win over a corepod.toml in it."""
     variables = environment(worker(chart({"app": {"module": "", "factory": False, "interface": "auto"}})))
-    assert set(variables) == {"COREPOD_WORKERS", "POD_NAME", "NODE_NAME"}
+    assert set(variables) == {"COREPOD_WORKERS", "COREPOD_NOTIFY", "POD_NAME", "NODE_NAME"}
     variables = environment(worker(chart({"app": {"module": "a.b:c", "factory": True, "interface": "wsgi"}})))
     assert variables["COREPOD_APP"] == "a.b:c"
     assert variables["COREPOD_FACTORY"] == "true"

@@ -10,6 +10,7 @@ from corepod.config.spec import BY_NAME
 from tests.deploy.render import Object, chart, environment, find, refused, worker
 
 HOST = "shop.example"
+ALONE: Object = {"operator": {"enabled": False}}
 
 
 def pod(values: Object) -> Object:
@@ -145,7 +146,7 @@ def test_ways_in() -> None:
 
 def test_a_network_policy_lets_through_what_is_needed() -> None:
     def rules(**values: Any) -> dict[str, Any]:
-        policy = find(chart({"networkPolicy": {"enabled": True, **values}}), "NetworkPolicy")["spec"]
+        policy = find(chart({**ALONE, "networkPolicy": {"enabled": True, **values}}), "NetworkPolicy")["spec"]
         return {"types": policy["policyTypes"], "egress": policy.get("egress")} | {
             rule["ports"][0]["port"]: rule.get("from") for rule in policy["ingress"]
         }
@@ -163,12 +164,12 @@ def test_a_network_policy_lets_through_what_is_needed() -> None:
         [other] = [p for p in strict[port] if p != peer]
         assert other["podSelector"]["matchLabels"].items() <= test.items()
         assert len(other["podSelector"]["matchLabels"]) >= 2
-    off = chart({"networkPolicy": {"enabled": True, "httpFrom": [proxy]}, "tests": {"enabled": False}})
+    off = chart({**ALONE, "networkPolicy": {"enabled": True, "httpFrom": [proxy]}, "tests": {"enabled": False}})
     assert find(off, "NetworkPolicy")["spec"]["ingress"][0]["from"] == [proxy]
 
 
 def test_what_is_switched_off_is_not_there() -> None:
-    values = {"pdb": {"enabled": False}, "tests": {"enabled": False}, "serviceAccount": {"create": False}}
+    values = {"pdb": {"enabled": False}, "tests": {"enabled": False}, "serviceAccount": {"create": False}, **ALONE}
     objects = chart(values)
     assert {o["kind"] for o in objects} == {"Deployment", "Service"}
     assert pod(values)["serviceAccountName"] == "default"

@@ -16,6 +16,7 @@ from tests.e2e.kube import CHART, DEADLINE, get, helm, items, kubectl, node_addr
 VALUES: dict[str, Any] = {
     "full": True,
     "replicas": 1,
+    "operator": {"enabled": False},
     "service": {"type": "NodePort"},
     "settings": {"lame_duck": 1},
     "extraEnv": [{"name": "COREPOD_DEMO_CRASH", "value": "1"}],

@@ -20,7 +20,7 @@ PARTS = ("corepod", "corepod-templat", "corepod-standby", "corepod-worker")
 
 @pytest.fixture(scope="module")
 def pods(namespace: str) -> Iterator[list[Pod]]:
-    """The README's commands: deploy/kind-values.yaml as it is."""
+    """The README's commands: deploy/kind-values.yaml as it is. That there are two is the operator's work."""
     release = Release(namespace, "corepod")
     release.full_name = "corepod"
     helm("install", "corepod", "deploy/helm/corepod", "-f", "deploy/kind-values.yaml", "-n", namespace, "--wait")

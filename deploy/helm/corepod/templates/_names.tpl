@@ -52,9 +52,20 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/component: operator
 {{- end }}
 
-{{/* Whether pods tell the operator of deaths. */}}
+{{/* Whether an operator owns the number of pods: where it was said so, or where nobody else was named. */}}
+{{- define "corepod.sized" -}}
+{{- $free := not (or .Values.autoscaling.enabled (not (kindIs "invalid" .Values.replicas))) }}
+{{- if kindIs "invalid" .Values.operator.enabled | ternary $free .Values.operator.enabled }}true{{ end }}
+{{- end }}
+
+{{/* Whether it is one of this release. With 0 replicas it is another release's. */}}
+{{- define "corepod.runsOperator" -}}
+{{- if and (include "corepod.sized" .) (int .Values.operator.replicas) }}true{{ end }}
+{{- end }}
+
+{{/* Whether pods tell it of deaths. */}}
 {{- define "corepod.publishes" -}}
-{{- if and .Values.operator.enabled .Values.operator.publishRestarts }}true{{ end }}
+{{- if and (include "corepod.runsOperator" .) .Values.operator.publishRestarts }}true{{ end }}
 {{- end }}
 
 {{/* Labels of the pods: no chart version, so that a new chart alone replaces no pod. */}}
@@ -62,7 +73,7 @@ app.kubernetes.io/component: operator
 {{ include "corepod.selector" . }}
 app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
 app.kubernetes.io/part-of: corepod
-{{- if include "corepod.publishes" . }}
+{{- if and (include "corepod.sized" .) .Values.operator.publishRestarts }}
 corepod.dev/worker-restarts: "0"
 {{- end }}
 {{- end }}

@@ -17,6 +17,6 @@ has set it, and from then on it is written as it is at that moment. Renders to n
 {{/* The least number of pods of what scales by itself, nothing where nothing does. */}}
 {{- define "corepod.scaled" -}}
 {{- if .Values.autoscaling.enabled }}{{ max 1 (int .Values.autoscaling.minReplicas) }}
-{{- else if .Values.operator.enabled }}{{ max 1 (dig "min" 1 .Values.operator.sizing | int) }}
+{{- else if include "corepod.sized" . }}{{ max 1 (dig "min" 1 .Values.operator.sizing | int) }}
 {{- end }}
 {{- end }}

@@ -1,6 +1,6 @@
 {{/* What the operator reads on the worker's Deployment. A number as text: Helm reads it as a float. */}}
 {{- define "corepod.sizing" -}}
-{{- if .Values.operator.enabled }}
+{{- if include "corepod.sized" . }}
 {{- if .Values.full }}
 corepod.dev/full: "true"
 {{- end }}
