@@ -40,6 +40,32 @@ USER 10001:10001
 EXPOSE 9000 9001/udp
 ENTRYPOINT ["corepod", "operator"]
 
+# The load test: Locust and the users of loadtest/. It asks pods; it is none of them.
+FROM build AS build-loadtest
+COPY requirements/loadtest.txt requirements/
+RUN pip="pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore --no-compile --ignore-installed --root /loadtest" \
+ && $pip --require-hashes -r requirements/loadtest.txt \
+ && $pip --no-deps /dist/*.whl \
+ && python -m compileall -q -f -j 0 -s /loadtest -p / --invalidation-mode unchecked-hash /loadtest
+
+FROM ${BASE} AS loadtest
+ARG BASE
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="corepod load test" \
+      org.opencontainers.image.description="Locust with the users, shapes and verdict of corepod's load test" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}"
+COPY --from=build-loadtest /loadtest/ /
+COPY loadtest /srv/loadtest
+ENV HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+WORKDIR /srv
+USER 10001:10001
+EXPOSE 8089 5557
+ENTRYPOINT ["locust", "-f", "loadtest/locustfile.py"]
+
 FROM ${BASE} AS worker
 ARG BASE
 ARG VERSION=0

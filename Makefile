@@ -6,11 +6,12 @@ APP ?= corepod.demo:app
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/corepod/__init__.py)
 IMAGE ?= corepod:$(VERSION)
 OPERATOR_IMAGE ?= corepod-operator:$(VERSION)
+LOADTEST_IMAGE ?= corepod-loadtest:$(VERSION)
 BASE ?= python:3.13-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: wheel image operator-image kind-up kind-down e2e soak loadtest loadtest-pictures hit recovery help run test lint format docs bench bench-pins pins clean
+.PHONY: wheel image operator-image kind-up kind-down e2e soak loadtest loadtest-image loadtest-pictures hit recovery help run test lint format docs bench bench-pins pins clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -78,11 +79,16 @@ operator-image: ## Build the operator's image
 	docker build --tag $(OPERATOR_IMAGE) --target operator --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
 
+loadtest-image: ## Build the load test's image
+	docker build --tag $(LOADTEST_IMAGE) --target loadtest --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
+
 kind-up: ## Make a kind cluster with exclusive cores, and build and load the images
 	@deploy/kind-up $(CLUSTER)
-	$(MAKE) image operator-image
+	$(MAKE) image operator-image loadtest-image
 	kind load docker-image $(IMAGE) --name $(CLUSTER)
 	kind load docker-image $(OPERATOR_IMAGE) --name $(CLUSTER)
+	kind load docker-image $(LOADTEST_IMAGE) --name $(CLUSTER)
 
 kind-down: ## Remove that cluster
 	kind delete cluster --name $(CLUSTER)

@@ -42,14 +42,20 @@ def add_flags(parser: Any) -> None:
     group = parser.add_argument_group("corepod's load test")
     for name, words in FLAGS.items():
         group.add_argument(f"--{name}", env_var=_variable(name), **words)
-    for name, limit in LIMITS.items():
-        group.add_argument(
-            f"--limit-{name}",
-            env_var=_variable(f"limit-{name}"),
-            type=float,
-            default=limit.default,
-            help=f"{limit.metadata['help']}; below 0: not asked for",
-        )
+    for name, words in limit_flags().items():
+        group.add_argument(f"--{name}", env_var=_variable(name), **words)
+
+
+def limit_flags(**defaults: float) -> dict[str, dict[str, Any]]:
+    """--limit-NAME for each threshold, with these defaults instead of the usual ones."""
+    return {
+        f"limit-{name}": {
+            "type": float,
+            "default": defaults.get(name, limit.default),
+            "help": f"{limit.metadata['help']}; below 0: not asked for",
+        }
+        for name, limit in LIMITS.items()
+    }
 
 
 def limits_of(options: Any) -> Thresholds:

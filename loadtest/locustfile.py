@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 import locust
+import locust.runners
 from locust.runners import MasterRunner, WorkerRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Locust looks beside this file only
@@ -33,6 +34,9 @@ CHAOS_ENDS = 60.0  # seconds that a strike under way may take beyond the end of 
 
 events: Any = locust.events
 recorder = Recorder()
+# Of a worker's heartbeats, one a second, so many may be missing: on a node under fire 3 are soon, and the last worker's
+# end is the run's.
+locust.runners.HEARTBEAT_LIVENESS = 20
 state: dict[str, Any] = {"workers": 0, "over": threading.Event(), "chaos": None, "earlier": None}
 events.init_command_line_parser.add_listener(add_flags)
 recorder.listen(events)  # before the listeners below: a run begins empty

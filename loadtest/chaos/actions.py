@@ -1,8 +1,7 @@
-"""What can go wrong on one machine."""
+"""What can go wrong with a worker, wherever it runs, and with a pool on this machine."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -14,25 +13,25 @@ from loadtest.chaos.action import NothingToStrikeError, Strike, action
 from loadtest.chaos.pool import PATIENCE
 
 if TYPE_CHECKING:
-    from loadtest.chaos.pool import Pool, Signed
+    from loadtest.chaos.pool import Pool, Target
 
 TAKEN = 128  # MB that a worker takes before it is ended for it
 
 
 @action
-def sigkill(pool: Pool | Signed) -> Strike:
+def sigkill(pool: Target) -> Strike:
     """The worker is gone at once, whatever it was doing."""
     return _signal(pool, signal.SIGKILL)
 
 
 @action
-def sigstop(pool: Pool | Signed) -> Strike:
+def sigstop(pool: Target) -> Strike:
     """The worker stands still with all it has, until somebody notices and ends it."""
     return _signal(pool, signal.SIGSTOP, lasts=pool.lasts)
 
 
 @action
-def exit_(pool: Pool | Signed) -> Strike:
+def exit_(pool: Target) -> Strike:
     """The application ends its own process."""
     client, victim = _connected(pool)
     strike = Strike(pool.replaced(victim), victim)
@@ -41,17 +40,17 @@ def exit_(pool: Pool | Signed) -> Strike:
 
 
 @action
-def oom(pool: Pool | Signed) -> Strike:
+def oom(pool: Target) -> Strike:
     """The worker takes much memory and is killed for it: the kernel's part is played here, for lack of a limit."""
     client, victim = _connected(pool)
     _crash(client, f"mode=oom&mb={TAKEN}")
     strike = Strike(pool.replaced(victim), victim)
-    _send(victim, signal.SIGKILL)
+    pool.send(victim, signal.SIGKILL)
     return strike
 
 
 @action
-def block(pool: Pool | Signed) -> Strike:
+def block(pool: Target) -> Strike:
     """The event loop computes for some seconds; then it goes on."""
     client, victim = _connected(pool)
     ended: list[float] = []
@@ -66,7 +65,7 @@ def block(pool: Pool | Signed) -> Strike:
 
 
 @action
-def hang(pool: Pool | Signed) -> Strike:
+def hang(pool: Target) -> Strike:
     """The event loop waits for ever, using no CPU, until somebody notices and ends the worker."""
     client, victim = _connected(pool)
     strike = Strike(pool.replaced(victim), victim, lasts=pool.lasts)
@@ -86,7 +85,7 @@ def reload(pool: Pool) -> Strike:
         return time.time() if new and all(slot["state"] == "ready" for slot in slots) else None
 
     strike = Strike(back, deadly=False)
-    _send(Worker(pid=pool.supervisor), signal.SIGHUP)
+    pool.send(Worker(pid=pool.supervisor), signal.SIGHUP)
     return strike
 
 
@@ -100,28 +99,18 @@ def kill_supervisor(pool: Pool) -> Strike:
         return time.time() if status and status["pid"] != old and status["state"] == "ready" else None
 
     strike = Strike(back, outage=True)
-    _send(Worker(pid=old), signal.SIGKILL)
+    pool.send(Worker(pid=old), signal.SIGKILL)
     return strike
 
 
-def _signal(pool: Pool | Signed, signum: signal.Signals, lasts: float = 0.0) -> Strike:
+def _signal(pool: Target, signum: signal.Signals, lasts: float = 0.0) -> Strike:
     victim = pool.pick()
     strike = Strike(pool.replaced(victim), victim, lasts=lasts)
-    _send(victim, signum)
+    pool.send(victim, signum)
     return strike
 
 
-def _send(victim: Worker, signum: signal.Signals) -> None:
-    assert victim.pid is not None
-    try:
-        os.kill(victim.pid, signum)
-    except ProcessLookupError:
-        raise NothingToStrikeError(f"process {victim.pid} is gone already") from None
-    except PermissionError:
-        raise NothingToStrikeError(f"process {victim.pid} belongs to somebody else") from None
-
-
-def _connected(pool: Pool | Signed) -> tuple[Client, Worker]:
+def _connected(pool: Target) -> tuple[Client, Worker]:
     """A connection that leads to a worker, and which one that is. Raises NothingToStrikeError."""
     client = Client(pool.url, kept=True, timeout=max(PATIENCE, 3 * pool.lasts))
     answer = client.get("/whoami")

@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from corepod.hit.exchange import OK, Client, Worker
 
 from loadtest.chaos.action import NothingToStrikeError
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
 
 PATIENCE = 3.0  # seconds for one answer to us
 
 
-class Pool:
+class Target(Protocol):
+    """What every action on a worker needs.
+
+    `lasts`: seconds of a fault that goes on. `workers`: how many there are, 0 where nobody knows.
+    `look`: seconds between two looks at whether a strike is over.
+    """
+
+    url: str
+    lasts: float
+    workers: int
+    look: float
+
+    def pick(self) -> Worker: ...
+    def send(self, victim: Worker, signum: signal.Signals) -> None: ...
+    def replaced(self, victim: Worker) -> Callable[[], float | None]: ...
+
+
+class Local:
+    """Processes of this machine."""
+
+    look = 0.01
+
+    def send(self, victim: Worker, signum: signal.Signals) -> None:
+        """Raises NothingToStrikeError."""
+        assert victim.pid is not None
+        try:
+            os.kill(victim.pid, signum)
+        except ProcessLookupError:
+            raise NothingToStrikeError(f"process {victim.pid} is gone already") from None
+        except PermissionError:
+            raise NothingToStrikeError(f"process {victim.pid} belongs to somebody else") from None
+
+
+class Pool(Local):
     """A pool. `lasts`: seconds that faults which go on (block, stop, hang) are given, its `stuck_timeout`."""
 
     def __init__(self, url: str, admin: str, lasts: float) -> None:
         self.url, self.lasts = url, lasts
         self._admin = Client(admin, timeout=PATIENCE)
         self._struck: dict[int, float] = {}
+        self.workers = len((self.status() or {}).get("slots", ()))
 
     def status(self) -> dict[str, Any] | None:
         """What it says of itself; None while it doesn't answer."""
         answer = self._admin.get("/status")
         return answer.json() or None if answer.outcome == OK else None
-
-    @property
-    def workers(self) -> int:
-        return len((self.status() or {}).get("slots", ()))
 
     @property
     def supervisor(self) -> int:
@@ -61,7 +93,7 @@ class Pool:
         return back
 
 
-class Signed:
+class Signed(Local):
     """A server without a status: its answers say which process gave them."""
 
     def __init__(self, url: str, lasts: float) -> None:

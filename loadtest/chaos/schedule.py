@@ -15,7 +15,8 @@ from loadtest.recovery import Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-LOOK = 0.01  # seconds between two looks at whether it is over
+    from loadtest.chaos.action import Strike
+
 ONE_TRY = 1.0  # seconds for an answer to the new client that asks after a strike
 
 
@@ -54,10 +55,17 @@ def strike(name: str, target: Any, deadline: float) -> Event:
     while None in (event.answer, event.back) and time.monotonic() < end:
         if event.answer is None and (at := _asked(target.url)) is not None:
             event.answer = max(0.0, at - struck.at)
-        if event.back is None and (at := struck.back()) is not None:
+        if event.back is None and (at := _seen(struck)) is not None:
             event.back = max(0.0, at - struck.at)
-        time.sleep(LOOK)
+        time.sleep(target.look)
     return event
+
+
+def _seen(struck: Strike) -> float | None:
+    try:
+        return struck.back()
+    except NothingToStrikeError:  # what is asked is itself under fire
+        return None
 
 
 def _asked(url: str) -> float | None:

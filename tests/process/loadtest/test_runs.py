@@ -13,11 +13,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from loadtest.fleet import load
 from loadtest.local import free_ports
 from loadtest.run import Run
 from tests.process.harness import CLIENT, DEADLINE, alive, descendants, until
@@ -184,6 +186,18 @@ def test_the_web_page_has_a_tab_with_the_workers(pool: Pool, tmp_path: Path) -> 
         assert {row["place"] for row in rows()} == {"slot 0", "slot 1"}
         assert "Load test" in CLIENT.get(f"{page}/report").text
         assert CLIENT.get(f"{page}/run.json").json()["tally"]["workers"]
+
+
+def test_a_run_on_that_page_is_started_and_judged_from_outside(pool: Pool, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    page = f"http://127.0.0.1:{port}"
+    words = (f"--host=http://127.0.0.1:{pool.port}", "--web-host=127.0.0.1", f"--web-port={port}")
+    with started(*LOCUST, *words, log=tmp_path / "log"):
+        until(lambda: _answers(page), "Locust's page")
+        run = load(page, SimpleNamespace(users=12, seconds=3.0), None, [])
+    assert run.tally.outcomes.total() > 10
+    assert not run.tally.failures
+    assert 2.5 < run.duration < 60
 
 
 def _answers(page: str) -> bool:

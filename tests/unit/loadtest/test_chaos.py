@@ -17,7 +17,7 @@ from loadtest.expect import expected
 from loadtest.flags import chaos_of
 from loadtest.recovery import Event
 
-NOWHERE = SimpleNamespace(url="http://127.0.0.1:1")
+NOWHERE = SimpleNamespace(url="http://127.0.0.1:1", look=0.01)
 
 
 def given(body: object, pid: int = 5) -> Answer:
