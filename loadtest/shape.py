@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from loadtest.verdict import Thresholds
 
 SPAWNED_IN = 2.0  # seconds in which all are there, where no faster rate is asked for
+MOST_SPAWNED = 100  # a second; Locust warns of more
 SETTLING = 2.0  # seconds at the start of a step that don't count: its users have to be there first
 
 
@@ -44,7 +45,7 @@ class Plan(LoadTestShape):
         if options.shape == RAMP:
             return self._ramp(elapsed, options)
         users = users_at(options.shape, elapsed, options.num_users or 1, float(options.run_time or 0))
-        return None if users is None else (users, max(options.spawn_rate or 0, users / SPAWNED_IN))
+        return None if users is None else (users, max(options.spawn_rate or 0, min(users / SPAWNED_IN, MOST_SPAWNED)))
 
     def _ramp(self, elapsed: float, options: Any) -> Any:
         if self._rate is None or elapsed - self._begun >= options.step_time:
@@ -58,7 +59,7 @@ class Plan(LoadTestShape):
             self._counting = True
             self.recorder.mark()
         users = max(1, round(self._rate / options.rate))
-        return users, users, [Arrivals]
+        return users, min(users, MOST_SPAWNED), [Arrivals]
 
     def _judged(self, rate: float) -> Step:
         found = judge(self.recorder.mark(), [], self.limits)

@@ -41,11 +41,15 @@ def exit_(pool: Target) -> Strike:
 
 @action
 def oom(pool: Target) -> Strike:
-    """The worker takes much memory and is killed for it: the kernel's part is played here, for lack of a limit."""
+    """The worker takes more memory than it may and is killed for it; where there is no limit, after TAKEN megabytes."""
     client, victim = _connected(pool)
-    _crash(client, f"mode=oom&mb={TAKEN}")
-    strike = Strike(pool.replaced(victim), victim)
-    pool.send(victim, signal.SIGKILL)
+    if pool.limited:
+        strike = Strike(pool.replaced(victim), victim)
+        _crash(client, "mode=oom&mb=1000000")
+    else:
+        _crash(client, f"mode=oom&mb={TAKEN}")
+        strike = Strike(pool.replaced(victim), victim)
+        pool.send(victim, signal.SIGKILL)
     return strike
 
 

@@ -36,6 +36,7 @@ class Fleet:
     """The pods of a release of the chart. `url` is where the application answers from here."""
 
     look = 0.5  # each is a process, on cores that the pods need
+    limited = True
 
     def __init__(self, namespace: str, release: str, url: str, lasts: float) -> None:
         self.url, self.lasts = url, lasts

@@ -21,13 +21,14 @@ class Target(Protocol):
     """What every action on a worker needs.
 
     `lasts`: seconds of a fault that goes on. `workers`: how many there are, 0 where nobody knows.
-    `look`: seconds between two looks at whether a strike is over.
+    `look`: seconds between two looks at whether a strike is over. `limited`: there is a limit of memory.
     """
 
     url: str
     lasts: float
     workers: int
     look: float
+    limited: bool
 
     def pick(self) -> Worker: ...
     def send(self, victim: Worker, signum: signal.Signals) -> None: ...
@@ -38,6 +39,7 @@ class Local:
     """Processes of this machine."""
 
     look = 0.01
+    limited = False
 
     def send(self, victim: Worker, signum: signal.Signals) -> None:
         """Raises NothingToStrikeError."""

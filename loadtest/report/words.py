@@ -79,7 +79,7 @@ def sentence(run: Run) -> str:
         text += f" {_plural(len(run.events), 'strike')} cost {_plural(lost, 'request')} in flight on what they hit"
         text += f", and {_plural(sum(toll.outage), 'request')} in outages" if sum(toll.outage) else ""
         return f"{text}; {_plural(others, 'other request')} failed."
-    return f"{text} {_plural(others, 'request')} failed."
+    return f"{text} {_plural(others, 'request')} failed.".replace(" no ", " No ")
 
 
 def _plural(number: int, word: str) -> str:

@@ -84,10 +84,10 @@ def image(cluster: None) -> None:
 
 def test_crashes_deletions_rollouts_and_a_drain_hurt_nobody_else(release: Release, tmp_path: Path) -> None:
     install(release, lame_duck=5)
-    strikes = ("--chaos=sigkill,hang,delete-pod,rollout,drain", "--chaos-every=12", "--chaos-after=4")
-    code, run, said = run_against(release, tmp_path, *strikes, seconds=95)
+    strikes = ("--chaos=sigkill,oom,hang,delete-pod,rollout,drain", "--chaos-every=12", "--chaos-after=4")
+    code, run, said = run_against(release, tmp_path, *strikes, seconds=105)
     assert code == 0, said
-    assert {event.action for event in run.events} >= {"sigkill", "hang", "delete-pod", "rollout"}, said
+    assert {event.action for event in run.events} >= {"sigkill", "oom", "hang", "delete-pod", "rollout", "drain"}, said
     assert all(event.back is not None for event in run.events), said
     assert {worker.node for worker in run.tally.workers if worker.node} == {
         node["metadata"]["name"] for node in items("nodes")
