@@ -52,7 +52,9 @@ def main() -> int:
         return 0
     host.prepare()
     on_term()
-    bench = Bench(console, arguments.rounds, thorough=arguments.thorough, patience=arguments.patience)
+    bench = Bench(
+        console, arguments.rounds, thorough=arguments.thorough, patience=arguments.patience, cpa=arguments.cpa
+    )
     started = time.strftime("%Y%m%dT%H%M%S")
     tables: list[Table] = []
     code = 1
@@ -124,6 +126,9 @@ def _arguments() -> argparse.Namespace:
         "--patience", type=float, default=5.0, metavar="SECONDS", help="wait so long for others' load to end, a round"
     )
     parser.add_argument(
+        "--cpa", type=Path, metavar="FILE", help="b13: the binary of cluster-proportional-autoscaler, to run it beside"
+    )
+    parser.add_argument(
         "--read",
         type=Path,
         metavar="FILE",
@@ -142,6 +147,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in every]:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(every)}")
+    if arguments.cpa is not None and not arguments.cpa.is_file():
+        parser.error(f"--cpa: there is no file {arguments.cpa}")
     if arguments.rounds is not None and arguments.rounds < 1:
         parser.error("--rounds has to be at least 1")
     return arguments

@@ -52,8 +52,11 @@ class Rounds(Generic[T]):
 class Bench:
     """One run. `scale` chooses between the quick number of rounds and the thorough one."""
 
-    def __init__(self, console: Console, rounds: int | None, *, thorough: bool, patience: float) -> None:
-        self.console = console
+    def __init__(
+        self, console: Console, rounds: int | None, *, thorough: bool, patience: float, cpa: Path | None = None
+    ) -> None:
+        """`cpa`: the binary of cluster-proportional-autoscaler, where there is one."""
+        self.console, self.cpa = console, cpa
         self._rounds, self.thorough, self._patience = rounds, thorough, patience
         self.raw: dict[str, Any] = {}
         self._logs = tempfile.TemporaryDirectory(prefix="bench-")

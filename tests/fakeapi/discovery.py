@@ -9,6 +9,7 @@ JSON = dict[str, Any]
 GROUPS: dict[str, list[tuple[str, str, bool]]] = {
     "v1": [
         ("namespaces", "Namespace", False),
+        ("configmaps", "ConfigMap", True),
         ("nodes", "Node", False),
         ("pods", "Pod", True),
         ("resourcequotas", "ResourceQuota", True),
@@ -20,6 +21,11 @@ GROUPS: dict[str, list[tuple[str, str, bool]]] = {
     "coordination.k8s.io/v1": [("leases", "Lease", True)],
 }
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+
+
+def kind(plural: str) -> tuple[str, str]:
+    """The kind of objects and the version of their API."""
+    return next((name, version) for version, rows in GROUPS.items() for each, name, _ in rows if each == plural)
 
 
 def answer(path: str) -> JSON | None:

@@ -16,12 +16,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from tests.fakeapi import discovery
+from tests.fakeapi import discovery, protobuf
 from tests.fakeapi.faults import Do, Fault
 from tests.fakeapi.store import JSON, Store, merged, operated
 from tests.fakeapi.watching import Stream
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from pathlib import Path
 
@@ -61,7 +62,8 @@ class Call:
 class FakeApi:
     """One API server on loopback. Also a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """With `tls` it speaks nothing else."""
         self.store = Store()
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
@@ -73,6 +75,10 @@ class FakeApi:
         self._lists: dict[str, tuple[int, list[bytes]]] = {}
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.api = self
+        if tls is not None:
+            # Hands are shaken by the connection's own thread.
+            wrapped = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = wrapped
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
 
@@ -167,7 +173,8 @@ class FakeApi:
             meta["continue"] = base64.b64encode(f"{id_}:{start + limit}".encode()).decode()
         else:
             self._lists[id_] = (version, [])
-        head = f'{{"kind":"List","apiVersion":"v1","metadata":{json.dumps(meta)},"items":['.encode()
+        kind, group = discovery.kind(call.plural)
+        head = f'{{"kind":"{kind}List","apiVersion":"{group}","metadata":{json.dumps(meta)},"items":['.encode()
         return head + b",".join(items[start : start + limit]) + b"]}"
 
 
@@ -262,11 +269,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             namespace, steps = steps[1], steps[2:]
         steps += [""] * (3 - len(steps))
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        body = self._decoded(self.rfile.read(length)) if length else None
         query, token = dict(parse_qsl(url.query)), self.headers.get("Authorization", "")
         return Call(
             time.monotonic(), self.command, url.path, query, steps[0], namespace, steps[1], steps[2], body, token
         )
+
+    def _decoded(self, body: bytes) -> Any:
+        return protobuf.scale(body) if "protobuf" in self.headers.get("Content-Type", "") else json.loads(body)
 
     def _read(self, call: Call) -> None:
         if not call.name:

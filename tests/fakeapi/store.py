@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakeapi import discovery
+
 JSON = dict[str, Any]
 Key = tuple[str, str, str]  # plural, namespace, name
 
@@ -45,6 +47,7 @@ class Store:
             old = self.objects.get(key)
             self.version += 1
             meta["resourceVersion"] = str(self.version)
+            object_["kind"], object_["apiVersion"] = discovery.kind(plural)
             meta.setdefault("uid", old["metadata"]["uid"] if old else str(uuid.uuid4()))
             meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
             generation = old["metadata"].get("generation", 1) if old else 1
@@ -82,7 +85,8 @@ class Store:
             for key, object_ in self.objects.items():
                 if key[0] == plural and namespace in ("", key[1]) and selected(object_, query):
                     if key not in self._encoded:
-                        self._encoded[key] = json.dumps(object_).encode()
+                        plain = {name: part for name, part in object_.items() if name not in ("kind", "apiVersion")}
+                        self._encoded[key] = json.dumps(plain).encode()
                     found.append(self._encoded[key])
             return found
 

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from tests.fakeapi import discovery
 from tests.fakeapi.store import Event, selected
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ class Stream:
 
     def _bookmark(self) -> bytes:
         meta = {"resourceVersion": str(self.version), "creationTimestamp": None}
-        return json.dumps({"type": "BOOKMARK", "object": {"kind": "X", "metadata": meta}}).encode() + b"\n"
+        kind, group = discovery.kind(self.call.plural)
+        found = {"kind": kind, "apiVersion": group, "metadata": meta}
+        return json.dumps({"type": "BOOKMARK", "object": found}).encode() + b"\n"
 
     def _chunk(self, data: bytes) -> None:
         self.handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadtest.bench import host
 from loadtest.bench.peers import ROOT
+from tests.fakeapi import FakeApi
+from tests.fakeapi.objects import deployment, node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.fakeapi import FakeApi
+    from collections.abc import Iterable, Iterator
 
 HERE = Path(__file__).parent
 OURS = ["-m", "corepod", "operator", "--admin", "none", "--notify"]
@@ -25,18 +27,23 @@ PEERS = {
     "kopf, by hand": ["-m", "kopf", "run", "--standalone", "--all-namespaces", "--quiet", str(HERE / "kopf_peer.py")],
     "kubernetes, typed lists": [str(HERE / "typed_peer.py")],
 }
+# Beside these where its binary is given: it is in no package registry, and finds its API server as a pod does.
+CPA = "cluster-proportional-autoscaler"
+CPA_FLAGS = ["--namespace=default", "--configmap=cpa", "--target=deployment/web", "--logtostderr"]
+ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
+# A pod's file system, as far as it goes: a private /run with token and authority in it.
+AS_POD = 'mount -t tmpfs none /run && mkdir -p "$0" && cp "$1"/* "$0" && shift && exec "$@"'
 START = 120.0  # seconds until the first decision
 
 
 class Running:
     """One operator on the server's core."""
 
-    def __init__(self, name: str, api: FakeApi, folder: Path) -> None:
+    def __init__(self, name: str, api: FakeApi, folder: Path, words: list[str], **more: str) -> None:
         self.name, self._api, self.began = name, api, time.monotonic()
         self.log = folder / f"{name.partition(',')[0].replace(' ', '-')}.log"
-        environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig(folder)), "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig(folder)), "PYTHONPATH": str(ROOT), **more}
         with self.log.open("ab") as log, host.pinned(host.SERVER):
-            words = [sys.executable, *PEERS[name]]
             self.process = subprocess.Popen(words, stdout=log, stderr=log, env=environment)
 
     def until_writes(self, count: int, deadline: float = START) -> float:
@@ -70,8 +77,49 @@ class Running:
 
 @contextlib.contextmanager
 def running(name: str, api: FakeApi, folder: Path) -> Iterator[Running]:
-    """One operator for the length of a with block."""
-    operator = Running(name, api, folder)
+    """One of PEERS for the length of a with block."""
+    with _ended(Running(name, api, folder, [sys.executable, *PEERS[name]])) as operator:
+        yield operator
+
+
+def small_cluster(api: FakeApi, nodes: Iterable[str]) -> None:
+    """Nodes of four cores, and the Deployment `web`."""
+    for name in nodes:
+        api.store.put("nodes", node(name))
+    api.store.put("deployments", deployment("web", full="true"))
+
+
+@contextlib.contextmanager
+def running_cpa(binary: Path, nodes: Iterable[str]) -> Iterator[tuple[FakeApi, Running]]:
+    """cluster-proportional-autoscaler and an API server that it trusts."""
+    with tempfile.TemporaryDirectory() as folder:
+        account = Path(folder) / "account"
+        with FakeApi(_certified(account)) as api:
+            small_cluster(api, nodes)
+            meta = {"name": "cpa", "namespace": "default"}
+            api.store.put("configmaps", {"metadata": meta, "data": {"linear": '{"coresPerReplica": 1}'}})
+            words = ["unshare", "--mount", "--map-root-user", "sh", "-c", AS_POD, ACCOUNT, str(account)]
+            words += [str(binary.resolve()), *CPA_FLAGS]
+            found = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(api.port)}
+            with _ended(Running(CPA, api, Path(folder), words, **found)) as operator:
+                yield api, operator
+
+
+def _certified(account: Path) -> ssl.SSLContext:
+    """A certificate of 127.0.0.1; what a client needs is in `account`."""
+    account.mkdir()
+    key = account.parent / "key.pem"
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=api"
+    words += f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {account / 'ca.crt'}"
+    subprocess.run(words.split(), check=True, capture_output=True)
+    (account / "token").write_text("nobody looks at it")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(account / "ca.crt", key)
+    return context
+
+
+@contextlib.contextmanager
+def _ended(operator: Running) -> Iterator[Running]:
     try:
         yield operator
     finally:
