@@ -115,10 +115,26 @@ def test_its_pods_are_restricted(values: Object) -> None:
         assert violations(spec) == []
 
 
-def test_only_one_of_its_kind_without_a_lease() -> None:
-    assert find(chart(ON), "Deployment", "corepod-operator")["spec"]["strategy"] == {"type": "Recreate"}
-    assert "--leader-elect" not in operator(ON)["containers"][0]["args"]
-    assert "--leader-elect" in operator(TWO)["containers"][0]["args"]
+def test_of_all_releases_in_a_namespace_one_acts() -> None:
+    """Each looks after the workloads of all: two that write would take each other for rivals."""
+
+    def lease(release: str, **options: Any) -> tuple[str, str]:
+        objects = chart({"operator": {"enabled": True, **options}}, release=release)
+        spec = find(objects, "Deployment", f"{release}-corepod-operator")["spec"]["template"]["spec"]
+        args = dict(arg.partition("=")[::2] for arg in spec["containers"][0]["args"])
+        assert "--leader-elect" in args
+        named = [rule for _, rule in Rights(objects).rules if "leases" in rule["resources"] and "resourceNames" in rule]
+        assert [rule["resourceNames"] for rule in named] == [[args["--lease-name"]]]
+        return args["--lease-name"], args["--lease-owner"]
+
+    assert lease("one") == ("corepod-operator", "one-corepod-operator")
+    assert lease("two") == ("corepod-operator", "two-corepod-operator")
+    assert lease("one", allNamespaces=True)[0] != lease("one")[0]
+
+
+def test_its_rollout_needs_no_room() -> None:
+    strategy = find(chart(ON), "Deployment", "corepod-operator")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def test_it_goes_where_pods_of_the_application_are() -> None:
@@ -273,5 +289,8 @@ def test_each_right_goes_with_its_switch() -> None:
     plain = given()
     assert ("", "pods", "patch") not in given(publishRestarts=False)
     assert ("autoscaling", "horizontalpodautoscalers", "patch") in given(hpaBounds=True) - plain
-    assert {group for group, _, _ in given(replicas=2) - plain} == {"coordination.k8s.io", "apps"}
-    assert "Role" not in kinds(chart({"operator": {"enabled": True, "allNamespaces": True}}))
+    assert ("coordination.k8s.io", "leases", "create") in plain
+    # In its own namespace, where it looks after all of them: the Lease and nothing else.
+    role = find(chart({"operator": {"enabled": True, "allNamespaces": True}}), "Role", "corepod-operator")
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"leases", "deployments"}
+    assert all(rule.get("resourceNames") for rule in role["rules"] if "deployments" in rule["resources"])

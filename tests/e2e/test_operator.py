@@ -283,7 +283,7 @@ def placed(fleet: Fleet) -> int:
 
 def test_an_uninstall_leaves_nothing(fleet: Fleet) -> None:
     leases = get("lease", "-n", fleet.namespace)["items"]
-    assert [lease["metadata"]["name"] for lease in leases] == [f"{fleet.full_name}-operator"]
+    assert [lease["metadata"]["name"] for lease in leases] == ["corepod-operator"]
     roles = f"{fleet.namespace}-{fleet.full_name}-operator"
     assert roles in json.dumps(items("clusterrole,clusterrolebinding"))
     fleet.uninstall()

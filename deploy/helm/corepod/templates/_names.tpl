@@ -41,6 +41,11 @@ app.kubernetes.io/component: worker
 {{ include "corepod.fullname" . }}-operator
 {{- end }}
 
+{{/* The same for all releases that look after the same workloads. */}}
+{{- define "corepod.leaseName" -}}
+corepod-operator{{ if .Values.operator.allNamespaces }}-all{{ end }}
+{{- end }}
+
 {{- define "corepod.operatorSelector" -}}
 app.kubernetes.io/name: {{ include "corepod.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -38,7 +38,7 @@
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [{{ include "corepod.operatorName" . }}]
+  resourceNames: [{{ include "corepod.leaseName" . }}]
   verbs: [get, list, watch, update]
 - apiGroups: [apps]
   resources: [deployments]
