@@ -117,4 +117,4 @@ pins: $(VENV)/.test ## Pin the dependencies again, with hashes
 	./requirements/compile $(BIN)/uv
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) $(BENCH)/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH)/.venv loadtest/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

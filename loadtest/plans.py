@@ -68,11 +68,13 @@ def search(first: float, works: Callable[[float], bool]) -> tuple[float, list[St
 
 def busiest(samples: Sequence[tuple[float, float]], window: float = 5.0) -> float | None:
     """The greatest share of a core over `window` seconds, of samples (time, CPU seconds used); None without any."""
-    shares = []
-    for number, (begun, used) in enumerate(samples):
-        ended = next(((at, cpu) for at, cpu in samples[number + 1 :] if at - begun >= window), None)
-        if ended:
-            shares.append((ended[1] - used) / (ended[0] - begun))
+    shares, first = [], 0
+    for at, used in samples[1:]:
+        while at - samples[first + 1][0] >= window:
+            first += 1
+        begun, before = samples[first]
+        if at - begun >= window:
+            shares.append((used - before) / (at - begun))
     if not shares and len(samples) > 1 and (took := samples[-1][0] - samples[0][0]) > 0:
         shares = [(samples[-1][1] - samples[0][1]) / took]
     return max(shares, default=None)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from corepod.hit.exchange import NOBODY, OK, Client, Worker
 
 from loadtest.chaos.action import NothingToStrikeError, Strike, action
-from loadtest.chaos.pool import PATIENCE
+from loadtest.chaos.pool import PATIENCE, Pool
 
 if TYPE_CHECKING:
-    from loadtest.chaos.pool import Pool, Target
+    from loadtest.chaos.pool import Target
 
 TAKEN = 128  # MB that a worker takes before it is ended for it
 
@@ -78,8 +78,9 @@ def hang(pool: Target) -> Strike:
 
 
 @action
-def reload(pool: Pool) -> Strike:
+def reload(target: Target) -> Strike:
     """The pool changes to new code, slot by slot; nothing may be lost."""
+    pool = _pool(target)
     before = pool.status() or {}
     pids = {slot["pid"] for slot in before.get("slots", ())}
 
@@ -94,8 +95,9 @@ def reload(pool: Pool) -> Strike:
 
 
 @action
-def kill_supervisor(pool: Pool) -> Strike:
+def kill_supervisor(target: Target) -> Strike:
     """The supervisor and all below it are gone; who runs it (Kubernetes, systemd, `make loadtest`) starts it again."""
+    pool = _pool(target)
     old = pool.supervisor
 
     def back() -> float | None:
@@ -112,6 +114,13 @@ def _signal(pool: Target, signum: signal.Signals, lasts: float = 0.0) -> Strike:
     strike = Strike(pool.replaced(victim), victim, lasts=lasts)
     pool.send(victim, signum)
     return strike
+
+
+def _pool(target: Target) -> Pool:
+    """Raises NothingToStrikeError."""
+    if not isinstance(target, Pool):
+        raise NothingToStrikeError("this needs the admin port of a pool on this machine")
+    return target
 
 
 def _connected(pool: Target) -> tuple[Client, Worker]:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -77,7 +78,7 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no address such as http://127.0.0.1:8000")
-        self._host, self._tls = parts.netloc.rpartition("@")[2], parts.scheme == "https"
+        self._host, self._tls = parts.netloc.rpartition("@")[2], _tls(parts.scheme)
         self._name, port = parts.hostname, parts.port or (443 if self._tls else 80)
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0]
         self._family, self._address = found[0], found[4]
@@ -151,7 +152,7 @@ class Client:
             sock.settimeout(self._timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.connect(self._address)
-            return ssl.create_default_context().wrap_socket(sock, server_hostname=self._name) if self._tls else sock
+            return self._tls.wrap_socket(sock, server_hostname=self._name) if self._tls else sock
         except BaseException:
             sock.close()
             raise
@@ -160,6 +161,11 @@ class Client:
         connection.close()
         if connection is self._open:
             self.close()
+
+
+@cache
+def _tls(scheme: str) -> ssl.SSLContext | None:
+    return ssl.create_default_context() if scheme == "https" else None  # it reads all certificates: once is enough
 
 
 def judged(status: int, body: bytes, worker: Worker) -> Answer:
