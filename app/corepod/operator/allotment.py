@@ -65,6 +65,7 @@ class Claim:
         self.limits: list[Limit] = []
         self.budgets: list[tuple[Budget, dict[str, int]]] = []
         self.prepaid = 0  # pods that wait for a place: quotas have counted them already
+        self.floors: dict[str, int] = {}  # of all claims: the CPU that those with a place on a node want left there
         self.dealt: dict[str, int] = {}
         self._nodes: Iterator[Node] = iter(())
         self._node: Node | None = None
@@ -88,11 +89,13 @@ class Claim:
         return None, 0
 
     def room(self, node: Node, left: dict[str, int], most: int) -> int:
-        room = min(most, fits(left, self.demand.requests, self.reserve))
+        # What one keeps free isn't for the next one: its own pods would then be too many there.
+        reserve = max(self.reserve, self.floors.get(node.name, 0))
+        room = min(most, fits(left, self.demand.requests, reserve))
         if room and (own := self.own.get(node.name)):
             # Pods of another size (a rollout that changes it) run there: neither what is free nor what the node
             # holds in all may be exceeded.
-            room = min(room, own.places(left, self.demand, self.reserve) - own.count)
+            room = min(room, own.places(left, self.demand, reserve) - own.count)
         for limit in self.limits:
             room = limit.room(node, room)
         return max(0, room)
@@ -100,6 +103,7 @@ class Claim:
     def take(self, node: Node, left: dict[str, int], count: int) -> None:
         for name, much in self.demand.requests:
             left[name] = left.get(name, 0) - much * count
+        self.floors[node.name] = max(self.reserve, self.floors.get(node.name, 0))
         for limit in self.limits:
             limit.take(node, count)
         charged = max(0, count - self.prepaid)

@@ -125,11 +125,11 @@ class Room:
         places = self.held | {name: self.held.get(name, 0) + count for name, count in self.dealt.items()}
         self.total = kept(self.applicant.demand, self._view.nodes.values(), places, self.held)
 
-    def claim(self, budgets: Iterable[Budget]) -> Claim:
-        """Its claim to what is free, with all that limits it."""
+    def claim(self, budgets: Iterable[Budget], floors: dict[str, int]) -> Claim:
+        """Its claim to what is free, with all that limits it; `floors` are those of all claims."""
         each = self.applicant
         claim = Claim(each.key, each.demand, weight=each.rules.weight, reserve=each.rules.reserve, have=self.has)
-        claim.own, claim.dealt = self.own, self.dealt
+        claim.own, claim.dealt, claim.floors = self.own, self.dealt, floors
         claim.prepaid = sum(1 for pod in self._view.pods.get(each.key, ()) if not pod.node and not pod.over)
         own = [budget for budget in budgets if budget.quota.namespace == each.key.namespace]
         claim.budgets = [(budget, needed) for budget in own if (needed := needs(budget.quota, each.demand))]
@@ -159,7 +159,11 @@ def rooms(view: View, applicants: Iterable[Applicant]) -> dict[Key, Room]:
         for index in room.open:
             ground.asked[index] += 1
     budgets = [Budget(quota) for quota in view.quotas]
-    claims = [(room.claim(budgets), *_wants(room)) for room in found.values()]
+    floors: dict[str, int] = {}
+    for room in found.values():
+        if reserve := room.applicant.rules.reserve:
+            floors |= {name: max(reserve, floors.get(name, 0)) for name, held in room.held.items() if held}
+    claims = [(room.claim(budgets, floors), *_wants(room)) for room in found.values()]
     # Everybody's headroom first. Else one could be dealt all of it, and another would remove a pod to have its own.
     deal([(claim, headroom) for claim, headroom, _ in claims], view.left)
     deal([(claim, further) for claim, _, further in claims], view.left)

@@ -53,6 +53,15 @@ def test_an_odd_one_goes_by_name() -> None:
     assert sizes(world) == {"a": 3, "b": 2}
 
 
+def test_what_one_keeps_free_is_not_for_the_other() -> None:
+    """Else the first had too many pods as soon as those of the second ran, and would remove one."""
+    first = deployment("a", reserve_cores_per_node="500m", **FULL)
+    world = World(*nodes(2)).deploy(first, deployment("b", **FULL))
+    world.rest()
+    assert sizes(world) == {"a": 3, "b": 3}
+    assert len(world.writes) == 2
+
+
 def test_what_one_may_not_use_goes_to_the_other() -> None:
     world = World(*nodes(3)).deploy(deployment("a", max="2", **FULL), deployment("b", **FULL))
     world.operate()
