@@ -129,7 +129,7 @@ def size(bench: Bench) -> list[Table]:
     table.goal("RSS over the typed client's at most 0.2", peaks[OURS] / peaks[TYPED], 0.2)
     table.goal("start over kopf's at most 0.5", starts[OURS] / starts[KOPF], 0.5)
     notes = [note for found in done.values() for note in found.notes]
-    table.notes = [*notes, "The typed client only lists: it has no watch, and decides nothing."]
+    table.notes = [*dict.fromkeys(notes), "The typed client only lists: it has no watch, and decides nothing."]
     return [table]
 
 
