@@ -25,7 +25,8 @@ from loadtest.report.page import render
 from loadtest.report.table import show
 from loadtest.run import Run
 from loadtest.shape import Plan
-from loadtest.users import Arrivals, Browser, KeptArrivals, KeptReports, Reports, Talker, Waiter
+from loadtest.talker import Talker
+from loadtest.users import Arrivals, Browser, KeptArrivals, KeptReports, Reports, Waiter
 
 __all__ = ["Arrivals", "Browser", "KeptArrivals", "KeptReports", "Plan", "Reports", "Talker", "Waiter"]
 LOG = logging.getLogger("corepod.loadtest")
