@@ -43,9 +43,10 @@ class Wake:
 
     def clear(self) -> None:
         """From here on a call is news again."""
-        self._called = False
         while not self._queue.empty():
             self._queue.get()
+        # Last: a call in between would be taken out of the queue and still be remembered as one that wakes.
+        self._called = False
 
 
 class Loop:
@@ -83,10 +84,11 @@ class Loop:
 
     def step(self) -> float:
         """Decide and act, if there is something to decide on. Returns the seconds until something is due."""
-        began = self.alive_at = self._clock()
+        self.alive_at = self._clock()
         if self.stopped or not self._known.complete or not self._may():
             return LONGEST
         self._rest(SETTLE)
+        burnt = time.thread_time()
         try:
             due = self.turn(self._known.silence(self._clock()))
             self.error = ""
@@ -94,7 +96,8 @@ class Loop:
             self.error = traceback.format_exc()
             self._tell(self.error)
             due = self._clock() + AFTER_ERROR
-        took = self._clock() - began - SETTLE
+        # Of CPU: a server that takes its time to answer a write must not make the next one later still.
+        took = time.thread_time() - burnt
         self._rest(took / SHARE - took)
         return max(0.0, min(due - self._clock(), LONGEST))
 

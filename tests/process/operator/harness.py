@@ -87,6 +87,7 @@ class Operator:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        print(self.log)  # shown where the test has failed
 
 
 def once(api: FakeApi, *flags: str, folder: Path) -> subprocess.CompletedProcess[str]:
