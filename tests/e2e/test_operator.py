@@ -223,6 +223,7 @@ def works(fleet: Fleet) -> bool:
 
 @pytest.mark.skipif(not TOOL, reason="kind can't add a node: COREPOD_E2E_CLUSTER names a tool that can")
 def test_a_node_comes_and_goes(fleet: Fleet) -> None:
+    before = names(fleet.pods())
     with watched(fleet.namespace, fleet.full_name) as seen:
         new = run(TOOL, "add-node", deadline=DEADLINE).split()[-1]
         try:
@@ -232,8 +233,10 @@ def test_a_node_comes_and_goes(fleet: Fleet) -> None:
         finally:
             run(TOOL, "remove-node", new)
             kubectl("delete", "node", new)
-        fleet.settled(3)
+        # The cluster takes a minute to collect the pod of a node that is gone.
+        fleet.settled(3, 2 * DEADLINE)
     assert course(seen) == [3, 4, 3]
+    assert names(fleet.pods()) == before
 
 
 def test_many_nodes_and_a_bound(fleet: Fleet) -> None:

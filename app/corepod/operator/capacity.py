@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from corepod.operator.annotations import Rules
-    from corepod.operator.facts import Demand, Key, Node
+    from corepod.operator.facts import Demand, Key, Node, Pod
     from corepod.operator.topology import Limit
     from corepod.operator.view import View
 
@@ -100,21 +100,28 @@ class Room:
     def _count(self) -> None:
         own: dict[str, Own] = defaultdict(Own)
         for pod in self._view.pods.get(self.applicant.key, ()):
-            group = self._ground.of.get(pod.node)
-            if pod.over or group is None:  # with its node a pod is gone, whatever the API server still shows
+            if pod.over or not pod.node:
                 continue
+            group = self._ground.of.get(pod.node)
             self.placed += not pod.deleting
-            if not self._barred[group] and not self._foreign(group):
+            if group is None:
+                # Its node is gone. The Deployment counts it all the same until it is collected, and asked for one pod
+                # less it would delete one that works.
+                self._strand(pod)
+            elif not self._barred[group] and not self._foreign(group):
                 # Also one that is being deleted: its place is for the pod that follows it.
                 own[pod.node].add(pod.requests)
             elif self._barred[group]:  # nothing follows it there, so a drain moves on
-                self.stranded += not pod.deleting
-                self.held[pod.node] = self.held.get(pod.node, 0) + (not pod.deleting)
+                self._strand(pod)
             else:
                 self.leaning += not pod.deleting
         self.own = dict(own)
         for name, mine in own.items():
             self.held[name] = min(mine.count, self.places(self._view.nodes[name]))
+
+    def _strand(self, pod: Pod) -> None:
+        self.stranded += not pod.deleting
+        self.held[pod.node] = self.held.get(pod.node, 0) + (not pod.deleting)
 
     def _foreign(self, group: int) -> bool:
         """Whether nodes of a group belong to an autoscaler, and so don't count."""

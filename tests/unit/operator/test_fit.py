@@ -124,6 +124,20 @@ def test_a_removed_node_takes_its_pods_number_with_it() -> None:
     assert [number for _, number in world.writes] == [12, 8]
 
 
+def test_pods_of_a_removed_node_count_until_they_are_collected() -> None:
+    """The Deployment counts them, too: asked for less, it would delete others."""
+    world = World(*nodes(3)).deploy(deployment(**FULL))
+    world.operate()
+    gone = world.nodes.pop("n1")
+    world.rest()
+    assert world.replicas() == 12
+    world.nodes["n1"] = gone
+    world.remove_node("n1")  # with its pods
+    world.operate()
+    assert world.replicas() == 8
+    assert [number for _, number in world.writes] == [12, 8]
+
+
 @pytest.mark.parametrize("notes", [{}, FULL], ids=["headroom", "full"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_cordon_deletes_nothing(count: int, notes: Json) -> None:
