@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from corepod import __version__
 
-from tests.e2e.kube import DEADLINE, Refused, items, kubectl, until
+from tests.e2e.kube import DEADLINE, Refused, items, kubectl, until_everywhere
 from tests.e2e.release import Release
 
 if TYPE_CHECKING:
@@ -41,17 +41,11 @@ def cluster() -> None:
         pytest.fail(f"the current context is {context}: these tests only touch a kind cluster (make kind-up)")
     if len(nodes) < 2:
         pytest.fail(f"{len(nodes)} node: the cluster of make kind-up has two")
-    until(lambda: all(map(_has_image, items("nodes"))), f"{IMAGE} on every node: run make kind-up again")
+    until_everywhere(IMAGE)
     others = items("pods", "-A", "-l", "app.kubernetes.io/name=corepod")
     if others:
         where = sorted({f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in others})
         pytest.fail(f"the cores are taken: uninstall what runs in the cluster first ({', '.join(where)})")
-
-
-def _has_image(node: dict[str, Any]) -> bool:
-    # The kubelet tells every few seconds; an image whose tag another one has taken has no names.
-    names = [name for image in node["status"].get("images", ()) for name in image["names"] or ()]
-    return any(name.endswith(f"/{IMAGE}") for name in names)
 
 
 @pytest.fixture(scope="module")

@@ -97,11 +97,6 @@ def metric(operator: Pod, name: str) -> float:
     return float(match[1])
 
 
-def has_image(node: dict[str, Any]) -> bool:
-    names = [name for image in node["status"].get("images", ()) for name in image["names"] or ()]
-    return any(name.endswith(f"/{OPERATOR_IMAGE}") for name in names)
-
-
 def kill(pod: Pod) -> None:
     """SIGKILL to an operator: from outside, for nobody can kill the first process of a container from within."""
     for process in Path("/proc").glob("[0-9]*"):

@@ -72,6 +72,17 @@ def helm(*args: str, values: dict[str, Any] | None = None, deadline: float = DEA
     return run("helm", *args, *more, stdin=json.dumps(values or {}), deadline=deadline)
 
 
+def until_everywhere(image: str) -> None:
+    """Wait until every node has the image."""
+    until(lambda: all(_has(node, image) for node in items("nodes")), f"{image} on every node: run make kind-up again")
+
+
+def _has(node: dict[str, Any], image: str) -> bool:
+    # The kubelet tells every few seconds; an image whose tag another one has taken has no names.
+    names = [name for found in node["status"].get("images", ()) for name in found["names"] or ()]
+    return any(name.endswith(f"/{image}") for name in names)
+
+
 def node_address() -> str:
     """An address of the first node: node ports answer there."""
     addresses = items("nodes")[0]["status"]["addresses"]

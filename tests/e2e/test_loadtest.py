@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from corepod import __version__
 from corepod.cores import parse_list
+from corepod.operator.quantity import milli
 
 from loadtest.run import Run
-from tests.e2e.kube import ROOT, Refused, items, kubectl, until
+from tests.e2e.kube import ROOT, Refused, items, kubectl, until, until_everywhere
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,12 +49,8 @@ def install(release: Release, lame_duck: float) -> None:
 
 def roomiest() -> dict[str, str]:
     """The label of the node with the most CPU."""
-    node = max(items("nodes"), key=lambda node: millicores(node["status"]["allocatable"]["cpu"]))
+    node = max(items("nodes"), key=lambda node: milli(node["status"]["allocatable"]["cpu"]))
     return {"kubernetes.io/hostname": node["metadata"]["labels"]["kubernetes.io/hostname"]}
-
-
-def millicores(text: str) -> int:
-    return int(text[:-1]) if text.endswith("m") else int(float(text) * 1000)
 
 
 def run_against(release: Release, folder: Path, *words: str, seconds: int, users: int = 10) -> tuple[int, Run, str]:
@@ -73,13 +70,7 @@ def run_against(release: Release, folder: Path, *words: str, seconds: int, users
 
 @pytest.fixture(autouse=True)
 def image(cluster: None) -> None:
-    def everywhere() -> bool:
-        names = [
-            [n for image in node["status"].get("images", ()) for n in image["names"] or ()] for node in items("nodes")
-        ]
-        return all(any(name.endswith(f"/{IMAGE}") for name in node) for node in names)
-
-    until(everywhere, f"{IMAGE} on every node: run make kind-up again")
+    until_everywhere(IMAGE)
 
 
 def test_crashes_deletions_rollouts_and_a_drain_hurt_nobody_else(release: Release, tmp_path: Path) -> None:

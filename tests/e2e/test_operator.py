@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.conftest import IMAGE
-from tests.e2e.fleet import LEASE, Fleet, container, fake_nodes, has_image, kill, metric
-from tests.e2e.kube import DEADLINE, TOOL, Refused, apply, get, items, kubectl, run, until
+from tests.e2e.fleet import LEASE, OPERATOR_IMAGE, Fleet, container, fake_nodes, kill, metric
+from tests.e2e.kube import DEADLINE, TOOL, Refused, apply, get, items, kubectl, run, until, until_everywhere
 from tests.e2e.test_helm import left_in
 from tests.e2e.watched import AVAILABLE, course, watched
 
@@ -28,7 +28,7 @@ SIZES = ["1500m", "1"]
 def raised(namespace: str) -> Iterator[Fleet]:
     if [node["status"]["allocatable"]["cpu"] for node in items("nodes")] != SIZES:
         pytest.skip("these tests count on two nodes with 1.5 cores and 1")
-    until(lambda: all(map(has_image, items("nodes"))), "the operator's image on every node: run make kind-up again")
+    until_everywhere(OPERATOR_IMAGE)
     fleet = Fleet(namespace)
     try:
         yield fleet.rise()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.fleet import has_image
-from tests.e2e.kube import helm, items, until
+from tests.e2e.fleet import OPERATOR_IMAGE
+from tests.e2e.kube import helm, items, until, until_everywhere
 from tests.e2e.release import Pod, Release
 from tests.e2e.watched import course, watched
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def plain(namespace: str) -> Iterator[Release]:
-    until(lambda: all(map(has_image, items("nodes"))), "the operator's image on every node: run make kind-up again")
+    until_everywhere(OPERATOR_IMAGE)
     release = Release(namespace, "corepod")
     release.full_name = "corepod"
     try:

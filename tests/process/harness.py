@@ -146,6 +146,12 @@ class Pool:
         assert slot is not None
         return slot
 
+    def kill_worker(self) -> None:
+        """SIGKILL to the first slot's worker; waits until the next one is ready."""
+        before = self.slot()
+        os.kill(before["pid"], signal.SIGKILL)
+        self.until_restarts(before["restarts"] + 1)
+
     @property
     def supervisor(self) -> int:
         """Its pid."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -28,12 +26,6 @@ def operator() -> Iterator[socket.socket]:
         yield sock
 
 
-def kill(pool: Pool) -> None:
-    before = pool.slot()
-    os.kill(before["pid"], signal.SIGKILL)
-    pool.until_restarts(before["restarts"] + 1)
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_death_is_told_when_the_next_worker_serves(
     start: Callable[..., Pool], operator: socket.socket, host: str
@@ -44,7 +36,7 @@ def test_a_death_is_told_when_the_next_worker_serves(
         operator.recv(64)
     operator.settimeout(30.0)
     for _ in range(2):
-        kill(pool)
+        pool.kill_worker()
         word, sender = operator.recvfrom(64)
         assert word == b"look at me"
         assert sender[0] == "127.0.0.1"
@@ -53,7 +45,7 @@ def test_a_death_is_told_when_the_next_worker_serves(
 def test_deaths_in_a_row_are_told_together(start: Callable[..., Pool], operator: socket.socket) -> None:
     pool = start("ok:app", *PATIENT, "--notify", f"127.0.0.1:{operator.getsockname()[1]}").ready()
     for _ in range(10):
-        kill(pool)
+        pool.kill_worker()
     operator.recv(64)
     operator.settimeout(3.0)
     more = 0
@@ -67,7 +59,7 @@ def test_deaths_in_a_row_are_told_together(start: Callable[..., Pool], operator:
 def test_nobody_to_tell_is_nobodys_trouble(start: Callable[..., Pool], target: str) -> None:
     pool = start("ok:app", *PATIENT, "--notify", target).ready()
     for _ in range(3):
-        kill(pool)
+        pool.kill_worker()
         assert pool.get().status_code == 200
     log = pool.log
     assert "Traceback" not in log
@@ -78,7 +70,7 @@ def test_nobody_to_tell_is_nobodys_trouble(start: Callable[..., Pool], target: s
 def test_whoever_tells_it_ends_and_is_reaped(start: Callable[..., Pool], operator: socket.socket) -> None:
     pool = start("ok:app", *PATIENT, "--notify", f"localhost:{operator.getsockname()[1]}").ready()
     family = len(pool.family())
-    kill(pool)
+    pool.kill_worker()
     operator.recv(64)
     until(lambda: len(descendants(pool.supervisor)) + 1 == family, "the family as it was")
     assert zombies(pool) == []

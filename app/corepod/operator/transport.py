@@ -77,24 +77,11 @@ class Transport:
         hook: Callable[[JSON], Any] | None = None,
     ) -> JSON:
         """Send, and return the answer's object; `hook` sees each object in it as it is read. Raises ClusterError."""
-        deadline = time.monotonic() + within
-        response = self._send(
-            method, path, query, body, kind, urllib3.Timeout(connect=min(CONNECT, within), total=within)
-        )
-        try:
-            return parsed(whole(response, deadline), hook)
-        finally:
-            response.release_conn()
+        return parsed(self._whole(method, path, query, body, kind, within), hook)
 
     def fetch(self, path: str, query: Mapping[str, str | int], *, within: float) -> bytearray:
         """The answer to a GET as it came. Raises ClusterError."""
-        deadline = time.monotonic() + within
-        timeout = urllib3.Timeout(connect=min(CONNECT, within), total=within)
-        response = self._send("GET", path, query, None, "", timeout)
-        try:
-            return whole(response, deadline)
-        finally:
-            response.release_conn()
+        return self._whole("GET", path, query, None, "", within)
 
     def lines(self, path: str, query: Mapping[str, str | int], silence: float) -> Iterator[bytes]:
         """The lines of a watch as they arrive; raises Unreachable after `silence` seconds without a byte."""
@@ -105,6 +92,17 @@ class Transport:
         finally:
             # Never given back to the pool: what it still holds would be read as the answer to the next request.
             response.close()
+
+    def _whole(
+        self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, kind: str, within: float
+    ) -> bytearray:
+        deadline = time.monotonic() + within
+        timeout = urllib3.Timeout(connect=min(CONNECT, within), total=within)
+        response = self._send(method, path, query, body, kind, timeout)
+        try:
+            return whole(response, deadline)
+        finally:
+            response.release_conn()
 
     def _send(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,12 +45,6 @@ def total(api: FakeApi) -> str:
     return str((meta(api).get("annotations") or {}).get(TOTAL, ""))
 
 
-def kill(pool: Pool) -> None:
-    before = pool.slot()
-    os.kill(before["pid"], signal.SIGKILL)
-    pool.until_restarts(before["restarts"] + 1)
-
-
 def serve(start: Start, operate: Operate, *flags: str) -> tuple[Pool, Operator]:
     """A pool that tells an operator, and the operator that reads it. Each has to know the other's port."""
     first = start("ok:app", *PATIENT).ready()  # to learn a free port
@@ -68,7 +60,7 @@ def test_a_death_is_published_at_once(cluster: FakeApi, start: Start, operate: O
     place(cluster)
     until(lambda: operator.metric("pods_read_total") >= 1, "a first read, by itself")
     assert not cluster.writes("pods")
-    kill(pool)
+    pool.kill_worker()
     until(lambda: total(cluster) == "1", f"the count; {operator.log}")
     assert meta(cluster)["labels"][LABEL] == "1-9"
     assert "SIGKILL" in meta(cluster)["annotations"][LAST]
@@ -82,7 +74,7 @@ def test_many_deaths_are_few_writes_and_an_exact_count(cluster: FakeApi, start: 
     pool, _ = serve(start, operate)
     place(cluster)
     for _ in range(12):
-        kill(pool)
+        pool.kill_worker()
     until(lambda: total(cluster) == "12", "the count")
     assert meta(cluster)["labels"][LABEL] == "10-99"
     assert len(cluster.writes("pods")) < 6
@@ -91,10 +83,10 @@ def test_many_deaths_are_few_writes_and_an_exact_count(cluster: FakeApi, start: 
 def test_the_next_operator_goes_on_with_the_count(cluster: FakeApi, start: Start, operate: Operate) -> None:
     pool, operator = serve(start, operate)
     place(cluster)
-    kill(pool)
+    pool.kill_worker()
     until(lambda: total(cluster) == "1", "the count")
     operator.stop()
-    kill(pool)
+    pool.kill_worker()
     operate("--pods-admin-port", str(pool.admin_port)).ready()
     until(lambda: total(cluster) == "2", "the count")
     assert len(cluster.writes("pods")) == 2
@@ -103,13 +95,13 @@ def test_the_next_operator_goes_on_with_the_count(cluster: FakeApi, start: Start
 def test_the_count_outlives_the_container(cluster: FakeApi, start: Start, operate: Operate) -> None:
     pool, operator = serve(start, operate)
     place(cluster)
-    kill(pool)
+    pool.kill_worker()
     until(lambda: total(cluster) == "1", "the count")
     port = pool.admin_port
     pool.stop()
     notify = f"127.0.0.1:{operator.notify_port}"
     again = start("ok:app", *PATIENT, "--admin", f"127.0.0.1:{port}", "--notify", notify).ready()
-    kill(again)
+    again.kill_worker()
     until(lambda: total(cluster) == "2", "the count")
 
 
@@ -117,9 +109,9 @@ def test_a_write_that_fails_is_made_up_for(cluster: FakeApi, start: Start, opera
     pool, operator = serve(start, operate)
     place(cluster)
     fault = cluster.fail(faults.status(500), match=lambda call: call.plural == "pods" and call.write)
-    kill(pool)
+    pool.kill_worker()
     until(lambda: fault.seen, "the failure")
-    kill(pool)
+    pool.kill_worker()
     until(lambda: total(cluster) == "2", "the count")
     assert "not published: 500" in operator.log
 
@@ -127,7 +119,7 @@ def test_a_write_that_fails_is_made_up_for(cluster: FakeApi, start: Start, opera
 def test_datagrams_of_strangers_do_nothing(cluster: FakeApi, start: Start, operate: Operate) -> None:
     pool, operator = serve(start, operate)
     place(cluster, ip="127.0.0.9")  # another address than the one that says something
-    kill(pool)
+    pool.kill_worker()
     until(lambda: operator.metric("datagrams_total") >= 1, "a datagram")
     assert not cluster.writes("pods")
 
