@@ -6,7 +6,7 @@ from pathlib import Path
 
 from corepod.config.kinds import show
 from corepod.config.spec import SETTINGS, Setting
-from corepod.contract import EXIT_CODES, SIGNALS
+from corepod.contract.exits import EXIT_CODES, SIGNALS
 from corepod.operator import metrics as operator_metrics
 from corepod.operator.annotations import MEANINGS
 from corepod.operator.options import PREFIX, ROWS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from corepod import __version__
 from corepod.config.resolve import SettingsError, hint
 from corepod.config.spec import SETTINGS
-from corepod.contract import EXIT_OK, EXIT_SETTINGS
+from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def fail(faults: list[str]) -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of `corepod`. Returns or exits with a code of `corepod.contract`."""
+    """Entry point of `corepod`. Returns or exits with a code of `corepod.contract.exits`."""
     if argv is None:
         # Asked to stop before the supervisor is there, it has to stop then: PID 1 loses what it doesn't handle.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import corepod
 import pytest
 from corepod.config.spec import BY_NAME
-from corepod.contract import ADMIN_PORT, APP_PORT
+from corepod.contract.env import ADMIN_PORT, APP_PORT
 
 from tests.deploy.render import (
     CHART,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from corepod.cores import parse_list
+from corepod.cpu.cores import parse_list
 
 SCRIPT = Path(__file__).parents[2] / "deploy/kind-up"
 TOOLS = {

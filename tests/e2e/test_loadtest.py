@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from corepod import __version__
-from corepod.cores import parse_list
+from corepod.cpu.cores import parse_list
 from corepod.operator.quantity import milli
 
 from loadtest.run import Run

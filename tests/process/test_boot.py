@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from corepod.contract import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_SETTINGS
+from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_SETTINGS
 
 from tests.process.harness import APPS, DEADLINE, Pool, until
 from tests.process.traffic import ask
@@ -224,7 +224,7 @@ def test_a_chosen_admin_port_that_is_taken() -> None:
 
 def test_the_default_admin_port_moves_on(tmp_path: Path) -> None:
     """To the next free one, with a line that says so."""
-    from corepod.contract import ADMIN_PORT
+    from corepod.contract.env import ADMIN_PORT
 
     log = tmp_path / "log"
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from corepod.cores import parse_list
+from corepod.cpu.cores import parse_list
 
 from tests.process.cgroup import control_group, inside
 from tests.process.harness import Pool, until
@@ -123,8 +123,8 @@ def test_a_throttled_worker_is_not_stuck(start: Start) -> None:
 
 # As if outside of any container, where pools claim their cores from each other. In one, nobody could see the others.
 OUTSIDE = """
-from corepod import claims
-claims.in_container = lambda root="/": False
+from corepod.cpu import pinning
+pinning.in_container = lambda root="/": False
 from corepod.supervisor.start import main
 sys.exit(main())
 """

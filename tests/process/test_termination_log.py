@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from corepod.config.resolve import resolve
-from corepod.contract import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
+from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from corepod.config.spec import SETTINGS
-from corepod.contract import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
+from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
 from corepod.worker.accept import Acceptor
 from corepod.worker.board import Board
 from corepod.worker.middleware import wrap

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract import ACCEPTED, IN_FLIGHT
+from corepod.contract.scoreboard import ACCEPTED, IN_FLIGHT
 from corepod.worker import accept
 from corepod.worker.accept import ThreadShare
 

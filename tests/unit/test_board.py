@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from corepod import contract
+from corepod.contract import scoreboard
 from corepod.supervisor import board as boards
 from corepod.worker.board import Board as Writer
 from hypothesis import given
@@ -19,17 +19,17 @@ def test_both_sides_agree(board: boards.Board) -> None:
     record, other = board.take(), board.take()
     writer = Writer(board.fd)
     writer.claim(record)
-    for word in range(contract.WORDS):
+    for word in range(scoreboard.WORDS):
         writer.words[word] = word + 1
-    assert board.words(record) == list(range(1, contract.WORDS + 1))
-    assert board.word(record, contract.REQUESTS) == contract.REQUESTS + 1
-    assert board.words(other) == [0] * contract.WORDS
+    assert board.words(record) == list(range(1, scoreboard.WORDS + 1))
+    assert board.word(record, scoreboard.REQUESTS) == scoreboard.REQUESTS + 1
+    assert board.words(other) == [0] * scoreboard.WORDS
 
 
 def test_a_writer_without_a_record_writes_nowhere(board: boards.Board) -> None:
     record = board.take()
     writer = Writer(board.fd)
-    writer.words[contract.REQUESTS] += 1
+    writer.words[scoreboard.REQUESTS] += 1
     writer.begin(1, "GET", b"/rehearsal")
     assert not any(board.words(record))
     assert board.serving(record) == []
@@ -39,7 +39,7 @@ def test_a_record_comes_back_empty(board: boards.Board) -> None:
     record = board.take()
     writer = Writer(board.fd)
     writer.claim(record)
-    writer.words[contract.REQUESTS] = 7
+    writer.words[scoreboard.REQUESTS] = 7
     writer.begin(1, "GET", b"/left")
     board.give_back(record)
     assert board.take() == record, "the last one returned is the first one given: few pages are touched"
@@ -48,8 +48,8 @@ def test_a_record_comes_back_empty(board: boards.Board) -> None:
 
 
 def test_no_record_is_given_twice_and_the_last_one_shows(board: boards.Board) -> None:
-    taken = [board.take() for _ in range(contract.RECORDS)]
-    assert sorted(taken) == list(range(contract.RECORDS))
+    taken = [board.take() for _ in range(scoreboard.RECORDS)]
+    assert sorted(taken) == list(range(scoreboard.RECORDS))
     assert not board.room
     with pytest.raises(IndexError):
         board.take()
@@ -74,9 +74,9 @@ def test_more_than_there_are_entries_is_no_error(board: boards.Board) -> None:
     record = board.take()
     writer = Writer(board.fd)
     writer.claim(record)
-    entries = [writer.begin(number + 1, "GET", b"/") for number in range(contract.ENTRIES + 3)]
+    entries = [writer.begin(number + 1, "GET", b"/") for number in range(scoreboard.ENTRIES + 3)]
     assert entries.count(-1) == 3
-    assert len(board.serving(record)) == contract.ENTRIES
+    assert len(board.serving(record)) == scoreboard.ENTRIES
     for entry in entries:
         writer.end(entry)
     assert board.serving(record) == []
@@ -118,9 +118,9 @@ def test_the_shape_of_a_request_names_nobody(request_: str, shape: str) -> None:
 
 
 def test_only_counters_are_kept_of_the_dead() -> None:
-    totals = [0] * contract.WORDS
-    boards.add(totals, list(range(contract.WORDS)))
-    boards.add(totals, list(range(contract.WORDS)))
-    for word in range(contract.WORDS):
-        assert totals[word] == (2 * word if word in contract.COUNTERS else 0)
-    assert contract.IN_FLIGHT not in contract.COUNTERS
+    totals = [0] * scoreboard.WORDS
+    boards.add(totals, list(range(scoreboard.WORDS)))
+    boards.add(totals, list(range(scoreboard.WORDS)))
+    for word in range(scoreboard.WORDS):
+        assert totals[word] == (2 * word if word in scoreboard.COUNTERS else 0)
+    assert scoreboard.IN_FLIGHT not in scoreboard.COUNTERS

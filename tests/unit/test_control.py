@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract import PACKET
+from corepod.contract.messages import PACKET, Failed, Fork, Readiness, decode, encode
 from corepod.worker.control import Control
 
 if TYPE_CHECKING:
@@ -31,19 +30,19 @@ def test_a_failure_fits_into_a_packet(ends: tuple[Control, socket.socket], lette
     """The end of a traceback says most, so that is what is kept."""
     control, sock = ends
     control.failed("exception", letter * length, "Traceback\n" + letter * length + "ValueError: the end")
-    message = json.loads(sock.recv(PACKET))
-    assert message["type"] == "failed"
-    assert message["traceback"].endswith("ValueError: the end")
-    assert message["message"].startswith(letter * 10)
-    assert length > 10 or message["traceback"].startswith("Traceback")
+    message = decode(sock.recv(PACKET))
+    assert isinstance(message, Failed)
+    assert message.traceback.endswith("ValueError: the end")
+    assert message.message.startswith(letter * 10)
+    assert length > 10 or message.traceback.startswith("Traceback")
 
 
 def test_descriptors_come_with_a_message_and_stay_here(ends: tuple[Control, socket.socket]) -> None:
     control, sock = ends
     read, write = os.pipe()
-    socket.send_fds(sock, [json.dumps({"do": "fork"}).encode()], [write])
+    socket.send_fds(sock, [encode(Fork(warm=True, live=False))], [write])
     message, (received,) = control.receive()
-    assert message == {"do": "fork"}
+    assert message == Fork(warm=True, live=False)
     assert not os.get_inheritable(received)
     os.write(received, b"through")
     assert os.read(read, 7) == b"through"
@@ -54,6 +53,6 @@ def test_descriptors_come_with_a_message_and_stay_here(ends: tuple[Control, sock
 def test_a_supervisor_that_is_gone(ends: tuple[Control, socket.socket]) -> None:
     control, sock = ends
     sock.close()
-    control.send("word", ready=True, why="")  # nobody hears it, and that is no fault of the worker's
+    control.send(Readiness(True, ""))  # nobody hears it, and that is no fault of the worker's
     nothing: tuple[Any, Any] = (None, [])
     assert control.receive() == nothing

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import corepod
 import pytest
-from corepod.claims import Claims, assign, claim, in_container, pin
-from corepod.cores import MOST_CORES, Usable, format_list, in_order, parse_list, usable
+from corepod.cpu.cores import MOST_CORES, Usable, format_list, in_order, parse_list, usable
+from corepod.cpu.pinning import Claims, assign, claim, in_container, pin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -412,7 +412,7 @@ def test_usable_where_the_sandbox_has_no_affinity(tmp_path: Path, monkeypatch: p
 
 REPORT_USABLE = """
 import os, sys
-from corepod.cores import usable
+from corepod.cpu.cores import usable
 if sys.argv[1] != "all":
     os.sched_setaffinity(0, {int(sys.argv[1])})
 if len(sys.argv) > 2:
@@ -630,7 +630,7 @@ def test_assign_where_sockets_are_refused() -> None:
 
 HOLDER = """
 import sys
-from corepod.claims import claim
+from corepod.cpu.pinning import claim
 mine = claim(int(sys.argv[1]))
 print(mine is not None, flush=True)
 sys.stdin.read()
@@ -687,7 +687,7 @@ def test_a_claim_that_is_refused_raises_and_leaves_no_socket() -> None:
 
 THREADS = """
 import sys, threading
-from corepod.claims import pin
+from corepod.cpu.pinning import pin
 for _ in range(3):
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 if len(sys.argv) > 1:
@@ -743,7 +743,7 @@ def test_pin_says_that_it_is_not_permitted() -> None:
         pytest.skip("needs root, to become another user")
     core = max(os.sched_getaffinity(0))
     stranger = (
-        "import os, sys; from corepod.claims import pin; os.setuid(65534);"
+        "import os, sys; from corepod.cpu.pinning import pin; os.setuid(65534);"
         "print(pin(int(sys.argv[1]), int(sys.argv[2])))"
     )
     with running(THREADS) as child:
@@ -788,7 +788,7 @@ class Kernel:
 
 def test_pin_looks_again_for_threads_made_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel({1}, {1, 2, 66}, {1, 2, 3}, {1, 2, 3})
-    monkeypatch.setattr("corepod.claims._threads", kernel.threads)
+    monkeypatch.setattr("corepod.cpu.pinning._threads", kernel.threads)
     monkeypatch.setattr(os, "sched_setaffinity", kernel.pin)
     assert pin(0, 1) == ""
     assert sorted(kernel.pinned) == [1, 2, 3, 66]
@@ -796,7 +796,7 @@ def test_pin_looks_again_for_threads_made_meanwhile(monkeypatch: pytest.MonkeyPa
 
 def test_pin_ends_where_threads_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel(*({number} for number in range(100, 1000)))
-    monkeypatch.setattr("corepod.claims._threads", kernel.threads)
+    monkeypatch.setattr("corepod.cpu.pinning._threads", kernel.threads)
     monkeypatch.setattr(os, "sched_setaffinity", kernel.pin)
     assert pin(0, 1) == ""
     assert len(kernel.pinned) < 20
@@ -842,9 +842,9 @@ def test_imports_stay_small() -> None:
         "threading",
         "typing",
     }
-    code = f"import sys; sys.path.insert(0, {SOURCES!r}); import corepod.claims; print(*sys.modules)"
+    code = f"import sys; sys.path.insert(0, {SOURCES!r}); import corepod.cpu.pinning; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True)
-    assert "corepod.cores" in found.stdout.split()
+    assert "corepod.cpu.cores" in found.stdout.split()
     assert heavy.isdisjoint(found.stdout.split())
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import corepod
 import httpx
 import pytest
-from corepod.contract import IN_FLIGHT
+from corepod.contract.scoreboard import IN_FLIGHT
 from corepod.demo import app
 from corepod.demo.report import MOST_ORDERS, PRICES, quantile, sales_report
 from corepod.demo.who import running_core

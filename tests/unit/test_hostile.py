@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from corepod.contract import CONNECTIONS, IN_FLIGHT, REQUESTS
+from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, REQUESTS
 from starlette.applications import Starlette
 from starlette.responses import FileResponse, PlainTextResponse
 from starlette.routing import Route

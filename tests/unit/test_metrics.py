@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.config.spec import SETTINGS
-from corepod.contract import LATENCY_BOUNDS
+from corepod.contract.scoreboard import LATENCY_BOUNDS
 from corepod.supervisor import metrics
 from corepod.supervisor.checks import Checks
 from corepod.supervisor.log import Log

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from corepod.contract import IN_FLIGHT, SHED, STATUS
+from corepod.contract.scoreboard import IN_FLIGHT, SHED, STATUS
 from corepod.worker.middleware import wrap
 from corepod.worker.proxies import believe_proxies, parse_address
 from hypothesis import given

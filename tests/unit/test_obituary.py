@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from corepod.contract import IN_FLIGHT, REQUESTS
+from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS
 from corepod.supervisor import obituary
 from corepod.supervisor.board import Board
 from corepod.supervisor.process import Process, Stage

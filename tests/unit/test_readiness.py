@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from typing import TYPE_CHECKING, Any
 
 import corepod
 import pytest
-from corepod.contract import PACKET
+from corepod.contract.messages import PACKET, Message, Readiness, decode
 from corepod.worker import api
 from corepod.worker.control import Control
 from corepod.worker.process import Identity
@@ -156,13 +155,12 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Control, socke
     ours.close()
 
 
-def heard(sock: socket.socket) -> list[Any]:
+def heard(sock: socket.socket) -> list[Message]:
     sock.setblocking(False)
-    found = []
+    found: list[Message] = []
     try:
         while True:
-            message = json.loads(sock.recv(PACKET))
-            found.append((message["type"], message["ready"], message["why"]))
+            found.append(decode(sock.recv(PACKET)))
     except BlockingIOError:
         return found
 
@@ -173,7 +171,7 @@ def test_set_ready(supervisor: tuple[Control, socket.socket]) -> None:
     corepod.set_ready(False, "warming")  # at import, before there is a worker
     assert heard(sock) == []
     api.become(Identity(0, 1, None, 0), control)
-    assert heard(sock) == [("word", False, "warming")]
+    assert heard(sock) == [Readiness(False, "warming")]
     me = corepod.this_worker()
     assert me is not None
     assert (me["slot"], me["worker"], me["core"]) == (0, 1, None)
@@ -181,7 +179,7 @@ def test_set_ready(supervisor: tuple[Control, socket.socket]) -> None:
     corepod.set_ready(True)
     corepod.set_ready(True)
     corepod.set_ready(False)
-    assert heard(sock) == [("word", True, ""), ("word", False, "not ready")]
+    assert heard(sock) == [Readiness(True, ""), Readiness(False, "not ready")]
 
 
 def test_two_voices(supervisor: tuple[Control, socket.socket]) -> None:
@@ -192,10 +190,10 @@ def test_two_voices(supervisor: tuple[Control, socket.socket]) -> None:
     api.report_path("")
     corepod.set_ready(True)
     assert heard(sock) == [
-        ("word", False, "/ready answered 503"),
-        ("word", False, "/ready answered 503; busy"),
-        ("word", False, "busy"),
-        ("word", True, ""),
+        Readiness(False, "/ready answered 503"),
+        Readiness(False, "/ready answered 503; busy"),
+        Readiness(False, "busy"),
+        Readiness(True, ""),
     ]
 
 
@@ -215,4 +213,4 @@ def test_set_ready_in_a_thread_while_the_loop_reports(supervisor: tuple[Control,
     while any(thread.is_alive() for thread in threads):
         collected += heard(sock)
     collected += heard(sock)
-    assert collected[-1][1] is True
+    assert collected[-1] == Readiness(True, "")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from corepod.contract import (
+from corepod.contract.scoreboard import (
     ACCEPTED,
     BYTES_IN,
     BYTES_OUT,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import corepod
 import pytest
-from corepod.contract import EXIT_BIND
+from corepod.contract.exits import EXIT_BIND
 from corepod.supervisor import sockets
 from corepod.supervisor.settings import Settings
 from corepod.supervisor.sockets import StartError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from corepod.contract import IN_FLIGHT, STATUS
+from corepod.contract.scoreboard import IN_FLIGHT, STATUS
 from corepod.worker import logs
 
 from tests.unit.h2client import Http2

@@ -12,7 +12,7 @@ from wsgiref.validate import validator
 
 import httpx
 import pytest
-from corepod.contract import IN_FLIGHT
+from corepod.contract.scoreboard import IN_FLIGHT
 from corepod.worker import wsgi
 from corepod.worker.lifespan import Lifespan
 

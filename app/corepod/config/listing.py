@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.config.kinds import show
 from corepod.config.resolve import resolve
 from corepod.config.spec import SETTINGS
-from corepod.contract import EXIT_OK
+from corepod.contract.exits import EXIT_OK
 
 if TYPE_CHECKING:
     from corepod.config.resolve import Effective

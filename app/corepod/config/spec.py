@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from corepod.contract import ADMIN_PORT, APP_PORT
+from corepod.contract.env import ADMIN_PORT, APP_PORT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.table import Table
 
-from corepod.contract import EXIT_OK, EXIT_SETTINGS
+from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
 from corepod.hit.exchange import OK, TIMEOUT, Client
 
 if TYPE_CHECKING:

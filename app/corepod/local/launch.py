@@ -11,7 +11,7 @@ from typing import Any
 import corepod
 from corepod.config import envfile
 from corepod.config.resolve import Effective, SettingsError, resolve
-from corepod.contract import ENV_SETTINGS, PRELOAD
+from corepod.contract.env import ENV_SETTINGS, PRELOAD
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod import __version__
-from corepod.contract import EXIT_BIND, EXIT_OK, EXIT_SETTINGS
+from corepod.contract.exits import EXIT_BIND, EXIT_OK, EXIT_SETTINGS
 from corepod.operator import leader, options, report
 from corepod.operator.act import Actor
 from corepod.operator.cluster import LEASES, Cluster

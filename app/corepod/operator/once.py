@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from corepod.contract import EXIT_INTERNAL, EXIT_OK
+from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.operator import report
 from corepod.operator.act import Actor
 from corepod.operator.cluster import Cluster

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract import ADMIN_PORT, NOTIFY_PORT
+from corepod.contract.env import ADMIN_PORT, NOTIFY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

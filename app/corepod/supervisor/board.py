@@ -1,19 +1,11 @@
-"""The scoreboard, read: the supervisor's side of the shared memory laid out in `corepod.contract`."""
+"""The scoreboard, read: the supervisor's side of the shared memory laid out in `corepod.contract.scoreboard`."""
 
 from __future__ import annotations
 
 import mmap
 import os
 
-from corepod.contract import (
-    COUNTERS,
-    ENTRIES,
-    ENTRY_OFFSET,
-    ENTRY_SIZE,
-    RECORD_SIZE,
-    RECORDS,
-    WORDS,
-)
+from corepod.contract.scoreboard import COUNTERS, ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
 
 _WORDS_A_RECORD = RECORD_SIZE // 8
 

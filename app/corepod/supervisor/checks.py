@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from corepod.contract import TICK
+from corepod.contract.scoreboard import TICK
 from corepod.supervisor.proc import cpu_time, thread_time, writes_to_full_pipe
 from corepod.supervisor.process import Stage
 from corepod.supervisor.watch import LATE, Step, interval

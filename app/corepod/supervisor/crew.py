@@ -6,6 +6,7 @@ the standby's own death, a reload) only changes how many there are.
 
 from __future__ import annotations
 
+from corepod.contract.messages import Armed, Drain, Loaded, Refused, Unforkable
 from corepod.supervisor.policy import BOOT_TRIES
 from corepod.supervisor.process import Process, Stage
 from corepod.supervisor.setbacks import Setbacks
@@ -13,8 +14,8 @@ from corepod.supervisor.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from corepod.contract.messages import Message
     from corepod.supervisor.pool import Pool
-    from corepod.supervisor.process import Message
     from corepod.supervisor.slot import Slot
 
 FORK_TIMEOUT = 10.0  # seconds a fork may take to say hello before the template counts as hung
@@ -153,21 +154,20 @@ class Crew:
 
     def on_message(self, process: Process, message: Message, now: float) -> None:
         """`loaded`, `armed`, `unforkable` or `refused`."""
-        kind = message["type"]
-        if kind == "loaded" and process in self.source.loaders:
-            candidate = self.source.on_loaded(process, bool(message["forkable"]), str(message["why"]), now)
+        if isinstance(message, Loaded) and process in self.source.loaders:
+            candidate = self.source.on_loaded(process, message.forkable, message.why, now)
             if candidate is not None:
                 self.candidates.append(candidate)
-        elif kind == "armed" and process.stage is Stage.ARMING and process in self.candidates:
+        elif isinstance(message, Armed) and process.stage is Stage.ARMING and process in self.candidates:
             process.enter(Stage.ARMED, now)
             self.setbacks.armed()
-        elif kind == "unforkable" and process is self.source.template:
+        elif isinstance(message, Unforkable) and process is self.source.template:
             # It has grown threads since it was loaded: its children would inherit locks that nobody frees.
-            self.source.stop_forking(str(message["why"]))
-        elif kind == "refused" and process in self.candidates:
+            self.source.stop_forking(message.why)
+        elif isinstance(message, Refused) and process in self.candidates:
             self.candidates.remove(process)
             self._channels.close(process)
-            self._on_refusal(str(message["why"]), now)
+            self._on_refusal(message.why, now)
 
     def on_hello(self, process: Process, now: float) -> None:
         """A fork has come to life and has told its pid."""
@@ -221,7 +221,7 @@ class Crew:
         process.enter(Stage.DRAINING, now)
         if process.live:
             process.kill_at = now + within
-            process.send({"do": "drain", "within": within, "linger": 0.0})
+            process.send(Drain(within, 0.0))
         else:
             process.end("it isn't needed any more")
 

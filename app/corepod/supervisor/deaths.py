@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from corepod.contract import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, TICK
+from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET
+from corepod.contract.scoreboard import TICK
 from corepod.supervisor import obituary, policy
 from corepod.supervisor.process import Stage
 
@@ -88,13 +89,12 @@ class Deaths:
         if failure is None:
             log.error(f"ended before it was ready: {how}", **process.who)
             return "died"
-        traceback = str(failure.get("traceback", ""))
-        text = str(failure["message"])
+        traceback, text = failure.traceback, failure.message
         if traceback and traceback != self._last_traceback:
             text += "\n" + traceback.rstrip()
             self._last_traceback = traceback
         log.error(text, **process.who)
-        return str(failure["kind"])
+        return failure.kind
 
     # Workers
 

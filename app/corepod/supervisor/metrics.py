@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from corepod.contract import LATENCY_BOUNDS
+from corepod.contract.scoreboard import LATENCY_BOUNDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corepod.contract import IN_FLIGHT, REQUESTS
+from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS
 from corepod.supervisor import board as boards
 from corepod.supervisor import policy
 

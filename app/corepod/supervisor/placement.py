@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import resource
 
-from corepod import claims, cores
-from corepod.contract import EXIT_SETTINGS
+from corepod.contract.exits import EXIT_SETTINGS
+from corepod.cpu import cores, pinning
 from corepod.supervisor.sockets import StartError
 
 TYPE_CHECKING = False
@@ -24,10 +24,10 @@ class Placement:
     def __init__(self, settings: Settings) -> None:
         self.usable = cores.usable()
         self._pin = settings.pin
-        self._claims = claims.Claims()
-        self._local = not claims.in_container()
+        self._claims = pinning.Claims()
+        self._local = not pinning.in_container()
         slots = _slots(settings, self.usable)
-        self.cores, self.why_not = claims.assign(self.usable, slots, settings.pin, not self._local, self._claims.take)
+        self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.take)
         _make_room_for_files(slots)
 
     def another(self, taken: list[int | None]) -> int | None:

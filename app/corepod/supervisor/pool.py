@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from corepod.contract import EXIT_BUDGET, EXIT_OK
+from corepod.contract.exits import EXIT_BUDGET, EXIT_OK
+from corepod.contract.messages import Activate, Drain, Failed, Hello, Lame, Readiness, Ready, Unpinned
 from corepod.supervisor.board import Board
 from corepod.supervisor.crew import Crew
 from corepod.supervisor.deaths import Deaths
@@ -17,9 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from corepod.contract.messages import Message
     from corepod.supervisor.log import Log
     from corepod.supervisor.loop import Loop
-    from corepod.supervisor.process import Message
     from corepod.supervisor.settings import Settings
 
 ORPHANED_CONTROL = 1.0  # seconds a process may live without its control socket: nothing could tell it to stop
@@ -107,17 +108,7 @@ class Pool:
             slot.worker = process
         else:
             slot.incoming = process
-        process.send(
-            {
-                "do": "activate",
-                "slot": slot.number,
-                "worker": process.number,
-                "core": slot.core,
-                "restarts": slot.restarts,
-                "record": process.record,
-                "slots": len(self.slots),
-            }
-        )
+        process.send(Activate(slot.number, process.number, slot.core, slot.restarts, process.record, len(self.slots)))
 
     def retire(self, process: Process, within: float, linger: float) -> None:
         """Let a worker finish what it serves, for `within` seconds; idle connections may stay for `linger` of them."""
@@ -131,7 +122,7 @@ class Pool:
                 slot.incoming = None
         process.enter(Stage.DRAINING, now)
         process.kill_at = now + within
-        process.send({"do": "drain", "within": within, "linger": min(linger, within)})
+        process.send(Drain(within, min(linger, within)))
 
     def add_slot(self, core: int | None) -> None:
         slot = Slot(max((s.number for s in self.slots), default=-1) + 1, core)
@@ -182,21 +173,21 @@ class Pool:
         crew = self.crew_of(process)
         if message is None:
             self._on_silence(process, now)
-        elif message["type"] == "hello":
-            self.living[int(message["pid"])] = process
-            process.pid = int(message["pid"])
+        elif isinstance(message, Hello):
+            self.living[message.pid] = process
+            process.pid = message.pid
             if crew is None or process not in crew.candidates:
                 process.end("nobody waits for it any more")
             else:
                 crew.on_hello(process, now)
-        elif message["type"] == "failed":
+        elif isinstance(message, Failed):
             process.failure = message
-        elif message["type"] == "ready":
+        elif isinstance(message, Ready):
             self._on_ready(process, now)
-        elif message["type"] == "word":
-            process.accepting_word, process.word = bool(message["ready"]), str(message["why"])
-        elif message["type"] == "unpinned":
-            self._on_unpinned(process, str(message["why"]))
+        elif isinstance(message, Readiness):
+            process.accepting_word, process.word = message.ready, message.why
+        elif isinstance(message, Unpinned):
+            self._on_unpinned(process, message.why)
         elif crew is not None:
             crew.on_message(process, message, now)
 
@@ -231,7 +222,7 @@ class Pool:
                 self.retire(old, self.settings.stop_timeout, self.settings.keep_alive + 1.0)
         self.reload.on_ready(process)
         if self.stopping:
-            process.send({"do": "lame"})
+            process.send(Lame())
 
     # What happens to them
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
 import socket
 from enum import Enum
 
-from corepod.contract import CONTROL_FD, PACKET, PRELOAD
+from corepod.contract.env import PRELOAD
+from corepod.contract.messages import CONTROL_FD, PACKET, Fork, decode, encode
 from corepod.supervisor.relay import Relay, Stacks
 from corepod.supervisor.watch import Watch
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from corepod.contract.messages import Failed, Load, Message
     from corepod.supervisor.log import Log
     from corepod.supervisor.loop import Loop
     from corepod.supervisor.settings import Settings
     from corepod.supervisor.slot import Slot
 
-    Message = dict[str, Any]
     Handler = Callable[["Process", Message | None], None]
 
 
@@ -61,7 +61,7 @@ class Process:
         self.cpu_seen = 0.0  # CPU seconds at the last look: the dead can't be asked
         self.kill_at: float | None = None
         self.cause = ""  # why the supervisor ended it
-        self.failure: Message | None = None  # what it said of its failed boot
+        self.failure: Failed | None = None  # what it said of its failed boot
         self.watch = Watch(now)
         self.who: dict[str, object] = {"process": stage.value}
 
@@ -79,7 +79,7 @@ class Process:
         if self.control is None:
             return False
         try:
-            socket.send_fds(self.control, [json.dumps(message).encode()], fds or [])
+            socket.send_fds(self.control, [encode(message)], fds or [])
         except OSError:
             return False
         return True
@@ -130,7 +130,7 @@ class Channels:
         self._loop.add(ours.fileno(), select.EPOLLIN, lambda mask: self._readable(process))
         return process, theirs, [write for _, write in pipes]
 
-    def spawn(self, generation: int, load: Message, load_fds: list[int]) -> Process:
+    def spawn(self, generation: int, load: Load, load_fds: list[int]) -> Process:
         """Execute a new interpreter that loads the application. It inherits its control socket and nothing else.
 
         Raises OSError where the system has no room for another process.
@@ -167,7 +167,7 @@ class Channels:
         Raises OSError where no descriptor is left.
         """
         process, theirs, fds = self.open(Stage.FORKING, template.generation)
-        template.send({"do": "fork", "warm": warm, "live": live}, [theirs.fileno(), *fds])
+        template.send(Fork(warm, live), [theirs.fileno(), *fds])
         theirs.close()
         _close_all(fds)
         process.live = live
@@ -201,9 +201,9 @@ class Channels:
             self._handler(process, None)
             return False
         try:
-            message = json.loads(data)
-        except ValueError:
-            self._log.warning("a message on the control socket can't be read and is left out", **process.who)
+            message = decode(data)
+        except ValueError as error:
+            self._log.warning(f"a message on the control socket is not valid and is ignored: {error}", **process.who)
             return True
         self._handler(process, message)
         return True

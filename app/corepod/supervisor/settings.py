@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from corepod.contract import ENV_SETTINGS
+from corepod.contract.env import ENV_SETTINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

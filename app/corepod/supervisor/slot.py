@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from corepod.contract import WORDS
+from corepod.contract.scoreboard import WORDS
 from corepod.supervisor.policy import Row
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ import socket
 import stat
 import sys
 
-from corepod.contract import EXIT_BIND
+from corepod.contract.exits import EXIT_BIND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corepod.contract.messages import Load
 from corepod.supervisor.process import Stage
 
 TYPE_CHECKING = False
@@ -83,8 +84,7 @@ class Source:
     def _load(self, live: bool) -> None:
         pool = self._pool
         role = "worker" if self.forkable is False else "template"
-        load = {"do": "load", "settings": pool.settings.values, "role": role, "live": live}
-        process = pool.channels.spawn(self._generation, load, self._load_fds)
+        process = pool.channels.spawn(self._generation, Load(pool.settings.values, role, live), self._load_fds)
         process.live = live
         process.rename({"process": "loader", "pid": process.pid})
         pool.living[process.pid] = process

@@ -6,7 +6,7 @@ import os
 import select
 import sys
 
-from corepod.contract import WORKER_ENV
+from corepod.contract.env import WORKER_ENV
 from corepod.supervisor import sockets
 from corepod.supervisor.log import Log
 from corepod.supervisor.loop import Loop, catchable
@@ -21,7 +21,7 @@ if not sys.platform.startswith("linux"):
 
 
 def main() -> int:
-    """Entry point of the process. Never raises for bad input: one line and the exit code of `corepod.contract`."""
+    """Entry point of the process. Bad input ends it with one line and a code of `corepod.contract.exits`."""
     _own_descriptors()
     loop = Loop()
     loop.catch(catchable())

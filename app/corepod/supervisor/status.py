@@ -6,7 +6,7 @@ import os
 import time
 
 from corepod import __version__
-from corepod.contract import (
+from corepod.contract.scoreboard import (
     ACCEPTED,
     BYTES_IN,
     BYTES_OUT,

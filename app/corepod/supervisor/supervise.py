@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 
-from corepod import cores
-from corepod.contract import EXIT_INTERNAL, EXIT_OK
+from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
+from corepod.contract.messages import Lame
+from corepod.cpu import cores
 from corepod.supervisor import reaper, sockets
 from corepod.supervisor.admin import Admin
 from corepod.supervisor.checks import Checks
@@ -156,7 +157,7 @@ class Supervisor:
         # Before it was ready nobody sent it anything: there is nobody who has to learn that it goes.
         self._lame_until = now + (self.settings.lame_duck if self.pool.ever_ready else 0.0)
         for process in self._workers():
-            process.send({"do": "lame"})
+            process.send(Lame())
 
     def _stop_step(self, now: float) -> None:
         if self._lame_until is None or now < self._lame_until or self._stop_deadline is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from corepod.contract import TICK_INTERVAL
+from corepod.contract.scoreboard import TICK_INTERVAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

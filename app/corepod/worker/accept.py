@@ -12,7 +12,7 @@ import errno
 import time
 from typing import TYPE_CHECKING
 
-from corepod.contract import ACCEPTED
+from corepod.contract.scoreboard import ACCEPTED
 
 if TYPE_CHECKING:
     import asyncio

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract.messages import Readiness
+
 if TYPE_CHECKING:
     from corepod.worker.control import Control
     from corepod.worker.process import Identity
@@ -52,4 +54,4 @@ def _say(who: str, why: str) -> None:
 
 def _report() -> None:
     if _control is not None:
-        _control.send("word", ready=not _words, why="; ".join(_words.values())[:500])
+        _control.send(Readiness(not _words, "; ".join(_words.values())[:500]))

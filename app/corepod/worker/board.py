@@ -1,10 +1,10 @@
-"""The scoreboard, written: a worker's own record of the shared memory laid out in `corepod.contract`."""
+"""The scoreboard, written: a worker's own record of the shared memory laid out in `corepod.contract.scoreboard`."""
 
 from __future__ import annotations
 
 import mmap
 
-from corepod.contract import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
+from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
 
 TEXT = ENTRY_SIZE - 8
 

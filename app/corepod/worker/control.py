@@ -1,13 +1,12 @@
-"""The worker's end of the control socket: one JSON object a packet, descriptors beside it."""
+"""The worker's end of the control socket."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-from typing import Any
 
-from corepod.contract import PACKET
+from corepod.contract.messages import PACKET, Failed, Message, decode, encode
 
 MOST_FDS = 64
 LONGEST_LINE = 2_000  # characters of a message
@@ -26,14 +25,14 @@ class Control:
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, type_: str, **message: Any) -> None:
+    def send(self, message: Message) -> None:
         """Tell the supervisor; its absence shows on the next read."""
         try:
-            self._socket.send(json.dumps({"type": type_, **message}).encode())
+            self._socket.send(encode(message))
         except OSError:
             pass
 
-    def receive(self) -> tuple[dict[str, Any] | None, list[int]]:
+    def receive(self) -> tuple[Message | None, list[int]]:
         """The next message and its descriptors; None when the supervisor is gone."""
         try:
             data, fds, _, _ = socket.recv_fds(self._socket, PACKET, MOST_FDS)
@@ -41,7 +40,7 @@ class Control:
             return None, []
         for fd in fds:
             os.set_inheritable(fd, False)
-        return (json.loads(data) if data else None), fds
+        return (decode(data) if data else None), fds
 
     def failed(self, kind: str, message: str, traceback: str = "") -> None:
         """The boot failed: `kind` is missing (there is no such application) or exception (it raised)."""
@@ -49,4 +48,4 @@ class Control:
         # JSON makes up to twelve bytes of a character, and what is longer than a packet arrives cut, so not at all.
         while len(json.dumps(traceback)) > PACKET - 13 * LONGEST_LINE:
             traceback = traceback[len(traceback) // 4 :]
-        self.send("failed", kind=kind, message=message, traceback=traceback)
+        self.send(Failed(kind, message, traceback))

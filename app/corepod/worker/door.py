@@ -7,7 +7,7 @@ from bisect import bisect_left
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract import IN_FLIGHT, LATENCY, LATENCY_BOUNDS, LATENCY_SUM, REQUESTS
+from corepod.contract.scoreboard import IN_FLIGHT, LATENCY, LATENCY_BOUNDS, LATENCY_SUM, REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

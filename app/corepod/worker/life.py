@@ -8,7 +8,9 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract import EXIT_BOOT, LAG, LAG_MAX, TICK, TICK_INTERVAL
+from corepod.contract.exits import EXIT_BOOT
+from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
+from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
 from corepod.worker import api, logs
 from corepod.worker.accept import Acceptor
 from corepod.worker.lifespan import Lifespan, LifespanFailedError
@@ -35,7 +37,7 @@ class Life:
         self._birth = birth
         self._control, self._settings = birth.control, birth.settings
         self._loop = asyncio.get_running_loop()
-        self._inbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
         self._loop.add_reader(birth.control.fileno(), self._read)
         logs.set_up(birth.settings)
         self._server = Server(wrap(birth.app, birth.settings, birth.board), birth.settings, birth.board)
@@ -52,16 +54,16 @@ class Life:
         # Here and not when it opens: it takes a tenth of the way from a crash to the next answer.
         for signum in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(signum, self._told_directly)
-        self._control.send("armed")
+        self._control.send(Armed())
         message = await self._inbox.get()
-        if message is None or message["do"] != "activate":
+        if not isinstance(message, Activate):
             if started:  # a live standby that is too old, or that nobody needs any more
                 await self._shut_down()
             return 0
         self._take_place(message)
         if not started and not await self._start():
             return EXIT_BOOT
-        acceptor = self._open(message["slots"])
+        acceptor = self._open(message.slots)
         drain = await self._until_drain()
         await self._drain(acceptor, drain)
         return 0
@@ -70,16 +72,16 @@ class Life:
         message, _ = self._control.receive()
         if message is None:
             self._loop.remove_reader(self._control.fileno())
-        if self._starting is not None and (message is None or message["do"] == "drain"):
+        if self._starting is not None and (message is None or isinstance(message, Drain)):
             self._starting.cancel()  # a start that takes long must not hold up the stop
         self._inbox.put_nowait(message)
 
-    def _take_place(self, message: dict[str, Any]) -> None:
+    def _take_place(self, message: Activate) -> None:
         me, why = identify(message)
         board = self._birth.board
-        board.claim(message["record"])
+        board.claim(message.record)
         if why:
-            self._control.send("unpinned", why=why)
+            self._control.send(Unpinned(why))
         api.become(me, self._control)
         self._server.state["corepod"] = self._server.door.extension = me.as_dict()
         Ticker(self._loop, board).tick()
@@ -124,31 +126,31 @@ class Life:
         if settings["ready_path"]:
             question = ask_ready_path(self._birth.app, settings, server.state, api.report_path)
             self._tasks.append(self._loop.create_task(question))
-        self._control.send("ready")
+        self._control.send(Ready())
         return acceptor
 
     def _told_directly(self) -> None:
         # Somebody signals the worker, not the pool: it stops gracefully, and the supervisor starts the next one.
         if self._starting is not None:
             self._starting.cancel()
-        self._inbox.put_nowait({"do": "drain", "within": self._settings["stop_timeout"], "linger": 0.0})
+        self._inbox.put_nowait(Drain(self._settings["stop_timeout"], 0.0))
 
-    async def _until_drain(self) -> dict[str, Any]:
+    async def _until_drain(self) -> Drain:
         while (message := await self._inbox.get()) is not None:
-            if message["do"] == "drain":
+            if isinstance(message, Drain):
                 return message
-            if message["do"] == "lame":
+            if isinstance(message, Lame):
                 self._server.announce_close()
-        return {"within": 0.0, "linger": 0.0}  # the supervisor is gone
+        return Drain(0.0, 0.0)  # the supervisor is gone
 
-    async def _drain(self, acceptor: Acceptor, message: dict[str, Any]) -> None:
-        server, deadline = self._server, self._loop.time() + message["within"] - LAST_MOMENT
-        acceptor.stop(last=not message["linger"])
+    async def _drain(self, acceptor: Acceptor, message: Drain) -> None:
+        server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
+        acceptor.stop(last=not message.linger)
         server.announce_close()
         server.close_websockets()
-        if server.open and message["linger"]:
+        if server.open and message.linger:
             # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
-            await server.wait_closed(min(message["linger"], max(0.0, deadline - self._loop.time())))
+            await server.wait_closed(min(message.linger, max(0.0, deadline - self._loop.time())))
         await server.until_asked()
         await self._until_idle(deadline)
         if left := server.door.in_flight:

@@ -13,7 +13,8 @@ import sys
 import traceback
 from typing import Any
 
-from corepod.contract import CONTROL_FD, EXIT_APP, EXIT_BOOT, EXIT_OK
+from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
+from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import forkable, template
 from corepod.worker.board import Board
 from corepod.worker.control import Control
@@ -27,9 +28,9 @@ def main() -> int:
     """Returns the exit code; the supervisor has been told of a failure before."""
     control = Control(CONTROL_FD)
     message, fds = control.receive()
-    if message is None:
+    if not isinstance(message, Load):
         return EXIT_OK
-    settings: dict[str, Any] = message["settings"]
+    settings = message.settings
     set_name("corepod-loader")
     board_fd, *listener_fds, stacks_fd = fds
     prepare(stacks_fd)
@@ -60,10 +61,10 @@ def main() -> int:
         )
         return EXIT_BOOT
     birth = Birth(control, settings, board, listeners, app, forkable.shared_files(before))
-    why = forkable.obstacle(before) if message["role"] == "template" else "decided before"
-    control.send("loaded", forkable=not why, why=why)
+    why = forkable.obstacle(before) if message.role == "template" else "decided before"
+    control.send(Loaded(not why, why))
     if why:
-        return become_worker(birth, warm=True, live=bool(message["live"]))
+        return become_worker(birth, warm=True, live=message.live)
     return template.serve(birth)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.logging import Logger
 
-from corepod.contract import ENV_CORE, ENV_SLOT, ENV_WORKER, STATUS
+from corepod.contract.env import ENV_CORE, ENV_SLOT, ENV_WORKER
+from corepod.contract.scoreboard import STATUS
 
 if TYPE_CHECKING:
     from hypercorn.config import Config

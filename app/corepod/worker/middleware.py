@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract import SHED
+from corepod.contract.scoreboard import SHED
 from corepod.worker.proxies import believe_proxies
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from corepod import claims
-from corepod.contract import ENV_CORE, ENV_RESTARTS, ENV_SLOT, ENV_WORKER
+from corepod.contract.env import ENV_CORE, ENV_RESTARTS, ENV_SLOT, ENV_WORKER
+from corepod.cpu import pinning
 
 if TYPE_CHECKING:
     import socket
 
+    from corepod.contract.messages import Activate
     from corepod.worker.board import Board
     from corepod.worker.control import Control
 
@@ -85,15 +86,15 @@ def _reseed() -> None:
         numpy_random.seed()
 
 
-def identify(message: dict[str, Any]) -> tuple[Identity, str]:
+def identify(message: Activate) -> tuple[Identity, str]:
     """Take the place the supervisor has chosen: environment and core. Returns why pinning wasn't possible, if so."""
-    me = Identity(message["slot"], message["worker"], message["core"], message["restarts"])
+    me = Identity(message.slot, message.worker, message.core, message.restarts)
     os.environ[ENV_SLOT] = str(me.slot)
     os.environ[ENV_WORKER] = str(me.worker)
     os.environ[ENV_CORE] = "" if me.core is None else str(me.core)
     os.environ[ENV_RESTARTS] = str(me.restarts)
     set_name("corepod-worker")
-    return me, claims.pin(me.core) if me.core is not None else ""
+    return me, pinning.pin(me.core) if me.core is not None else ""
 
 
 def set_name(name: str) -> None:

@@ -13,7 +13,7 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.protocol.h2 import H2Protocol
 
-from corepod.contract import BYTES_IN, BYTES_OUT, CONNECTIONS
+from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT, CONNECTIONS
 from corepod.worker import protocols
 from corepod.worker.configure import configure
 from corepod.worker.door import Door

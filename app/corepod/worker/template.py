@@ -8,7 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from corepod.contract import EXIT_INTERNAL, EXIT_OK
+from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
+from corepod.contract.messages import Fork, Hello, Refused, Unforkable
 from corepod.worker import forkable
 from corepod.worker.control import Control
 from corepod.worker.process import Birth, prepare, set_name
@@ -26,15 +27,15 @@ def serve(birth: Birth) -> int:
     gc.freeze()
     while True:
         message, fds = birth.control.receive()
-        if message is None:
+        if not isinstance(message, Fork):
             return EXIT_OK
         if (threads := forkable.threads()) > 1:
-            birth.control.send("unforkable", why=f"the template has {threads} threads by now")
+            birth.control.send(Unforkable(f"the template has {threads} threads by now"))
         else:
-            if why := _fork(birth, fds, warm=message["warm"], live=message["live"]):
+            if why := _fork(birth, fds, warm=message.warm, live=message.live):
                 # On the child's own socket: of several requests under way this one has failed.
                 child = Control(os.dup(fds[0]))
-                child.send("refused", why=why)
+                child.send(Refused(why))
                 child.close()
         for fd in fds:
             os.close(fd)
@@ -78,5 +79,5 @@ def _be_born(birth: Birth, fds: list[int], middle: int, *, warm: bool, live: boo
     set_name("corepod-standby")
     for fd in birth.files:
         forkable.reopen(fd)
-    birth.control.send("hello", pid=os.getpid())
+    birth.control.send(Hello(os.getpid()))
     become_worker(birth, warm=warm, live=live)

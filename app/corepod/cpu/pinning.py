@@ -6,13 +6,13 @@ import errno
 import os
 import socket
 
-from corepod.cores import format_list
+from corepod.cpu.cores import format_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from corepod.cores import Usable
+    from corepod.cpu.cores import Usable
 
 PIN_PASSES = 8  # more than it takes; a process that never stops making threads must not hold PID 1
 CONTAINER_FILES = (".dockerenv", "run/.containerenv")

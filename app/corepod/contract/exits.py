@@ -1,0 +1,30 @@
+"""How the supervisor ends, and which signals it understands."""
+
+# Exit codes of the supervisor, and so of the container.
+EXIT_OK = 0  # asked to stop
+EXIT_INTERNAL = 1  # a fault of corepod's own
+EXIT_SETTINGS = 2  # bad command line, variable or file; unsupported platform; limits too low
+EXIT_BOOT = 3  # the application raised while it was imported or started
+EXIT_APP = 4  # the module or the attribute isn't there, or isn't an application
+EXIT_BUDGET = 5  # every slot has used up its crash budget
+EXIT_BIND = 6  # an address can't be bound
+
+EXIT_CODES = {
+    EXIT_OK: "asked to stop (TERM, INT), and did",
+    EXIT_INTERNAL: "an internal error; the traceback is in the log",
+    EXIT_SETTINGS: "bad settings (flag, variable or file), unsupported platform, or limits too low",
+    EXIT_BOOT: "the application raised an exception while it was imported or started, 3 times",
+    EXIT_APP: "the application can't be found, or isn't an ASGI or WSGI application",
+    EXIT_BUDGET: "every slot has used up its crash budget",
+    EXIT_BIND: "an address can't be bound",
+}
+
+# Signals to the supervisor. What isn't named is ignored with a line.
+SIGNALS = {
+    "TERM, INT": "drain and stop within `stop_timeout`; a second one stops at once",
+    "QUIT": "stop at once",
+    "HUP": "rolling reload: new code is loaded beside the old, which stays where the new one doesn't get ready",
+    "USR1": "dump every worker's stacks to the log",
+    "TTIN": "one slot more",
+    "TTOU": "one slot less",
+}

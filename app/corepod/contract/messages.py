@@ -1,0 +1,176 @@
+"""Every message on the control socket between the supervisor and its processes, in both directions.
+
+A message is one packet of a Unix socket: a JSON object with the message's name under `type` and its fields beside it.
+Descriptors travel beside the packet and are named where the message is described.
+"""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, dataclass_transform
+else:
+
+    def dataclass_transform() -> Any:
+        """Type checkers know from it what `Message.__init__` takes; `dataclasses` would cost PID 1 memory."""
+        return lambda cls: cls
+
+
+# The control socket is descriptor 3 of the process that the supervisor executes.
+CONTROL_FD = 3
+PACKET = 1 << 16  # greatest size of a message, bytes
+
+
+@dataclass_transform()
+class Message:
+    """A message with the fields that its class annotates."""
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        fields = type(self).__annotations__
+        given = {**dict(zip(fields, values, strict=False)), **named}
+        if given.keys() != fields.keys() or len(values) + len(named) != len(fields):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(fields) or 'no fields'}")
+        self.__dict__.update(given)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+
+# From the supervisor
+
+
+class Load(Message):
+    """Import the application. With it come the scoreboard, the listening sockets and the pipe for stacks."""
+
+    settings: dict[str, Any]
+    role: str  # template, or worker where nothing is forked
+    live: bool
+
+
+class Fork(Message):
+    """To the template: make a child. With it come the child's control socket and its pipes."""
+
+    warm: bool  # it may rehearse a request before it reports that it is armed
+    live: bool  # it runs the application's lifespan before that, too
+
+
+class Activate(Message):
+    """To an armed process: become the worker of this slot."""
+
+    slot: int
+    worker: int
+    core: int | None
+    restarts: int
+    record: int
+    slots: int
+
+
+class Lame(Message):
+    """Keep serving, but ask every client to close its connection: the pool is about to stop."""
+
+
+class Drain(Message):
+    """Finish what is being served and exit."""
+
+    within: float  # seconds until the process is killed
+    linger: float  # seconds of these for which idle connections may stay open
+
+
+# To the supervisor
+
+
+class Hello(Message):
+    """A fork has come to life."""
+
+    pid: int
+
+
+class Loaded(Message):
+    """The application is imported. `why` says what forbids forking the process, if anything does."""
+
+    forkable: bool
+    why: str
+
+
+class Unforkable(Message):
+    """The template must not be forked any more."""
+
+    why: str
+
+
+class Refused(Message):
+    """On a child's own socket: the system refused to fork it."""
+
+    why: str
+
+
+class Armed(Message):
+    """Ready to be given a slot."""
+
+
+class Ready(Message):
+    """The worker accepts connections."""
+
+
+class Failed(Message):
+    """The boot failed. `kind` is missing (there is no such application) or exception (it raised)."""
+
+    kind: str
+    message: str
+    traceback: str
+
+
+class Readiness(Message):
+    """What the application itself says about its readiness."""
+
+    ready: bool
+    why: str
+
+
+class Unpinned(Message):
+    """The worker can't be pinned to its core."""
+
+    why: str
+
+
+_BY_NAME = {kind.__name__.lower(): kind for kind in Message.__subclasses__()}
+_KINDS: dict[object, Any] = {
+    "int": int,
+    "str": str,
+    "bool": bool,
+    "float": (int, float),
+    "int | None": (int, type(None)),
+    "dict[str, Any]": dict,
+}
+
+
+def encode(message: Message) -> bytes:
+    """The packet of a message."""
+    return json.dumps({"type": type(message).__name__.lower(), **message.__dict__}).encode()
+
+
+def decode(packet: bytes) -> Message:
+    """The message of a packet.
+
+    Raises ValueError where the packet isn't one of the messages: the application shares the descriptor with its worker,
+    and a packet may have been cut.
+    """
+    try:
+        fields = json.loads(packet)
+    except RecursionError:  # not a ValueError, and a packet has room for 60 000 brackets
+        raise ValueError("nested too deeply") from None
+    kind = _BY_NAME.get(str(fields.pop("type", ""))) if isinstance(fields, dict) else None
+    if kind is None:
+        raise ValueError("no such message")
+    for name, annotation in kind.__annotations__.items():
+        if not isinstance(fields.get(name), _KINDS[annotation]):
+            raise ValueError(f"{kind.__name__.lower()} without a valid {name}")
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
