@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 IDLE = 60.0  # seconds over which an idle server is watched
 # What each master imports. PID 1 is executed with -I -S.
-_OURS = "import corepod.supervisor.supervise"
+_OURS = "import corepod.supervisor.supervisor"
 MASTERS = {
     "corepod": [
         "-I",

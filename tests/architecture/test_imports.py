@@ -16,7 +16,7 @@ from tests.process.harness import Pool, running
 from tests.process.inplace import in_place_of_supervisor
 
 SOURCES = Path(corepod.__file__).parents[1]
-MODULES = sorted((SOURCES / "corepod/supervisor").glob("*.py"))
+MODULES = sorted((SOURCES / "corepod/supervisor").rglob("*.py"))
 
 # Each costs memory of every pod, or starts threads, or is another room.
 FORBIDDEN = {
@@ -43,9 +43,13 @@ def heavy(modules: list[str]) -> set[str]:
     return {m for m in modules if any(m == name or m.startswith(name + ".") for name in FORBIDDEN)}
 
 
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCES).with_suffix("").parts)
+
+
 def test_what_is_imported_at_the_start() -> None:
-    names = [f"corepod.supervisor.{path.stem}" for path in MODULES if path.stem not in ("__init__", "__main__")]
-    assert "corepod.supervisor.start" in names
+    names = [dotted(path) for path in MODULES if path.stem not in ("__init__", "__main__")]
+    assert "corepod.supervisor.main" in names
     code = f"import sys\nsys.path.append({str(SOURCES)!r})\n" + "".join(f"import {name}\n" for name in names)
     command = [sys.executable, "-I", "-S", "-c", code + "import json; print(json.dumps(sorted(sys.modules)))"]
     modules = json.loads(subprocess.check_output(command))
@@ -60,7 +64,7 @@ def test_the_list_of_the_forbidden_can_be_met() -> None:
 
 RECORDING = """
 import json, os
-from corepod.supervisor.start import main
+from corepod.supervisor.main import main
 code = main()
 with open(os.environ["MODULES"], "w") as file:
     json.dump([sorted(sys.modules), len(os.listdir("/proc/self/task"))], file)
@@ -79,7 +83,7 @@ def test_what_is_imported_by_all_it_does(tmp_path: Path, command: str) -> None:
         exercise(pool)
         assert pool.stop() == 0
     modules, threads = json.loads(found.read_text())
-    assert "corepod.supervisor.start" in modules
+    assert "corepod.supervisor.main" in modules
     assert heavy(modules) == set()
     assert threads == 1
 

@@ -18,5 +18,5 @@ sys.exit(main())
 
 def in_place_of_supervisor(code: str) -> tuple[str, ...]:
     """In front of a command: where it would execute the supervisor it executes this, which may import its modules and
-    has to call `corepod.supervisor.start.main`."""
+    has to call `corepod.supervisor.main.main`."""
     return (sys.executable, "-c", COMMAND_LINE.replace("CODE", repr(code)))

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
 
 IN_THE_LOOP = """
-from corepod.supervisor import start, supervise
+from corepod.supervisor import main
+from corepod.supervisor import supervisor
 def fault(self):
     raise RuntimeError("a bug")
-supervise.Supervisor._dump_stacks = fault  # what USR1 does
-sys.exit(start.main())
+supervisor.Supervisor._grow = fault  # what TTIN does
+sys.exit(main.main())
 """
 
 IN_A_CALLBACK = """
-from corepod.supervisor import start, status
+from corepod.supervisor import status
+from corepod.supervisor import main
 real, calls = status.View.status, []
 def fault(self):
     calls.append(1)
@@ -33,7 +35,7 @@ def fault(self):
         raise RuntimeError("a bug")
     return real(self)
 status.View.status = fault
-from corepod.supervisor import relay
+from corepod.supervisor.io import relay
 readable, lines = relay.Relay._readable, []
 def fault(self, mask):
     readable(self, mask)
@@ -41,7 +43,7 @@ def fault(self, mask):
     if len(lines) == 1:
         raise RuntimeError("another bug")
 relay.Relay._readable = fault
-sys.exit(start.main())
+sys.exit(main.main())
 """
 
 
@@ -50,7 +52,7 @@ def test_a_fault_of_the_loop_ends_the_pool_in_order(start: Start) -> None:
     pool = start("ok:app", *ONE, prefix=in_place_of_supervisor(IN_THE_LOOP)).ready()
     grandchild = int(pool.get("/spawn?s=60").text)
     family = pool.family()
-    pool.signal(signal.SIGUSR1)
+    pool.signal(signal.SIGTTIN)
     assert pool.wait() == 1
     assert "ERROR   internal error\nTraceback" in pool.log
     assert "RuntimeError: a bug" in pool.log

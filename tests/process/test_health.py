@@ -185,7 +185,7 @@ LEAPING = """
 import itertools, time
 real, days = time.time, itertools.cycle((86_400, -86_400, 0, 400 * 86_400))
 time.time = lambda: real() + next(days)
-from corepod.supervisor.start import main
+from corepod.supervisor.main import main
 sys.exit(main())
 """
 

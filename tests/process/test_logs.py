@@ -175,9 +175,10 @@ def test_as_json(start: Start, tmp_path: Path) -> None:
 
 
 IN_SIPS = """
-from corepod.supervisor import relay, start
+from corepod.supervisor.io import relay
+from corepod.supervisor import main
 relay.CHUNK = 100
-sys.exit(start.main())
+sys.exit(main.main())
 """
 
 

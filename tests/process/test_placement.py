@@ -125,7 +125,7 @@ def test_a_throttled_worker_is_not_stuck(start: Start) -> None:
 OUTSIDE = """
 from corepod.cpu import pinning
 pinning.in_container = lambda root="/": False
-from corepod.supervisor.start import main
+from corepod.supervisor.main import main
 sys.exit(main())
 """
 

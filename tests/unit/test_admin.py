@@ -15,7 +15,7 @@ import pytest
 from corepod.supervisor import admin as module
 from corepod.supervisor.admin import MOST, PAUSE, Admin, Connection
 from corepod.supervisor.answers import HEAD_MOST, Reply
-from corepod.supervisor.loop import Loop
+from corepod.supervisor.io.loop import Loop
 
 from tests.unit.documents import FakeView, slot
 from tests.unit.test_answers import MALFORMED, OK, read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,13 @@ import pytest
 from corepod.config.spec import SETTINGS
 from corepod.contract.scoreboard import LATENCY_BOUNDS
 from corepod.supervisor import metrics
-from corepod.supervisor.checks import Checks
-from corepod.supervisor.log import Log
-from corepod.supervisor.loop import Loop
-from corepod.supervisor.pool import Pool
+from corepod.supervisor.health.checks import Checks
+from corepod.supervisor.health.procfs import Cgroup
+from corepod.supervisor.health.scoreboard import SharedScoreboard
+from corepod.supervisor.io.log import StreamLog
+from corepod.supervisor.io.loop import Loop
+from corepod.supervisor.launch.launcher import SystemLauncher
+from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.settings import Settings
 from corepod.supervisor.status import View
 from hypothesis import given
@@ -52,16 +56,13 @@ def real_view() -> View:
     values = {setting.name: setting.default for setting in SETTINGS}
     beside = {"app": "shop.main:app", "profile": "run", "python": "", "cwd": "", "admin_explicit": False}
     loop = Loop()
-    pool = Pool(
-        Settings({**values, **beside, "lifeline": None}),
-        loop,
-        Log(loop, form="text", level="info"),
-        [],
-        [0, None],
-        forkable=False,
-    )
+    settings, log = Settings({**values, **beside, "lifeline": None}), StreamLog(loop, form="text", level="info")
+    scoreboard, cgroup = SharedScoreboard(), Cgroup()
+    launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message: None)
+    pool = Pool(settings, launcher, scoreboard, log, [0, None], forkable=False, wall=time.time, random=lambda: 0.5)
+    checks = Checks(pool, scoreboard, cgroup, log, loop.now())
     about = {"cores": {"usable": [0, 1], "limit": "affinity"}, "binds": ["127.0.0.1:8000"], "admin": "none"}
-    return View(pool, Checks(pool), about)
+    return View(pool, checks, scoreboard, cgroup, log, [], about=about, clock=loop.now)
 
 
 # The table

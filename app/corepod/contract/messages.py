@@ -8,37 +8,19 @@ from __future__ import annotations
 
 import json
 
+from corepod.contract.record import Record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, dataclass_transform
-else:
-
-    def dataclass_transform() -> Any:
-        """Type checkers know from it what `Message.__init__` takes; `dataclasses` would cost PID 1 memory."""
-        return lambda cls: cls
-
+    from typing import Any
 
 # The control socket is descriptor 3 of the process that the supervisor executes.
 CONTROL_FD = 3
 PACKET = 1 << 16  # greatest size of a message, bytes
 
 
-@dataclass_transform()
-class Message:
-    """A message with the fields that its class annotates."""
-
-    def __init__(self, *values: Any, **named: Any) -> None:
-        fields = type(self).__annotations__
-        given = {**dict(zip(fields, values, strict=False)), **named}
-        if given.keys() != fields.keys() or len(values) + len(named) != len(fields):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(fields) or 'no fields'}")
-        self.__dict__.update(given)
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+class Message(Record):
+    """What one end of the control socket tells the other."""
 
 
 # From the supervisor

@@ -27,3 +27,9 @@ ENTRIES = 8
 ENTRY_OFFSET = 512  # bytes
 ENTRY_SIZE = 128  # bytes: start (u64, CLOCK_MONOTONIC ns, 0 = free), then text padded with NUL
 TICK_INTERVAL = 0.5  # seconds between two ticks of an idle loop
+
+
+def add_counters(totals: list[int], words: list[int]) -> None:
+    """Add what a record has counted to `totals`, which are as many words."""
+    for index in COUNTERS:
+        totals[index] += words[index]

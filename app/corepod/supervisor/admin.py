@@ -11,7 +11,7 @@ from corepod.supervisor.answers import HEAD_MOST, Answers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from corepod.supervisor.answers import Reply
-    from corepod.supervisor.loop import Loop
+    from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.status import View
 
 MOST = 16  # connections open at once

@@ -20,26 +20,44 @@ from corepod.contract.scoreboard import (
     SHED,
     STATUS,
     WORDS,
+    add_counters,
 )
-from corepod.supervisor import board as boards
-from corepod.supervisor import sockets
-from corepod.supervisor.proc import cpu_time, rss
-from corepod.supervisor.process import Stage
+from corepod.supervisor.health.procfs import cpu_time, rss
+from corepod.supervisor.launch import sockets
+from corepod.supervisor.pool.state import Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
     from typing import Any
 
-    from corepod.supervisor.checks import Checks
-    from corepod.supervisor.pool import Pool
-    from corepod.supervisor.slot import Slot
+    from corepod.supervisor.health.checks import Checks
+    from corepod.supervisor.health.procfs import Cgroup
+    from corepod.supervisor.health.scoreboard import SharedScoreboard
+    from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.pool.pool import Pool
+    from corepod.supervisor.pool.state import Slot
 
 
 class View:
     """Read-only answers about a pool."""
 
-    def __init__(self, pool: Pool, checks: Checks, about: dict[str, Any]) -> None:
-        self._pool, self._checks, self._about = pool, checks, about
+    def __init__(
+        self,
+        pool: Pool,
+        checks: Checks,
+        scoreboard: SharedScoreboard,
+        cgroup: Cgroup,
+        log: StreamLog,
+        listeners: list[socket],
+        *,
+        about: dict[str, Any],
+        clock: Callable[[], float],
+    ) -> None:
+        """`about` is what doesn't change; `clock` is the pool's."""
+        self._pool, self._checks, self._about, self._clock = pool, checks, about, clock
+        self._scoreboard, self._cgroup, self._log, self._listeners = scoreboard, cgroup, log, listeners
         self._started_at = time.time()
 
     def live(self) -> tuple[bool, str]:
@@ -54,7 +72,7 @@ class View:
         """A worker accepts, isn't stuck, and the pool doesn't drain."""
         if self._pool.stopping:
             return False, "draining"
-        self._checks.look(self._pool.loop.now(), asked=True)
+        self._checks.look(self._clock(), asked=True)
         answers = [self._slot_ready(slot) for slot in self._pool.slots]
         if any(ready for ready, _ in answers):
             return True, "ok"
@@ -68,8 +86,8 @@ class View:
     def status(self) -> dict[str, Any]:
         """The document of design.md's admin port."""
         pool = self._pool
-        crew = pool.crew
-        template = crew.source.template
+        generation = pool.generations.current
+        template = generation.template
         return {
             "name": pool.settings.pool_name,
             "version": __version__,
@@ -77,23 +95,23 @@ class View:
             "state": self.state(),
             "started_at": self._started_at,
             "app": pool.settings.app,
-            "mode": "spawn" if crew.source.forkable is False else "fork",
+            "mode": "spawn" if template.forkable is False else "fork",
             **self._about,
-            "reloading": pool.reload.active,
-            "standby": {"mode": pool.settings.standby, "ready": crew.standby is not None},
+            "reloading": pool.generations.reloading,
+            "standby": {"mode": pool.settings.standby, "ready": generation.standby is not None},
             "template": {
-                "pid": template.pid if template else None,
-                "state": "ready" if template else "absent",
+                "pid": template.process.pid if template.process else None,
+                "state": "ready" if template.process else "absent",
             },
             "accept_queue": self._queue(),
-            "log_lines_dropped": pool.log.dropped,
+            "log_lines_dropped": self._log.dropped,
             "supervisor": {"rss_bytes": rss("self"), "cpu_seconds": cpu_time("self")},
-            "throttled_seconds": pool.cgroup.throttled(),
+            "throttled_seconds": self._cgroup.throttled(),
             "slots": [self._slot(slot) for slot in pool.slots],
         }
 
     def _queue(self) -> dict[str, int] | None:
-        queues = [q for sock in self._pool.listeners if (q := sockets.queue(sock))]
+        queues = [q for sock in self._listeners if (q := sockets.queue(sock))]
         if not queues:
             return None
         return {
@@ -104,11 +122,11 @@ class View:
     def _slot_ready(self, slot: Slot) -> tuple[bool, str]:
         worker, number = slot.worker, slot.number
         if worker is None or worker.stage is not Stage.SERVING:
-            return False, f"slot {number} is {slot.state(draining=False)}"
-        if not worker.accepting_word:
-            return False, f"the application says: {worker.word or 'not ready'}"
-        if not worker.watch.accepts(self._pool.settings):
-            watch = worker.watch
+            return False, f"slot {number} is {self._checks.state(slot, draining=False)}"
+        if not worker.willing:
+            return False, f"the application says: {worker.unwilling_why or 'not ready'}"
+        watch = self._checks.watchdog(worker)
+        if not watch.accepts(self._pool.settings):
             return False, f"slot {number} is {watch.state()} for {watch.blocked:.0f} s{watch.why and ': ' + watch.why}"
         return True, "ok"
 
@@ -116,10 +134,10 @@ class View:
         pool, worker = self._pool, slot.worker
         words = list(slot.totals)
         for process in slot.processes:
-            boards.add(words, pool.board.words(process.record))
+            add_counters(words, self._scoreboard.words(process.record))
         # What isn't a sum is the present worker's own.
-        now_words = pool.board.words(worker.record) if worker else [0] * WORDS
-        busy = self._checks.busy(worker, pool.loop.now()) if worker else 0.0
+        now_words = self._scoreboard.words(worker.record) if worker else [0] * WORDS
+        busy = self._checks.busy(worker, self._clock()) if worker else 0.0
         ready, why = self._slot_ready(slot)
         return {
             "slot": slot.number,
@@ -127,7 +145,7 @@ class View:
             "core": slot.core,
             "pinned": slot.core is not None and not slot.unpinned,
             "pid": worker.pid if worker else None,
-            "state": slot.state(draining=pool.stopping),
+            "state": self._checks.state(slot, draining=pool.stopping),
             "ready": ready and not pool.stopping,
             "why": slot.failed or ("" if ready else why),
             "restarts": slot.restarts,
@@ -136,14 +154,14 @@ class View:
             "ready_at": worker.ready_at if worker else None,
             "last_exit": slot.last_exit,
             "requests": words[REQUESTS],
-            "in_flight": sum(pool.board.word(p.record, IN_FLIGHT) for p in slot.processes),
+            "in_flight": sum(self._scoreboard.word(p.record, IN_FLIGHT) for p in slot.processes),
             "lost": slot.lost,
             "shed": words[SHED],
             "busy": round(busy, 3),
             # With those that retire: a counter must not go back while a reload is under way.
             "cpu_seconds": slot.cpu_before + sum(p.cpu_seen for p in slot.processes),
             "rss_bytes": rss(worker.pid) if worker else None,
-            "connections": sum(pool.board.word(p.record, CONNECTIONS) for p in slot.processes),
+            "connections": sum(self._scoreboard.word(p.record, CONNECTIONS) for p in slot.processes),
             "accepted": words[ACCEPTED],
             "bytes_in": words[BYTES_IN],
             "bytes_out": words[BYTES_OUT],

@@ -1,0 +1,72 @@
+"""The scoreboard, read: the supervisor's side of the shared memory laid out in `corepod.contract.scoreboard`."""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
+
+_WORDS_A_RECORD = RECORD_SIZE // 8
+
+
+class SharedScoreboard:
+    """Records for the living workers. Untouched records cost no memory."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("corepod-scoreboard", os.MFD_CLOEXEC)
+        os.ftruncate(self.fd, RECORDS * RECORD_SIZE)
+        self._map = mmap.mmap(self.fd, RECORDS * RECORD_SIZE)
+        self._words = memoryview(self._map).cast("Q")
+        self._free = list(range(RECORDS - 1, -1, -1))
+
+    @property
+    def free(self) -> int:
+        """How many records are left. There may be none while the workers of several reloads still drain."""
+        return len(self._free)
+
+    def claim(self) -> int:
+        """An empty record for a new worker. Raises IndexError where there is none."""
+        record = self._free.pop()
+        start = record * RECORD_SIZE
+        self._map[start : start + RECORD_SIZE] = bytes(RECORD_SIZE)
+        return record
+
+    def release(self, record: int) -> None:
+        """The worker is gone and its numbers are kept: the record may serve another."""
+        self._free.append(record)
+
+    def word(self, record: int, index: int) -> int:
+        return int(self._words[record * _WORDS_A_RECORD + index])
+
+    def words(self, record: int) -> list[int]:
+        start = record * _WORDS_A_RECORD
+        return self._words[start : start + WORDS].tolist()
+
+    def serving(self, record: int) -> list[tuple[float, str]]:
+        """What the worker is serving, oldest first: start (CLOCK_MONOTONIC seconds) and "METHOD shape".
+
+        A worker that died in the middle of a write may have left half a text; it is shown as far as it goes.
+        """
+        found = []
+        for entry in range(ENTRIES):
+            at = record * RECORD_SIZE + ENTRY_OFFSET + entry * ENTRY_SIZE
+            started = int(self._words[at // 8])
+            if started:
+                text = self._map[at + 8 : at + ENTRY_SIZE].split(b"\0", 1)[0]
+                found.append((started / 1e9, shape(text.decode("ascii", "replace"))))
+        return sorted(found)
+
+
+def shape(request: str) -> str:
+    """The route of "METHOD path", as far as it shows without the application: what looks like a name, number or token
+    of one person's is starred, so that the log of a death holds no personal data.
+    """
+    method, _, path = request.partition(" ")
+    return method + " " + "/".join("*" if _private(part) else part for part in path.split("/"))
+
+
+def _private(part: str) -> bool:
+    if part[:1] == "v" and part[1:].isdigit() and len(part) <= 3:
+        return False  # the version of an interface
+    return len(part) > 24 or not part.isascii() or any(c.isdigit() or c in "@%=:;," for c in part)

@@ -1,0 +1,88 @@
+"""Busy or stuck: the loop's tick and the CPU time of the loop's thread, judged together."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from corepod.contract.scoreboard import TICK_INTERVAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from corepod.supervisor.settings import Settings
+
+FRESH = 3 * TICK_INTERVAL  # a tick no older than this shows a loop that turns
+IDLE = 0.01  # less than this share of a core is no work: waking up to look at a lock costs as much
+LATE = 1.0  # seconds by which a check may be late before it proves nothing
+
+
+class Step(Enum):
+    """What to do about a worker now."""
+
+    NONE = "none"
+    DUMP = "dump its stacks"
+    END = "end it"
+
+
+class Watchdog:
+    """What successive checks have found about one worker. Times are seconds of CLOCK_MONOTONIC."""
+
+    __slots__ = ("blocked", "checked", "cpu", "dumped", "stuck", "why")
+
+    def __init__(self, now: float) -> None:
+        self.checked = now
+        self.cpu: float | None = None
+        self.blocked = 0.0  # how long the loop has been blocked
+        self.stuck = 0.0  # how long of that, up to now, without using CPU
+        self.dumped = ""  # the state for which its stacks were logged
+        self.why = ""  # what else is known of the cause
+
+    def observe(self, now: float, *, tick: float, cpu: float | None, late: bool, throttled: float) -> None:
+        """Take in one check: the loop's last tick, CPU (and run-queue) seconds of its thread, whether this check itself
+        was late, and for how many seconds since the last one the container was throttled.
+
+        A check that was late, or a container that was not allowed to run, accuses nobody: that time doesn't count.
+        """
+        passed = 0.0 if late else max(0.0, now - self.checked - throttled)
+        used = cpu - self.cpu if cpu is not None and self.cpu is not None else None
+        self.checked, self.cpu = now, cpu
+        if now - tick <= FRESH:
+            self.blocked = self.stuck = 0.0
+            self.dumped = self.why = ""
+            return
+        passed = min(passed, now - tick)
+        self.blocked += passed
+        if passed and used is not None:
+            self.stuck = self.stuck + passed if used < IDLE * passed else 0.0
+
+    def state(self) -> str:
+        """`ready`, `busy` or `stuck`."""
+        if not self.blocked:
+            return "ready"
+        return "stuck" if self.stuck else "busy"
+
+    def step(self, settings: Settings) -> Step:
+        """What the limits ask for. With `debug` nothing: a debugger may sit in the worker.
+
+        None is ended whose stacks haven't been logged before: nobody could say any more what it was doing.
+        """
+        if settings.debug or not self.blocked:
+            return Step.NONE
+        if self.stuck:
+            passed, look, limit = self.stuck, settings.stuck_dump, settings.stuck_timeout
+        else:
+            passed, look, limit = self.blocked, settings.busy_after, settings.busy_timeout
+        if self.dumped == self.state():
+            return Step.END if limit and passed >= limit else Step.NONE
+        return Step.DUMP if passed >= (min(look, limit / 2) if limit else look) else Step.NONE
+
+    def accepts(self, settings: Settings) -> bool:
+        """Whether a new request has a fair chance: not stuck, not computing for too long."""
+        return not self.stuck and self.blocked < settings.busy_after
+
+
+def interval(settings: Settings, suspect: bool) -> float:
+    """Seconds to the next check: rarely while all is well (each look costs CPU on the worker's own core), more often
+    while a loop is blocked, and often enough for the least of the limits."""
+    limits = (settings.stuck_dump, settings.stuck_timeout, settings.busy_after, settings.busy_timeout)
+    least = min(limit for limit in limits if limit)
+    return max(0.1, min(1.0, least / 10) if suspect else min(5.0, least / 2))

@@ -1,0 +1,102 @@
+"""Lines on standard error and standard output that can never stop the supervisor: a full or closed pipe costs lines."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from corepod.supervisor.io.sink import Sink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from corepod.supervisor.io.loop import Loop
+
+ERRORS = 4  # kept: three failed boots and the pool's end, the first with its exception
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class StreamLog:
+    """The supervisor's own lines, and those of the workers of a local pool."""
+
+    def __init__(self, loop: Loop, *, form: str, level: str) -> None:
+        self.err, self.out = Sink(2, loop), Sink(1, loop)
+        self._json = form == "json"
+        self._least = LEVELS[level]
+        self.errors: list[str] = []  # the latest: why the pool ends, if it does now
+
+    @property
+    def dropped(self) -> int:
+        return self.err.dropped + self.out.dropped
+
+    def debug(self, message: str, **who: object) -> None:
+        self._line("debug", message, who)
+
+    def info(self, message: str, **who: object) -> None:
+        self._line("info", message, who)
+
+    def warning(self, message: str, **who: object) -> None:
+        self._line("warning", message, who)
+
+    def error(self, message: str, **who: object) -> None:
+        self.errors = [*self.errors[1 - ERRORS :], message]
+        self._line("error", message, who)
+
+    def relay(self, sink: Sink, line: bytes, who: dict[str, object]) -> None:
+        """One line of a worker's output, with its number, core and pid."""
+        if self._json:
+            stream = "stdout" if sink is self.out else "stderr"
+            record = {
+                "time": _timestamp(),
+                "stream": stream,
+                **who,
+                "message": line.decode("utf-8", "replace"),
+            }
+            self._put(sink, json.dumps(record).encode() + b"\n")
+        else:
+            self._put(sink, f"{_tag(who)} | ".encode() + line + b"\n")
+
+    def fault(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """An exception of the supervisor's own, as sys.excepthook: Python's would write it in a way that can block."""
+        import traceback  # only here: nobody pays for it while all is well
+
+        self.error("internal error\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip())
+
+    def close(self, patience: float) -> None:
+        """Write out what is queued, for as long as `patience` seconds and no longer."""
+        deadline = time.monotonic() + patience
+        for sink in (self.out, self.err):
+            sink.flush()
+            while sink.waiting and time.monotonic() < deadline:
+                time.sleep(0.01)
+                sink.flush()
+
+    def _line(self, level: str, message: str, who: dict[str, object]) -> None:
+        if LEVELS[level] >= self._least:
+            self._put(self.err, self._format(level, message, who))
+
+    def _format(self, level: str, message: str, who: dict[str, object]) -> bytes:
+        if self._json:
+            text = json.dumps({"time": _timestamp(), "level": level, **who, "message": message})
+        else:
+            tag = f"[{_tag(who)}] " if who else ""
+            text = f"{_timestamp()} {level.upper():7} {tag}{message}"
+        return text.encode("utf-8", "backslashreplace") + b"\n"
+
+    def _put(self, sink: Sink, line: bytes) -> None:
+        before = sink.dropped
+        sink.write(line)
+        # A gap that doesn't show would mislead whoever reads the log. Told once lines get through again.
+        if before > sink.owned_up and sink.dropped == before and not sink.waiting:
+            lost, sink.owned_up = before - sink.owned_up, before
+            sink.write(self._format("warning", f"{lost} line(s) of this log are lost: nobody read it, or no room", {}))
+
+
+def _tag(who: dict[str, object]) -> str:
+    return " ".join(f"{key} {value}" for key, value in who.items() if value is not None)
+
+
+def _timestamp() -> str:
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"

@@ -1,0 +1,71 @@
+"""Tells the operator that a worker has died: one datagram that says "look at me", and nothing else.
+
+It may get lost, for the operator looks by itself, too. What it must never do is hold up PID 1, and to look up a name
+may take seconds: so a child of one moment does it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+DELAY = 0.2  # seconds after a death: the first moments of the core belong to the next worker
+SPACING = 1.0  # seconds between two
+PATIENCE = 5  # seconds until the child ends, whatever it waits for
+MOST = 8  # addresses of the name, an operator each
+WORD = b"look at me"
+
+
+class Notifier:
+    """`due` is when the next one is to be sent, None for not at all."""
+
+    def __init__(self, address: str) -> None:
+        """`address` is HOST:PORT, empty for nobody to tell."""
+        host, _, port = address.rpartition(":")
+        self._host, self._port = host.strip("[]").encode(), port
+        self._seen = 0
+        self._sent = float("-inf")
+        self.due: float | None = None
+
+    def look(self, deaths: int, now: float) -> None:
+        """`deaths` so far, in all slots."""
+        if self._host and deaths > self._seen and self.due is None:
+            self.due = max(now + DELAY, self._sent + SPACING)
+        self._seen = deaths
+        if self.due is not None and now >= self.due:
+            self.due, self._sent = None, now
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            child = os.fork()
+        except OSError:
+            return  # no process to be had: nothing here is worth a retry
+        if child:
+            return  # reaped with the orphans
+        try:
+            _become_harmless()
+            _tell(self._host, self._port)
+        except BaseException:
+            pass
+        finally:
+            os._exit(0)
+
+
+def _become_harmless() -> None:
+    signal.set_wakeup_fd(-1)
+    for signum in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_DFL)
+    signal.alarm(PATIENCE)
+    os.nice(19)
+    # Sockets among them: a listener stays open as long as anybody has it.
+    os.closerange(3, 1 << 20)
+
+
+def _tell(host: bytes, port: str) -> None:
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[:MOST]:
+        try:
+            socket.socket(family, kind, protocol).sendto(WORD, address)
+        except OSError:
+            pass  # an address of a family that isn't set up here

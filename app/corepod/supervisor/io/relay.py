@@ -1,0 +1,86 @@
+"""The output of a local pool's workers: read line by line, named, written on."""
+
+from __future__ import annotations
+
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.io.loop import Loop
+    from corepod.supervisor.io.sink import Sink
+
+    class Named(Protocol):
+        """A process, whose name in the log changes as it goes from one stage to the next."""
+
+        @property
+        def who(self) -> dict[str, object]: ...
+
+
+CHUNK = 65536
+GAP = 5  # milliseconds without a byte after which stacks are complete
+STACKS_MOST = 128 * 1024  # bytes of them in one entry of the log
+LONGEST_LINE = 16384  # what is longer is cut into pieces: a line must not fill PID 1's memory
+
+
+class Relay:
+    """One pipe. Lives until its last writer is gone, which may be a grandchild long after the worker."""
+
+    def __init__(self, fd: int, loop: Loop, log: StreamLog, sink: Sink, source: Named) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._loop, self._log, self._sink = fd, loop, log, sink
+        self._rest = b""
+        self._source = source
+        loop.add(fd, select.EPOLLIN, self._readable)
+
+    def _readable(self, mask: int) -> None:
+        # One read a wake-up: a worker that floods its log must not keep the others from being heard.
+        try:
+            data = os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            self.close()
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._log.relay(self._sink, line, self._source.who)
+        if len(self._rest) > LONGEST_LINE:
+            self._log.relay(self._sink, self._rest, self._source.who)
+            self._rest = b""
+
+    def close(self) -> None:
+        if self._rest:
+            self._log.relay(self._sink, self._rest, self._source.who)
+        self._loop.remove(self._fd)
+        os.close(self._fd)
+
+
+class Stacks:
+    """The pipe into which a worker's interpreter writes its stacks when it is asked to (SIGQUIT)."""
+
+    def __init__(self, fd: int, loop: Loop, log: StreamLog, source: Named) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._loop, self._log = fd, loop, log
+        self._source = source
+        loop.add(fd, select.EPOLLIN, self._readable)
+
+    def _readable(self, mask: int) -> None:
+        # The interpreter writes them word by word: taken as they come, they would be torn into many entries.
+        data, more = b"", select.poll()
+        more.register(self._fd, select.POLLIN)
+        while len(data) < STACKS_MOST and more.poll(GAP):
+            part = os.read(self._fd, CHUNK)
+            if not part:
+                self.close()
+                break
+            data += part
+        if data:
+            self._log.warning("stacks:\n" + data.decode("utf-8", "replace").rstrip(), **self._source.who)
+
+    def close(self) -> None:
+        self._loop.remove(self._fd)
+        os.close(self._fd)

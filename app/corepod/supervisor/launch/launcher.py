@@ -1,0 +1,179 @@
+"""Processes of the operating system: how they are made, told and killed, and the sockets and pipes to them."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+
+from corepod.contract.env import PRELOAD
+from corepod.contract.messages import CONTROL_FD, PACKET, Fork, decode, encode
+from corepod.supervisor.io.relay import Relay, Stacks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from corepod.contract.messages import Load, Message
+    from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.io.loop import Loop
+    from corepod.supervisor.pool.state import Process
+    from corepod.supervisor.settings import Settings
+
+    Handler = Callable[[Process, Message | None], None]
+
+
+class SystemLauncher:
+    """The pool's launcher (`pool.ports`). What comes over a control socket goes to `handler`, None for its end."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        log: StreamLog,
+        settings: Settings,
+        scoreboard_fd: int,
+        listeners: list[socket.socket],
+        handler: Handler,
+    ) -> None:
+        self._loop, self._log, self._settings, self._handler = loop, log, settings, handler
+        self._scoreboard_fd, self._listeners = scoreboard_fd, listeners
+        self._controls: dict[Process, socket.socket] = {}
+        # Only a local pool relays output; in a pod workers write to the container's log themselves: a relay would cost
+        # a copy of every line, and lose what is on its way when the supervisor is killed.
+        self._relays = settings.profile == "run"
+
+    def spawn(self, process: Process, load: Load) -> int:
+        """Execute a new interpreter that loads the application. It inherits its control socket and nothing else.
+
+        Raises OSError where the system has no room for another process.
+        """
+        theirs, fds = self._open(process)
+        try:
+            pid = os.posix_spawn(
+                self._settings.python,
+                [self._settings.python, "-m", "corepod.worker"],
+                {**os.environ, PRELOAD: self._settings.preload} if self._settings.preload else os.environ,
+                file_actions=self._file_actions(theirs.fileno(), fds[1:]),
+                setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order
+                # A clean start: what the supervisor blocks or ignores must not reach the application.
+                setsigmask=[],
+                setsigdef=[s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)],
+            )
+            inherited = [self._scoreboard_fd, *(sock.fileno() for sock in self._listeners), fds[0]]
+            self._send(process, load, inherited)
+        except OSError:
+            self.close(process)
+            raise
+        finally:
+            theirs.close()
+            _close_all(fds)
+        return pid
+
+    def fork(self, template: Process, process: Process, *, warm: bool) -> None:
+        """Ask the template for a child, which says hello over its own control socket.
+
+        Raises OSError where no descriptor is left.
+        """
+        theirs, fds = self._open(process)
+        self._send(template, Fork(warm, process.live), [theirs.fileno(), *fds])
+        theirs.close()
+        _close_all(fds)
+
+    def send(self, process: Process, message: Message) -> None:
+        """Tell it something. Where it is gone or its queue is full, its end or its deadline will show that."""
+        self._send(process, message, [])
+
+    def kill(self, process: Process) -> None:
+        _signal(process, signal.SIGKILL)
+
+    def dump_stacks(self, process: Process) -> None:
+        _signal(process, signal.SIGQUIT)
+
+    def close(self, process: Process) -> None:
+        """Forget the control socket. Output pipes close themselves when their last writer is gone."""
+        control = self._controls.pop(process, None)
+        if control is not None:
+            self._loop.remove(control.fileno())
+            control.close()
+
+    def read_rest(self, process: Process) -> None:
+        """Deliver what the process had said before it died."""
+        while process in self._controls and self._read_one(process):
+            pass
+
+    def _open(self, process: Process) -> tuple[socket.socket, list[int]]:
+        """Make the child's end of its control socket, and descriptors for the child: where stacks are written, then
+        (local pools) standard output and standard error.
+
+        Raises OSError where no descriptor is left.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pipes: list[tuple[int, int]] = []
+        try:
+            for _ in range(3 if self._relays else 1):
+                pipes.append(os.pipe2(os.O_CLOEXEC))
+        except OSError:
+            _close_all([fd for pipe in pipes for fd in pipe])
+            ours.close()
+            theirs.close()
+            raise
+        ours.setblocking(False)
+        Stacks(pipes[0][0], self._loop, self._log, process)
+        for (read, _), sink in zip(pipes[1:], (self._log.out, self._log.err), strict=False):
+            Relay(read, self._loop, self._log, sink, process)
+        self._controls[process] = ours
+        self._loop.add(ours.fileno(), select.EPOLLIN, lambda mask: self._readable(process))
+        return theirs, [write for _, write in pipes]
+
+    def _file_actions(self, control: int, outputs: list[int]) -> list[tuple[Any, ...]]:
+        actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, control, CONTROL_FD)]
+        if not self._settings.debug:  # a debugger reads the terminal
+            actions.insert(0, (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+        return actions + [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(outputs, start=1)]
+
+    def _send(self, process: Process, message: Message, fds: list[int]) -> None:
+        control = self._controls.get(process)
+        if control is None:
+            return
+        try:
+            socket.send_fds(control, [encode(message)], fds)
+        except OSError:
+            pass  # its end or its deadline will show it
+
+    def _readable(self, process: Process) -> None:
+        self._read_one(process)
+
+    def _read_one(self, process: Process) -> bool:
+        try:
+            data = self._controls[process].recv(PACKET)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self.close(process)
+            self._handler(process, None)
+            return False
+        try:
+            message = decode(data)
+        except ValueError as error:
+            self._log.warning(f"a message on the control socket is not valid and is ignored: {error}", **process.who)
+            return True
+        self._handler(process, message)
+        return True
+
+
+def _signal(process: Process, signum: int) -> None:
+    """Signal a process, if it has a pid, which can't be another process's before it is reaped."""
+    if process.pid:
+        try:
+            os.kill(process.pid, signum)
+        except ProcessLookupError:
+            pass
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

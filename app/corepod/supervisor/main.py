@@ -1,0 +1,104 @@
+"""What comes before the loop: descriptors, signals, settings and the log."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+from corepod.contract.env import WORKER_ENV
+from corepod.supervisor.io.log import StreamLog
+from corepod.supervisor.io.loop import Loop, catchable
+from corepod.supervisor.launch import sockets
+from corepod.supervisor.launch.sockets import StartError
+from corepod.supervisor.settings import Settings, take_from_environment
+from corepod.supervisor.supervisor import LAST_WORDS, Supervisor
+
+WORD_MOST = 4096  # bytes of a termination message that Kubernetes shows
+
+if not sys.platform.startswith("linux"):
+    sys.exit("corepod needs Linux")
+
+
+def main() -> int:
+    """Entry point of the process. Bad input ends it with one line and a code of `corepod.contract.exits`."""
+    _own_descriptors()
+    loop = Loop()
+    loop.catch(catchable())
+    settings = take_from_environment()
+    log = StreamLog(loop, form=settings.log_format, level=settings.log_level)
+    sys.excepthook = log.fault
+    _quiet_libraries()
+    _set_name("corepod")
+    code = _supervise(settings, loop, log)
+    if code and settings.termination_log:
+        _leave_word(settings.termination_log, log.errors)
+    return code
+
+
+def _supervise(settings: Settings, loop: Loop, log: StreamLog) -> int:
+    try:
+        supervisor = Supervisor(settings, loop, log)
+    except StartError as error:
+        sockets.remove_made()
+        log.error(str(error))
+        log.close(LAST_WORDS)
+        return error.code
+    if settings.lifeline is not None:
+        _watch_lifeline(supervisor, settings.lifeline)
+    return supervisor.run()
+
+
+def _own_descriptors() -> None:
+    """Standard input, output and error are there, and nothing else that was inherited goes on to the workers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # Closed: the next descriptor opened would get its number, and workers would write their output into it.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    try:
+        inherited = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return
+    for fd in inherited:
+        if fd > 2:
+            try:
+                os.set_inheritable(fd, False)
+            except OSError:
+                continue  # that of the listing itself
+
+
+def _quiet_libraries() -> None:
+    for name, value in WORKER_ENV.items():
+        os.environ.setdefault(name, value)
+
+
+def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:
+    # The command line holds the other end: when it is gone, however it went, nobody is left to stop the pool.
+    def ended(mask: int) -> None:
+        supervisor.loop.remove(fd)
+        if not supervisor.pool.stopping:
+            supervisor.stop(supervisor.loop.now(), "the terminal's side is gone")
+
+    supervisor.loop.add(fd, select.EPOLLIN | select.EPOLLHUP, ended)
+
+
+def _leave_word(path: str, errors: list[str]) -> None:
+    """Write why the pool has ended where Kubernetes looks for it, if there is such a place: a line an error."""
+    lines = [message.splitlines() or [""] for message in errors]
+    text = "".join(": ".join(dict.fromkeys((line[0], line[-1].strip()))) + "\n" for line in lines)
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
+        os.write(file, text.encode("utf-8", "backslashreplace")[-WORD_MOST:])
+        os.close(file)
+    except OSError:
+        pass  # outside of Kubernetes, or it isn't ours to write
+
+
+def _set_name(name: str) -> None:
+    try:
+        with open("/proc/self/comm", "w") as comm:
+            comm.write(name)
+    except OSError:
+        pass  # only a convenience for ps

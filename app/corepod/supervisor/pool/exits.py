@@ -1,0 +1,108 @@
+"""How a process ended: the fact, its words for people, and what was lost with it."""
+
+from __future__ import annotations
+
+import signal
+
+from corepod.contract.record import Record
+from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from corepod.supervisor.pool.ports import Log, Scoreboard
+    from corepod.supervisor.pool.state import Process
+
+SHOWN = 3  # requests named in a report
+
+
+class Exit(Record):
+    """What the kernel says of a process's end."""
+
+    code: int  # of its own exit; of no meaning where a signal ended it
+    signum: int  # 0 where it exited by itself
+    dumped: bool  # left a core dump
+    oom: bool  # the container's count of kills for memory has grown since the last death
+
+    @property
+    def words(self) -> str:
+        """For people, such as "signal SIGKILL"."""
+        if not self.signum:
+            return f"exit code {self.code}"
+        try:
+            name = signal.Signals(self.signum).name
+        except ValueError:
+            name = f"number {self.signum}"
+        return f"signal {name}" + (" (core dumped)" if self.dumped else "")
+
+    @property
+    def status(self) -> int:
+        """The exit code that passes the end on: the process's own, or 128 + signal as shells do."""
+        return 128 + self.signum if self.signum else self.code
+
+
+class ExitReport(Record):
+    """A worker's end: `words` and `text` for people, `reason` for counting, `status` to pass on."""
+
+    words: str
+    reason: str
+    text: str
+    lost: int  # requests that were in flight
+    status: int
+
+
+def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> ExitReport:
+    """The report of the end of a process that had a slot."""
+    words = end.words
+    reason = words.removesuffix(" (core dumped)")
+    if words != "signal SIGKILL":
+        pass  # it ended by itself, perhaps just before it would have been killed
+    elif process.cause:
+        words, reason = f"{process.cause} ({words})", process.cause.partition(":")[0]
+    elif end.oom:
+        words, reason = "killed for memory (signal SIGKILL)", "oom"
+    lost = scoreboard.word(process.record, IN_FLIGHT)
+    requests = scoreboard.word(process.record, REQUESTS)
+    serving = scoreboard.serving(process.record) if lost else []
+    text = f"{words} after {now - process.since:.1f} s and {requests} requests{_lost(lost, serving, now)}"
+    return ExitReport(words, reason, text, lost, end.status)
+
+
+def _lost(count: int, serving: list[tuple[float, str]], now: float) -> str:
+    if not count:
+        return ""
+    names = ", ".join(f"{name} ({max(0.0, now - start):.1f} s)" for start, name in serving[:SHOWN])
+    more = f" and {count - SHOWN} more" if count > SHOWN and names else ""
+    return f"; lost {count} in flight: {names or 'unnamed'}{more}"
+
+
+def log_retired(log: Log, process: Process, report: ExitReport) -> None:
+    """A worker that was asked to stop has ended."""
+    if process.cause or report.lost or report.status:
+        log.warning(f"ended while it stopped: {report.text}", **process.who)
+    else:
+        log.info("stopped", **process.who)
+
+
+class BootReports:
+    """Logs failed boots. A traceback is logged where it is news, for the same one comes with every try."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._last_traceback = ""
+
+    def write(self, process: Process, how: str) -> str:
+        """Log the failed boot of a process that ended as `how` says. Returns its kind: missing, exception or died."""
+        failure = process.failure
+        if failure is None:
+            self._log.error(f"ended before it was ready: {how}", **process.who)
+            return "died"
+        text = failure.message
+        if failure.traceback and failure.traceback != self._last_traceback:
+            text += "\n" + failure.traceback.rstrip()
+            self._last_traceback = failure.traceback
+        self._log.error(text, **process.who)
+        return failure.kind
+
+    def forget(self) -> None:
+        """A worker is ready: the next traceback is news again."""
+        self._last_traceback = ""

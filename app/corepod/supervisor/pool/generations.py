@@ -1,0 +1,163 @@
+"""The generation that gives slots their workers, the fresh one of a reload, and the change from one to the other."""
+
+from __future__ import annotations
+
+from corepod.supervisor.pool.generation import DISMISS_TIMEOUT, Generation
+from corepod.supervisor.pool.reload import Abort, Done, Reload, Retire, Want
+from corepod.supervisor.pool.restarts import Wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from corepod.contract.messages import Message
+    from corepod.supervisor.pool.ports import Log
+    from corepod.supervisor.pool.processes import Processes
+    from corepod.supervisor.pool.state import Process, Slot
+    from corepod.supervisor.settings import Settings
+
+
+class Generations:
+    """`current` is the one that has proved itself, or the first. Once `closed` there are no more workers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        processes: Processes,
+        slots: list[Slot],
+        log: Log,
+        random: Callable[[], float],
+        *,
+        forkable: bool,
+    ) -> None:
+        self._settings, self._processes, self._slots, self._log = settings, processes, slots, log
+        self._random, self._forkable = random, forkable
+        self._made = 0
+        self.current = self._new()
+        self._reload = Reload(overlap=settings.overlap)
+
+    def _new(self) -> Generation:
+        self._made += 1
+        return Generation(self._made, self._settings, self._log, self._random, forkable=self._forkable)
+
+    @property
+    def all(self) -> list[Generation]:
+        return [g for g in (self.current, self._reload.fresh) if g is not None]
+
+    @property
+    def closed(self) -> bool:
+        return self.current.closed
+
+    @property
+    def reloading(self) -> bool:
+        return self._reload.active
+
+    @property
+    def forking(self) -> bool:
+        """Whether a child may exist whose pid isn't known yet: an unknown zombie may be it."""
+        return any(g.forking for g in self.all)
+
+    def of(self, process: Process) -> Generation | None:
+        """The generation of `process`, if it is still there."""
+        return next((g for g in self.all if g.number == process.generation), None)
+
+    def is_fresh(self, generation: Generation) -> bool:
+        """Whether a reload has begun with it, and no worker of it has been ready yet."""
+        return generation is self._reload.fresh
+
+    def on_message(self, process: Process, message: Message, now: float) -> None:
+        generation = self.of(process)
+        if generation is not None:
+            self._processes.carry_out(generation, generation.on_message(process, message, now), now)
+
+    # Time
+
+    def deadline(self) -> float | None:
+        """When `step` has something to do by itself."""
+        times = [*(g.deadline() for g in self.all), self._reload.deadline()]
+        return min((t for t in times if t is not None), default=None)
+
+    def step(self, now: float, *, stopping: bool) -> None:
+        """Go on with a reload, and give the slots that wait their workers."""
+        if not stopping:
+            self._change_over(now)
+        for generation in self.all:
+            self._processes.carry_out(generation, generation.expire(now), now)
+            waiting = [slot for slot in self._slots if slot.waits_for == generation.number]
+            waiting.sort(key=lambda slot: (slot.waits_since, slot.number))
+            self._processes.carry_out(generation, generation.fill(waiting, self._processes.free_records, now), now)
+
+    # Reload
+
+    def request_reload(self) -> None:
+        self._reload.request()
+
+    def begin_reload_if_due(self, now: float) -> None:
+        """Load new code, if that was asked for. It takes the place of new code that hasn't proved itself yet."""
+        if not self._reload.is_due(now):
+            return
+        self._drop(self._reload.end(), now)
+        self._log.info("reload: loading the new code")
+        fresh = self._new()
+        self._reload.begin(fresh, now)
+        for slot in self._slots:
+            if slot.failed:
+                slot.wait(fresh.number, now)  # the old code has had its chance there
+            slot.forgive()
+
+    def on_ready(self, process: Process, now: float) -> None:
+        """A worker is ready. If it is the first one of new code, the old generation isn't needed any more."""
+        proven = self._reload.on_ready(process)
+        if proven is None:
+            return
+        old, self.current = self.current, proven
+        for slot in self._slots:
+            if slot.waits_for == old.number:
+                slot.wait(proven.number, now)
+        self._close(old, now)
+
+    def on_failure(self, process: Process, slot: Slot, now: float) -> None:
+        """The worker of `slot` ended before it was ready."""
+        verdict = self._reload.on_failure(process, slot)
+        if isinstance(verdict, Abort):
+            self.abort_reload(verdict.why, now)
+        elif isinstance(verdict, Wait):
+            slot.pause(now + verdict.seconds)
+
+    def abort_reload(self, why: str, now: float) -> None:
+        """Keep what serves now."""
+        new = [str(s.number) for s in self._slots if self._reload.has_changed(s) and not s.failed]
+        mixed = f" (new code in slot {', '.join(new)}; reload again to change the others)" if new else ""
+        self._log.error(f"reload: given up, because {why}; the workers that serve now stay{mixed}")
+        self._drop(self._reload.end(), now)
+
+    def _change_over(self, now: float) -> None:
+        step = self._reload.step(self._slots, now)
+        if isinstance(step, Want):
+            step.slot.wait(self.all[-1].number, now)
+        elif isinstance(step, Retire):
+            self._processes.retire(step.worker, now)
+        elif isinstance(step, Done):
+            self._log.info(f"reload: done in {step.seconds:.1f} s")
+
+    def _drop(self, fresh: Generation | None, now: float) -> None:
+        """Go back to the generation that has proved itself."""
+        if fresh is None:
+            return
+        self._close(fresh, now)
+        for slot in self._slots:
+            if slot.incoming is not None:
+                self._processes.drain(slot.incoming, self._settings.stop_timeout, 0.0, now)
+
+    # The end
+
+    def close(self, within: float, now: float) -> None:
+        """No more workers: end everything that isn't one."""
+        for generation in self.all:
+            self._close(generation, now, within)
+
+    def _close(self, generation: Generation, now: float, within: float = DISMISS_TIMEOUT) -> None:
+        for slot in self._slots:
+            if slot.waits_for == generation.number:
+                slot.stop_waiting()
+        self._processes.carry_out(generation, generation.close(within), now)

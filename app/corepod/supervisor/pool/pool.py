@@ -1,0 +1,284 @@
+"""The pool: a state machine without I/O. Events and the time come in, orders go out to the launcher.
+
+Everything that happens to a process ends up here, and one rule makes sure that no slot is ever lost: in each tick, a
+slot that has no worker, none on its way and no reason not to get one waits for the next.
+"""
+
+from __future__ import annotations
+
+from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
+from corepod.contract.messages import Failed, Hello, Readiness, Ready, Unpinned
+from corepod.contract.scoreboard import TICK
+from corepod.supervisor.pool import exits, restarts
+from corepod.supervisor.pool.backoff import BOOT_TRIES
+from corepod.supervisor.pool.exits import BootReports
+from corepod.supervisor.pool.generations import Generations
+from corepod.supervisor.pool.processes import Processes
+from corepod.supervisor.pool.restarts import Budget, GiveUp, Loss, Wait
+from corepod.supervisor.pool.state import Process, Slot, Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from corepod.contract.messages import Message
+    from corepod.supervisor.pool.exits import Exit, ExitReport
+    from corepod.supervisor.pool.generation import Generation
+    from corepod.supervisor.pool.ports import Launcher, Log, Scoreboard
+    from corepod.supervisor.pool.restarts import RestartNow
+    from corepod.supervisor.settings import Settings
+
+ORPHANED_CONTROL = 1.0  # seconds a process may live without its control socket: nothing could tell it to stop
+
+
+class Pool:
+    """Owns slots, generations and processes. `exit_code` is set once there is nothing more to do but leave."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        launcher: Launcher,
+        scoreboard: Scoreboard,
+        log: Log,
+        cores: Sequence[int | None],
+        *,
+        forkable: bool,
+        wall: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        """A slot for each of `cores`. `wall` is the time of day, for people, `random` a number from 0 to 1."""
+        self.settings = settings
+        self._scoreboard, self._log, self._random = scoreboard, log, random
+        self.slots = [Slot(number, core) for number, core in enumerate(cores)]
+        self.processes = Processes(settings, launcher, scoreboard, self.slots, wall)
+        self.generations = Generations(settings, self.processes, self.slots, log, random, forkable=forkable)
+        self.ever_ready = False
+        self.stopping = False
+        self.exit_code: int | None = None
+        self._boots = BootReports(log)
+        self._budget = Budget(*settings.crash_budget)
+        self._last_status = 0
+
+    @property
+    def workers(self) -> list[Process]:
+        """All that have or had a slot and live."""
+        return [p for slot in self.slots for p in slot.processes]
+
+    # Time
+
+    def deadline(self) -> float | None:
+        """When `tick` has something to do by itself."""
+        times = [self.processes.deadline(), self.generations.deadline(), *(slot.retry_at for slot in self.slots)]
+        return min((t for t in times if t is not None), default=None)
+
+    def tick(self, now: float) -> None:
+        """Do what is due. Called after every event, too: what an event has changed has its consequences here."""
+        self.processes.kill_late(now)
+        if not self.stopping:
+            self.generations.begin_reload_if_due(now)
+        if not self.generations.closed:
+            for slot in self.slots:
+                self._let_wait_if_idle(slot, now)
+        self.generations.step(now, stopping=self.stopping)
+
+    def _let_wait_if_idle(self, slot: Slot, now: float) -> None:
+        if slot.retry_at is not None and now >= slot.retry_at:
+            slot.resume()
+        # Without overlap the next lifespan must not begin before the last one has ended.
+        if slot.idle and (self.settings.overlap or not slot.retiring):
+            slot.wait(self.generations.current.number, now)
+
+    # What is asked of the pool
+
+    def add_slot(self, core: int | None) -> None:
+        self.slots.append(Slot(max((s.number for s in self.slots), default=-1) + 1, core))
+
+    def remove_slot(self, now: float) -> None:
+        """One slot less: the last one's worker drains, and its numbers go with it."""
+        slot = self.slots.pop()
+        for process in slot.processes:
+            if process.stage is not Stage.DRAINING:
+                self.processes.drain(process, self.settings.stop_timeout, self.settings.keep_alive, now)
+        self._end_if_given_up(EXIT_BUDGET, now)
+
+    def request_reload(self) -> None:
+        if self.stopping:
+            self._log.warning("the pool stops; this reload is left out")
+        else:
+            self.generations.request_reload()
+
+    def lame(self) -> None:
+        """The pool is about to stop: it goes on serving, but isn't ready, and asks clients to go."""
+        self.stopping = True
+        for process in self.workers:
+            self.processes.lame(process)
+
+    def dump_stacks(self) -> None:
+        """Let every worker write its stacks to the log."""
+        for process in self.workers:
+            self.processes.dump_stacks(process)
+
+    def drain(self, within: float, now: float) -> None:
+        """The end of every process, in order and within this time. No process starts from now on."""
+        self._close(within, now)
+        for process in self.workers:
+            if process.stage is not Stage.DRAINING:
+                self.processes.drain(process, within, 0.0, now)
+
+    def stop_now(self, code: int, now: float, message: str = "") -> None:
+        """Kill every process, and leave with this exit code once they are gone."""
+        if message:
+            self._log.error(message)
+        self.exit_code = code if self.exit_code is None else self.exit_code
+        self._close(0.0, now)
+        self.processes.kill_all("the pool stops at once")
+
+    def _close(self, within: float, now: float) -> None:
+        self.stopping = True
+        self.generations.close(within, now)
+        for slot in self.slots:
+            slot.resume()
+
+    # What processes say
+
+    def on_message(self, process: Process, message: Message, now: float) -> None:
+        """A message has come from `process`. One that it has no reason to send changes nothing."""
+        if isinstance(message, Hello):
+            self._on_hello(process, message.pid, now)
+        elif isinstance(message, Failed):
+            process.failed(message)
+        elif isinstance(message, Ready):
+            self._on_ready(process, now)
+        elif isinstance(message, Readiness):
+            process.says(message.ready, message.why)
+        elif isinstance(message, Unpinned):
+            self._on_unpinned(process, message.why)
+        else:
+            self.generations.on_message(process, message, now)
+
+    def on_eof(self, process: Process, now: float) -> None:
+        """The control socket of `process` is closed at its end."""
+        generation = self.generations.of(process)
+        if process.pid in self.processes.living:
+            # Dead and about to be reaped; or the application closed descriptors that it didn't open.
+            process.expect_end(now + ORPHANED_CONTROL)
+        elif not process.pid and generation is not None:
+            generation.on_lost(process, "", now)
+
+    def _on_hello(self, process: Process, pid: int, now: float) -> None:
+        generation = self.generations.of(process)
+        if process.stage is Stage.FORKING and generation is not None and pid not in self.processes.living:
+            self.processes.register(process, pid)
+            generation.on_hello(process, now)
+
+    def _on_unpinned(self, process: Process, why: str) -> None:
+        slot = process.slot
+        if slot is not None and not slot.unpinned:  # the next ones can't be either
+            slot.not_pinned(why)
+            self._log.warning(f"slot {slot.number} is not pinned: {why}", **process.who)
+
+    def _on_ready(self, process: Process, now: float) -> None:
+        slot = process.slot
+        if slot is None or process.stage is not Stage.STARTING:
+            return
+        self.processes.ready(process, now)
+        self.ever_ready = True
+        self._boots.forget()
+        self._log.info("ready", **process.who)
+        if process is slot.incoming and (old := slot.hand_over()) is not None:
+            self.processes.retire(old, now)
+        self.generations.on_ready(process, now)
+        if self.stopping:
+            self.processes.lame(process)
+
+    # How they end
+
+    def on_exit(self, pid: int, end: Exit, now: float) -> None:
+        """A process of ours is dead and reaped, and everything that it had said has been delivered."""
+        process = self.processes.remove(pid)
+        slot = process.slot
+        if slot is None:
+            self._on_exit_without_slot(process, end.words, now)
+            return
+        report = exits.report(process, self._scoreboard, end, now)
+        # Before its first tick nothing of the application has run: the slot hasn't lost anything.
+        unplaced = process.stage is Stage.STARTING and not self._scoreboard.word(process.record, TICK)
+        incoming = process is slot.incoming
+        slot.forget(process, self._scoreboard.words(process.record), report.lost)
+        self._scoreboard.release(process.record)
+        if process.stage is Stage.DRAINING:
+            exits.log_retired(self._log, process, report)
+        elif unplaced:
+            self._on_unplaced(process, report, now)
+        elif incoming:
+            self._boots.write(process, report.words)
+            self.generations.on_failure(process, slot, now)
+        else:
+            self._on_loss(process, slot, report, now)
+
+    def _on_exit_without_slot(self, process: Process, how: str, now: float) -> None:
+        generation = self.generations.of(process)
+        if generation is None or generation.closed:
+            return
+        kind = ""
+        if process.stage in (Stage.LOADING, Stage.ARMING):
+            kind = self._boots.write(process, process.cause or how)
+        generation.on_lost(process, how, now)
+        if kind:
+            self._check_boot(generation, kind, now)
+
+    def _check_boot(self, generation: Generation, kind: str, now: float) -> None:
+        no_load = generation.backoff.no_load
+        if self.generations.is_fresh(generation):
+            if no_load or not generation.loaded:
+                self.generations.abort_reload("the new code can't be loaded", now)
+        elif kind == "missing" and not generation.loaded and not self.ever_ready:
+            self.stop_now(EXIT_APP, now)
+        elif no_load and self._budget.final(self.ever_ready) and not any(slot.worker for slot in self.slots):
+            self.stop_now(EXIT_BOOT, now, f"the application can't be loaded ({BOOT_TRIES} tries)")
+
+    def _on_unplaced(self, process: Process, report: ExitReport, now: float) -> None:
+        if self.generations.closed:
+            return
+        self._log.warning(f"the standby ended before it took its place: {report.words}", **process.who)
+        if (generation := self.generations.of(process)) is not None:
+            generation.on_failed_birth(process, now)
+
+    def _on_loss(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:
+        slot.ended(report.words)
+        self._last_status = report.status
+        if self.generations.closed:
+            self._log.error(f"died: {report.text}", **process.who)
+            return
+        self._judge(process, slot, report, now)
+        if process.ready_at is None:
+            self.generations.on_failure(process, slot, now)
+
+    def _judge(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:
+        failed_boot = process.failure is not None
+        if failed_boot:
+            slot.count_boot_failure()
+        else:
+            slot.count_death(report, process.served(now), now, self._budget.window)
+        loss = Loss(failed_boot, slot.boot_failures, list(slot.deaths), slot.streak.count, self.ever_ready)
+        verdict = restarts.decide(loss, self._budget, now, self._random())
+        if failed_boot:
+            self._boots.write(process, report.words)
+        else:
+            self._log.error(f"died: {report.text}{restarts.outlook(verdict, loss, self._budget, now)}", **process.who)
+        if slot.idle:  # else another worker has its chance already
+            self._follow(verdict, slot, now)
+
+    def _follow(self, verdict: RestartNow | Wait | GiveUp, slot: Slot, now: float) -> None:
+        if isinstance(verdict, Wait):
+            slot.pause(now + verdict.seconds)
+        elif isinstance(verdict, GiveUp):
+            slot.give_up(verdict.why)
+            self._log.error(f"slot {slot.number} is given up: {verdict.why}")
+            passed_on = verdict.code == EXIT_BUDGET and self.settings.exit_code == "worker"
+            self._end_if_given_up(self._last_status if passed_on else verdict.code, now)
+
+    def _end_if_given_up(self, code: int, now: float) -> None:
+        """Leave with `code` if every slot has been given up; where a stop was asked for, that is what it is."""
+        if all(slot.failed for slot in self.slots):
+            self.stop_now(EXIT_OK if self.stopping else code, now, "every slot is given up: the pool ends")

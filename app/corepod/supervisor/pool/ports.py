@@ -1,0 +1,65 @@
+"""What the pool needs of the world. It has no clock, descriptor or process of its own: events and the time come in as
+arguments, and what is to be done goes out here.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from corepod.contract.messages import Load, Message
+    from corepod.supervisor.pool.state import Process
+
+    class Launcher(Protocol):
+        """Makes, tells and ends processes. `Pool` alone uses it."""
+
+        def spawn(self, process: Process, load: Load) -> int:
+            """Execute an interpreter that loads the application, and return its pid.
+
+            Raises OSError where the system has no room for another process.
+            """
+
+        def fork(self, template: Process, process: Process, *, warm: bool) -> None:
+            """Ask the template for a child, which will say hello with its pid. Raises OSError like `spawn`."""
+
+        def send(self, process: Process, message: Message) -> None:
+            """Tell a process something. Where it can't be told, its end or its deadline will show that."""
+
+        def kill(self, process: Process) -> None:
+            """Send SIGKILL to a process whose pid is known."""
+
+        def dump_stacks(self, process: Process) -> None:
+            """Let a process write its stacks to the log."""
+
+        def close(self, process: Process) -> None:
+            """Close the control socket of a process: it is dead, or ends by itself when it finds the socket closed."""
+
+    class Scoreboard(Protocol):
+        """A record for each worker, which the worker writes."""
+
+        @property
+        def free(self) -> int:
+            """How many records are left."""
+
+        def claim(self) -> int:
+            """An empty record. Raises IndexError where `free` is 0."""
+
+        def release(self, record: int) -> None:
+            """The record's worker is gone, and its numbers are kept elsewhere."""
+
+        def word(self, record: int, index: int) -> int: ...
+
+        def words(self, record: int) -> list[int]: ...
+
+        def serving(self, record: int) -> list[tuple[float, str]]:
+            """What the worker is serving, oldest first: since when (on the pool's clock), and the request's shape."""
+
+    class Log(Protocol):
+        """Lines for people; `who` names the process that a line is about."""
+
+        def info(self, message: str, **who: object) -> None: ...
+
+        def warning(self, message: str, **who: object) -> None: ...
+
+        def error(self, message: str, **who: object) -> None: ...

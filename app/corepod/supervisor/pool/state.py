@@ -1,0 +1,221 @@
+"""Processes and slots: their data, and every change of it. No other module writes a field of these."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from corepod.contract.scoreboard import WORDS, add_counters
+from corepod.supervisor.pool.backoff import FailureStreak
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from corepod.contract.messages import Failed
+    from corepod.supervisor.pool.exits import ExitReport
+
+
+class Stage(Enum):
+    """How far a process has come."""
+
+    LOADING = "loading"  # executed; imports and warms the application
+    TEMPLATE = "template"  # loaded; forks on request
+    FORKING = "forking"  # asked of the template; its pid isn't known yet
+    ARMING = "arming"  # forked, or loaded where nothing may be forked; warms its server
+    ARMED = "armed"  # the standby: waits for a slot
+    STARTING = "starting"  # has its slot; runs the application's lifespan
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class Process:
+    """One process of the pool, from its spawn or fork until it is reaped. `pid` is 0 until it is known."""
+
+    def __init__(self, stage: Stage, generation: int, now: float, *, live: bool = False) -> None:
+        self.stage = stage
+        self.since = now  # when it entered its stage
+        self.generation = generation
+        self.live = live  # the application's lifespan runs before it has a slot
+        self.pid = 0
+        self.slot: Slot | None = None
+        self.number = 0
+        self.record = -1
+        self.started_at = 0.0  # wall clock, for people
+        self.ready_at: float | None = None
+        self.willing = True  # what the application itself says about its readiness
+        self.unwilling_why = ""
+        self.cpu_seen = 0.0  # CPU seconds at the last look: a dead process can't be asked
+        self.kill_at: float | None = None
+        self.cause = ""  # why the supervisor killed it
+        self.failure: Failed | None = None  # what it said of its failed boot
+
+    @property
+    def who(self) -> dict[str, object]:
+        """Names it in the log."""
+        if self.slot is not None:
+            return {"worker": self.number, "slot": self.slot.number, "core": self.slot.core, "pid": self.pid}
+        name = {Stage.LOADING: "loader", Stage.TEMPLATE: "template", Stage.FORKING: "forking"}
+        return {"process": name.get(self.stage, "standby"), "pid": self.pid or None}
+
+    def enter(self, stage: Stage, now: float) -> None:
+        """Go on to the next stage."""
+        self.stage, self.since = stage, now
+
+    def has_pid(self, pid: int) -> None:
+        self.pid = pid
+
+    def take_place(self, slot: Slot, number: int, record: int, wall: float, now: float) -> None:
+        """Become the worker of a slot, beside its present one if it has one."""
+        self.slot, self.number, self.record, self.started_at = slot, number, record, wall
+        slot.stop_waiting()
+        self.enter(Stage.STARTING, now)
+        if slot.worker is None:
+            slot.worker = self
+        else:
+            slot.incoming = self
+
+    def serve(self, wall: float, now: float) -> None:
+        """The application's lifespan has started, and connections are accepted."""
+        self.enter(Stage.SERVING, now)
+        self.ready_at = wall
+        assert self.slot is not None
+        self.slot.boot_failures = 0
+
+    def served(self, now: float) -> float:
+        """Seconds for which it has been ready."""
+        return now - self.since if self.ready_at is not None else 0.0
+
+    def drain(self, within: float, now: float) -> None:
+        """Finish what it serves; it is killed after `within` seconds."""
+        self.enter(Stage.DRAINING, now)
+        self.kill_at = now + within
+        if self.slot is not None:
+            self.slot.set_aside(self)
+
+    def expect_end(self, by: float) -> None:
+        """It has no control socket any more and can't be told to stop."""
+        self.kill_at = min(self.kill_at or by, by)
+
+    def killed(self, cause: str) -> None:
+        """It has been sent SIGKILL; `cause` explains the exit that will be seen."""
+        self.kill_at, self.cause = None, self.cause or cause
+
+    def says(self, willing: bool, why: str) -> None:
+        """The application's own word on its readiness."""
+        self.willing, self.unwilling_why = willing, why
+
+    def failed(self, failure: Failed) -> None:
+        self.failure = failure
+
+    def used_cpu(self, seconds: float) -> None:
+        self.cpu_seen = seconds
+
+
+class Slot:
+    """A worker's place: number, core, the worker in it, and what is kept of those before."""
+
+    def __init__(self, number: int, core: int | None) -> None:
+        self.number, self.core = number, core
+        self.unpinned = ""  # why its workers can't be pinned to the core
+        self.worker: Process | None = None
+        self.incoming: Process | None = None  # takes over in a reload
+        self.retiring: list[Process] = []
+        self.waits_for = 0  # the generation that it waits for to get a worker, 0 for none
+        self.waits_since = 0.0
+        self.retry_at: float | None = None  # it waits for a worker again then
+        self.failed = ""  # why it was given up
+        self.restarts = 0
+        self.reasons: dict[str, int] = {}
+        self.deaths: deque[float] = deque()
+        self.streak = FailureStreak()  # deaths, where there is no crash budget
+        self.boot_failures = 0
+        self.last_exit: str | None = None
+        self.totals = [0] * WORDS
+        self.lost = 0  # requests that were in flight on workers that died
+        self.cpu_before = 0.0  # CPU seconds of dead workers
+
+    @property
+    def processes(self) -> list[Process]:
+        return [p for p in (self.worker, self.incoming, *self.retiring) if p is not None]
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has no worker, none on its way, and no reason not to get one now."""
+        coming = self.worker or self.incoming or self.waits_for or self.retry_at is not None
+        return not coming and not self.failed
+
+    # Waiting for a worker
+
+    def wait(self, generation: int, now: float) -> None:
+        """Get the next worker of this generation. Its turn counts from when it began to wait, for whichever one."""
+        if not self.waits_for:
+            self.waits_since = now
+        self.waits_for, self.retry_at = generation, None
+
+    def stop_waiting(self) -> None:
+        self.waits_for = 0
+
+    def pause(self, until: float) -> None:
+        self.retry_at = until
+
+    def resume(self) -> None:
+        self.retry_at = None
+
+    # Who is in it
+
+    def hand_over(self) -> Process | None:
+        """The incoming worker takes over. Returns the one it replaces."""
+        old, self.worker, self.incoming = self.worker, self.incoming, None
+        return old
+
+    def set_aside(self, process: Process) -> None:
+        """A worker of it drains."""
+        if process not in self.retiring:
+            self.retiring.append(process)
+        self._vacate(process)
+
+    def forget(self, process: Process, words: list[int], lost: int) -> None:
+        """A worker of it is dead: keep its numbers and free its place."""
+        add_counters(self.totals, words)
+        self.lost += lost
+        self.cpu_before += process.cpu_seen
+        if process in self.retiring:
+            self.retiring.remove(process)
+        self._vacate(process)
+
+    def _vacate(self, process: Process) -> None:
+        if process is self.incoming:
+            self.incoming = None
+        elif process is self.worker:
+            # A new worker that was about to take over does so now, ready or not.
+            self.worker, self.incoming = self.incoming, None
+
+    # What went wrong
+
+    def count_death(self, report: ExitReport, lived: float, now: float, window: float) -> None:
+        """A worker died that had been ready for `lived` seconds. Deaths are remembered for `window` seconds."""
+        self.restarts += 1
+        self.reasons[report.reason] = self.reasons.get(report.reason, 0) + 1
+        self.streak.add(lived)
+        self.deaths.append(now)
+        while self.deaths and now - self.deaths[0] >= window:
+            self.deaths.popleft()
+
+    def count_boot_failure(self) -> None:
+        self.boot_failures += 1
+        self.streak.add()
+
+    def ended(self, words: str) -> None:
+        """How its last worker ended, for people."""
+        self.last_exit = words
+
+    def give_up(self, why: str) -> None:
+        self.failed = why
+
+    def forgive(self) -> None:
+        """Forget the deaths that count against it, and that it was given up."""
+        self.failed, self.boot_failures = "", 0
+        self.deaths.clear()
+        self.streak.end()
+
+    def not_pinned(self, why: str) -> None:
+        self.unpinned = why

@@ -1,0 +1,242 @@
+"""From the settings to the exit code: make the sockets, then wait, reap, act, until there is nothing left to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
+from corepod.cpu import cores
+from corepod.supervisor.admin import Admin
+from corepod.supervisor.health.checks import Checks
+from corepod.supervisor.health.procfs import Cgroup
+from corepod.supervisor.health.scoreboard import SharedScoreboard
+from corepod.supervisor.io.notify import Notifier
+from corepod.supervisor.launch import reaper, sockets
+from corepod.supervisor.launch.launcher import SystemLauncher
+from corepod.supervisor.launch.placement import MOST_SLOTS, Placement
+from corepod.supervisor.pool.pool import Pool
+from corepod.supervisor.status import View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from corepod.contract.messages import Message
+    from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.io.loop import Loop
+    from corepod.supervisor.pool.state import Process
+    from corepod.supervisor.settings import Settings
+
+STOPS = {signal.SIGTERM, signal.SIGINT}
+# Sent by the kernel as a matter of course; a line about each would tell nobody anything.
+SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
+LEAST_DRAIN = 0.1  # seconds a worker gets to stop, however little is left of the budget
+# timeout(1) and service managers signal a process and then its group: what comes this soon is the same signal.
+ECHO = 0.25  # seconds
+LAST_WORDS = 1.0  # seconds for what is still to be read and written when everybody else is gone
+
+
+class Supervisor:
+    """The loop around a pool: what signals and time ask for."""
+
+    def __init__(self, settings: Settings, loop: Loop, log: StreamLog) -> None:
+        self.settings, self.loop, self.log = settings, loop, log
+        self.placement = Placement(settings)
+        self.listeners = sockets.listeners(settings)
+        admin = sockets.admin(settings)
+        control = sockets.control(settings.control) if settings.control else None
+        self.unlink = [s for s in (admin, control) if s is not None]
+        subreaper = reaper.become_subreaper()
+        self.scoreboard, self.cgroup = SharedScoreboard(), Cgroup()
+        self.launcher = SystemLauncher(loop, log, settings, self.scoreboard.fd, self.listeners, self._hear)
+        self.pool = Pool(
+            settings,
+            self.launcher,
+            self.scoreboard,
+            log,
+            self.placement.cores,
+            forkable=subreaper,
+            wall=time.time,
+            random=_random,
+        )
+        self.checks = Checks(self.pool, self.scoreboard, self.cgroup, log, loop.now())
+        self.notifier = Notifier(settings.notify)
+        usable = self.placement.usable
+        about = {
+            "cores": {"usable": list(usable.cores), "limit": usable.limit},
+            "binds": [sockets.name(s) for s in self.listeners],
+            "admin": sockets.name(admin) if admin else "none",
+        }
+        view = View(
+            self.pool, self.checks, self.scoreboard, self.cgroup, log, self.listeners, about=about, clock=loop.now
+        )
+        self.admin = Admin(loop, view, status_public=settings.admin_status == "all")
+        for sock, trusted in ((admin, False), (control, True)):
+            if sock is not None:
+                self.admin.listen(sock, trusted=trusted)
+        self._child_died = False
+        self._asked: tuple[str, float] | None = None  # to stop: how and when
+        self._stop_deadline: float | None = None
+        self._lame_until: float | None = None
+        self._told: set[int] = set()
+        self._announce(about, subreaper)
+
+    def _announce(self, about: dict[str, Any], subreaper: bool) -> None:
+        count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin
+        self.log.info(
+            f"{self.settings.pool_name}: {count} {'worker' if count == 1 else 'workers'} on "
+            f"{', '.join(about['binds'])}, admin on {about['admin']}; "
+            f"usable cores {cores.format_list(usable.cores)} (limit: {usable.limit})"
+        )
+        if self.placement.why_not:
+            self.log.warning(self.placement.why_not)
+        if about["admin"] != wanted and not wanted.endswith(":0"):
+            self.log.warning(f"admin port {wanted} is taken; using {about['admin']}")
+        if not subreaper:
+            self.log.warning("no subreaper in this kernel or sandbox: workers are started one by one, not forked")
+
+    def run(self) -> int:
+        """Wait, reap, act; returns the exit code."""
+        try:
+            self._step(self.loop.now())
+            while not self._finished():
+                self.loop.wait(self._deadline())
+                self._step(self.loop.now())
+            code = self.pool.exit_code or EXIT_OK
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+            code = EXIT_INTERNAL
+        self._leave()
+        return code
+
+    def _step(self, now: float) -> None:
+        for signum in self.loop.take_signals():
+            self._on_signal(signum, now)
+        self._reap(now)
+        self._stop_step(now)
+        self.checks.look(now)
+        self.pool.tick(now)
+        self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
+
+    def _deadline(self) -> float | None:
+        now = self.loop.now()
+        times = [
+            self.pool.deadline(),
+            self.checks.deadline(),
+            self.notifier.due,
+            self.admin.expire(now),
+            self._lame_until,
+        ]
+        return min((t for t in times if t is not None), default=None)
+
+    def _hear(self, process: Process, message: Message | None) -> None:
+        if message is None:
+            self.pool.on_eof(process, self.loop.now())
+        else:
+            self.pool.on_message(process, message, self.loop.now())
+
+    def _reap(self, now: float) -> None:
+        if not self._child_died:
+            return
+        self._child_died = False
+        forking, living = self.pool.generations.forking, self.pool.processes.living
+        for pid, code, status in reaper.reap(list(living), forking):
+            self.launcher.read_rest(living[pid])
+            oom = (code, status) == (os.CLD_KILLED, signal.SIGKILL) and self.cgroup.killed_for_memory()
+            self.pool.on_exit(pid, reaper.as_exit(code, status, oom=oom), now)
+        # Zombies left alone during a fork are looked at again when it has ended.
+        self._child_died = forking
+
+    def _on_signal(self, signum: int, now: float) -> None:
+        if signum == signal.SIGCHLD:
+            self._child_died = True
+        elif signum in STOPS:
+            self.stop(now, signal.Signals(signum).name)
+        elif signum == signal.SIGQUIT:
+            self.pool.stop_now(EXIT_OK, now)
+        elif signum == signal.SIGHUP:
+            self.pool.request_reload()
+        elif signum == signal.SIGUSR1:
+            self.pool.dump_stacks()
+        elif signum == signal.SIGTTIN:
+            self._grow()
+        elif signum == signal.SIGTTOU:
+            self._shrink(now)
+        elif signum not in SILENT and signum not in self._told:
+            self._told.add(signum)
+            self.log.info(f"{_name(signum)} means nothing to the supervisor and is ignored")
+
+    def stop(self, now: float, why: str) -> None:
+        """The first time drain and stop, the second time at once."""
+        if self._asked is not None and self._asked[0] == why and now - self._asked[1] < ECHO:
+            return
+        self._asked = why, now
+        if self.pool.stopping:
+            self.log.info(f"{why} again: stopping at once")
+            self.pool.stop_now(EXIT_OK, now)
+            return
+        self.log.info(f"{why}: draining, for {self.settings.stop_timeout:g} s at the most")
+        self._stop_deadline = now + self.settings.stop_timeout
+        # Before it was ready nobody sent it anything: there is nobody who has to learn that it goes.
+        self._lame_until = now + (self.settings.lame_duck if self.pool.ever_ready else 0.0)
+        self.pool.lame()
+
+    def _stop_step(self, now: float) -> None:
+        if self._lame_until is None or now < self._lame_until or self._stop_deadline is None:
+            return
+        self._lame_until = None
+        self.pool.drain(max(LEAST_DRAIN, self._stop_deadline - now), now)
+        # Closed here before the workers close theirs: from now on a new connection is refused at once, not queued.
+        sockets.close(self.listeners)
+        self.listeners.clear()
+
+    def _finished(self) -> bool:
+        over = self.pool.exit_code is not None or (self.pool.stopping and self._lame_until is None)
+        return over and not self.pool.processes.living
+
+    def _leave(self) -> None:
+        self.admin.close()
+        sockets.close(self.listeners)
+        sockets.close(self.unlink)
+        left = reaper.end_descendants()
+        if left:
+            names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+            self.log.info(f"ended {len(left)} process(es) that the application had left behind: {names}")
+        # What the processes wrote last is still in their pipes.
+        deadline = self.loop.now() + LAST_WORDS
+        while self.loop.wait(self.loop.now()) and self.loop.now() < deadline:
+            pass
+        self.log.info("stopped")
+        self.log.close(LAST_WORDS)
+
+    def _grow(self) -> None:
+        if self.pool.stopping or len(self.pool.slots) >= MOST_SLOTS:
+            self.log.warning("no slot more: the pool stops or has its greatest size")
+            return
+        core = self.placement.another([slot.core for slot in self.pool.slots])
+        self.pool.add_slot(core)
+        where = f"core {core}" if core is not None else "not pinned"
+        self.log.info(f"one slot more, {where}; now {len(self.pool.slots)}")
+
+    def _shrink(self, now: float) -> None:
+        if self.pool.stopping or len(self.pool.slots) == 1:
+            self.log.warning("no slot less: the pool stops or has only one")
+            return
+        self.placement.give_back(self.pool.slots[-1].core)
+        self.pool.remove_slot(now)
+        self.log.info(f"one slot less; now {len(self.pool.slots)}")
+
+
+def _random() -> float:
+    """From 0 to 1. The module `random` would cost PID 1 a megabyte of imports."""
+    return int.from_bytes(os.urandom(2), "big") / 65535
+
+
+def _name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"

@@ -1,0 +1,276 @@
+"""A simulated operating system under a real pool: processes that are forked, say hello, get ready, fail and die when
+the test says so, and a clock that the test moves. Nothing sleeps, and nothing happens by itself.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+from corepod.contract.messages import (
+    Armed,
+    Failed,
+    Hello,
+    Loaded,
+    Ready,
+)
+from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS, TICK, WORDS
+from corepod.supervisor.pool.exits import Exit
+from corepod.supervisor.pool.pool import Pool
+from corepod.supervisor.pool.state import Process, Slot, Stage
+from corepod.supervisor.settings import Settings
+
+if TYPE_CHECKING:
+    from corepod.contract.messages import Load, Message
+
+SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
+EXITED = Exit(0, 0, dumped=False, oom=False)
+FAILED_BOOT = Exit(3, 0, dumped=False, oom=False)
+
+DEFAULTS: dict[str, Any] = {
+    "app": "shop:app",
+    "standby": "armed",
+    "live_max_age": 0.0,
+    "crash_budget": (5, 60.0),
+    "overlap": True,
+    "exit_code": "own",
+    "stop_timeout": 30.0,
+    "keep_alive": 5.0,
+}
+
+
+class Journal:
+    """The log: what was said, newest last."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, message: str, **who: object) -> None:
+        self.lines.append(f"info {message}")
+
+    def warning(self, message: str, **who: object) -> None:
+        self.lines.append(f"warning {message}")
+
+    def error(self, message: str, **who: object) -> None:
+        self.lines.append(f"error {message}")
+
+    def has(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+
+class Records:
+    """The scoreboard; each record has one holder at the most."""
+
+    def __init__(self, count: int) -> None:
+        self.rows: dict[int, list[int]] = {}
+        self._unused = list(range(count))
+
+    @property
+    def free(self) -> int:
+        return len(self._unused)
+
+    def claim(self) -> int:
+        record = self._unused.pop()
+        self.rows[record] = [0] * WORDS
+        return record
+
+    def release(self, record: int) -> None:
+        del self.rows[record]
+        assert record not in self._unused
+        self._unused.append(record)
+
+    def word(self, record: int, index: int) -> int:
+        return self.rows[record][index]
+
+    def words(self, record: int) -> list[int]:
+        return list(self.rows[record])
+
+    def serving(self, record: int) -> list[tuple[float, str]]:
+        return []
+
+
+class System:
+    """Launcher of the pool and owner of its processes. `now` moves with `wait` only."""
+
+    def __init__(self, cores: int = 1, *, forkable: bool = True, records: int = 64, **settings: Any) -> None:
+        self.now, self.random = 1000.0, 0.5
+        self.log, self.records = Journal(), Records(records)
+        self.refuses = False  # the system has no room for another process
+        self.alive: dict[int, Process] = {}  # by pid, dead ones until they are reaped
+        self.forks: list[Process] = []  # asked of a template, without a pid yet
+        self.dying: dict[int, Exit] = {}  # dead, not reaped
+        self.open: set[Process] = set()  # those with a control socket
+        self.killed: set[Process] = set()
+        self.told: list[tuple[Process, Message]] = []
+        self.dumped: list[Process] = []
+        self._last_pid = 100
+        self.pool = Pool(
+            Settings({**DEFAULTS, **settings, "values": {}}),
+            self,
+            self.records,
+            self.log,
+            list(range(cores)),
+            forkable=forkable,
+            wall=lambda: self.now + 1e9,
+            random=lambda: self.random,
+        )
+        self.pool.tick(self.now)
+
+    # The launcher
+
+    def spawn(self, process: Process, load: Load) -> int:
+        self._may_refuse()
+        self.open.add(process)
+        return self._born(process)
+
+    def fork(self, template: Process, process: Process, *, warm: bool) -> None:
+        self._may_refuse()
+        assert template.stage is Stage.TEMPLATE
+        self.open.add(process)
+        self.forks.append(process)
+
+    def send(self, process: Process, message: Message) -> None:
+        self.told.append((process, message))
+
+    def kill(self, process: Process) -> None:
+        self.killed.add(process)
+        if process.pid in self.alive:
+            self.dying.setdefault(process.pid, SIGKILL)
+
+    def dump_stacks(self, process: Process) -> None:
+        self.dumped.append(process)
+
+    def close(self, process: Process) -> None:
+        self.open.discard(process)
+        if process in self.forks:
+            self.forks.remove(process)  # it finds its socket closed and ends; no pid was ever known
+
+    def _may_refuse(self) -> None:
+        if self.refuses:
+            raise OSError(11, "Resource temporarily unavailable")
+
+    def _born(self, process: Process) -> int:
+        self._last_pid += 1
+        self.alive[self._last_pid] = process
+        return self._last_pid
+
+    # What the test lets happen; the pool is ticked after each
+
+    def tick(self) -> None:
+        self.pool.tick(self.now)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, with a tick at each deadline on the way."""
+        end = self.now + seconds
+        for _ in range(1000):
+            due = self.pool.deadline()
+            if due is None or due > end:
+                break
+            self.now = max(self.now, due)
+            self.tick()
+            self.reap()
+        self.now = max(self.now, end)
+        self.tick()
+
+    def says(self, process: Process, message: Message) -> None:
+        """A message arrives, if there is a socket for it."""
+        if process in self.open:
+            self.pool.on_message(process, message, self.now)
+        self.tick()
+
+    def hello(self, process: Process) -> None:
+        """A fork comes to life."""
+        self.forks.remove(process)
+        self.says(process, Hello(self._born(process)))
+
+    def loses(self, process: Process) -> None:
+        """The control socket is closed at the process's end."""
+        if process in self.open:
+            self.open.remove(process)
+            if process in self.forks:
+                self.forks.remove(process)
+            self.pool.on_eof(process, self.now)
+        self.tick()
+
+    def runs(self, process: Process) -> None:
+        """A worker's loop turns for the first time."""
+        self.records.rows[process.record][TICK] = 1
+        self.records.rows[process.record][REQUESTS] += 1
+        self.records.rows[process.record][IN_FLIGHT] = 1
+
+    def ready(self, process: Process) -> None:
+        self.runs(process)
+        self.says(process, Ready())
+
+    def dies(self, process: Process, end: Exit = SIGKILL) -> None:
+        """It is dead and reaped at once."""
+        self.dying.setdefault(process.pid, end)
+        self.reap()
+
+    def fails(self, process: Process, kind: str = "exception") -> None:
+        """It reports that the application can't be started, and exits."""
+        if process.record >= 0:
+            self.runs(process)
+        self.says(process, Failed(kind, "no database", "Traceback"))
+        self.dies(process, FAILED_BOOT)
+
+    def reap(self) -> None:
+        """All that are dead are reaped, and so are those that the pool kills because of it."""
+        while self.dying:
+            pid, end = self.dying.popitem()
+            process = self.alive.pop(pid)
+            if process in self.open:
+                self.open.remove(process)
+            if process.stage is Stage.TEMPLATE:
+                for child in [c for c in self.forks if c.generation == process.generation]:
+                    self.loses(child)
+            self.pool.on_exit(pid, end, self.now)
+            self.tick()
+
+    # What is there
+
+    def at(self, stage: Stage) -> list[Process]:
+        """Living processes at this stage, the oldest first."""
+        return [p for p in [*self.alive.values(), *self.forks] if p.stage is stage]
+
+    def slot(self, number: int = 0) -> Slot:
+        return next(slot for slot in self.pool.slots if slot.number == number)
+
+    def worker(self, number: int = 0) -> Process:
+        worker = self.slot(number).worker
+        assert worker is not None
+        return worker
+
+    def was_told(self, process: Process, kind: type[Message]) -> bool:
+        return any(p is process and isinstance(m, kind) for p, m in self.told)
+
+    # A system in which all goes well
+
+    def advance(self, process: Process, *, forkable: bool = True) -> None:
+        """The next thing that a healthy process does."""
+        if process.stage is Stage.LOADING:
+            self.says(process, Loaded(forkable, "" if forkable else "2 threads"))
+        elif process.stage is Stage.FORKING:
+            self.hello(process)
+        elif process.stage is Stage.ARMING:
+            self.says(process, Armed())
+        elif process.stage is Stage.STARTING:
+            self.ready(process)
+        elif process.stage is Stage.DRAINING:
+            self.dies(process, EXITED)
+
+    def settle(self, *, forkable: bool = True, quiet: float = 200.0) -> None:
+        """Let everything go well until nothing moves any more, for as long as the longest pause."""
+        for _ in range(2000):
+            self.reap()
+            moving = [p for s in Stage if s not in (Stage.TEMPLATE, Stage.ARMED, Stage.SERVING) for p in self.at(s)]
+            moving = [p for p in moving if p in self.open or p.stage is Stage.DRAINING]
+            if moving:
+                self.advance(moving[0], forkable=forkable)
+                continue
+            due = self.pool.deadline()
+            if due is None or due > self.now + quiet:
+                return
+            self.now = max(self.now, due)
+            self.tick()
+        raise AssertionError("it doesn't settle")

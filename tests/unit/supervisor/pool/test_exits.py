@@ -1,0 +1,148 @@
+"""The report of a worker's end: why it died, for how long it lived, and what was lost with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from corepod.contract.messages import Failed
+from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS, TICK
+from corepod.supervisor.health.scoreboard import SharedScoreboard
+from corepod.supervisor.launch.reaper import as_exit
+from corepod.supervisor.pool import exits
+from corepod.supervisor.pool.exits import BootReports, ExitReport
+from corepod.supervisor.pool.state import Process, Slot, Stage
+from corepod.worker.board import Board as Writer
+
+from tests.unit.supervisor.pool.system import Journal
+
+KILLED = (os.CLD_KILLED, int(signal.SIGKILL))
+
+
+class Grave:
+    """A worker that was ready at second 100 and died at second 160."""
+
+    def __init__(self) -> None:
+        self.scoreboard, self.slot = SharedScoreboard(), Slot(3, None)
+        self.process = Process(Stage.ARMED, 1, 90.0)
+        self.process.take_place(self.slot, 1, self.scoreboard.claim(), 0.0, 95.0)
+        self.process.serve(0.0, 100.0)
+        self.writer = Writer(self.scoreboard.fd)
+        self.writer.claim(self.process.record)
+
+    def serve(self, *paths: str) -> None:
+        for number, path in enumerate(paths):
+            self.writer.words[REQUESTS] += 1
+            self.writer.words[IN_FLIGHT] += 1
+            self.writer.begin((150 + number) * 1_000_000_000, "GET", path.encode())
+
+    def report(self, code: int = KILLED[0], status: int = KILLED[1], *, oom: bool = False) -> ExitReport:
+        return exits.report(self.process, self.scoreboard, as_exit(code, status, oom=oom), 160.0)
+
+
+@pytest.fixture
+def grave() -> Grave:
+    return Grave()
+
+
+def test_a_signal(grave: Grave) -> None:
+    grave.writer.words[REQUESTS] = 12
+    report = grave.report()
+    assert (report.words, report.reason, report.status) == ("signal SIGKILL", "signal SIGKILL", 137)
+    assert report.text == "signal SIGKILL after 60.0 s and 12 requests"
+    assert report.lost == 0
+
+
+def test_what_was_in_flight_is_named_oldest_first(grave: Grave) -> None:
+    grave.serve("/users/4711/orders", "/")
+    report = grave.report()
+    assert report.lost == 2
+    assert report.text.endswith("; lost 2 in flight: GET /users/*/orders (10.0 s), GET / (9.0 s)")
+    assert "4711" not in report.text
+
+
+def test_a_crowd_is_counted(grave: Grave) -> None:
+    grave.serve(*["/sleep"] * 20)
+    report = grave.report()
+    assert report.lost == 20
+    assert report.text.endswith(" and 17 more")
+    assert report.text.count("/sleep") == exits.SHOWN
+
+
+def test_a_core_dump_is_said_and_counted_as_its_signal(grave: Grave) -> None:
+    report = grave.report(os.CLD_DUMPED, signal.SIGSEGV)
+    assert (report.words, report.reason) == ("signal SIGSEGV (core dumped)", "signal SIGSEGV")
+
+
+def test_killed_for_memory(grave: Grave) -> None:
+    report = grave.report(oom=True)
+    assert (report.words, report.reason) == ("killed for memory (signal SIGKILL)", "oom")
+
+
+def test_another_death_is_not_blamed_on_memory(grave: Grave) -> None:
+    assert grave.report(os.CLD_EXITED, 1, oom=True).reason == "exit code 1"
+
+
+def test_ended_by_the_supervisor(grave: Grave) -> None:
+    grave.process.killed("stuck: blocked without using CPU for 60 s")
+    report = grave.report(oom=True)
+    assert report.words == "stuck: blocked without using CPU for 60 s (signal SIGKILL)"
+    assert report.reason == "stuck"
+
+
+def test_who_ended_by_itself_at_the_last_moment_is_not_called_killed(grave: Grave) -> None:
+    grave.process.killed("it didn't stop in time")
+    assert grave.report(os.CLD_EXITED, 0).words == "exit code 0"
+    assert grave.report(os.CLD_DUMPED, signal.SIGABRT).reason == "signal SIGABRT"
+
+
+def test_the_slot_keeps_the_numbers(grave: Grave) -> None:
+    grave.serve("/a", "/b")
+    grave.writer.words[TICK] = 5
+    grave.process.used_cpu(1.5)
+    grave.slot.forget(grave.process, grave.scoreboard.words(grave.process.record), grave.report().lost)
+    assert grave.slot.totals[REQUESTS] == 2
+    assert grave.slot.totals[IN_FLIGHT] == grave.slot.totals[TICK] == 0, "they aren't sums"
+    assert (grave.slot.lost, grave.slot.cpu_before) == (2, 1.5)
+    assert grave.slot.worker is None
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words", "passed_on"),
+    [
+        (os.CLD_EXITED, 0, "exit code 0", 0),
+        (os.CLD_EXITED, 3, "exit code 3", 3),
+        (os.CLD_EXITED, 9, "exit code 9", 9),
+        (os.CLD_KILLED, signal.SIGKILL, "signal SIGKILL", 137),
+        (os.CLD_DUMPED, signal.SIGSEGV, "signal SIGSEGV (core dumped)", 139),
+        (os.CLD_KILLED, signal.SIGRTMIN + 1, f"signal number {signal.SIGRTMIN + 1}", 128 + signal.SIGRTMIN + 1),
+    ],
+)
+def test_the_words_for_an_exit(code: int, status: int, words: str, passed_on: int) -> None:
+    end = as_exit(code, status, oom=False)
+    assert (end.words, end.status) == (words, passed_on)
+
+
+def test_a_retired_worker_is_worth_a_warning_only_where_something_went_wrong(grave: Grave) -> None:
+    journal = Journal()
+    exits.log_retired(journal, grave.process, grave.report(os.CLD_EXITED, 0))
+    assert journal.lines == ["info stopped"]
+    exits.log_retired(journal, grave.process, grave.report(os.CLD_EXITED, 1))
+    grave.process.killed("it didn't stop in time")
+    exits.log_retired(journal, grave.process, grave.report())
+    assert [line.split()[0] for line in journal.lines] == ["info", "warning", "warning"]
+    assert "it didn't stop in time" in journal.lines[-1]
+
+
+def test_a_traceback_is_logged_once_until_a_worker_is_ready() -> None:
+    journal = Journal()
+    reports, process = BootReports(journal), Process(Stage.LOADING, 1, 0.0)
+    assert reports.write(process, "exit code 1") == "died"
+    process.failed(Failed("exception", "the application raised ValueError", "Traceback: here"))
+    for _ in range(2):
+        assert reports.write(process, "exit code 3") == "exception"
+    reports.forget()
+    reports.write(process, "exit code 3")
+    assert [line.count("Traceback") for line in journal.lines] == [0, 1, 0, 1]
+    assert journal.has("ended before it was ready: exit code 1")

@@ -1,0 +1,308 @@
+"""The pool under random events: whatever happens, in whatever order, no slot is lost and everything is accounted for.
+
+A run is a seed: it chooses the settings and thousands of events. A failure names the seed and the last events.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from corepod.contract.messages import (
+    Armed,
+    Failed,
+    Hello,
+    Loaded,
+    Message,
+    Readiness,
+    Ready,
+    Refused,
+    Unforkable,
+    Unpinned,
+)
+from corepod.supervisor.pool.exits import Exit
+from corepod.supervisor.pool.state import Process, Slot, Stage
+
+from tests.unit.supervisor.pool.system import EXITED, FAILED_BOOT, SIGKILL, System
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RUNS = 400 if os.environ.get("CI") else 60
+EVENTS = 500  # of a run
+BOUND = 1000.0  # seconds within which every stop ends
+
+
+class Chaos:
+    """One run: events by the dice, and after each what must hold."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = dice = random.Random(seed)
+        self.slots = dice.choice([1, 1, 2, 3])
+        self.budget = dice.choice([(5, 60.0), (1, 10.0), (0, 0.0), (50, 1.0)])
+        self.settings = {
+            "standby": dice.choice(["armed", "armed", "live", "none"]),
+            "live_max_age": dice.choice([0.0, 300.0]),
+            "overlap": dice.random() < 0.7,
+            "crash_budget": self.budget,
+        }
+        self.system = System(self.slots, forkable=dice.random() < 0.8, records=dice.choice([5, 64]), **self.settings)
+        self.pool = self.system.pool
+        self.good_code = True
+        self.trace: list[str] = []
+        self.deaths = 0
+
+    def run(self, events: int = EVENTS) -> None:
+        for _ in range(events):
+            event = self.dice.choices([e for e, _ in EVENT_TABLE], [weight for _, weight in EVENT_TABLE])[0]
+            self.trace.append(event.__name__)
+            event(self)
+            self.check()
+            if self.pool.exit_code is not None:
+                return
+
+    def one(self, *stages: Stage) -> Process | None:
+        found = [p for stage in stages for p in self.system.at(stage)]
+        return self.dice.choice(found) if found else None
+
+    def note(self, process: Process, what: str = "") -> None:
+        self.trace.append(f"    {what} {process.stage.value} {process.pid}")
+
+    # Events
+
+    def goes_well(self) -> None:
+        process = self.one(Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING, Stage.DRAINING)
+        if process is None:
+            return
+        self.note(process)
+        if not self.good_code and process.stage in (Stage.LOADING, Stage.STARTING):
+            self.system.fails(process, self.dice.choice(["exception", "exception", "missing"]))
+        elif process in self.system.open or process.stage is Stage.DRAINING:
+            self.system.advance(process, forkable=self.dice.random() < 0.9)
+
+    def runs_without_being_ready(self) -> None:
+        if (process := self.one(Stage.STARTING)) is not None:
+            self.system.runs(process)
+
+    def dies(self) -> None:
+        if self.system.alive:
+            process = self.dice.choice(list(self.system.alive.values()))
+            self.note(process)
+            self.system.dies(process, self.dice.choice([SIGKILL, EXITED, Exit(0, 11, dumped=True, oom=False)]))
+
+    def fails(self) -> None:
+        if (process := self.one(Stage.LOADING, Stage.ARMING, Stage.STARTING)) is not None:
+            self.note(process)
+            self.system.fails(process)
+
+    def dies_with_its_boot_still_unread(self) -> None:
+        if (process := self.one(Stage.STARTING)) is not None:
+            self.system.dies(process, FAILED_BOOT)
+
+    def loses_its_socket(self) -> None:
+        if self.system.open:
+            process = self.dice.choice(sorted(self.system.open, key=lambda p: (p.pid, p.since)))
+            self.note(process)
+            self.system.loses(process)
+
+    def fork_is_refused(self) -> None:
+        if (process := self.one(Stage.FORKING)) is not None:
+            self.system.says(process, Refused("Resource temporarily unavailable"))
+
+    def template_is_unforkable(self) -> None:
+        if (process := self.one(Stage.TEMPLATE)) is not None:
+            self.system.says(process, Unforkable("2 threads"))
+
+    def says_what_it_should_not(self) -> None:
+        """An application shares the descriptor with its worker and may write to it whatever it likes."""
+        if not self.system.open:
+            return
+        process = self.dice.choice(sorted(self.system.open, key=lambda p: (p.pid, p.since)))
+        messages: list[Message] = [Armed(), Loaded(True, ""), Loaded(False, ""), Unpinned("EINVAL"), Unforkable("x")]
+        messages += [Refused("x"), Hello(1), Hello(process.pid), Readiness(False, "busy")]
+        if process.stage is not Stage.STARTING:
+            messages += [Ready(), Failed("exception", "", "")]
+        message = self.dice.choice(messages)
+        if isinstance(message, Hello | Refused) and process.stage is Stage.FORKING:
+            return  # then it has every reason to say so
+        self.note(process, repr(message))
+        self.system.says(process, message)
+
+    def system_refuses(self) -> None:
+        self.system.refuses = self.dice.random() < 0.3
+
+    def code_changes(self) -> None:
+        self.good_code = self.dice.random() < 0.8
+
+    def reload(self) -> None:
+        self.pool.request_reload()
+        self.system.tick()
+
+    def slot_more(self) -> None:
+        if len(self.pool.slots) < 4:
+            self.pool.add_slot(None)
+            self.system.tick()
+
+    def slot_less(self) -> None:
+        if len(self.pool.slots) > 1:
+            self.pool.remove_slot(self.system.now)
+            self.system.reap()
+            self.system.tick()
+
+    def a_moment_passes(self) -> None:
+        self.system.wait(self.dice.choice([0.01, 0.1, 0.3, 1.0]))
+
+    def time_passes(self) -> None:
+        self.system.wait(self.dice.choice([2.0, 10.0, 31.0, 100.0, 301.0]))
+
+    def random_is_random(self) -> None:
+        self.system.random = self.dice.random()
+
+    # What must hold
+
+    def check(self) -> None:
+        for slot in self.pool.slots:
+            assert not self.is_lost(slot), f"slot {slot.number} is lost"
+            if slot.failed:
+                assert slot.worker is None
+                assert not slot.waits_for
+            if not self.settings["overlap"]:
+                assert len(slot.processes) <= 1, "two lifespans in one slot"
+        self.check_places()
+        self.check_records()
+        self.check_budget()
+
+    def is_lost(self, slot: Slot) -> bool:
+        """No worker, none on its way, no time to try again, and it hasn't been given up."""
+        if self.pool.generations.closed:
+            return False
+        if slot.waits_for:
+            return slot.waits_for not in [g.number for g in self.pool.generations.all]
+        if slot.failed or slot.worker or slot.incoming:
+            return False
+        if slot.retry_at is not None:
+            return slot.retry_at > self.system.now + 60.0
+        return bool(self.settings["overlap"]) or not slot.retiring
+
+    def check_places(self) -> None:
+        """Each process is in exactly one place, or it is on its way out."""
+        places: list[Process] = [p for slot in self.pool.slots for p in slot.processes]
+        for generation in self.pool.generations.all:
+            places += [*generation.candidates, *generation.template.processes]
+        assert len(places) == len(set(places)), "a process is in two places"
+        living = self.pool.processes.living
+        assert set(living.values()) == set(self.system.alive.values())
+        for process in places:
+            assert living.get(process.pid) is process or (process.stage is Stage.FORKING and not process.pid)
+        for process in set(living.values()) - set(places):
+            assert process in self.system.killed or process.kill_at is not None, f"{process.who} is left to itself"
+        for process in self.system.forks:
+            assert process in places, "a fork has a socket and no place"
+
+    def check_records(self) -> None:
+        held = sorted(p.record for p in self.pool.processes.living.values() if p.slot is not None)
+        assert held == sorted(self.system.records.rows), "each record has one holder"
+
+    def check_budget(self) -> None:
+        limit, window = self.budget
+        for slot in self.pool.slots:
+            recent = [death for death in slot.deaths if self.system.now - death < window]
+            if limit and len(recent) > limit and not slot.failed:
+                assert slot.worker or slot.incoming or slot.waits_for, "a slot over its budget waits to try again"
+
+
+EVENT_TABLE: list[tuple[Callable[[Chaos], None], int]] = [
+    (Chaos.goes_well, 50),
+    (Chaos.runs_without_being_ready, 4),
+    (Chaos.dies, 8),
+    (Chaos.fails, 2),
+    (Chaos.dies_with_its_boot_still_unread, 1),
+    (Chaos.loses_its_socket, 1),
+    (Chaos.fork_is_refused, 1),
+    (Chaos.template_is_unforkable, 1),
+    (Chaos.says_what_it_should_not, 2),
+    (Chaos.system_refuses, 2),
+    (Chaos.code_changes, 2),
+    (Chaos.reload, 3),
+    (Chaos.slot_more, 1),
+    (Chaos.slot_less, 1),
+    (Chaos.a_moment_passes, 10),
+    (Chaos.time_passes, 2),
+    (Chaos.random_is_random, 1),
+]
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_slot_is_lost_and_everything_settles(part: int) -> None:
+    for seed in range(part * RUNS, (part + 1) * RUNS):
+        chaos = Chaos(seed)
+        try:
+            chaos.run()
+            settles(chaos)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, {chaos.settings}: {error}\n" + "\n".join(chaos.trace[-25:])) from error
+
+
+def settles(chaos: Chaos) -> None:
+    """Once nothing goes wrong any more, every slot that wasn't given up has a worker, and a standby stands by."""
+    pool, system = chaos.pool, chaos.system
+    if pool.exit_code is not None:
+        stops(chaos)
+        return
+    system.refuses, chaos.good_code = False, True
+    system.settle()
+    if pool.exit_code is not None:  # what had gone wrong before was the last straw
+        stops(chaos)
+        return
+    chaos.check()
+    for slot in pool.slots:
+        assert slot.failed or (slot.worker is not None and slot.worker.stage is Stage.SERVING)
+        assert not slot.retiring
+        assert slot.incoming is None
+    assert not pool.generations.reloading
+    current = pool.generations.current
+    if chaos.settings["standby"] != "none":
+        assert current.standby is not None
+    assert len(current.candidates) == (chaos.settings["standby"] != "none")
+    assert len(system.alive) == len(pool.workers) + len(current.candidates) + len(current.template.processes)
+
+
+def stops(chaos: Chaos) -> None:
+    """Every process that is told to end has ended, or is killed in time."""
+    system = chaos.system
+    end = system.now + BOUND
+    while system.alive and system.now < end:
+        system.wait(1.0)
+        system.reap()
+    assert not system.alive
+    assert not system.forks
+    assert chaos.pool.deadline() is None or not system.alive
+
+
+@pytest.mark.parametrize("how", ["drain", "at once", "lame, then drain", "drain, then at once"])
+def test_every_stop_ends_whenever_it_comes(how: str) -> None:
+    for seed in range(RUNS):
+        chaos = Chaos(seed)
+        chaos.run(chaos.dice.randrange(EVENTS // 4))
+        if chaos.pool.exit_code is None:
+            stop(chaos, how)
+        stops(chaos)
+        assert chaos.pool.stopping
+
+
+def stop(chaos: Chaos, how: str) -> None:
+    pool, system = chaos.pool, chaos.system
+    if how.startswith("lame"):
+        pool.lame()
+        system.tick()
+        chaos.run(20)
+    if how != "at once":
+        pool.drain(10.0, system.now)
+        system.tick()
+        for _ in range(chaos.dice.randrange(5)):
+            chaos.dies()
+    if how.endswith("at once"):
+        pool.stop_now(0, system.now)
+        system.tick()
