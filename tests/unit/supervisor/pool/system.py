@@ -261,6 +261,7 @@ class System:
 
     def settle(self, *, forkable: bool = True, quiet: float = 200.0) -> None:
         """Let everything go well until nothing moves any more, for as long as the longest pause."""
+        self.tick()
         for _ in range(2000):
             self.reap()
             moving = [p for s in Stage if s not in (Stage.TEMPLATE, Stage.ARMED, Stage.SERVING) for p in self.at(s)]
