@@ -97,9 +97,9 @@ def exercise(pool: Pool) -> None:
     for signum, text in (
         (signal.SIGHUP, "reload: done"),
         (signal.SIGUSR1, "stacks:"),
-        (signal.SIGTTIN, "one slot more"),
-        (signal.SIGTTOU, "one slot less"),
-        (signal.SIGUSR2, "SIGUSR2 means nothing"),
+        (signal.SIGTTIN, "added a slot"),
+        (signal.SIGTTOU, "removed a slot"),
+        (signal.SIGUSR2, "SIGUSR2 is ignored"),
     ):
         pool.signal(signum)
         pool.until_log(text)

@@ -241,7 +241,7 @@ def test_a_reader_that_stops(start: Start, pipe: Pipe) -> None:
     pipe.read_on()
     until(lambda: pool.get("/say?text=heard+again") and "| heard again\n" in pipe.text, "the log goes on")
     # Behind a line that gets through at once; that one may still have waited behind others.
-    until(lambda: pool.get("/say?text=more") and "line(s) of this log are lost" in pipe.text, "the gap is told")
+    until(lambda: pool.get("/say?text=more") and "line(s) of this log were dropped" in pipe.text, "the gap is told")
     assert pool.stop() == 0
 
 
@@ -283,8 +283,8 @@ def test_a_worker_of_a_pod_that_stands_before_a_full_pipe_is_named_and_left_alon
     client = threading.Thread(target=flood, args=(pool,))
     client.start()
     try:
-        until(lambda: "its output isn't read" in pool.admin("/readyz").text, "the reason named")
-        assert re.match(r"slot 0 is stuck for \d+ s: its output isn't read", pool.admin("/readyz").text)
+        until(lambda: "its output is not being read" in pool.admin("/readyz").text, "the reason named")
+        assert re.match(r"slot 0 is stuck for \d+ s: its output is not being read", pool.admin("/readyz").text)
         until(lambda: float(re.findall(r" for (\d+) s", pool.admin("/readyz").text)[0]) >= 3, "twice the limit")
         assert pool.slot()["pid"] == worker
         assert pool.admin("/livez").status_code == 200
@@ -293,7 +293,10 @@ def test_a_worker_of_a_pod_that_stands_before_a_full_pipe_is_named_and_left_alon
         client.join(DEADLINE)
     until(lambda: pool.admin("/readyz").status_code == 200, "ready again")
     assert (pool.slot()["pid"], pool.slot()["restarts"]) == (worker, 0)
-    until(lambda: "stuck writing its output: nobody reads the log's pipe" in pipe.text, "the line about it")
+    until(
+        lambda: "stuck writing its output: the log's pipe is full and is not being read" in pipe.text,
+        "the line about it",
+    )
     assert "flood flood" in pipe.text
     assert pool.stop() == 0
 

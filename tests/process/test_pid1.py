@@ -140,7 +140,7 @@ def test_who_ignores_the_request_to_end_is_ended(start: Start) -> None:
     grandchild = int(pool.get("/stubborn").text)
     assert pool.stop() == 0
     until(lambda: not alive(grandchild), "the stubborn one gone")
-    assert "ended 1 process(es) that the application had left behind" in pool.log
+    assert "killed 1 process(es) that the application had left behind" in pool.log
 
 
 def test_a_killed_supervisor_takes_its_workers_along(start: Start) -> None:

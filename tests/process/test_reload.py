@@ -366,7 +366,7 @@ def test_a_slot_more_and_a_slot_less_under_load(start: Start) -> None:
     assert kept.failures == []
     assert pool.slot()["pid"] == first
     pool.signal(signal.SIGTTOU)
-    pool.until_log("no slot less")
+    pool.until_log("can't remove a slot")
     assert ask(pool.port, "/pid") == str(first)
 
 

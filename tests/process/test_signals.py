@@ -69,7 +69,7 @@ def test_what_means_nothing_is_ignored_with_a_line(pool: Pool) -> None:
     assert len(IGNORED) > 30
     for signum in [*IGNORED, *IGNORED]:
         pool.signal(signum)
-        pool.until_log(f"{_name(signum)} means nothing to the supervisor and is ignored")
+        pool.until_log(f"{_name(signum)} is ignored: it means nothing to the supervisor")
     for signum in SILENT:
         pool.signal(signum)
     assert (pool.slot()["pid"], pool.slot()["restarts"]) == (slot["pid"], slot["restarts"])
@@ -124,7 +124,7 @@ def test_ttin_and_ttou_are_one_slot_more_and_less(pool: Pool) -> None:
     pool.signal(signal.SIGTTOU)
     until(lambda: len(pool.status()["slots"]) == 1, "one slot")
     pool.signal(signal.SIGTTOU)
-    pool.until_log("no slot less")
+    pool.until_log("can't remove a slot")
     pool.ready()
 
 

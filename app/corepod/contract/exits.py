@@ -10,7 +10,7 @@ EXIT_BUDGET = 5  # every slot has used up its crash budget
 EXIT_BIND = 6  # an address can't be bound
 
 EXIT_CODES = {
-    EXIT_OK: "asked to stop (TERM, INT), and did",
+    EXIT_OK: "stopped as asked (TERM, INT)",
     EXIT_INTERNAL: "an internal error; the traceback is in the log",
     EXIT_SETTINGS: "bad settings (flag, variable or file), unsupported platform, or limits too low",
     EXIT_BOOT: "the application raised an exception while it was imported or started, 3 times",
@@ -19,12 +19,12 @@ EXIT_CODES = {
     EXIT_BIND: "an address can't be bound",
 }
 
-# Signals to the supervisor. What isn't named is ignored with a line.
+# Signals to the supervisor. Any other is ignored with a line in the log.
 SIGNALS = {
     "TERM, INT": "drain and stop within `stop_timeout`; a second one stops at once",
     "QUIT": "stop at once",
-    "HUP": "rolling reload: new code is loaded beside the old, which stays where the new one doesn't get ready",
+    "HUP": "rolling reload: new code is loaded beside the old code, which stays if the new code fails to start",
     "USR1": "dump every worker's stacks to the log",
-    "TTIN": "one slot more",
-    "TTOU": "one slot less",
+    "TTIN": "add a slot",
+    "TTOU": "remove a slot",
 }

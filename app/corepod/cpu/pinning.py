@@ -33,7 +33,7 @@ def assign(
     """The core of each slot (None: not pinned), and why, where that isn't the user's wish.
 
     `mode` is the setting `pin`. `claim` says whether this pool got a core, and keeps it
-    (`Claims.take`). Cores are chosen before the quota's cut: were they the first of it, all
+    (`CoreClaims.claim`). Cores are chosen before the quota's cut: were they the first of it, all
     containers with a quota of one core, which see every core of the node, would share core 0.
     """
     cores = usable.allowed
@@ -45,8 +45,8 @@ def assign(
         return _fill(
             [],
             slots,
-            f"cores {format_list(cores)} may be shared with other containers, as they are not as "
-            "many as the slots; give this container cores of its own, or set pin to always",
+            f"cores {format_list(cores)} may be shared with other containers, because their number differs "
+            "from that of the slots; give this container cores of its own, or set pin to always",
         )
     if container:
         return list(cores), ""
@@ -79,7 +79,7 @@ def _fill(got: list[int], slots: int, why: str) -> tuple[list[int | None], str]:
     return [*got, *(None for _ in missing)], f"{names} not pinned: {why}"
 
 
-class Claims:
+class CoreClaims:
     """The cores that this pool has claimed, for as long as this object lives."""
 
     __slots__ = ("held",)
@@ -87,10 +87,10 @@ class Claims:
     def __init__(self) -> None:
         self.held: dict[int, socket.socket] = {}
 
-    def take(self, core: int) -> bool:
-        """Whether the core is this pool's, now or already. Raises OSError as `claim` does."""
+    def claim(self, core: int) -> bool:
+        """Whether the core is this pool's, now or already. Raises OSError as `claim_core` does."""
         if core not in self.held:
-            claimed = claim(core)
+            claimed = claim_core(core)
             if claimed is None:
                 return False
             self.held[core] = claimed
@@ -102,7 +102,7 @@ class Claims:
             self.held.pop(core).close()
 
 
-def claim(core: int) -> socket.socket | None:
+def claim_core(core: int) -> socket.socket | None:
     """Claim a core until the socket is closed or this process dies, however it dies.
 
     It counts in this network namespace. None when another pool holds the core; raises OSError

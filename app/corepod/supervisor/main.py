@@ -11,10 +11,10 @@ from corepod.supervisor.io.log import StreamLog
 from corepod.supervisor.io.loop import Loop, catchable
 from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.sockets import StartError
-from corepod.supervisor.settings import Settings, take_from_environment
-from corepod.supervisor.supervisor import LAST_WORDS, Supervisor
+from corepod.supervisor.settings import Settings, from_environment
+from corepod.supervisor.supervisor import FLUSH_TIMEOUT, Supervisor
 
-WORD_MOST = 4096  # bytes of a termination message that Kubernetes shows
+MESSAGE_MOST = 4096  # bytes of a termination message that Kubernetes shows
 
 if not sys.platform.startswith("linux"):
     sys.exit("corepod needs Linux")
@@ -25,14 +25,14 @@ def main() -> int:
     _own_descriptors()
     loop = Loop()
     loop.catch(catchable())
-    settings = take_from_environment()
+    settings = from_environment()
     log = StreamLog(loop, form=settings.log_format, level=settings.log_level)
     sys.excepthook = log.fault
     _quiet_libraries()
     _set_name("corepod")
     code = _supervise(settings, loop, log)
     if code and settings.termination_log:
-        _leave_word(settings.termination_log, log.errors)
+        _write_termination_message(settings.termination_log, log.errors)
     return code
 
 
@@ -42,7 +42,7 @@ def _supervise(settings: Settings, loop: Loop, log: StreamLog) -> int:
     except StartError as error:
         sockets.remove_made()
         log.error(str(error))
-        log.close(LAST_WORDS)
+        log.close(FLUSH_TIMEOUT)
         return error.code
     if settings.lifeline is not None:
         _watch_lifeline(supervisor, settings.lifeline)
@@ -84,13 +84,13 @@ def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:
     supervisor.loop.add(fd, select.EPOLLIN | select.EPOLLHUP, ended)
 
 
-def _leave_word(path: str, errors: list[str]) -> None:
+def _write_termination_message(path: str, errors: list[str]) -> None:
     """Write why the pool has ended where Kubernetes looks for it, if there is such a place: a line an error."""
     lines = [message.splitlines() or [""] for message in errors]
     text = "".join(": ".join(dict.fromkeys((line[0], line[-1].strip()))) + "\n" for line in lines)
     try:
         file = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
-        os.write(file, text.encode("utf-8", "backslashreplace")[-WORD_MOST:])
+        os.write(file, text.encode("utf-8", "backslashreplace")[-MESSAGE_MOST:])
         os.close(file)
     except OSError:
         pass  # outside of Kubernetes, or it isn't ours to write

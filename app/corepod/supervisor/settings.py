@@ -59,7 +59,7 @@ class Settings:
         return self.name or self.app.partition(":")[0]
 
 
-def take_from_environment() -> Settings:
+def from_environment() -> Settings:
     """Read the settings and remove them from what children inherit.
 
     Raises KeyError where this program was started by hand.

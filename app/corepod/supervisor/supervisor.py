@@ -1,4 +1,4 @@
-"""From the settings to the exit code: make the sockets, then wait, reap, act, until there is nothing left to do."""
+"""From the settings to the exit code: make the sockets, then wait, reap and act until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
 STOPS = {signal.SIGTERM, signal.SIGINT}
-# Sent by the kernel as a matter of course; a line about each would tell nobody anything.
+# Sent by the kernel as a matter of course; a line about each would be noise.
 SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
 LEAST_DRAIN = 0.1  # seconds a worker gets to stop, however little is left of the budget
 # timeout(1) and service managers signal a process and then its group: what comes this soon is the same signal.
 ECHO = 0.25  # seconds
-LAST_WORDS = 1.0  # seconds for what is still to be read and written when everybody else is gone
+FLUSH_TIMEOUT = 1.0  # seconds for output that is still to be read and written when every process has ended
 
 
 class Supervisor:
@@ -113,7 +113,7 @@ class Supervisor:
         return code
 
     def _step(self, now: float) -> None:
-        for signum in self.loop.take_signals():
+        for signum in self.loop.pop_signals():
             self._on_signal(signum, now)
         self._reap(now)
         self._stop_step(now)
@@ -167,10 +167,10 @@ class Supervisor:
             self._shrink(now)
         elif signum not in SILENT and signum not in self._told:
             self._told.add(signum)
-            self.log.info(f"{_name(signum)} means nothing to the supervisor and is ignored")
+            self.log.info(f"{_name(signum)} is ignored: it means nothing to the supervisor")
 
     def stop(self, now: float, why: str) -> None:
-        """The first time drain and stop, the second time at once."""
+        """Drain and stop; asked a second time, stop at once."""
         if self._asked is not None and self._asked[0] == why and now - self._asked[1] < ECHO:
             return
         self._asked = why, now
@@ -178,9 +178,9 @@ class Supervisor:
             self.log.info(f"{why} again: stopping at once")
             self.pool.stop_now(EXIT_OK, now)
             return
-        self.log.info(f"{why}: draining, for {self.settings.stop_timeout:g} s at the most")
+        self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s")
         self._stop_deadline = now + self.settings.stop_timeout
-        # Before it was ready nobody sent it anything: there is nobody who has to learn that it goes.
+        # A pool that was never ready has received no traffic: no load balancer has to learn that it goes.
         self._lame_until = now + (self.settings.lame_duck if self.pool.ever_ready else 0.0)
         self.pool.lame()
 
@@ -204,30 +204,30 @@ class Supervisor:
         left = reaper.end_descendants()
         if left:
             names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
-            self.log.info(f"ended {len(left)} process(es) that the application had left behind: {names}")
+            self.log.info(f"killed {len(left)} process(es) that the application had left behind: {names}")
         # What the processes wrote last is still in their pipes.
-        deadline = self.loop.now() + LAST_WORDS
+        deadline = self.loop.now() + FLUSH_TIMEOUT
         while self.loop.wait(self.loop.now()) and self.loop.now() < deadline:
             pass
         self.log.info("stopped")
-        self.log.close(LAST_WORDS)
+        self.log.close(FLUSH_TIMEOUT)
 
     def _grow(self) -> None:
         if self.pool.stopping or len(self.pool.slots) >= MOST_SLOTS:
-            self.log.warning("no slot more: the pool stops or has its greatest size")
+            self.log.warning(f"can't add a slot: the pool is stopping, or has its {MOST_SLOTS} slots already")
             return
         core = self.placement.another([slot.core for slot in self.pool.slots])
         self.pool.add_slot(core)
         where = f"core {core}" if core is not None else "not pinned"
-        self.log.info(f"one slot more, {where}; now {len(self.pool.slots)}")
+        self.log.info(f"added a slot ({where}); there are now {len(self.pool.slots)}")
 
     def _shrink(self, now: float) -> None:
         if self.pool.stopping or len(self.pool.slots) == 1:
-            self.log.warning("no slot less: the pool stops or has only one")
+            self.log.warning("can't remove a slot: the pool is stopping, or has only one")
             return
         self.placement.give_back(self.pool.slots[-1].core)
         self.pool.remove_slot(now)
-        self.log.info(f"one slot less; now {len(self.pool.slots)}")
+        self.log.info(f"removed a slot; there are now {len(self.pool.slots)}")
 
 
 def _random() -> float:

@@ -100,8 +100,8 @@ class Checks:
         if watchdog.stuck and self._waits_for_reader(process):
             # The next worker would stand in the same place: only whoever reads the log can help.
             if not watchdog.why:
-                self._log.error("stuck writing its output: nobody reads the log's pipe", **process.who)
-            watchdog.why = "its output isn't read"
+                self._log.error("stuck writing its output: the log's pipe is full and is not being read", **process.who)
+            watchdog.why = "its output is not being read"
             return
         found = (
             f"stuck: its loop has been blocked without using CPU for {watchdog.stuck:.0f} s"

@@ -90,7 +90,13 @@ class StreamLog:
         # A gap that doesn't show would mislead whoever reads the log. Told once lines get through again.
         if before > sink.owned_up and sink.dropped == before and not sink.waiting:
             lost, sink.owned_up = before - sink.owned_up, before
-            sink.write(self._format("warning", f"{lost} line(s) of this log are lost: nobody read it, or no room", {}))
+            sink.write(
+                self._format(
+                    "warning",
+                    f"{lost} line(s) of this log were dropped: it was not read in time, or there was no room",
+                    {},
+                )
+            )
 
 
 def _tag(who: dict[str, object]) -> str:

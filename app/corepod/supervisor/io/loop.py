@@ -70,7 +70,7 @@ class Loop:
                 self._call(callback, fd, mask)
         return len(events)
 
-    def take_signals(self) -> list[int]:
+    def pop_signals(self) -> list[int]:
         """The signals that came since the last call, each once, in the order of their numbers."""
         taken = sorted(self._signals)
         self._signals.difference_update(taken)

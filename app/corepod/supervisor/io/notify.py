@@ -1,7 +1,7 @@
 """Tells the operator that a worker has died: one datagram that says "look at me", and nothing else.
 
-It may get lost, for the operator looks by itself, too. What it must never do is hold up PID 1, and to look up a name
-may take seconds: so a child of one moment does it.
+It may get lost, for the operator looks by itself, too. What it must never do is hold up PID 1, and looking up a name
+may take seconds: so a short-lived child does it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ DELAY = 0.2  # seconds after a death: the first moments of the core belong to th
 SPACING = 1.0  # seconds between two
 PATIENCE = 5  # seconds until the child ends, whatever it waits for
 MOST = 8  # addresses of the name, an operator each
-WORD = b"look at me"
+DATAGRAM = b"look at me"
 
 
 class Notifier:
     """`due` is when the next one is to be sent, None for not at all."""
 
     def __init__(self, address: str) -> None:
-        """`address` is HOST:PORT, empty for nobody to tell."""
+        """`address` is HOST:PORT; empty where there is no operator to tell."""
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]").encode(), port
         self._seen = 0
@@ -66,6 +66,6 @@ def _become_harmless() -> None:
 def _tell(host: bytes, port: str) -> None:
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[:MOST]:
         try:
-            socket.socket(family, kind, protocol).sendto(WORD, address)
+            socket.socket(family, kind, protocol).sendto(DATAGRAM, address)
         except OSError:
             pass  # an address of a family that isn't set up here

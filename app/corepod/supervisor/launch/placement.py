@@ -24,20 +24,20 @@ class Placement:
     def __init__(self, settings: Settings) -> None:
         self.usable = cores.usable()
         self._pin = settings.pin
-        self._claims = pinning.Claims()
+        self._claims = pinning.CoreClaims()
         self._local = not pinning.in_container()
         slots = _slots(settings, self.usable)
-        self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.take)
+        self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.claim)
         _make_room_for_files(slots)
 
     def another(self, taken: list[int | None]) -> int | None:
-        """A core for one slot more, None where no core is free for it."""
+        """A core for another slot, None where no core is free for it."""
         free = [core for core in self.usable.allowed if core not in taken]
         if self._pin == "never" or (self._pin == "auto" and not self._local):
             return None
         if self._pin == "always":
             return free[0] if free else None
-        return next((core for core in free if self._claims.take(core)), None)
+        return next((core for core in free if self._claims.claim(core)), None)
 
     def give_back(self, core: int | None) -> None:
         """A slot is gone: other pools may have its core."""
@@ -48,7 +48,7 @@ class Placement:
 def _slots(settings: Settings, usable: cores.Usable) -> int:
     slots = len(usable.cores) if settings.workers == "auto" else int(settings.workers)
     if slots > MOST_SLOTS:
-        raise StartError(f"{slots} workers are more than the {MOST_SLOTS} a pool can have", EXIT_SETTINGS)
+        raise StartError(f"{slots} workers are asked for, but a pool has {MOST_SLOTS} at most (workers)", EXIT_SETTINGS)
     if slots > len(usable.cores) and settings.pin != "never":
         raise StartError(
             f"{slots} workers are asked for (workers), but {len(usable.cores)} "

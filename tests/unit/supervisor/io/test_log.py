@@ -316,7 +316,7 @@ def test_a_gap_is_told_once_and_after_the_first_line_that_gets_through(
     for number in range(3):
         log.relay(log.out, b"%d" % number, {"worker": 1})
     after = lines(pipe)
-    assert re.fullmatch(STAMP + rf" WARNING {dropped} line\(s\) of this log are lost: .*", after.pop(1))
+    assert re.fullmatch(STAMP + rf" WARNING {dropped} line\(s\) of this log were dropped: .*", after.pop(1))
     assert after == [f"worker 1 | {number}" for number in range(3)]
     assert log.dropped == dropped
 

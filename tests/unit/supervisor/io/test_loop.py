@@ -125,8 +125,8 @@ def test_signals_are_taken_once_and_in_order(loop: Loop) -> None:
     for signum in (signal.SIGUSR2, signal.SIGUSR1, signal.SIGUSR2):
         signal.raise_signal(signum)
     loop.wait(loop.now() + SOON)
-    assert loop.take_signals() == [signal.SIGUSR1, signal.SIGUSR2]
-    assert loop.take_signals() == []
+    assert loop.pop_signals() == [signal.SIGUSR1, signal.SIGUSR2]
+    assert loop.pop_signals() == []
 
 
 def test_a_signal_that_came_before_the_wait_ends_it(loop: Loop) -> None:
@@ -135,7 +135,7 @@ def test_a_signal_that_came_before_the_wait_ends_it(loop: Loop) -> None:
     loop.wait(None)
     loop.wait(started + SOON)  # the pipe that woke the first one is read by now; the signal itself is still there
     assert loop.now() - started < SOON
-    assert loop.take_signals() == [signal.SIGUSR1]
+    assert loop.pop_signals() == [signal.SIGUSR1]
 
 
 def test_a_full_wake_up_pipe_loses_no_signal(loop: Loop) -> None:
@@ -144,16 +144,16 @@ def test_a_full_wake_up_pipe_loses_no_signal(loop: Loop) -> None:
     signal.raise_signal(signal.SIGUSR2)
     for _ in range(3):
         loop.wait(loop.now())
-    assert loop.take_signals() == [signal.SIGUSR1, signal.SIGUSR2]
+    assert loop.pop_signals() == [signal.SIGUSR1, signal.SIGUSR2]
 
 
 def test_a_signal_blocked_before_is_taken(loop: Loop) -> None:
     """What comes while the command line is at work waits for the supervisor."""
     signal.pthread_sigmask(signal.SIG_BLOCK, USED)
     signal.raise_signal(signal.SIGUSR1)
-    assert loop.take_signals() == []
+    assert loop.pop_signals() == []
     loop.catch(USED)
-    assert loop.take_signals() == [signal.SIGUSR1]
+    assert loop.pop_signals() == [signal.SIGUSR1]
 
 
 def test_interrupted_all_the_time_it_neither_ends_early_nor_loses_events(loop: Loop, pipe: tuple[int, int]) -> None:
@@ -170,7 +170,7 @@ def test_interrupted_all_the_time_it_neither_ends_early_nor_loses_events(loop: L
         while len(got) < sent and loop.now() < deadline:
             loop.wait(deadline)
         assert len(got) == sent
-    assert signal.SIGALRM in loop.take_signals()
+    assert signal.SIGALRM in loop.pop_signals()
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 

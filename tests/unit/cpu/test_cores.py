@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import corepod
 import pytest
 from corepod.cpu.cores import MOST_CORES, Usable, format_list, in_order, parse_list, usable
-from corepod.cpu.pinning import Claims, assign, claim, in_container, pin
+from corepod.cpu.pinning import CoreClaims, assign, claim_core, in_container, pin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -544,16 +544,16 @@ DIVISIONS = {
         "auto",
         1,
         [None],
-        "slot 0 is not pinned: cores 0-3 may be shared with other containers, as they are not as "
-        "many as the slots; give this container cores of its own, or set pin to always",
+        "slot 0 is not pinned: cores 0-3 may be shared with other containers, because their number differs "
+        "from that of the slots; give this container cores of its own, or set pin to always",
         container=True,
     ),
     "container, only its quota is as small as its slots": Division(
         "auto",
         1,
         [None],
-        "slot 0 is not pinned: cores 0-3 may be shared with other containers, as they are not as "
-        "many as the slots; give this container cores of its own, or set pin to always",
+        "slot 0 is not pinned: cores 0-3 may be shared with other containers, because their number differs "
+        "from that of the slots; give this container cores of its own, or set pin to always",
         usable=1,
         container=True,
     ),
@@ -561,8 +561,8 @@ DIVISIONS = {
         "auto",
         2,
         [None, None],
-        "slots 0-1 are not pinned: cores 5 may be shared with other containers, as they are not as "
-        "many as the slots; give this container cores of its own, or set pin to always",
+        "slots 0-1 are not pinned: cores 5 may be shared with other containers, because their number differs "
+        "from that of the slots; give this container cores of its own, or set pin to always",
         allowed=(5,),
         container=True,
     ),
@@ -630,8 +630,8 @@ def test_assign_where_sockets_are_refused() -> None:
 
 HOLDER = """
 import sys
-from corepod.cpu.pinning import claim
-mine = claim(int(sys.argv[1]))
+from corepod.cpu.pinning import claim_core
+mine = claim_core(int(sys.argv[1]))
 print(mine is not None, flush=True)
 sys.stdin.read()
 """
@@ -640,40 +640,40 @@ sys.stdin.read()
 def test_a_claim_of_another_process_ends_with_its_death() -> None:
     with running(HOLDER, FREE) as holder:
         assert line_of(holder) == "True"
-        assert claim(FREE) is None
+        assert claim_core(FREE) is None
         with running(HOLDER, FREE) as second:
             assert line_of(second) == "False"
-        with opened(claim(FREE + 1)):
+        with opened(claim_core(FREE + 1)):
             pass
         holder.kill()
         holder.wait()
-        pool = Claims()
-        until(lambda: pool.take(FREE))
+        pool = CoreClaims()
+        until(lambda: pool.claim(FREE))
         pool.release(FREE)
 
 
 @pytest.mark.parametrize("leak", [False, True], ids=["as made", "control: made inheritable"])
 def test_a_claim_is_not_inherited(leak: bool) -> None:
-    with opened(claim(FREE)) as mine:
+    with opened(claim_core(FREE)) as mine:
         mine.set_inheritable(leak or mine.get_inheritable())
         with running("import sys; print(1, flush=True); sys.stdin.read()") as child:
             line_of(child)
             mine.close()
-            again = claim(FREE)
+            again = claim_core(FREE)
             assert (again is None) is leak
             if again:
                 again.close()
 
 
 def test_claims_are_kept_and_given_back() -> None:
-    pool, other = Claims(), Claims()
-    assert pool.take(FREE)
-    assert pool.take(FREE)
-    assert not other.take(FREE)
+    pool, other = CoreClaims(), CoreClaims()
+    assert pool.claim(FREE)
+    assert pool.claim(FREE)
+    assert not other.claim(FREE)
     other.release(FREE)  # not its own: nothing happens
-    assert not other.take(FREE)
+    assert not other.claim(FREE)
     pool.release(FREE)
-    assert other.take(FREE)
+    assert other.claim(FREE)
     other.release(FREE)
     assert (pool.held, other.held) == ({}, {})
 
@@ -681,7 +681,7 @@ def test_claims_are_kept_and_given_back() -> None:
 def test_a_claim_that_is_refused_raises_and_leaves_no_socket() -> None:
     open_before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="too long"):
-        claim(10**200)
+        claim_core(10**200)
     assert len(os.listdir("/proc/self/fd")) == open_before
 
 
