@@ -19,6 +19,7 @@ from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.launch.placement import MOST_SLOTS, Placement
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.status import View
+from corepod.supervisor.stop import Asked, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 STOPS = {signal.SIGTERM, signal.SIGINT}
 # Sent by the kernel as a matter of course; a line about each would be noise.
 SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
-LEAST_DRAIN = 0.1  # seconds a worker gets to stop, however little is left of the budget
-# timeout(1) and service managers signal a process and then its group: what comes this soon is the same signal.
-ECHO = 0.25  # seconds
 FLUSH_TIMEOUT = 1.0  # seconds for output that is still to be read and written when every process has ended
 
 
@@ -78,9 +76,7 @@ class Supervisor:
             if sock is not None:
                 self.admin.listen(sock, trusted=trusted)
         self._child_died = False
-        self._asked: tuple[str, float] | None = None  # to stop: how and when
-        self._stop_deadline: float | None = None
-        self._lame_until: float | None = None
+        self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
         self._told: set[int] = set()
         self._announce(about, subreaper)
 
@@ -116,7 +112,7 @@ class Supervisor:
         for signum in self.loop.pop_signals():
             self._on_signal(signum, now)
         self._reap(now)
-        self._stop_step(now)
+        self._drain_if_due(now)
         self.checks.look(now)
         self.pool.tick(now)
         self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
@@ -128,7 +124,7 @@ class Supervisor:
             self.checks.deadline(),
             self.notifier.due,
             self.admin.expire(now),
-            self._lame_until,
+            self._stop.lame_until,
         ]
         return min((t for t in times if t is not None), default=None)
 
@@ -171,30 +167,25 @@ class Supervisor:
 
     def stop(self, now: float, why: str) -> None:
         """Drain and stop; asked a second time, stop at once."""
-        if self._asked is not None and self._asked[0] == why and now - self._asked[1] < ECHO:
-            return
-        self._asked = why, now
-        if self.pool.stopping:
+        asked = self._stop.ask(why, now, stopping=self.pool.stopping, serves=self.pool.ever_ready)
+        if asked is Asked.AT_ONCE:
             self.log.info(f"{why} again: stopping at once")
             self.pool.stop_now(EXIT_OK, now)
-            return
-        self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s")
-        self._stop_deadline = now + self.settings.stop_timeout
-        # A pool that was never ready has received no traffic: no load balancer has to learn that it goes.
-        self._lame_until = now + (self.settings.lame_duck if self.pool.ever_ready else 0.0)
-        self.pool.lame()
+        elif asked is Asked.BEGIN:
+            self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s")
+            self.pool.lame()
 
-    def _stop_step(self, now: float) -> None:
-        if self._lame_until is None or now < self._lame_until or self._stop_deadline is None:
+    def _drain_if_due(self, now: float) -> None:
+        within = self._stop.drain_within(now)
+        if within is None:
             return
-        self._lame_until = None
-        self.pool.drain(max(LEAST_DRAIN, self._stop_deadline - now), now)
+        self.pool.drain(within, now)
         # Closed here before the workers close theirs: from now on a new connection is refused at once, not queued.
         sockets.close(self.listeners)
         self.listeners.clear()
 
     def _finished(self) -> bool:
-        over = self.pool.exit_code is not None or (self.pool.stopping and self._lame_until is None)
+        over = self.pool.exit_code is not None or (self.pool.stopping and self._stop.lame_until is None)
         return over and not self.pool.processes.living
 
     def _leave(self) -> None:
