@@ -49,8 +49,8 @@ format: $(VENV)/.test ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.test ## Write docs/reference from the code, and the picture of the table
-	$(BIN)/python -m docs.generate
-	$(BIN)/python -m docs.picture
+	$(BIN)/python -m tools.generate
+	$(BIN)/python -m tools.picture
 
 BENCH := loadtest/bench
 $(BENCH)/.venv/.made: pyproject.toml $(BENCH)/requirements.txt

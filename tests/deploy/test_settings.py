@@ -10,8 +10,8 @@ import pytest
 from corepod.config.kinds import parse
 from corepod.config.spec import BY_NAME, SETTINGS, Setting
 
-from docs.chart import DECIDED, SCHEMA
 from tests.deploy.render import chart, environment, refused, worker
+from tools.chart import DECIDED, SCHEMA
 
 FREE = [setting for setting in SETTINGS if setting.name not in DECIDED]
 # A value that isn't the default, for each kind, as YAML has it.

@@ -12,9 +12,9 @@ from corepod.operator.annotations import MEANINGS
 from corepod.operator.options import PREFIX, ROWS
 from corepod.supervisor.metrics import METRICS
 
-from docs import chart
+from tools import chart
 
-FOLDER = Path(__file__).parent / "reference"
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->"
 
 

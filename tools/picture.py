@@ -21,7 +21,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PICTURE = Path(__file__).parent / "pictures" / "table.svg"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "table.svg"
 PORT = 8017
 DEADLINE = 60.0
 
