@@ -14,10 +14,10 @@ from corepod.operator.metrics import METRICS
 
 from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
 from tests.deploy.test_security import violations
-from tests.fakeapi import Call, FakeApi, faults
-from tests.fakeapi.objects import deployment, node, pod
 from tests.process.harness import Pool, running, until
 from tests.process.operator.harness import Operator, replicas
+from tools.fakeapi import Call, FakeApi, faults
+from tools.fakeapi.objects import deployment, node, pod
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from loadtest.bench import host
 from loadtest.bench.peers import ROOT
-from tests.fakeapi import FakeApi
-from tests.fakeapi.objects import deployment, node
+from tools.fakeapi import FakeApi
+from tools.fakeapi.objects import deployment, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakeapi import FakeApi, faults
-from tests.fakeapi.objects import autoscaler, deployment, node, pod, quota, statefulset
 from tests.process.harness import until
 from tests.process.operator.harness import (
     Operator,
@@ -22,6 +20,8 @@ from tests.process.operator.harness import (
     scalings,
     until_replicas,
 )
+from tools.fakeapi import FakeApi, faults
+from tools.fakeapi.objects import autoscaler, deployment, node, pod, quota, statefulset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
