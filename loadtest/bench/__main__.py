@@ -142,7 +142,7 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         metavar="FILE",
         nargs="+",
-        help="measure nothing; use the tables in these result files (the last one, if several files have the same table)",
+        help="measure nothing; use the tables in these result files, the last one if several have the same",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables and all measurements to this file")
     parser.add_argument(
