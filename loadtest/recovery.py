@@ -89,8 +89,8 @@ def owner(failure: Failure, events: Sequence[Event]) -> int | None:
 def in_flight(failure: Failure, event: Event) -> bool:
     """Whether the request was with the worker that the event killed.
 
-    A connection that had answers before is known to lead there, or elsewhere. A new one may have, if the request was
-    under way at that moment; one that was sent later can't have been, and a refused one was with nobody.
+    For a connection with earlier responses it is known to which worker it leads. On a new connection the request may
+    have been with that worker if it was under way at that moment. A request that was sent later, or refused, was not.
     """
     if not event.deadly or failure.outcome not in MORTAL or failure.outcome == REFUSED:
         return False

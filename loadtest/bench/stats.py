@@ -61,7 +61,7 @@ def pooled(rounds: Sequence[Sequence[float]], base: Sequence[Sequence[float]], s
 
 
 def abba(items: Sequence[T], number: int) -> list[T]:
-    """The order of round `number`: every second one backwards, so that a drift favours nobody."""
+    """The order of round `number`: every second one backwards, so that a drift favours no server."""
     return list(items) if number % 2 == 0 else list(reversed(items))
 
 

@@ -112,7 +112,7 @@ def _certified(account: Path) -> ssl.SSLContext:
     arguments = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=api"
     arguments += f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {account / 'ca.crt'}"
     subprocess.run(arguments.split(), check=True, capture_output=True)
-    (account / "token").write_text("nobody looks at it")
+    (account / "token").write_text("not checked")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(account / "ca.crt", key)
     return context
