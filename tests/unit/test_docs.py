@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 # Documents that are written by hand. Those below docs/reference are generated.
 WRITTEN = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "deploy/helm/corepod/README.md")),
-    *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "operator.md"),
+    *sorted((ROOT / "docs").glob("*.md")),
 ]
-PAGES = [*WRITTEN, ROOT / "docs/operator.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs/reference").glob("*.md"))]
+PAGES = [*WRITTEN, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs/reference").glob("*.md"))]
 WIDTH = 120
 # Subjects that leave open who acts. Sentences with a noun are easier to read, and easier to translate.
 VAGUE = re.compile(r"\b(whoever|nobody|somebody|everybody|anybody)\b", re.IGNORECASE)
