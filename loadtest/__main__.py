@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 CHAOS = "sigkill,exit,block,oom,hang,reload,sigstop"
-LASTS = 3.0  # seconds of a fault that goes on, and of the pool's patience with it
+LASTS = 3.0  # seconds that a fault with a duration lasts; also the pool's stuck_timeout
 GENERATOR_NICE = -5  # it shares the cores with what it measures, and must not be late for that
 GRACE = 120.0  # seconds beyond the run's time after which the generator counts as hung
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 passed, 1 failed, 4 invalid; others where the run itself went wrong."""
+    """The exit code: 0 passed, 1 failed, 4 invalid; others if the run itself went wrong."""
     options, more = _arguments(argv)
     signal.signal(signal.SIGTERM, _on_term)
     options.result_dir.mkdir(parents=True, exist_ok=True)
@@ -48,17 +48,20 @@ def _arguments(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str
     parser = argparse.ArgumentParser(
         prog="make loadtest ARGS=...",
         description=__doc__,
-        epilog="All other flags are Locust's: --limit-p95 0.5, --shape ramp (locust -f loadtest/locustfile.py --help).",
+        epilog="All other flags are passed to Locust, for example --limit-p95 0.5 or --shape ramp; "
+        "locust -f loadtest/locustfile.py --help lists them.",
     )
-    parser.add_argument("--seconds", type=int, default=120, help="length of the run")
-    parser.add_argument("--users", type=int, default=40, help="users at most")
-    parser.add_argument("--workers", default="auto", help="workers of the pool, auto for one a core")
-    parser.add_argument("--server", choices=SERVERS, default="corepod", help="what is put under test")
-    parser.add_argument("--chaos", default=CHAOS, help="what is done to it, in turn, with commas; empty for nothing")
+    parser.add_argument("--seconds", type=int, default=120, help="length of the run in seconds")
+    parser.add_argument("--users", type=int, default=40, help="largest number of users")
+    parser.add_argument("--workers", default="auto", help="number of workers of the pool; auto: one per core")
+    parser.add_argument("--server", choices=SERVERS, default="corepod", help="server under test")
+    parser.add_argument("--chaos", default=CHAOS, help="faults to inject in turn, separated by commas; empty for none")
     parser.add_argument(
-        "--again", action=argparse.BooleanOptionalAction, default=True, help="start it again if it dies"
+        "--again", action=argparse.BooleanOptionalAction, default=True, help="start the server again if it exits"
     )
-    parser.add_argument("--result-dir", type=Path, default=RESULTS, help="where report.html and run.json go")
+    parser.add_argument(
+        "--result-dir", type=Path, default=RESULTS, help="directory for report.html, run.json and the server's log"
+    )
     return parser.parse_known_args(argv)
 
 
@@ -72,10 +75,10 @@ def _generate(options: argparse.Namespace, more: list[str], server: Server) -> i
         "--chaos-lasts": LASTS,
         "--result-dir": options.result_dir,
     }
-    words = [f"{flag}={value}" for flag, value in flags.items()]
+    arguments = [f"{flag}={value}" for flag, value in flags.items()]
     command = [sys.executable, "-m", "locust", "-f", str(HERE / "locustfile.py"), "--headless", "--only-summary"]
-    # Its own log tells what the verdict tells better; what goes wrong in it is still shown.
-    generator = subprocess.Popen([*command, "--skip-log-setup", *words, *more], process_group=0)
+    # Locust's log repeats the verdict in a worse form; its errors are still shown.
+    generator = subprocess.Popen([*command, "--skip-log-setup", *arguments, *more], process_group=0)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, generator.pid, GENERATOR_NICE)
     try:

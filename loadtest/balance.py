@@ -1,4 +1,4 @@
-"""How evenly the answers were shared out."""
+"""How evenly the responses were shared out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN_BY: dict[str, Callable[[Worker], str]] = {
 
 @dataclass(frozen=True)
 class Balance:
-    """Answers by what gave them, the largest share first."""
+    """Number of responses by worker, core, pod or node, the largest first."""
 
     counts: dict[str, int]
 
@@ -34,11 +34,7 @@ class Balance:
 
     @property
     def busiest_over_idlest(self) -> float:
-        """1 where all got the same; infinite where one got nothing, and no number where there is nobody."""
-        if not self.counts:
-            return math.nan
-        least = min(self.counts.values())
-        return max(self.counts.values()) / least if least else math.inf
+        return busiest_over_idlest(list(self.counts.values()))
 
     @property
     def gini(self) -> float:
@@ -48,9 +44,9 @@ class Balance:
 def balance(
     workers: Mapping[Worker, Presence], by: str = "worker", expected: int = 0, *, fresh: bool = False
 ) -> Balance:
-    """By worker (a slot, whatever processes were in it), core, pod or node, as far as the answers told.
+    """Count by worker (a slot, whatever processes were in it), core, pod or node, as far as the responses name them.
 
-    Of `expected` ones those that never answered count as idle. `fresh`: requests on connections of their own only.
+    If fewer than `expected` answered, the others count as idle. `fresh`: only requests on connections of their own.
     """
     counts: dict[str, int] = {}
     for worker, seen in workers.items():
@@ -61,15 +57,24 @@ def balance(
 
 
 def judged(workers: Mapping[Worker, Presence], expected: int = 0) -> Balance:
-    """What a run is judged by: requests on new connections, which whoever is free can take, where there are any.
+    """The balance that a run is judged by: of requests on new connections if there are any.
 
-    A kept connection stays with its worker. When one dies, its clients go to those that live, and don't come back.
+    Any free worker can accept a new connection. A kept one stays with its worker; when that worker dies, its clients
+    connect to other workers and stay there.
     """
     return balance(workers, expected=expected, fresh=any(seen.fresh for seen in workers.values()))
 
 
+def busiest_over_idlest(counts: Sequence[int], expected: int = 0) -> float:
+    """1 if all got the same, infinite if one of them (or of the `expected` ones) got nothing, NaN if there is none."""
+    every = [*counts, *[0] * (expected - len(counts))]
+    if not every:
+        return math.nan
+    return max(every) / min(every) if min(every) else math.inf
+
+
 def gini(counts: Sequence[int]) -> float:
-    """0 where all have the same, towards 1 where one has everything."""
+    """The Gini coefficient: 0 if all counts are equal, near 1 if one has everything."""
     total, n = sum(counts), len(counts)
     if not total:
         return 0.0

@@ -1,4 +1,4 @@
-"""What the sample application has to answer: nothing where an answer is right, else what is wrong with it."""
+"""The expected responses of the sample application. A check returns an empty text for a right one, else the error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def expected(path: str) -> Callable[[Answer], str]:
-    """The check for a path; paths that the sample application doesn't have are right whatever they say."""
+    """The check for a path; for paths that the sample application doesn't have, every response is right."""
     parts = urlsplit(path)
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     if parts.path.startswith("/generate-report"):

@@ -11,48 +11,67 @@ from loadtest.verdict import Thresholds
 
 FLAGS: dict[str, dict[str, Any]] = {
     "shape": {"choices": [*SHAPES, RAMP], "default": "steady", "help": "how the number of users changes over time"},
-    "rate": {"type": float, "default": 1.0, "help": "arrivals a second of each user whose requests come on a schedule"},
-    "step-time": {"type": float, "default": 10.0, "help": "seconds of each step of a ramp"},
-    "arrival-path": {"default": "/generate-report?size=2000", "help": "what arrivals ask for"},
-    "report-size": {"type": int, "default": 10000, "help": "orders in the reports that other users ask for"},
-    "timeout": {"type": float, "default": 10.0, "help": "seconds an answer may take"},
+    "rate": {
+        "type": float,
+        "default": 1.0,
+        "help": "requests a second of each user that sends on a schedule (Arrivals, KeptArrivals)",
+    },
+    "step-time": {"type": float, "default": 10.0, "help": "length of each step of a ramp, in seconds"},
+    "arrival-path": {"default": "/generate-report?size=2000", "help": "path that scheduled users request"},
+    "report-size": {
+        "type": int,
+        "default": 10000,
+        "help": "number of orders in the reports that the other users request",
+    },
+    "timeout": {
+        "type": float,
+        "default": 10.0,
+        "help": "how long a response may take before it counts as timed out, in seconds",
+    },
     "admin": {
         "default": "",
-        "help": "admin port of the pool, such as http://127.0.0.1:9000; chaos asks it whom to strike",
+        "help": "admin address of the pool, such as http://127.0.0.1:9000; the victim of each fault is chosen there",
     },
     "chaos": {
         "default": "",
-        "help": f"what to do to the workers meanwhile, in turn, with commas: {', '.join(ACTIONS)}",
+        "help": f"faults to inject in turn while the load runs, separated by commas: {', '.join(ACTIONS)}",
     },
-    "chaos-after": {"type": float, "default": 5.0, "help": "seconds before the first strike"},
-    "chaos-every": {"type": float, "default": 10.0, "help": "seconds from one strike to the next"},
-    "chaos-lasts": {"type": float, "default": 3.0, "help": "seconds of a blocked loop; the pool's stuck_timeout"},
+    "chaos-after": {"type": float, "default": 5.0, "help": "time before the first fault, in seconds"},
+    "chaos-every": {"type": float, "default": 10.0, "help": "time from one fault to the next, in seconds"},
+    "chaos-lasts": {
+        "type": float,
+        "default": 3.0,
+        "help": "how long block lasts, and the pool's stuck_timeout, which ends hang and sigstop; in seconds",
+    },
     "chaos-deadline": {
         "type": float,
         "default": 20.0,
-        "help": "seconds until a strike's damage counts as not repaired",
+        "help": "how long the pool may take to recover from a fault, in seconds; after that it counts as not recovered",
     },
-    "result-dir": {"default": "", "help": "where to write report.html and run.json at the end; nowhere by default"},
-    "compare": {"default": "", "help": "run.json of an earlier run, for the report"},
+    "result-dir": {
+        "default": "",
+        "help": "directory for report.html and run.json, which are written at the end; nothing is written by default",
+    },
+    "compare": {"default": "", "help": "run.json of an earlier run, to compare with in the report"},
 }
 LIMITS = {limit.name: limit for limit in fields(Thresholds)}
 
 
 def add_flags(parser: Any) -> None:
     group = parser.add_argument_group("corepod's load test")
-    for name, words in FLAGS.items():
-        group.add_argument(f"--{name}", env_var=_variable(name), **words)
-    for name, words in limit_flags().items():
-        group.add_argument(f"--{name}", env_var=_variable(name), **words)
+    for name, option in FLAGS.items():
+        group.add_argument(f"--{name}", env_var=_variable(name), **option)
+    for name, option in limit_flags().items():
+        group.add_argument(f"--{name}", env_var=_variable(name), **option)
 
 
 def limit_flags(**defaults: float) -> dict[str, dict[str, Any]]:
-    """--limit-NAME for each threshold, with these defaults instead of the usual ones."""
+    """The flag --limit-NAME of each threshold, with these defaults instead of the usual ones."""
     return {
         f"limit-{name}": {
             "type": float,
             "default": defaults.get(name, limit.default),
-            "help": f"{limit.metadata['help']}; below 0: not asked for",
+            "help": f"{limit.metadata['help']}; a value below 0 switches this check off",
         }
         for name, limit in LIMITS.items()
     }

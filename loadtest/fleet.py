@@ -1,4 +1,4 @@
-"""`python -m loadtest.fleet`: load from Locust's pods in the cluster, chaos from here, one verdict and report."""
+"""`python -m loadtest.fleet`: Locust's pods send the load, faults are injected from here, one verdict and report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadtest.chaos import actions  # noqa: F401  they are registered by being imported
-from loadtest.chaos.action import NothingToStrikeError
+from loadtest.chaos.action import CannotInjectError
 from loadtest.chaos.fleet import Fleet
 from loadtest.chaos.schedule import Schedule
 from loadtest.flags import chaos_of, limit_flags, limits_of
@@ -26,20 +26,20 @@ from loadtest.run import Run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PATIENCE = 30.0  # seconds for Locust's page to be there, and for its processes to end what they do
-RUNS = ("spawning", "running", "cleanup")  # Locust's words
-SPAWNED_IN = 2.0  # seconds in which all users are there
+PATIENCE = 30.0  # seconds until Locust's page answers, and until its processes have stopped
+RUNS = ("spawning", "running", "cleanup")  # the names of Locust's states
+SPAWNED_IN = 2.0  # seconds in which all users are started
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 passed, 1 failed, 4 invalid, 2 where it couldn't be run."""
+    """The exit code: 0 passed, 1 failed, 4 invalid, 2 if the run couldn't be carried out."""
     options = _arguments(argv)
     try:
         names = chaos_of(options)
         fleet = Fleet(options.namespace, options.release, options.url, options.chaos_lasts)
         with forwarded(options) as page:
             run = load(page, options, fleet, names)
-    except (NothingToStrikeError, ValueError, OSError) as error:
+    except (CannotInjectError, ValueError, OSError) as error:
         print(f"loadtest: {error}", file=sys.stderr)
         return 2
     run.limits, run.workers = limits_of(options), 0 if options.limit_balance < 0 else fleet.workers
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def load(page: str, options: Any, fleet: Any, names: list[str]) -> Run:
-    """Users come, chaos happens, users go; what Locust has seen with the events put in."""
+    """Start the users, inject the faults, stop the users. Returns Locust's result with the events added."""
     _post(f"{page}/swarm", user_count=options.users, spawn_rate=max(1, options.users / SPAWNED_IN))
     events: list[Any] = []
     end = time.monotonic() + options.seconds
@@ -63,7 +63,7 @@ def load(page: str, options: Any, fleet: Any, names: list[str]) -> Run:
     while time.monotonic() < end:
         time.sleep(0.1)
     if (state := _state(page)) not in RUNS:
-        raise OSError(f"Locust has ended before its time: {state}; see the logs of its pods")
+        raise OSError(f"Locust has stopped before the end of the run (state: {state}); see the logs of its pods")
     _post(f"{page}/stop")
     _until(lambda: _state(page) not in (*RUNS, "stopping"), "Locust to stop")
     run = Run.from_dict(_get(f"{page}/run.json"))
@@ -123,24 +123,31 @@ def _post(url: str, **form: object) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtest.fleet", description=__doc__)
-    parser.add_argument("--url", required=True, help="where the application answers from here")
-    parser.add_argument("--namespace", default="default", help="of the release")
-    parser.add_argument("--release", default="corepod", help="name of the release, with loadtest.enabled=true")
-    parser.add_argument("--service", default="", help="of Locust's page; RELEASE-corepod-loadtest by default")
-    parser.add_argument("--users", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=120.0)
-    parser.add_argument("--chaos", default="sigkill,delete-pod,rollout", help="what happens, in turn, with commas")
-    parser.add_argument("--chaos-after", type=float, default=5.0, help="seconds before the first strike")
-    parser.add_argument("--chaos-every", type=float, default=20.0, help="seconds from one strike to the next")
+    parser.add_argument("--url", required=True, help="address of the application as seen from here")
+    parser.add_argument("--namespace", default="default", help="namespace of the release")
+    parser.add_argument("--release", default="corepod", help="name of the release; it needs loadtest.enabled=true")
+    parser.add_argument("--service", default="", help="Service of Locust's page; RELEASE-corepod-loadtest by default")
+    parser.add_argument("--users", type=int, default=30, help="number of users")
+    parser.add_argument("--seconds", type=float, default=120.0, help="length of the run in seconds")
     parser.add_argument(
-        "--chaos-lasts", type=float, default=3.0, help="seconds of a blocked loop; settings.stuck_timeout"
+        "--chaos", default="sigkill,delete-pod,rollout", help="faults to inject in turn, separated by commas"
+    )
+    parser.add_argument("--chaos-after", type=float, default=5.0, help="time before the first fault, in seconds")
+    parser.add_argument("--chaos-every", type=float, default=20.0, help="time from one fault to the next, in seconds")
+    parser.add_argument(
+        "--chaos-lasts",
+        type=float,
+        default=3.0,
+        help="how long block lasts, and settings.stuck_timeout, which ends hang and sigstop; in seconds",
     )
     parser.add_argument(
-        "--chaos-deadline", type=float, default=90.0, help="seconds until a strike counts as not repaired"
+        "--chaos-deadline", type=float, default=90.0, help="how long the recovery from a fault may take, in seconds"
     )
-    parser.add_argument("--result-dir", type=Path, default=Path("loadtest/results"))
-    for name, words in limit_flags(recovery=60.0).items():
-        parser.add_argument(f"--{name}", **words)
+    parser.add_argument(
+        "--result-dir", type=Path, default=Path("loadtest/results"), help="directory for report.html and run.json"
+    )
+    for name, option in limit_flags(recovery=60.0).items():
+        parser.add_argument(f"--{name}", **option)
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""What is under test on this machine: a server, started again when it dies, and ended with all below it."""
+"""The server under test on this machine: it is restarted when it exits, and killed with all its children at the end."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ APP = "corepod.demo:app"
 
 
 def corepod(port: int, admin: int, lasts: float, workers: str) -> list[str]:
-    """A pool that ends what is stuck after `lasts` seconds, and doesn't give up however often it is struck."""
+    """A pool that kills a stuck worker after `lasts` seconds, and doesn't give up however often a worker is killed."""
     stuck = ["--stuck-dump", f"{lasts / 2:g}", "--stuck-timeout", f"{lasts:g}", "--crash-budget", "1000/60"]
     addresses = ["--bind", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
     return [sys.executable, "-m", "corepod", "run", APP, "--workers", workers, *addresses, *stuck]
 
 
 def hypercorn(port: int, admin: int, lasts: float, workers: str) -> list[str]:
-    """The same application behind the server alone, with as many workers."""
+    """The same application served by plain hypercorn with as many workers."""
     count = str(len(os.sched_getaffinity(0))) if workers == "auto" else workers
     return [sys.executable, "-m", "hypercorn", APP, "--workers", count, "--bind", f"127.0.0.1:{port}"]
 
@@ -71,7 +71,7 @@ class Server:
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COREPOD_")}
         with self._log.open("ab") as log:
-            # A group of its own: what a dead parent leaves behind can still be found and ended.
+            # A group of its own: children of a dead parent can still be found and killed.
             return subprocess.Popen(
                 self._command,
                 env={**environment, "COREPOD_DEMO_CRASH": "1"},
@@ -86,7 +86,7 @@ class Server:
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self._command[2]} ended with {self._process.returncode}:\n{self._tail()}")
             if time.monotonic() > end:
-                raise RuntimeError(f"{self._command[2]} doesn't answer within {START:g} s:\n{self._tail()}")
+                raise RuntimeError(f"{self._command[2]} didn't answer within {START:g} s:\n{self._tail()}")
             time.sleep(0.05)
 
     def _start_again(self) -> None:
@@ -113,7 +113,7 @@ def end_group(leader: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has at the moment."""
+    """Ports that are free at the moment."""
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(socket.socket()) for _ in range(count)]
         for sock in socks:

@@ -30,13 +30,13 @@ from loadtest.users import Arrivals, Browser, KeptArrivals, KeptReports, Reports
 
 __all__ = ["Arrivals", "Browser", "KeptArrivals", "KeptReports", "Plan", "Reports", "Talker", "Waiter"]
 LOG = logging.getLogger("corepod.loadtest")
-EXIT_FLAGS = 2  # what was asked for can't be done; nothing was started
-CHAOS_ENDS = 60.0  # seconds that a strike under way may take beyond the end of the load
+EXIT_FLAGS = 2  # the options can't be fulfilled; nothing was started
+CHAOS_ENDS = 60.0  # seconds that a fault under way may take beyond the end of the load
 
 events: Any = locust.events
 recorder = Recorder()
-# Of a worker's heartbeats, one a second, so many may be missing: on a node under fire 3 are soon, and the last worker's
-# end is the run's.
+# How many heartbeats of a worker (one a second) may be missing. On a busy node Locust's default of 3 is soon reached,
+# and the run ends with its last worker.
 locust.runners.HEARTBEAT_LIVENESS = 20
 state: dict[str, Any] = {"workers": 0, "over": threading.Event(), "chaos": None, "earlier": None}
 events.init_command_line_parser.add_listener(add_flags)
@@ -45,7 +45,7 @@ recorder.listen(events)  # before the listeners below: a run begins empty
 
 @events.init.add_listener
 def set_up(environment: Any, web_ui: Any, **_: Any) -> None:
-    """Check what was asked for before anything starts, and listen."""
+    """Check the options before anything starts, and install the listeners."""
     options = environment.parsed_options
     try:
         chaos_of(options)
@@ -124,7 +124,7 @@ def quitting(environment: Any, **_: Any) -> None:
 
 
 def finished(environment: Any) -> Run:
-    """What there is by now."""
+    """The run so far."""
     options, shape = environment.parsed_options, environment.shape_class
     about = {"target": environment.host or "", "shape": options.shape, "users": str(options.num_users or 1)}
     run = Run(

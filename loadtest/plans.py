@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-FINE = 1.1  # two rates closer than this ratio aren't told apart
+FINE = 1.1  # the search stops when the gap between two rates is below this ratio
 MOST_STEPS = 16
 
 # Shares of a run's time, and of its users from then on.

@@ -1,4 +1,4 @@
-"""Collects a run while it goes on: in a process alone, or in workers that send what they have to their master."""
+"""Collects the results of a run: in a single process, or in workers that report to their master."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPORTED = "corepod"  # key in what a worker sends to its master
 
 
 class Recorder:
-    """`tally` is all that was measured; `window` what came since the last `mark()`: a ramp judges its steps by it."""
+    """`tally` has all results; `window` has those since the last `mark()`, by which a ramp judges its steps."""
 
     def __init__(self) -> None:
         self.clear()

@@ -1,4 +1,4 @@
-"""What a chaos event cost: which failures were its own, and how long it took until all was as before."""
+"""What a fault cost: which failures it caused, and how long the recovery took."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 CLOCK = 0.05  # seconds by which two processes' ideas of a moment may differ
 AFTERMATH = 2.0  # seconds in which a client may learn that its connection has died with the worker
-MORTAL = (RESET, TIMED_OUT, LOST_SESSION)  # what becomes of a request whose worker dies
+MORTAL = (RESET, TIMED_OUT, LOST_SESSION)  # outcomes of a request whose worker dies
 
 
 @dataclass
 class Event:
-    """One act of chaos. `at` since the epoch, other times in seconds from it; None: not seen before the deadline.
+    """One fault that was injected. `at` is in Unix seconds, other times are seconds after it; None: not seen in time.
 
-    `lasts`: the fault itself goes on so long, or is given so long by a setting (a stopped worker, before it is ended).
-    `outage`: it takes the whole pool with it, so refusals are its own. `deadly`: it takes a worker with it.
+    `lasts`: how long the fault itself lasts, or how long a setting tolerates it (a stopped worker until it is killed).
+    `outage`: it stops the whole pool, so refused connections are attributed to it. `deadly`: it kills a worker.
     """
 
     action: str
@@ -38,12 +38,12 @@ class Event:
 
     @property
     def recovery(self) -> float | None:
-        """Until the place serves again, without the time that the fault itself lasts."""
+        """Seconds until the victim's place serves again, without the duration of the fault itself."""
         return None if self.back is None else max(0.0, self.back - self.lasts)
 
     @property
     def over(self) -> float:
-        """The moment from which a failure isn't its own any more."""
+        """The moment after which a failure isn't attributed to this fault any more."""
         return self.at + (self.lasts if self.back is None else max(self.back, self.lasts)) + AFTERMATH
 
     @classmethod
@@ -56,7 +56,7 @@ class Event:
 
 @dataclass
 class Toll:
-    """Failures by whose they are: each event's, in flight on its worker or in its outage, and the others."""
+    """Failures by cause: in flight on the worker of each event, in the outage of each event, and all others."""
 
     in_flight: list[int] = field(default_factory=list)
     outage: list[int] = field(default_factory=list)
@@ -77,7 +77,7 @@ def toll(failures: Sequence[Failure], events: Sequence[Event]) -> Toll:
 
 
 def owner(failure: Failure, events: Sequence[Event]) -> int | None:
-    """The number of the event whose own the failure is; None for nobody's."""
+    """The number of the event that caused the failure; None if none did."""
     for number, event in enumerate(events):
         if event.outage and event.at - CLOCK <= failure.ended <= event.over:
             return number
@@ -89,8 +89,8 @@ def owner(failure: Failure, events: Sequence[Event]) -> int | None:
 def in_flight(failure: Failure, event: Event) -> bool:
     """Whether the request was with the worker that the event killed.
 
-    A connection that had answers before is known to lead there, or elsewhere. A new one may have, if the request was
-    under way at that moment; one that was sent later can't have been, and a refused one was with nobody.
+    For a connection with earlier responses it is known to which worker it leads. On a new connection the request may
+    have been with that worker if it was under way at that moment. A request that was sent later, or refused, was not.
     """
     if not event.deadly or failure.outcome not in MORTAL or failure.outcome == REFUSED:
         return False
@@ -106,7 +106,7 @@ def same_process(worker: Worker, victim: Worker) -> bool:
 
 
 def back_by_answers(event: Event, workers: Mapping[Worker, Presence]) -> float | None:
-    """Seconds from the event to the first answer of another process in the victim's place; None without one."""
+    """Seconds from the event to the first response of another process in the victim's place; None without one."""
     if event.victim.slot is None:
         return None
     first = [

@@ -1,4 +1,4 @@
-"""A run: what was asked for, what was measured, what it is worth. Kept as JSON; everything else is made from it."""
+"""A run: its options, measurements and verdict. It is stored as JSON; reports are made from that."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ VERSION = 1
 
 @dataclass
 class Run:
-    """Times in Unix seconds. `about`: words for people (target, shape …); `cpu`: the generator's busiest seconds;
-    `workers`: how many should answer, 0 where nobody knows; `steps`, `highest`: what a ramp tried and found."""
+    """Times in Unix seconds. `about`: shown to people (target, shape …); `cpu`: the generator's busiest seconds;
+    `workers`: how many should answer, 0 if unknown; `steps`, `highest`: what a ramp tried and found."""
 
     started: float
     ended: float
@@ -46,7 +46,7 @@ class Run:
         return max(self.ended - self.started, 1e-9)
 
     def settle(self) -> None:
-        """Where nobody was there to ask (a status, a cluster), the answers tell when a place was back."""
+        """Without a status document or a cluster to ask, the responses tell when a place served again."""
         for event in self.events:
             if event.back is None and not event.outage:
                 event.back = back_by_answers(event, self.tally.workers)

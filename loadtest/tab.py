@@ -1,4 +1,4 @@
-"""Locust's web page with a tab that shows the workers, and the report and the run as they are by now."""
+"""Additions to Locust's web page: a tab that shows the workers, and the report and the run so far."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST = 200  # rows: the page is drawn again every two seconds
 
 def extend(web_ui: Any, tally: Callable[[], Tally], run: Callable[[], Run]) -> None:
     """Add the tab, /report and /run.json to Locust's page."""
-    web_ui.template_args["extended_tabs"] = [{"title": "Who answered", "key": KEY}]
+    web_ui.template_args["extended_tabs"] = [{"title": "Workers", "key": KEY}]
     web_ui.template_args["extended_tables"] = [
         {"key": KEY, "structure": [{"key": key, "title": title} for key, title in COLUMNS.items()]}
     ]

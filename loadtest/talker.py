@@ -13,12 +13,12 @@ from locust import between, task
 from loadtest.tally import Sample
 from loadtest.users import Caller
 
-RESTARTS = (1001, 1012)  # close codes by which a server says that it goes away: no session is lost without a word
+RESTARTS = (1001, 1012)  # close codes by which a server announces that it goes away: the session is not lost
 GONE = 1005  # closed without a code
 
 
 class Talker(Caller):
-    """Holds a WebSocket and says something now and then. One that is cut without a word is a lost session."""
+    """Holds a WebSocket and sends a message now and then. A session that is cut without a close code is lost."""
 
     weight = 2
     wait_time = between(0.3, 1.0)
@@ -58,7 +58,7 @@ class Talker(Caller):
         return OK, ""
 
     def _say(self) -> tuple[str, str]:
-        """Nothing where the server had said before that it goes away: the next turn finds another worker."""
+        """An empty outcome if the server had announced that it goes away: the next turn connects to another worker."""
         assert self._socket is not None
         self._said += 1
         text = f"{id(self)} {self._said}"
@@ -78,7 +78,7 @@ class Talker(Caller):
         return (OK, "") if echo == text else (WRONG, f"said {text!r}, heard {echo!r}")
 
     def _unasked(self) -> tuple[int, bytes]:
-        """What the server has said meanwhile: pings, or goodbye (to write without reading it could bring a reset)."""
+        """Read what the server has sent meanwhile: pings, or a close frame (a write first could cause a reset)."""
         assert self._socket is not None
         opcode, data = websocket.ABNF.OPCODE_CONT, b""
         while opcode != websocket.ABNF.OPCODE_CLOSE and select.select([self._socket], [], [], 0)[0]:

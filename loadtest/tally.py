@@ -1,4 +1,4 @@
-"""What all requests came to: sums that can be added up over processes and kept for hours, and every single failure."""
+"""The outcomes of all requests: sums that can be added up over processes and hours, and every single failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loadtest.histogram import Histogram
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KEPT_FAILURES = 20_000  # of them with their times; above, they are counted only
+KEPT_FAILURES = 20_000  # that are kept with their times; further ones are only counted
 
 
 class Sample(NamedTuple):
@@ -26,11 +26,11 @@ class Sample(NamedTuple):
     worker: Worker = NOBODY
     scheduled: bool = False
     late: float = 0.0  # how much later than due it was sent
-    fresh: bool = True  # on a connection of its own: whoever is free could have taken it
+    fresh: bool = True  # on a connection of its own, which any free worker could have accepted
 
 
 class Failure(NamedTuple):
-    """`worker` is whom the connection was known to lead to."""
+    """`worker` is the one to which the connection was known to lead."""
 
     route: str
     begun: float
@@ -41,7 +41,7 @@ class Failure(NamedTuple):
 
 @dataclass
 class Presence:
-    """The answers of one process: how many, when the first and the last one ended, and how many on new connections."""
+    """The responses of one process: their number, the first and last time, and the number on new connections."""
 
     answers: int
     first: float
@@ -87,7 +87,7 @@ class Tally:
             second.failed += 1
             if len(self.failures) < KEPT_FAILURES:
                 self.failures.append(Failure(sample.route, sample.begun, ended, sample.outcome, sample.worker))
-        # A refusal is quick; counted as a latency it would make a worse server look faster.
+        # A refusal is quick. Counted as a latency, it would make a worse server look faster.
         if sample.outcome in (OK, TIMED_OUT):
             for histogram in (second.latency, route.latency, self.latency):
                 histogram.add(sample.seconds)
@@ -111,7 +111,8 @@ class Tally:
 
     @property
     def judged(self) -> Histogram:
-        """What p95 and p99 are taken of: arrivals on a schedule, where there are any; the others wait their turn."""
+        """The latencies for p95 and p99: those of scheduled requests if there are any, because the other users wait for
+        each response before they send again."""
         return self.scheduled if self.scheduled.total else self.latency
 
     def merge(self, other: Tally) -> None:

@@ -1,4 +1,4 @@
-"""Who asks: browsers, requests that compute or wait, WebSockets, and arrivals that no slow answer delays."""
+"""The simulated users: browsers, requests that compute or wait, and arrivals that no slow response delays."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class FailedError(Exception):
-    """A failed request, as Locust's own statistics show it."""
+    """A failed request, for Locust's own statistics."""
 
 
 class Caller(User):
-    """A user of an application. With `kept` it asks on one connection, else on a new one for each request."""
+    """A user of an application. With `kept` it uses one connection, otherwise a new one for each request."""
 
     abstract = True
     kept = True
@@ -64,7 +64,7 @@ class Caller(User):
 
 
 class Browser(Caller):
-    """Looks at a page and what belongs to it, on the connection it keeps, and thinks."""
+    """Requests a page and its parts on one kept connection, then pauses."""
 
     weight = 4
     wait_time = between(0.3, 1.5)
@@ -76,7 +76,7 @@ class Browser(Caller):
 
 
 class Waiter(Caller):
-    """Asks for what waits for something else: a database, another service."""
+    """Requests a path that waits for something else, such as a database or another service."""
 
     weight = 2
     wait_time = between(0.1, 0.5)
@@ -87,7 +87,7 @@ class Waiter(Caller):
 
 
 class Reports(Caller):
-    """Asks for what computes, on a new connection each time."""
+    """Requests a path that computes, on a new connection each time."""
 
     weight = 2
     kept = False
@@ -99,15 +99,15 @@ class Reports(Caller):
 
 
 class KeptReports(Reports):
-    """The same on one connection: whoever it leads to computes all of them."""
+    """The same on one kept connection, so that one worker computes all of them."""
 
     weight = 1
     kept = True
 
 
 class Arrivals(Caller):
-    """Requests that come when they come, `--rate` a second from each user: open loop. A late answer delays none, and
-    each is timed from when it was due, so a pause of the server is seen by all that would have come in it."""
+    """Requests on a schedule, `--rate` a second for each user (open loop). A late response delays none of them, and the
+    latency of each is measured from the time at which it was due, so a pause of the server shows in all of them."""
 
     weight = 6
     kept = False
@@ -123,7 +123,7 @@ class Arrivals(Caller):
         self._due = time.time() + random.expovariate(self.options.rate)
 
     def on_stop(self) -> None:
-        """What was sent is waited for: to leave out the slow ones at the end would flatter."""
+        """Wait for the requests that were sent: without the slow ones at the end the result would be too good."""
         self._under_way.join(self.options.timeout)
         for client in self._idle:
             client.close()
@@ -155,7 +155,7 @@ class Arrivals(Caller):
 
 
 class KeptArrivals(Arrivals):
-    """The same on connections that are kept and shared."""
+    """The same on kept connections, which all requests of the user share."""
 
     weight = 2
     kept = True

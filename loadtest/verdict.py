@@ -1,4 +1,4 @@
-"""Passed, failed or invalid: what a run is held to, and the exit code that says so."""
+"""Passed, failed or invalid: the thresholds of a run, and the exit code for each verdict."""
 
 from __future__ import annotations
 
@@ -27,22 +27,27 @@ def _limit(default: float, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a run is held to, the most it may show. Times in seconds; below zero: not asked for."""
+    """The most that a run may show. Times in seconds; a value below zero switches the check off."""
 
-    errors: float = _limit(0, "failed requests, as a share of all, beside those in flight on a worker that was killed")
-    refused: float = _limit(0, "refused connections")
-    lost: float = _limit(-1, "requests in flight lost with one worker")
-    p95: float = _limit(1.0, "95th percentile of latency, in seconds from when a request was due")
-    p99: float = _limit(3.0, "99th percentile")
-    recovery: float = _limit(2.0, "seconds from a strike to the victim's place serving again")
-    answer: float = _limit(2.0, "seconds from a strike to the next 200 for a new client")
-    balance: float = _limit(
-        2.0, "answers of the busiest worker over the idlest's, on new connections where there are any"
+    errors: float = _limit(0, "share of requests that may fail, without those in flight on a killed worker")
+    refused: float = _limit(0, "number of connections that may be refused")
+    lost: float = _limit(-1, "number of requests in flight that may be lost with one worker")
+    p95: float = _limit(1.0, "95th percentile of latency, in seconds from the time at which the request was due")
+    p99: float = _limit(3.0, "99th percentile of latency, in seconds")
+    recovery: float = _limit(
+        2.0, "seconds until the place of the victim serves again, without the duration of the fault itself"
     )
-    rate: float = _limit(1.0, "the least that a ramp has to find, in requests a second")
-    late: float = _limit(0.1, "99th percentile of the generator's own lateness; above, the run is invalid")
+    answer: float = _limit(2.0, "seconds from a fault until a new client gets a 200")
+    balance: float = _limit(
+        2.0, "responses of the busiest worker divided by those of the idlest, on new connections if there are any"
+    )
+    rate: float = _limit(1.0, "the lowest rate that a ramp has to reach, in requests a second")
+    late: float = _limit(
+        0.1,
+        "99th percentile of the lateness of scheduled requests, in seconds; above it, the run is invalid",
+    )
     cpu: float = _limit(
-        0.9, "share of a core that the generator may use in its busiest seconds; above, the run is invalid"
+        0.9, "share of a core that the load generator may use in its busiest seconds; above it, the run is invalid"
     )
 
     @classmethod
@@ -55,7 +60,7 @@ VALIDITY = ("late", "cpu", "requests")
 
 @dataclass(frozen=True)
 class Check:
-    """A number and its limit, the most it may be (or the least). `value` None: it could not be measured."""
+    """A number and its upper limit (with `least`, its lower one). `value` is None if it could not be measured."""
 
     name: str
     value: float | None
@@ -95,7 +100,7 @@ def judge(
     """`cpu`: the generator's share of a core in its busiest seconds; `workers`: how many should have answered;
     `highest`: the rate that a ramp has found.
 
-    A run is invalid where its own generator was what limited it: it says nothing of the server then.
+    A run is invalid if its own generator was the bottleneck: it says nothing about the server then.
     """
     checks = [
         check
@@ -154,7 +159,7 @@ def _generator(tally: Tally, limits: Thresholds, cpu: float | None) -> list[Chec
 
 
 def _worst(values: Sequence[float | None]) -> float | None:
-    """The greatest; None where one has no end."""
+    """The greatest; None if one of them never ended."""
     known = [value for value in values if value is not None]
     return max(known) if known and len(known) == len(values) else None
 

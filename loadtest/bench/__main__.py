@@ -1,4 +1,4 @@
-"""The command line: which benchmarks, how thoroughly, and where to write what they found."""
+"""Compare corepod with other servers: choose benchmarks, their number of rounds, and where to write the results."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SERVERS = ("corepod", "hypercorn", "gunicorn", "uvicorn", "granian", "starlette"
 
 
 def main() -> int:
-    """The exit code: 1 where a benchmark couldn't be run; a goal that isn't reached is a result."""
+    """The exit code: 1 if a benchmark couldn't be run. A missed goal is a result, not an error."""
     arguments = _arguments()
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     if arguments.read:
@@ -117,36 +117,45 @@ def _publish(arguments: argparse.Namespace, tables: list[Table], console: Consol
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     every = [*BENCHMARKS, *TOGETHER]
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(every)}; all by default")
-    parser.add_argument("--rounds", type=int, help="rounds of each benchmark")
     parser.add_argument(
-        "--thorough", action="store_true", help="the numbers of rounds that docs/benchmarks.md is made with"
+        "names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(every)}; all by default"
+    )
+    parser.add_argument("--rounds", type=int, help="number of rounds of each benchmark")
+    parser.add_argument(
+        "--thorough", action="store_true", help="use the numbers of rounds that docs/benchmarks.md was measured with"
     )
     parser.add_argument(
-        "--patience", type=float, default=5.0, metavar="SECONDS", help="wait so long for others' load to end, a round"
+        "--patience",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="before each round, wait at most so long until other processes use little CPU",
     )
     parser.add_argument(
-        "--cpa", type=Path, metavar="FILE", help="b13: the binary of cluster-proportional-autoscaler, to run it beside"
+        "--cpa",
+        type=Path,
+        metavar="FILE",
+        help="b13: binary of cluster-proportional-autoscaler, which is then measured, too",
     )
     parser.add_argument(
         "--read",
         type=Path,
         metavar="FILE",
         nargs="+",
-        help="measure nothing, take the tables of these results, the last of each",
+        help="measure nothing; use the tables in these result files, the last one if several have the same",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write tables and raw measurements")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables and all measurements to this file")
     parser.add_argument(
         "--markdown",
         type=Path,
         metavar="FILE",
         action="append",
         default=[],
-        help="put the tables between their markers",
+        help="replace the tables between their markers in this file",
     )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in every]:
-        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(every)}")
+        parser.error(f"unknown benchmark {', '.join(unknown)}; choose from {', '.join(every)}")
     if arguments.cpa is not None and not arguments.cpa.is_file():
         parser.error(f"--cpa: there is no file {arguments.cpa}")
     if arguments.rounds is not None and arguments.rounds < 1:

@@ -1,4 +1,4 @@
-"""What every benchmark needs: servers that are ended again, rounds that nobody disturbed, deadlines, progress."""
+"""Parts that every benchmark needs: servers that are stopped at the end, undisturbed rounds, deadlines, progress."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Bench:
         return self._rounds or (thorough if self.thorough else quick)
 
     def rounds(self, key: str, wanted: int, run: Callable[[int], T]) -> Rounds[T]:
-        """`wanted` rounds that nobody disturbed, or the best that a quarter more could bring.
+        """`wanted` undisturbed rounds, or as many as a quarter more rounds yield.
 
         A round is disturbed when other processes, or the hypervisor, have used more than a share of the cores.
         """
@@ -96,7 +96,7 @@ class Bench:
         chosen = quiet if 2 * len(quiet) >= wanted else every
         note = ""
         if chosen is every and quiet != every:
-            note = f"Under foreign load: only {len(quiet)} of {len(every)} rounds were undisturbed, all are counted."
+            note = f"Only {len(quiet)} of {len(every)} rounds were undisturbed by other load; all of them are counted."
         elif len(quiet) < len(every):
             note = f"{len(every) - len(quiet)} of {len(every)} rounds were disturbed by other load and left out."
         self.raw.setdefault(key, {})["rounds"] = [

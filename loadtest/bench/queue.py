@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
+from loadtest.balance import busiest_over_idlest
 from loadtest.bench import host, peers
 from loadtest.bench.client import OpenLoop
 from loadtest.bench.report import Table
-from loadtest.bench.stats import abba, arrivals, one_queue, percentile, pooled, skew, split_queues
+from loadtest.bench.stats import abba, arrivals, one_queue, percentile, pooled, split_queues
 
 if TYPE_CHECKING:
     from loadtest.bench.harness import Bench
@@ -106,16 +107,18 @@ def _table(case: Case, results: list[dict[str, Any]]) -> Table:
     rounds = {name: [result[name]["latencies"] for result in results] for name in results[0]}
     means = {name: mean(latency for one in rounds[name] for latency in one) for name in rounds}
     tails = {name: pooled(rounds[name], rounds[BASE], 0.99) for name in rounds}
-    skews: dict[str, float] = {}
+    imbalances: dict[str, float] = {}
     for name in sorted(rounds, key=lambda name: ("simulated" in name, "corepod" not in name, name != GATE, name)):
         cells: list[object] = ["-", "-"]
         if "simulated" not in name:
-            skews[name] = median(skew(list(r[name]["shares"].values()), case.workers) for r in results)
-            cells = [f"{skews[name]:.2f}", sum(r[name]["failed"] for r in results)]
+            imbalances[name] = median(
+                busiest_over_idlest(list(r[name]["shares"].values()), case.workers) for r in results
+            )
+            cells = [f"{imbalances[name]:.2f}", sum(r[name]["failed"] for r in results)]
         absolute = 1000 * percentile([latency for one in rounds[name] for latency in one], 0.99)
         table.add(name, f"{means[name] / means[BASE]:.2f}", tails[name], *cells, f"{absolute:.1f}")
     if case.goal is not None:
         table.goal(f"p99 of the gate at most {case.goal}", tails[GATE].value, case.goal)
-        table.goal("busiest over idlest at most 1.2", skews[GATE], 1.2)
+        table.goal("busiest over idlest at most 1.2", imbalances[GATE], 1.2)
     table.notes = [f"{sum(map(len, rounds[GATE]))} requests to each in {len(results)} rounds."]
     return table

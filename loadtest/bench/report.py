@@ -100,7 +100,7 @@ def markdown(table: Table) -> str:
 
 def summary(tables: list[Table]) -> Table:
     """Every goal, and what was measured."""
-    found = Table("summary", "what was to be reached", ["what", "goal", "measured", "reached"])
+    found = Table("summary", "all goals", ["benchmark", "goal", "measured", "reached"])
     for table in tables:
         for goal in table.goals:
             found.add(

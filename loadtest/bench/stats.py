@@ -61,7 +61,7 @@ def pooled(rounds: Sequence[Sequence[float]], base: Sequence[Sequence[float]], s
 
 
 def abba(items: Sequence[T], number: int) -> list[T]:
-    """The order of round `number`: every second one backwards, so that a drift favours nobody."""
+    """The order of round `number`: every second one backwards, so that a drift favours no server."""
     return list(items) if number % 2 == 0 else list(reversed(items))
 
 
@@ -97,9 +97,3 @@ def split_queues(times: Sequence[float], service: float, servers: int, seed: int
         free[server] = max(time, free[server]) + service
         stays.append(free[server] - time)
     return stays
-
-
-def skew(shares: Sequence[int], servers: int) -> float:
-    """Busiest over idlest; infinite where a server got nothing at all."""
-    counts = [*shares, *[0] * (servers - len(shares))]
-    return max(counts) / min(counts) if min(counts) else math.inf

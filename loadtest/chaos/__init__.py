@@ -1,1 +1,1 @@
-"""Chaos during load: actions by name, what they strike, and the schedule that marks each with its recovery."""
+"""Chaos during load: actions by name, the faults they inject, and the schedule that measures each recovery."""

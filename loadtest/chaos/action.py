@@ -1,4 +1,4 @@
-"""The registry. An action is a function with a name: it strikes, and says how to see that all is as before."""
+"""The registry. An action is a named function: it injects a fault and says how to tell that the pool has recovered."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from corepod.hit.exchange import NOBODY, Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Act = TypeVar("Act", bound="Callable[[Any], Strike]")
-ACTIONS: dict[str, Callable[[Any], Strike]] = {}
+Act = TypeVar("Act", bound="Callable[[Any], Fault]")
+ACTIONS: dict[str, Callable[[Any], Fault]] = {}
 
 
-class NothingToStrikeError(Exception):
-    """There is no worker, or the action needs what the target hasn't got."""
+class CannotInjectError(Exception):
+    """There is no worker to inject the fault into, or the target lacks something that the action needs."""
 
 
 @dataclass
-class Strike:
-    """What an action has done. `back` is asked again and again: when (Unix seconds) the place served, None until then.
+class Fault:
+    """What an action has done. `back` is polled: it returns when the victim's place served again, in Unix seconds, and
+    None until then.
 
     The other fields are those of `loadtest.recovery.Event`.
     """
@@ -36,7 +37,7 @@ class Strike:
 
 
 def action(act: Act) -> Act:
-    """Make a function an action; its name (`kill_supervisor`: kill-supervisor) is what the command line calls it."""
+    """Make a function an action; its name (`kill_supervisor`: kill-supervisor) is its name on the command line."""
     ACTIONS[act.__name__.strip("_").replace("_", "-")] = act
     return act
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a worker, wherever it runs, and with a pool on this machine."""
+"""Faults of a worker, wherever it runs, and of a pool on this machine."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from typing import TYPE_CHECKING
 
 from corepod.hit.exchange import NOBODY, OK, Client, Worker
 
-from loadtest.chaos.action import NothingToStrikeError, Strike, action
+from loadtest.chaos.action import CannotInjectError, Fault, action
 from loadtest.chaos.pool import PATIENCE, Pool
 
 if TYPE_CHECKING:
     from loadtest.chaos.pool import Target
 
-TAKEN = 128  # MB that a worker takes before it is ended for it
+OOM_MEGABYTES = 128  # what a worker allocates before it is killed, where there is no memory limit
 
 
 @action
-def sigkill(pool: Target) -> Strike:
-    """The worker is gone at once, whatever it was doing."""
+def sigkill(pool: Target) -> Fault:
+    """The worker is killed at once, whatever it was doing."""
     return _signal(pool, signal.SIGKILL)
 
 
 @action
-def sigstop(pool: Target) -> Strike:
-    """The worker stands still with all it has, until somebody notices and ends it."""
+def sigstop(pool: Target) -> Fault:
+    """The worker is stopped and keeps its connections until the supervisor notices and kills it."""
     return _signal(pool, signal.SIGSTOP, lasts=pool.lasts)
 
 
 @action
-def exit_(pool: Target) -> Strike:
+def exit_(pool: Target) -> Fault:
     """The application ends its own process."""
     client, victim = _connected(pool)
-    strike = Strike(pool.replaced(victim), victim)
+    fault = Fault(pool.replaced(victim), victim)
     _crash(client, "mode=exit")
-    return strike
+    return fault
 
 
 @action
-def oom(pool: Target) -> Strike:
-    """The worker takes more memory than it may and is killed for it; where there is no limit, after TAKEN megabytes."""
+def oom(pool: Target) -> Fault:
+    """The worker allocates memory up to its limit and is killed; without a limit, after OOM_MEGABYTES."""
     client, victim = _connected(pool)
     if pool.limited:
-        strike = Strike(pool.replaced(victim), victim)
+        fault = Fault(pool.replaced(victim), victim)
         _crash(client, "mode=oom&mb=1000000")
     else:
-        _crash(client, f"mode=oom&mb={TAKEN}")
-        strike = Strike(pool.replaced(victim), victim)
+        _crash(client, f"mode=oom&mb={OOM_MEGABYTES}")
+        fault = Fault(pool.replaced(victim), victim)
         pool.send(victim, signal.SIGKILL)
-    return strike
+    return fault
 
 
 @action
-def block(pool: Target) -> Strike:
-    """The event loop computes for some seconds; then it goes on."""
+def block(pool: Target) -> Fault:
+    """The event loop computes for some seconds and then continues."""
     client, victim = _connected(pool)
     ended: list[float] = []
 
@@ -63,23 +63,23 @@ def block(pool: Target) -> Strike:
         if client.get(f"/crash?mode=block&seconds={pool.lasts:g}").outcome == OK:
             ended.append(time.time())
 
-    strike = Strike(lambda: ended[0] if ended else None, victim, lasts=pool.lasts, deadly=False)
+    fault = Fault(lambda: ended[0] if ended else None, victim, lasts=pool.lasts, deadly=False)
     threading.Thread(target=ask, daemon=True).start()
-    return strike
+    return fault
 
 
 @action
-def hang(pool: Target) -> Strike:
-    """The event loop waits for ever, using no CPU, until somebody notices and ends the worker."""
+def hang(pool: Target) -> Fault:
+    """The event loop blocks without using CPU until the supervisor notices and kills the worker."""
     client, victim = _connected(pool)
-    strike = Strike(pool.replaced(victim), victim, lasts=pool.lasts)
+    fault = Fault(pool.replaced(victim), victim, lasts=pool.lasts)
     threading.Thread(target=lambda: client.get("/crash?mode=hang"), daemon=True).start()
-    return strike
+    return fault
 
 
 @action
-def reload(target: Target) -> Strike:
-    """The pool changes to new code, slot by slot; nothing may be lost."""
+def reload(target: Target) -> Fault:
+    """The pool is reloaded slot by slot; no request may be lost."""
     pool = _pool(target)
     before = pool.status() or {}
     pids = {slot["pid"] for slot in before.get("slots", ())}
@@ -89,14 +89,14 @@ def reload(target: Target) -> Strike:
         new = bool(slots) and not status["reloading"] and not pids & {slot["pid"] for slot in slots}
         return time.time() if new and all(slot["state"] == "ready" for slot in slots) else None
 
-    strike = Strike(back, deadly=False)
+    fault = Fault(back, deadly=False)
     pool.send(Worker(pid=pool.supervisor), signal.SIGHUP)
-    return strike
+    return fault
 
 
 @action
-def kill_supervisor(target: Target) -> Strike:
-    """The supervisor and all below it are gone; who runs it (Kubernetes, systemd, `make loadtest`) starts it again."""
+def kill_supervisor(target: Target) -> Fault:
+    """The supervisor and its workers are killed; Kubernetes, systemd or `make loadtest` starts the pool again."""
     pool = _pool(target)
     old = pool.supervisor
 
@@ -104,35 +104,35 @@ def kill_supervisor(target: Target) -> Strike:
         status = pool.status()
         return time.time() if status and status["pid"] != old and status["state"] == "ready" else None
 
-    strike = Strike(back, outage=True)
+    fault = Fault(back, outage=True)
     pool.send(Worker(pid=old), signal.SIGKILL)
-    return strike
+    return fault
 
 
-def _signal(pool: Target, signum: signal.Signals, lasts: float = 0.0) -> Strike:
+def _signal(pool: Target, signum: signal.Signals, lasts: float = 0.0) -> Fault:
     victim = pool.pick()
-    strike = Strike(pool.replaced(victim), victim, lasts=lasts)
+    fault = Fault(pool.replaced(victim), victim, lasts=lasts)
     pool.send(victim, signum)
-    return strike
+    return fault
 
 
 def _pool(target: Target) -> Pool:
-    """Raises NothingToStrikeError."""
+    """Raises CannotInjectError."""
     if not isinstance(target, Pool):
-        raise NothingToStrikeError("this needs the admin port of a pool on this machine")
+        raise CannotInjectError("this action needs the admin port of a pool on this machine")
     return target
 
 
 def _connected(pool: Target) -> tuple[Client, Worker]:
-    """A connection that leads to a worker, and which one that is. Raises NothingToStrikeError."""
+    """A connection to a worker, and that worker. Raises CannotInjectError."""
     client = Client(pool.url, kept=True, timeout=max(PATIENCE, 3 * pool.lasts))
     answer = client.get("/whoami")
     if answer.outcome != OK or answer.worker == NOBODY:
-        raise NothingToStrikeError(f"nobody answers: {answer.outcome} {answer.detail}")
+        raise CannotInjectError(f"the server doesn't answer: {answer.outcome} {answer.detail}")
     return client, answer.worker
 
 
 def _crash(client: Client, mode: str) -> None:
     answer = client.get(f"/crash?{mode}")
     if answer.status == 404:
-        raise NothingToStrikeError("start the application with COREPOD_DEMO_CRASH=1 to let it crash")
+        raise CannotInjectError("the application refuses to crash; start it with COREPOD_DEMO_CRASH=1")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loadtest.histogram import Histogram
 from loadtest.recovery import owner
-from loadtest.report.words import count, duration, whom
+from loadtest.report.wording import count, duration, victim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from loadtest.run import Run
 
 WIDTH, HEIGHT = 960, 230
-LEFT, RIGHT, TOP, BOTTOM = 52, 44, 26, 24  # room for the axes' words and the strikes' numbers
+LEFT, RIGHT, TOP, BOTTOM = 52, 44, 26, 24  # room for the labels of the axes and the numbers of the faults
 MOST_POINTS = 240
-KINDS = {"ok": "answered", "own": "lost in flight", "bad": "failed otherwise"}
+KINDS = {"ok": "answered", "own": "lost in flight", "bad": "other failures"}
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -28,7 +28,7 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 class Point:
     """What ended in a stretch of the run: its middle in seconds from the start, and rates a second.
 
-    `own`: failures of strikes, in flight on what they hit.
+    `own`: failures caused by faults, in flight on their victims.
     """
 
     at: float
@@ -66,7 +66,7 @@ def latency_chart(run: Run) -> str:
     values = {name: [p.latency.percentile(share) for p in shown] for name, share in QUANTILES.items()}
     known = [value for row in values.values() for value in row if value]
     if not known:
-        return "<p>No answers.</p>"
+        return "<p>No responses.</p>"
     low, high = 10 ** math.floor(math.log10(min(known))), max(known) * 1.3
     reach = math.log10(high / low)
 
@@ -129,20 +129,20 @@ def _chart(title: str, run: Run, ticks: Sequence[tuple[float, str]], inside: str
     )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{_strikes(run)}{grid}{inside}</svg>"
+        f"{_faults(run)}{grid}{inside}</svg>"
     )
 
 
-def _strikes(run: Run) -> str:
+def _faults(run: Run) -> str:
     """A numbered line for each event, and the time until its place was back as a band."""
     found = ""
     for number, event in enumerate(run.events, 1):
         x = _x(event.at - run.started, run.duration)
         back = run.duration if event.back is None else event.at - run.started + event.back
         wide = max(_x(min(back, run.duration), run.duration) - x, 0)
-        words = f"{number}: {event.action} {whom(event)}, back after {duration(event.back)}"
+        tooltip = f"{number}: {event.action} {victim(event)}, served again after {duration(event.back)}"
         found += (
-            f'<g class="strike"><title>{escape(words)}</title>'
+            f'<g class="fault"><title>{escape(tooltip)}</title>'
             f'<rect x="{x:.1f}" y="{TOP}" width="{wide:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 4}" y2="{HEIGHT - BOTTOM}"/>'
             f'<circle cx="{x:.1f}" cy="{TOP - 13}" r="9"/>'
@@ -153,21 +153,21 @@ def _strikes(run: Run) -> str:
 
 def _line(name: str, path: Sequence[tuple[float, float | None]], label: float, whole: float) -> str:
     """A line with gaps where nothing was answered, and its name at the end."""
-    words, pen = [], "M"
+    steps, pen = [], "M"
     for at, y in path:
         if y is None:
             pen = "M"
             continue
-        words.append(f"{pen}{_x(at, whole):.1f} {y:.1f}")
+        steps.append(f"{pen}{_x(at, whole):.1f} {y:.1f}")
         pen = "L"
     text = f'<text class="name" x="{WIDTH - RIGHT + 6}" y="{label + 4:.1f}">{name}</text>'
-    return f'<g class="{name}"><path d="{"".join(words)}"/>{text}</g>'
+    return f'<g class="{name}"><path d="{"".join(steps)}"/>{text}</g>'
 
 
-def _bar(kind: str, x: float, top: float, width: float, bottom: float, words: str) -> str:
+def _bar(kind: str, x: float, top: float, width: float, bottom: float, tooltip: str) -> str:
     return (
         f'<rect class="{kind}" x="{x:.1f}" y="{top:.1f}" width="{width:.2f}" height="{max(bottom - top, 0):.1f}">'
-        f"<title>{escape(words)}</title></rect>"
+        f"<title>{escape(tooltip)}</title></rect>"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from corepod.hit.exchange import OK
 
 from loadtest.balance import judged
-from loadtest.report import words
+from loadtest.report import wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +29,11 @@ def _recovery(run: Run) -> Number:
 
 ROWS: dict[str, tuple[Callable[[Run], Number], Callable[[float], str]]] = {
     "requests a second": (lambda run: run.tally.outcomes.total() / run.duration, lambda v: f"{v:.1f}"),
-    "p50": (lambda run: run.tally.judged.percentile(0.5), words.duration),
-    "p95": (lambda run: run.tally.judged.percentile(0.95), words.duration),
-    "p99": (lambda run: run.tally.judged.percentile(0.99), words.duration),
+    "p50": (lambda run: run.tally.judged.percentile(0.5), wording.duration),
+    "p95": (lambda run: run.tally.judged.percentile(0.95), wording.duration),
+    "p99": (lambda run: run.tally.judged.percentile(0.99), wording.duration),
     "failed": (_failed, lambda v: f"{v:.2%}"),
-    "slowest recovery": (_recovery, words.duration),
+    "slowest recovery": (_recovery, wording.duration),
     "busiest over idlest": (lambda run: judged(run.tally.workers).busiest_over_idlest, lambda v: f"{v:.2f}"),
 }
 

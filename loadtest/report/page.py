@@ -1,4 +1,4 @@
-"""The page: the verdict first, then what a reader asks next. One file, nothing fetched, no scripts."""
+"""The page: the verdict first, then the details. One file without scripts that fetches nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from corepod.hit.exchange import FAILURES, OK
 
 from loadtest.balance import SHOWN_BY, balance, judged
-from loadtest.report import words
+from loadtest.report import wording
 from loadtest.report.charts import KINDS, latency_chart, share_bars, throughput_chart
 from loadtest.report.compare import comparison
 
@@ -30,9 +30,9 @@ def render(run: Run, earlier: Run | None = None) -> str:
         _tiles(run),
         _section("Latency over time", latency_chart(run), _key("p50", "p95", "p99"), LATENCY_NOTE),
         _section("Requests a second", throughput_chart(run), _key("ok", "own", "bad")),
-        _strikes(run),
+        _faults(run),
         _ramp(run),
-        _section("Balance: who gave the answers", _balance(run)),
+        _section("Balance: which worker answered", _balance(run)),
         '<div class="two">',
         _section("Thresholds", _checks(run)),
         _section("Failures by class", _failures(run)),
@@ -51,15 +51,15 @@ def render(run: Run, earlier: Run | None = None) -> str:
 
 
 LATENCY_NOTE = (
-    "Each numbered line is a strike, its band the time until the place that was hit served again. "
-    "Requests on a schedule, timed from when they were due; all others are in the table by route."
+    "Each numbered line is a fault, and its band is the time until the place of the victim served again. "
+    "The lines show scheduled requests, timed from when they were due; the table by route has all requests."
 )
 
 
 def _verdict(run: Run) -> str:
-    state, why = run.verdict.state, words.why(run)
-    text = f"<p>{escape(words.sentence(run))}</p>" + (f'<p class="bad">{escape(why)}</p>' if why else "")
-    return f'<section class="verdict {state}"><b>{words.MARKS[state]} {state}</b><div>{text}</div></section>'
+    state, why = run.verdict.state, wording.why(run)
+    text = f"<p>{escape(wording.sentence(run))}</p>" + (f'<p class="bad">{escape(why)}</p>' if why else "")
+    return f'<section class="verdict {state}"><b>{wording.MARKS[state]} {state}</b><div>{text}</div></section>'
 
 
 def _tiles(run: Run) -> str:
@@ -68,17 +68,17 @@ def _tiles(run: Run) -> str:
     tiles = [
         (f"{tally.outcomes.total() / run.duration:.1f}", "requests a second"),
         *(
-            (words.duration(latency.percentile(share)), name)
+            (wording.duration(latency.percentile(share)), name)
             for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
         ),
-        (words.count(sum(toll.others.values())), "failures of others"),
-        (words.count(sum(toll.in_flight)), "lost in flight"),
-        (_skew(shares.busiest_over_idlest), "busiest over idlest"),
+        (wording.count(sum(toll.others.values())), "other failures"),
+        (wording.count(sum(toll.in_flight)), "lost in flight"),
+        (_ratio(shares.busiest_over_idlest), "busiest over idlest"),
     ]
     if run.events:
         slowest = [event.recovery for event in run.events]
         worst = None if None in slowest else max(filter(None, slowest), default=0.0)
-        tiles.append((words.duration(worst), "slowest recovery"))
+        tiles.append((wording.duration(worst), "slowest recovery"))
     if run.highest is not None:
         tiles.insert(0, (f"{run.highest:.0f}/s", "highest rate that met the objective"))
     return (
@@ -86,11 +86,11 @@ def _tiles(run: Run) -> str:
     )
 
 
-def _skew(value: float) -> str:
+def _ratio(value: float) -> str:
     return "-" if math.isnan(value) else "∞" if math.isinf(value) else f"{value:.2f}"
 
 
-def _strikes(run: Run) -> str:
+def _faults(run: Run) -> str:
     if not run.events:
         return ""
     rows, toll = [], run.toll
@@ -100,16 +100,16 @@ def _strikes(run: Run) -> str:
             (
                 f'<span class="number">{number}</span> {escape(event.action)}',
                 f"{event.at - run.started:.1f} s",
-                escape(words.whom(event)),
-                words.duration(event.answer),
-                words.duration(event.back),
-                words.duration(event.recovery),
+                escape(wording.victim(event)),
+                wording.duration(event.answer),
+                wording.duration(event.back),
+                wording.duration(event.recovery),
                 str(toll.in_flight[number - 1] + toll.outage[number - 1]),
                 escape("; ".join(filter(None, (lasts, event.note)))),
             )
         )
-    head = ("strike", "at", "whom", "next 200 after", "place back after", "beside the fault", "requests lost", "")
-    return _section("Strikes", _table(head, rows))
+    head = ("fault", "at", "victim", "next 200 after", "place served after", "recovery", "requests lost", "")
+    return _section("Faults", _table(head, rows))
 
 
 def _ramp(run: Run) -> str:
@@ -123,7 +123,7 @@ def _ramp(run: Run) -> str:
         )
         for s in run.steps
     ]
-    return _section("The ramp, step by step", _table(("rate", "objective", "because of"), rows))
+    return _section("The ramp, step by step", _table(("rate", "objective", "reason"), rows))
 
 
 def _balance(run: Run) -> str:
@@ -131,28 +131,28 @@ def _balance(run: Run) -> str:
     for by, fresh in (("worker", True), *((by, False) for by in SHOWN_BY)):
         shares = balance(run.tally.workers, by, run.workers if by == "worker" else 0, fresh=fresh)
         if sum(shares.counts.values()) and (by == "worker" or len(shares.counts) > 1):
-            what = "new connections" if fresh else "all answers"
+            what = "new connections" if fresh else "all responses"
             found += (
-                f'<p class="soft">{what} by {by}: busiest over idlest {_skew(shares.busiest_over_idlest)}, '
+                f'<p class="soft">{what} by {by}: busiest over idlest {_ratio(shares.busiest_over_idlest)}, '
                 f"Gini {shares.gini:.3f}</p>{share_bars(shares.shares, shares.counts)}"
             )
-    return found or '<p class="soft">No answer told who gave it.</p>'
+    return found or '<p class="soft">No response named the worker that sent it.</p>'
 
 
 def _checks(run: Run) -> str:
     rows = [
         (
-            escape(words.CHECKS[check.name]),
-            f'<span class="{"good" if check.good else "bad"}">{escape(words.value(check, check.value))}</span>',
-            escape(words.limit(check)),
+            escape(wording.CHECKS[check.name]),
+            f'<span class="{"good" if check.good else "bad"}">{escape(wording.value(check, check.value))}</span>',
+            escape(wording.limit(check)),
         )
         for check in run.verdict.checks
     ]
-    return _table(("", "is", "may be"), rows)
+    return _table(("", "measured", "limit"), rows)
 
 
 def _failures(run: Run) -> str:
-    """Others' failures; what was in flight on a killed worker, or in an outage, has a column of its own."""
+    """Failures by class. Those in flight on a killed worker or in an outage have a column of their own."""
     outcomes, others = run.tally.outcomes, run.toll.others
     rows = []
     for name in FAILURES:
@@ -160,9 +160,14 @@ def _failures(run: Run) -> str:
         own = max(0, min(outcomes[name], sum(f.outcome == name for f in run.tally.failures)) - alone)
         mark = "bad" if alone else ""
         rows.append(
-            (name, words.count(outcomes[name]), words.count(own), f'<span class="{mark}">{words.count(alone)}</span>')
+            (
+                name,
+                wording.count(outcomes[name]),
+                wording.count(own),
+                f'<span class="{mark}">{wording.count(alone)}</span>',
+            )
         )
-    return _table(("", "all", "the strikes' own", "others"), rows)
+    return _table(("", "all", "caused by faults", "other"), rows)
 
 
 def _routes(run: Run) -> str:
@@ -171,9 +176,9 @@ def _routes(run: Run) -> str:
         total, latency = route.outcomes.total(), route.latency
         failed = total - route.outcomes[OK]
         quantiles = (
-            words.duration(latency.percentile(share)) if latency.total else "-" for share in (0.5, 0.95, 0.99, 1)
+            wording.duration(latency.percentile(share)) if latency.total else "-" for share in (0.5, 0.95, 0.99, 1)
         )
-        rows.append((escape(name), words.count(total), words.count(failed), *quantiles))
+        rows.append((escape(name), wording.count(total), wording.count(failed), *quantiles))
     return _table(("", "requests", "failed", "p50", "p95", "p99", "longest"), rows)
 
 

@@ -1,4 +1,4 @@
-"""Takes pictures of a report with Chromium, light and dark: `make loadtest-pictures`."""
+"""Takes screenshots of a report with Chromium, light and dark: `make loadtest-pictures`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from loadtest.report.page import render
 from loadtest.run import Run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SIZE = "1080,1440"  # the verdict, the charts and the strikes; the rest is tables
+SIZE = "1080,1440"  # the verdict, the charts and the faults; the rest is tables
 DEADLINE = 60.0  # seconds
 SCHEMES = {"light": "1", "dark": "0"}  # Blink's numbers
 
 
-def take(page: Path, picture: Path, scheme: str) -> None:
-    """Raises RuntimeError without a browser, or where it draws nothing."""
+def screenshot(page: Path, picture: Path, scheme: str) -> None:
+    """Write a screenshot of the page. Raises RuntimeError without a browser, or if the browser draws nothing."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not browser:
         raise RuntimeError(f"no browser: install one of {', '.join(BROWSERS)}")
@@ -36,9 +36,9 @@ def main(result: str, folder: str) -> int:
             page = Path(here) / "report.html"
             page.write_text(render(run))
             for scheme in SCHEMES:
-                take(page, Path(folder).resolve() / f"loadtest-{scheme}.png", scheme)
+                screenshot(page, Path(folder).resolve() / f"loadtest-{scheme}.png", scheme)
     except (RuntimeError, ValueError, OSError) as error:
-        print(f"loadtest.report.picture: {error} (make loadtest makes a run)", file=sys.stderr)
+        print(f"loadtest.report.picture: {error} (run `make loadtest` first)", file=sys.stderr)
         return 1
     return 0
 

@@ -192,12 +192,12 @@ def test_the_reason_of_an_end_is_shown(plain: list[Object]) -> None:
     [
         ({}, ["port-forward service/corepod 8000:80", "Cpus_allowed_list", "cpuManagerPolicy: static"]),
         ({}, ["helm -n default test corepod"]),
-        ({"cpu": {"preset": "shared"}}, ["nothing is pinned"]),
+        ({"cpu": {"preset": "shared"}}, ["neither pinned nor throttled"]),
         ({"service": {"type": "NodePort"}}, ["nodePort"]),
         ({"service": {"type": "LoadBalancer"}}, ["EXTERNAL-IP"]),
         ({"ingress": {"enabled": True, "tls": [{"hosts": ["a"]}]}}, ["https://corepod.local/"]),
         ({"autoscaling": {"enabled": True}}, ["get hpa corepod"]),
-        ({}, ["up to 20 pods", "worker-restarts", "logs deployment/corepod-operator"]),
+        ({}, ["at what the nodes can hold, up to 20.", "worker-restarts", "logs deployment/corepod-operator"]),
     ],
 )
 def test_the_notes_say_how_to_go_on(values: Object, words: list[str], tmp_path: Path) -> None:

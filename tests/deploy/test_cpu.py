@@ -102,7 +102,7 @@ def test_what_would_unpin_the_worker_is_refused(place: str, sidecar: Object, wor
 @pytest.mark.parametrize(
     ("values", "word"),
     [
-        ({"cpu": {"request": "1500m"}}, "cpu.request is 1500m, but the preset exclusive takes whole cores"),
+        ({"cpu": {"request": "1500m"}}, "cpu.request is 1500m, but the preset exclusive requests whole cores"),
         ({"memory": {"limit": "1Gi"}}, "memory.limit is 1Gi and memory.request 256Mi"),
         ({"cpu": {"slots": 1.5}}, "/cpu/slots"),
         ({"cpu": {"slots": 0}}, "/cpu/slots"),

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from corepod.config.spec import BY_NAME
 
-from docs import chart as generated
 from tests.deploy.render import CHART
+from tools import chart as generated
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -66,9 +66,9 @@ def test_the_file_itself_suits_two_cores() -> None:
     ("tools", "says"),
     [
         ({"kind": None}, "kind is missing; install 0.33 or newer: https://kind.sigs.k8s.io"),
-        ({"helm": "echo v3.2.0"}, "helm is 3.2, needed is 3.14 or newer"),
-        ({"docker": "exit 1"}, "docker is there, but its daemon doesn't answer"),
-        ({"docker": 'case "$*" in *NCPU*) echo 1;; *) echo 28.1.0;; esac'}, "one core can't be shared out"),
+        ({"helm": "echo v3.2.0"}, "helm 3.2 is too old; install 3.14 or newer"),
+        ({"docker": "exit 1"}, "docker is installed, but its daemon doesn't answer"),
+        ({"docker": 'case "$*" in *NCPU*) echo 1;; *) echo 28.1.0;; esac'}, "one core is not enough"),
     ],
     ids=["missing", "old", "no daemon", "one core"],
 )

@@ -14,10 +14,10 @@ from corepod.operator.metrics import METRICS
 
 from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
 from tests.deploy.test_security import violations
-from tests.fakeapi import Call, FakeApi, faults
-from tests.fakeapi.objects import deployment, node, pod
 from tests.process.harness import Pool, running, until
 from tests.process.operator.harness import Operator, replicas
+from tools.fakeapi import Call, FakeApi, faults
+from tools.fakeapi.objects import deployment, node, pod
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ FAULTS: list[tuple[Object, str]] = [
     ({"operator": {"enabled": True}, "autoscaling": {"enabled": True}}, "each would set the number"),
     ({"operator": {"enabled": True, "sizing": {"mode": "hpa-bounds"}}}, "needs autoscaling.enabled"),
     ({"operator": {"enabled": True, "sizing": {"min": 30}}}, "above operator.sizing.max"),
-    ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "no place is left free"),
+    ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "there is no headroom"),
     ({"operator": {"enabled": True, "sizing": {"maxx": 1}}}, "maxx"),
 ]
 

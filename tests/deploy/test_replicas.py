@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.deploy.fakeapi import serving
 from tests.deploy.render import chart, find
+from tools.fakeapi import FakeApi
 
 if TYPE_CHECKING:
     from tests.deploy.render import Object
@@ -22,8 +24,10 @@ def upgrade(values: Object, *, live: int, by_chart: bool) -> Object:
     if by_chart:
         metadata["annotations"][OWNER] = "chart"
     running = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": live}}
-    with serving(running) as kubeconfig:
-        return find(chart(values, "--dry-run=server", "--kubeconfig", str(kubeconfig)), "Deployment")
+    with FakeApi() as api, tempfile.TemporaryDirectory() as folder:
+        api.store.put("deployments", running)
+        kubeconfig = str(api.kubeconfig(Path(folder)))
+        return find(chart(values, "--dry-run=server", "--kubeconfig", kubeconfig), "Deployment")
 
 
 def replicas(deployment: Object) -> int | None:

@@ -10,8 +10,8 @@ import pytest
 from corepod.config.kinds import parse
 from corepod.config.spec import BY_NAME, SETTINGS, Setting
 
-from docs.chart import DECIDED, SCHEMA
 from tests.deploy.render import chart, environment, refused, worker
+from tools.chart import DECIDED, SCHEMA
 
 FREE = [setting for setting in SETTINGS if setting.name not in DECIDED]
 # A value that isn't the default, for each kind, as YAML has it.
@@ -103,7 +103,7 @@ def test_numbers_from_the_command_line() -> None:
 @pytest.mark.parametrize("name", DECIDED)
 def test_what_something_else_decides_is_refused_by_name(name: str) -> None:
     error = refused({"settings": {name: "x"}})
-    assert f"settings.{name} is not to be set here, it is decided by" in error
+    assert f"settings.{name} can't be set here: it is decided by" in error
 
 
 def test_a_default_is_left_to_the_image() -> None:

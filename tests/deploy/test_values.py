@@ -207,8 +207,8 @@ COMBINATIONS: list[tuple[Object, str]] = [
     ({"pdb": {"maxUnavailable": "0%"}}, NEVER),
     ({"autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 4}}, "minReplicas is 5, above"),
     ({"terminationGracePeriodSeconds": 24}, "less than the 25 seconds of settings.stop_timeout"),
-    ({"settings": {"lame_duck": 25}}, "leaves nothing of settings.stop_timeout"),
-    ({"settings": {"stop_timeout": 4}}, "settings.lame_duck is 5 and leaves nothing"),
+    ({"settings": {"lame_duck": 25}}, "leaves no time to drain"),
+    ({"settings": {"stop_timeout": 4}}, "settings.lame_duck is 5, which leaves no time"),
     ({"extraEnv": [{"name": "COREPOD_APP", "value": "x"}]}, "extraEnv has COREPOD_APP"),
     ({"extraEnv": [{"name": "COREPOD_BIND", "value": "x"}]}, "extraEnv has COREPOD_BIND"),
     ({"extraEnv": [{"name": "NODE_NAME", "value": "x"}]}, "extraEnv has NODE_NAME"),
@@ -232,7 +232,7 @@ FINE: list[Object] = [
 @pytest.mark.parametrize(("values", "word"), COMBINATIONS)
 def test_combinations_that_cannot_work_are_refused(values: Object, word: str) -> None:
     error = refused(values)
-    assert "These values can't work" in error
+    assert "These values are invalid" in error
     assert word in error
 
 

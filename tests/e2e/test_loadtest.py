@@ -53,10 +53,17 @@ def roomiest() -> dict[str, str]:
     return {"kubernetes.io/hostname": node["metadata"]["labels"]["kubernetes.io/hostname"]}
 
 
-def run_against(release: Release, folder: Path, *words: str, seconds: int, users: int = 10) -> tuple[int, Run, str]:
+def run_against(release: Release, folder: Path, *arguments: str, seconds: int, users: int = 10) -> tuple[int, Run, str]:
     """`python -m loadtest.fleet`: exit code, result, and what it said."""
     command = [sys.executable, "-m", "loadtest.fleet", "--url", release.url, "--namespace", release.namespace]
-    command += ["--release", release.name, f"--seconds={seconds}", f"--users={users}", f"--result-dir={folder}", *words]
+    command += [
+        "--release",
+        release.name,
+        f"--seconds={seconds}",
+        f"--users={users}",
+        f"--result-dir={folder}",
+        *arguments,
+    ]
     command += [f"--limit-{name}={value}" for name, value in NOISE.items()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 200, cwd=ROOT, check=False)
     said = done.stdout + done.stderr
@@ -75,8 +82,8 @@ def image(cluster: None) -> None:
 
 def test_crashes_deletions_rollouts_and_a_drain_hurt_nobody_else(release: Release, tmp_path: Path) -> None:
     install(release, lame_duck=5)
-    strikes = ("--chaos=rollout,drain,sigkill,delete-pod,oom,hang", "--chaos-every=12", "--chaos-after=4")
-    code, run, said = run_against(release, tmp_path, *strikes, seconds=105)
+    chaos = ("--chaos=rollout,drain,sigkill,delete-pod,oom,hang", "--chaos-every=12", "--chaos-after=4")
+    code, run, said = run_against(release, tmp_path, *chaos, seconds=105)
     assert code == 0, said
     assert {event.action for event in run.events} >= {"rollout", "drain", "sigkill"}, said
     assert all(event.back is not None for event in run.events), said
@@ -88,8 +95,8 @@ def test_crashes_deletions_rollouts_and_a_drain_hurt_nobody_else(release: Releas
 def test_a_rollout_without_the_lame_duck_fails_the_verdict(release: Release, tmp_path: Path) -> None:
     """The negative control."""
     install(release, lame_duck=0)
-    strikes = ("--chaos=rollout", "--chaos-every=15", "--chaos-after=4")
-    code, run, said = run_against(release, tmp_path, *strikes, seconds=50, users=18)
+    chaos = ("--chaos=rollout", "--chaos-every=15", "--chaos-after=4")
+    code, run, said = run_against(release, tmp_path, *chaos, seconds=50, users=18)
     assert code == 1, said
     assert {check.name for check in run.verdict.checks if not check.good} & {"refused", "errors"}, said
 

@@ -78,7 +78,7 @@ def test_the_dry_run_sees_what_is_wrong(namespace: str) -> None:
         ({"settings": {"lame_duk": 3}}, "lame_duk"),
         ({"memory": {"request": "256 MB"}}, "memory"),
         ({"replicas": -1}, "replicas"),
-        ({"cpu": {"preset": "exclusive", "request": "500m"}}, "takes whole cores"),
+        ({"cpu": {"preset": "exclusive", "request": "500m"}}, "requests whole cores"),
         ({"extraContainers": [{"name": "proxy", "image": "proxy"}]}, "the container proxy has no cpu limit"),
     ],
     ids=str,

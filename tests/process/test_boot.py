@@ -48,7 +48,7 @@ def ports_free() -> tuple[str, ...]:
     return ("--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 
 
-# R6: an application that raises
+# An application that raises an exception
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_probes_tell_of_a_boot_that_takes_its_time(start: Start) -> None:
     assert pool.admin("/readyz").status_code == 200
 
 
-# R6: an application that isn't there
+# An application that does not exist
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,6 @@ TEMPLATE = sorted(["socket", "socket", "pipe", "/memfd:corepod-scoreboard"])  # 
 WORKER = sorted([*TEMPLATE, "anon_inode", "socket", "socket"])  # asyncio's loop and the pair that wakes it
 
 
-# R15
-
-
 def test_everybody_has_what_he_needs_and_nothing_else(start: Start) -> None:
     """Also where whoever started the pool has left descriptors open."""
     read, write = os.pipe()
@@ -134,9 +131,6 @@ def test_started_without_standard_descriptors(start: Start, closed: tuple[int, .
     assert pool.stop() == 0
     if 1 not in closed:
         assert pool.log.count("| hello") == 3
-
-
-# R23
 
 
 def limited(files: int) -> dict[str, object]:

@@ -56,9 +56,6 @@ def in_flight(pool: Pool, count: int) -> None:
     until(lambda: sum(slot["in_flight"] for slot in pool.status()["slots"]) == count, f"{count} requests in flight")
 
 
-# R25
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_everybody_is_served_who_is_there(start: Start, kind: type[Pool], tmp_path: Path) -> None:
     pool = start("duties:app", *ONE, kind=kind).ready()

@@ -60,9 +60,6 @@ class Asked(threading.Thread):
         return self.status
 
 
-# R20
-
-
 @pytest.mark.parametrize("path", ["/in_a_lock", "/blink?s=1000"])
 def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
     """A lock that nobody frees; also where a thread beside the loop burns all the CPU of the process."""
@@ -144,9 +141,6 @@ def test_in_debug_nobody_is_ended(start: Start) -> None:
     assert pool.get(f"/block?s={STUCK + 1}").status_code == 200
     assert pool.slot()["restarts"] == 0
     assert "stacks:" not in pool.log
-
-
-# R21
 
 
 def test_a_supervisor_that_was_stopped_accuses_nobody(pool: Pool) -> None:

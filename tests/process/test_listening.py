@@ -138,9 +138,6 @@ def test_sockets_for_somebody_else_are_not_taken(start: Start) -> None:
         assert pool.port != other.getsockname()[1]
 
 
-# R27
-
-
 def test_connections_wait_through_an_outage_and_are_all_served(start: Start, tmp_path: Path) -> None:
     """Without a standby and with a start that takes its time: nobody takes from the queue, and nobody is refused."""
     go = tmp_path / "go"

@@ -52,9 +52,6 @@ def adopted(pool: Pool, before: set[int]) -> set[int]:
     return children(pool.supervisor) - before
 
 
-# R9
-
-
 @pytest.mark.parametrize("code", [0, 3, 4, 255])
 def test_orphans_are_reaped_and_their_exit_code_changes_nothing(pool: Pool, code: int) -> None:
     pool.ready()
@@ -77,9 +74,6 @@ def test_what_a_dead_worker_had_started_is_adopted_and_reaped(pool: Pool) -> Non
     assert pool.slot()["restarts"] == slot["restarts"] + 1
 
 
-# R10
-
-
 def test_the_death_of_a_worker_is_seen_among_300_orphans(pool: Pool) -> None:
     """All of them die while the supervisor can't look: one SIGCHLD stands for all."""
     slot = pool.ready().slot()
@@ -97,7 +91,6 @@ def test_the_death_of_a_worker_is_seen_among_300_orphans(pool: Pool) -> None:
     after = pool.until_restarts(slot["restarts"] + 1)
     assert after["restarts"] == slot["restarts"] + 1
     assert after["last_exit"] == "signal SIGKILL"
-    # R11
     until(lambda: not zombies(pool), "no zombie")
 
 

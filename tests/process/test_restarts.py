@@ -44,9 +44,6 @@ def kill(*pids: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-# R1
-
-
 def test_sixty_kills_under_load(one: Pool) -> None:
     """0 refused, 0 reset in the queue, every restart counted once, nothing left over."""
     one.ready()
@@ -104,9 +101,6 @@ def test_five_in_a_row_and_two_at_once(one: Pool) -> None:
     assert workers(one) == [one.slot()["pid"]]
 
 
-# R2
-
-
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
@@ -139,9 +133,6 @@ def test_a_worker_that_is_told_to_stop_is_replaced(one: Pool) -> None:
     os.kill(before["pid"], signal.SIGTERM)
     assert request.answers() == [str(before["pid"])]
     assert one.until_restarts(before["restarts"] + 1)["last_exit"] == "exit code 0"
-
-
-# R3, R4, R5
 
 
 def test_worker_and_standby_die_together(one: Pool) -> None:

@@ -1,25 +1,86 @@
-"""The reference is what the code says, and links lead somewhere."""
+"""The reference is what the code says, links lead somewhere, and the prose keeps its form."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from docs import generate
+from tools import chart, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Documents that are written by hand. Those below docs/reference are generated.
+WRITTEN = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "deploy/helm/corepod/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+PAGES = [*WRITTEN, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs/reference").glob("*.md"))]
+WIDTH = 120
+# Subjects that leave open who acts. Sentences with a noun are easier to read, and easier to translate.
+VAGUE = re.compile(r"\b(whoever|nobody|somebody|everybody|anybody)\b", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", generate.pages())
-def test_the_reference_is_what_the_code_says(name: str) -> None:
-    assert (generate.FOLDER / name).read_text() == generate.pages()[name], "run make docs"
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers: not those of code blocks, and not the values that a test compares with values.yaml."""
+    fenced, code, blank = False, False, True
+    for number, line in enumerate(text.partition(chart.BEGIN)[0].splitlines(), 1):
+        fence = line.startswith("```")
+        code = line.startswith("    ") and (blank or code)
+        blank = not line.strip()
+        if not (fenced or fence or code):
+            yield number, line
+        fenced ^= fence
+
+
+def too_long(text: str) -> list[int]:
+    """Numbers of the lines that are too long. Rows of tables can't be wrapped."""
+    return [number for number, line in prose(text) if len(line) > WIDTH and not line.startswith("|")]
+
+
+def vague(text: str) -> list[str]:
+    return [word for _, line in prose(text) for word in VAGUE.findall(re.sub(r"`[^`]*`", "", line))]
+
+
+@pytest.mark.parametrize("page", generate.pages())
+def test_the_reference_is_what_the_code_says(page: str) -> None:
+    assert (generate.FOLDER / page).read_text() == generate.pages()[page], "run make docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
     missing = [t for t in targets if t and "://" not in t and not (page.parent / t).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_lines_are_wrapped(page: Path) -> None:
+    assert too_long(page.read_text()) == []
+
+
+def test_only_prose_is_wrapped() -> None:
+    long = "x" * (WIDTH + 1)
+    assert too_long(f"a\n{long}\n| {long}\n\n    {long}\n    {long}\n```\n{long}\n```\n- a\n    {long}\n") == [2, 11]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_sentences_name_their_subject(page: Path) -> None:
+    assert vague(page.read_text()) == []
+
+
+def test_code_is_no_sentence() -> None:
+    assert vague("```\nnobody\n```\n\n    kubectl nobody\n`nobody`\n| Nobody |\n") == ["Nobody"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_document_refers_to_one_that_is_not_in_the_repository(page: Path) -> None:
+    assert "design.md" not in page.read_text()

@@ -1,1 +1,1 @@
-"""B13 and B14: operators before the API server of the tests, so that thousands of nodes cost nobody a machine."""
+"""B13 and B14: operators in front of tools/fakeapi, so that thousands of nodes need no machines."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from loadtest.bench.operators.peers import CPA, PEERS, Running, running, running_cpa, small_cluster
 from loadtest.bench.report import Table
 from loadtest.bench.stats import abba, percentile
-from tests.fakeapi import FakeApi
-from tests.fakeapi.objects import HASH, deployment, heavy_node, heavy_pod, node
+from tools.fakeapi import FakeApi
+from tools.fakeapi.objects import HASH, deployment, heavy_node, heavy_pod, node
 
 if TYPE_CHECKING:
     from loadtest.bench.harness import Bench

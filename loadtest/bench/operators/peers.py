@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from loadtest.bench import host
 from loadtest.bench.peers import ROOT
-from tests.fakeapi import FakeApi
-from tests.fakeapi.objects import deployment, node
+from tools.fakeapi import FakeApi
+from tools.fakeapi.objects import deployment, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,12 +39,12 @@ START = 120.0  # seconds until the first decision
 class Running:
     """One operator on the server's core."""
 
-    def __init__(self, name: str, api: FakeApi, folder: Path, words: list[str], **more: str) -> None:
+    def __init__(self, name: str, api: FakeApi, folder: Path, arguments: list[str], **more: str) -> None:
         self.name, self._api, self.began = name, api, time.monotonic()
         self.log = folder / f"{name.partition(',')[0].replace(' ', '-')}.log"
         environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig(folder)), "PYTHONPATH": str(ROOT), **more}
         with self.log.open("ab") as log, host.pinned(host.SERVER):
-            self.process = subprocess.Popen(words, stdout=log, stderr=log, env=environment)
+            self.process = subprocess.Popen(arguments, stdout=log, stderr=log, env=environment)
 
     def until_writes(self, count: int, deadline: float = START) -> float:
         """Seconds since its start until it has written so many numbers."""
@@ -98,10 +98,10 @@ def running_cpa(binary: Path, nodes: Iterable[str]) -> Iterator[tuple[FakeApi, R
             small_cluster(api, nodes)
             meta = {"name": "cpa", "namespace": "default"}
             api.store.put("configmaps", {"metadata": meta, "data": {"linear": '{"coresPerReplica": 1}'}})
-            words = ["unshare", "--mount", "--map-root-user", "sh", "-c", AS_POD, ACCOUNT, str(account)]
-            words += [str(binary.resolve()), *CPA_FLAGS]
+            arguments = ["unshare", "--mount", "--map-root-user", "sh", "-c", AS_POD, ACCOUNT, str(account)]
+            arguments += [str(binary.resolve()), *CPA_FLAGS]
             found = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(api.port)}
-            with _ended(Running(CPA, api, Path(folder), words, **found)) as operator:
+            with _ended(Running(CPA, api, Path(folder), arguments, **found)) as operator:
                 yield api, operator
 
 
@@ -109,10 +109,10 @@ def _certified(account: Path) -> ssl.SSLContext:
     """A certificate of 127.0.0.1; what a client needs is in `account`."""
     account.mkdir()
     key = account.parent / "key.pem"
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=api"
-    words += f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {account / 'ca.crt'}"
-    subprocess.run(words.split(), check=True, capture_output=True)
-    (account / "token").write_text("nobody looks at it")
+    arguments = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=api"
+    arguments += f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {account / 'ca.crt'}"
+    subprocess.run(arguments.split(), check=True, capture_output=True)
+    (account / "token").write_text("not checked")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(account / "ca.crt", key)
     return context

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 HIT = (sys.executable, "-m", "corepod", "hit")
 
 
-def hit(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*HIT, *words], capture_output=True, text=True, timeout=DEADLINE, check=False)
+def hit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*HIT, *arguments], capture_output=True, text=True, timeout=DEADLINE, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,11 @@ def test_failures_are_named_and_set_the_exit_code(nothing: str) -> None:
     assert "0 of 2 answered, 2 refused" in done.stdout
 
 
-@pytest.mark.parametrize("words", [(), ("nonsense",), ("http://127.0.0.1:1/", "-c", "0"), ("http://nobody.invalid/",)])
-def test_bad_arguments(words: tuple[str, ...]) -> None:
-    done = hit(*words)
+@pytest.mark.parametrize(
+    "arguments", [(), ("nonsense",), ("http://127.0.0.1:1/", "-c", "0"), ("http://nobody.invalid/",)]
+)
+def test_bad_arguments(arguments: tuple[str, ...]) -> None:
+    done = hit(*arguments)
     assert done.returncode == 2
     assert "corepod hit" in done.stderr
 

@@ -60,11 +60,11 @@ def started(*command: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     until(lambda: not any(map(alive, family)), f"nothing left of {family}")
 
 
-def run_here(folder: Path, *words: str) -> tuple[int, Run, str]:
-    """`make loadtest` with these words: exit code, result and what it said."""
+def run_here(folder: Path, *arguments: str) -> tuple[int, Run, str]:
+    """`make loadtest` with these arguments: exit code, result and what it said."""
     log = folder / "log"
     command = (sys.executable, "-m", "loadtest", "--workers=2", "--result-dir", str(folder / "deep"))
-    with started(*command, "--users=16", *words, log=log) as process:
+    with started(*command, "--users=16", *arguments, log=log) as process:
         code = process.wait(55)
     said = log.read_text()
     assert (folder / "deep/run.json").exists(), said
@@ -72,8 +72,8 @@ def run_here(folder: Path, *words: str) -> tuple[int, Run, str]:
 
 
 def test_a_pool_passes_under_fire(tmp_path: Path) -> None:
-    strikes = ("--chaos=sigkill,reload,kill-supervisor", "--chaos-after=1", "--chaos-every=1")
-    code, run, said = run_here(tmp_path, "--seconds=10", *strikes, *limits(errors=0.01))
+    chaos = ("--chaos=sigkill,reload,kill-supervisor", "--chaos-after=1", "--chaos-every=1")
+    code, run, said = run_here(tmp_path, "--seconds=10", *chaos, *limits(errors=0.01))
     assert code == 0, said
     assert [event.action for event in run.events[:3]] == ["sigkill", "reload", "kill-supervisor"], said
     assert all(event.back is not None and event.answer is not None for event in run.events), said
@@ -89,8 +89,8 @@ def test_a_pool_passes_under_fire(tmp_path: Path) -> None:
 
 def test_the_same_kills_fail_a_bare_server(tmp_path: Path) -> None:
     """The negative control: hypercorn with as many workers ends when one of them is killed."""
-    strikes = ("--chaos=sigkill", "--chaos-after=1", "--chaos-every=2", "--chaos-deadline=1")
-    code, run, said = run_here(tmp_path, "--server=hypercorn", "--no-again", "--seconds=7", *strikes, *limits())
+    chaos = ("--chaos=sigkill", "--chaos-after=1", "--chaos-every=2", "--chaos-deadline=1")
+    code, run, said = run_here(tmp_path, "--server=hypercorn", "--no-again", "--seconds=7", *chaos, *limits())
     assert code == 1, said
     assert run.toll.others["refused"] > 0
     assert {check.name for check in run.verdict.checks if not check.good} >= {"errors", "refused", "recovery"}
@@ -99,8 +99,8 @@ def test_the_same_kills_fail_a_bare_server(tmp_path: Path) -> None:
 def test_a_generator_that_could_not_keep_up_makes_the_run_invalid(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "loadtest", "--workers=2", "--users=16", "--seconds=5", "--chaos=")
     # Many on a schedule, and all users there: some are due while the generator stands still.
-    words = ("--result-dir", str(tmp_path), "--rate=5", "Arrivals", *limits(late=0.2, p95=0.001))
-    with started(*command, *words, log=tmp_path / "log") as process:
+    arguments = ("--result-dir", str(tmp_path), "--rate=5", "Arrivals", *limits(late=0.2, p95=0.001))
+    with started(*command, *arguments, log=tmp_path / "log") as process:
         generator = until(lambda: next(filter(_is_locust, descendants(process.pid)), 0), "the generator")
         log = tmp_path / "server.log"
         port = until(lambda: re.search(r"admin on 127\.0\.0\.1:(\d+)", log.read_text()), "the pool's log")[1]  # type: ignore[index]
@@ -140,9 +140,9 @@ def pool(start: Callable[..., Pool]) -> Pool:
 
 def test_a_ramp_says_which_rate_it_found(pool: Pool, tmp_path: Path) -> None:
     """No rate meets an objective that nobody can meet: it tries less and less, and the verdict says so."""
-    words = ("--headless", "--only-summary", f"--host=http://127.0.0.1:{pool.port}", f"--result-dir={tmp_path}")
+    arguments = ("--headless", "--only-summary", f"--host=http://127.0.0.1:{pool.port}", f"--result-dir={tmp_path}")
     ramp = ("--shape=ramp", "--users=1", "--rate=2", "--step-time=2.5", *limits(p95=0.000001, rate=1))
-    with started(*LOCUST, *words, *ramp, "--arrival-path=/healthz", log=tmp_path / "log") as process:
+    with started(*LOCUST, *arguments, *ramp, "--arrival-path=/healthz", log=tmp_path / "log") as process:
         code = process.wait(55)
     run = Run.read(tmp_path / "run.json")
     assert [(step["rate"], step["met"]) for step in run.steps] == [(2.0, False), (1.0, False)]
@@ -152,11 +152,11 @@ def test_a_ramp_says_which_rate_it_found(pool: Pool, tmp_path: Path) -> None:
 def test_what_workers_of_the_generator_measure_comes_together_at_the_master(pool: Pool, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     host = (f"--host=http://127.0.0.1:{pool.port}", f"--master-port={port}")
-    words = ("--headless", "--only-summary", "--expect-workers=2", "--users=16", "--run-time=3")
+    arguments = ("--headless", "--only-summary", "--expect-workers=2", "--users=16", "--run-time=3")
     result = (f"--result-dir={tmp_path}", f"--admin=http://127.0.0.1:{pool.admin_port}", *limits())
     with contextlib.ExitStack() as stack:
         master = stack.enter_context(
-            started(*LOCUST, *host, *words, *result, "--master", f"--master-bind-port={port}", log=tmp_path / "log")
+            started(*LOCUST, *host, *arguments, *result, "--master", f"--master-bind-port={port}", log=tmp_path / "log")
         )
         for number in range(2):
             log = tmp_path / f"worker{number}.log"
@@ -173,8 +173,8 @@ def test_what_workers_of_the_generator_measure_comes_together_at_the_master(pool
 def test_the_web_page_has_a_tab_with_who_answered_and_is_driven_from_outside(pool: Pool, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     page = f"http://127.0.0.1:{port}"
-    words = (f"--host=http://127.0.0.1:{pool.port}", "--web-host=127.0.0.1", f"--web-port={port}")
-    with started(*LOCUST, *words, log=tmp_path / "log"):
+    arguments = (f"--host=http://127.0.0.1:{pool.port}", "--web-host=127.0.0.1", f"--web-port={port}")
+    with started(*LOCUST, *arguments, log=tmp_path / "log"):
         until(lambda: _answers(page), "Locust's page")
         assert CLIENT.get(page).text.count("corepod-workers") >= 2
         run = load(page, SimpleNamespace(users=12, seconds=2.0), None, [])
@@ -199,7 +199,7 @@ def _answers(page: str) -> bool:
     [("--chaos=quake", "no action quake"), ("--compare=/nowhere.json", "No such file")],
 )
 def test_what_cannot_be_done_is_said_before_anything_starts(flag: str, complaint: str, tmp_path: Path) -> None:
-    words = ("--headless", "--host=http://127.0.0.1:1", flag)
-    with started(*LOCUST, *words, log=tmp_path / "log") as process:
+    arguments = ("--headless", "--host=http://127.0.0.1:1", flag)
+    with started(*LOCUST, *arguments, log=tmp_path / "log") as process:
         assert process.wait(DEADLINE) == 2
     assert complaint in (tmp_path / "log").read_text()

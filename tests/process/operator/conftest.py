@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakeapi import FakeApi
 from tests.process.operator.harness import Operator
+from tools.fakeapi import FakeApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from corepod.operator.quantity import milli
 
-from tests.fakeapi.objects import HASH, pod
 from tests.process.harness import DEADLINE, until
+from tools.fakeapi.objects import HASH, pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fakeapi import Call, FakeApi
+    from tools.fakeapi import Call, FakeApi
 
 FIRST = re.compile(r"admin 127\.0\.0\.1:(\d+), notify (?:127\.0\.0\.1:(\d+)|none)")
 QUICK = ("--scale-down-wait", "1")

@@ -13,9 +13,9 @@ from corepod.operator.leader import Elector, Held, read
 from corepod.operator.transport import Credentials, Transport
 from corepod.operator.watching import Cache, Watch
 
-from tests.fakeapi import FakeApi, faults
-from tests.fakeapi.objects import deployment
 from tests.process.harness import until
+from tools.fakeapi import FakeApi, faults
+from tools.fakeapi.objects import deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

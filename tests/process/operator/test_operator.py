@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakeapi import FakeApi, faults
-from tests.fakeapi.objects import autoscaler, deployment, node, pod, quota, statefulset
 from tests.process.harness import until
 from tests.process.operator.harness import (
     Operator,
@@ -22,6 +20,8 @@ from tests.process.operator.harness import (
     scalings,
     until_replicas,
 )
+from tools.fakeapi import FakeApi, faults
+from tools.fakeapi.objects import autoscaler, deployment, node, pod, quota, statefulset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,7 +154,7 @@ def test_one_namespace_only(web: FakeApi, operate: Operate) -> None:
     assert {call.namespace for call in web.watches("deployments")} == {"there"}
 
 
-# R32: never on doubt
+# Implausible states of the cluster change no number
 
 
 def test_a_statefulset_is_scaled_too(web: FakeApi, operate: Operate) -> None:
@@ -331,9 +331,6 @@ def test_somebody_else_who_keeps_changing_it_is_left_alone(web: FakeApi, operate
     until(lambda: events(web, "Rival"), "an event")
     assert replicas(web, "web") == 2
     assert len(scalings(web)) == 3
-
-
-# R30, whole
 
 
 @pytest.mark.parametrize("plural", ["nodes", "pods", "deployments"])

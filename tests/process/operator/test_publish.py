@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakeapi import FakeApi, faults
-from tests.fakeapi.objects import deployment, node, pod
 from tests.process.harness import Pool, until
 from tests.process.operator.harness import Operator, events
+from tools.fakeapi import FakeApi, faults
+from tools.fakeapi.objects import deployment, node, pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import shutil
 import ssl
 import subprocess
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +13,8 @@ import yaml
 from corepod.operator.cluster import NODES
 from corepod.operator.errors import Unreachable
 from corepod.operator.transport import Credentials, Transport
+
+from tools.fakeapi import FakeApi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,39 +48,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Nodes(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = b'{"metadata":{"resourceVersion":"1"},"items":[]}'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Quiet(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        pass  # a client that doesn't trust it goes away
-
-
 @pytest.fixture
 def port(folder: Path) -> Iterator[int]:
-    server = Quiet(("127.0.0.1", 0), Nodes)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.crt", folder / "server.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with FakeApi(tls=context) as api:
+        yield api.port
 
 
 def connected(folder: Path, port: int, authority: Path, host: str = "127.0.0.1") -> Transport:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fakeapi import FakeApi, faults
-from tests.fakeapi.objects import deployment, node
 from tests.process.harness import until
 from tests.process.operator.harness import Operator, scalings, until_replicas
+from tools.fakeapi import FakeApi, faults
+from tools.fakeapi.objects import deployment, node
 
 if TYPE_CHECKING:
     from collections.abc import Callable

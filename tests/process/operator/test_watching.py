@@ -13,15 +13,15 @@ from corepod.operator.errors import ConnectError, Forbidden, Unreachable
 from corepod.operator.transport import Credentials, Transport
 from corepod.operator.watching import PAUSES, Cache, Watch
 
-from tests.fakeapi import FakeApi, faults
-from tests.fakeapi.objects import node
 from tests.process.harness import until
+from tools.fakeapi import FakeApi, faults
+from tools.fakeapi.objects import node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fakeapi.server import Handler
+    from tools.fakeapi.server import Handler
 
 SECONDS = 1.0  # of a watch
 

@@ -10,7 +10,7 @@ from loadtest.tally import Sample, Tally
 FIRST = Worker(slot=0, core=0, pid=10)
 SECOND = Worker(slot=1, core=1, pid=11)
 NEXT = Worker(slot=1, core=1, pid=12)  # after SECOND was killed
-STRIKE = Event("sigkill", 101.0, SECOND, answer=0.02, back=0.3)
+KILL = Event("sigkill", 101.0, SECOND, answer=0.02, back=0.3)
 
 SAMPLES = (
     Sample("/a", 100.0, 0.1, OK, FIRST, scheduled=True, late=0.001),

@@ -9,7 +9,7 @@ from corepod.hit.exchange import Worker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.balance import balance, gini, judged
+from loadtest.balance import balance, busiest_over_idlest, gini, judged
 from loadtest.tally import Presence
 from tests.unit.loadtest.samples import tally
 
@@ -43,6 +43,11 @@ def test_who_never_answered_is_idle() -> None:
     assert balance(answers(a=5)).busiest_over_idlest == 1.0
     assert balance(answers(a=5), expected=2).busiest_over_idlest == math.inf
     assert math.isnan(balance({}).busiest_over_idlest)
+
+
+@pytest.mark.parametrize(("counts", "expected", "value"), [([10, 10], 2, 1.0), ([30, 10], 2, 3.0), ([5], 2, math.inf)])
+def test_busiest_over_idlest(counts: list[int], expected: int, value: float) -> None:
+    assert busiest_over_idlest(counts, expected) == value
 
 
 @pytest.mark.parametrize(

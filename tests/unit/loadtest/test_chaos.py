@@ -11,8 +11,8 @@ from corepod.demo.report import sales_report
 from corepod.hit.exchange import OK, Answer, Worker
 
 from loadtest.chaos import actions
-from loadtest.chaos.action import ACTIONS, NothingToStrikeError, Strike, action, summary
-from loadtest.chaos.schedule import Schedule, strike
+from loadtest.chaos.action import ACTIONS, CannotInjectError, Fault, action, summary
+from loadtest.chaos.schedule import Schedule, inject
 from loadtest.expect import expected
 from loadtest.flags import chaos_of
 from loadtest.recovery import Event
@@ -60,36 +60,36 @@ def test_a_new_action_is_a_function_with_a_name() -> None:
     seen = [None, None, time.time() + 5]
 
     @action
-    def quake_here(target: object) -> Strike:
+    def quake_here(target: object) -> Fault:
         """The earth moves."""
-        return Strike(lambda: seen.pop(0), lasts=0.3)
+        return Fault(lambda: seen.pop(0), lasts=0.3)
 
     try:
-        event = strike("quake-here", NOWHERE, deadline=0.2)  # nobody answers, so it is watched to the end
+        event = inject("quake-here", NOWHERE, deadline=0.2)  # nobody answers, so it is watched to the end
     finally:
         del ACTIONS["quake-here"]
     assert event.back == pytest.approx(5, abs=1)
     assert event.answer is None
 
 
-def test_nothing_to_strike_is_an_event_without_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(target: object) -> Strike:
-        raise NothingToStrikeError("no worker is ready")
+def test_a_fault_that_cannot_be_injected_is_an_event_without_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(target: object) -> Fault:
+        raise CannotInjectError("no worker is ready")
 
     monkeypatch.setitem(ACTIONS, "nobody", nobody)
-    event = strike("nobody", NOWHERE, deadline=0.1)
+    event = inject("nobody", NOWHERE, deadline=0.1)
     assert (event.note, event.recovery, event.answer) == ("no worker is ready", None, None)
 
 
-def test_the_schedule_strikes_in_turn_until_the_load_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadtest.chaos.schedule.strike", lambda name, target, deadline: Event(name, 0.0))
+def test_the_schedule_injects_in_turn_until_the_load_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.chaos.schedule.inject", lambda name, target, deadline: Event(name, 0.0))
     events: list[Event] = []
     schedule = Schedule(after=0.0, every=0.0, pause=0.0)
     schedule.run(NOWHERE, ["a", "b"], events.append, lambda seconds: len(events) == 3)
     assert [event.action for event in events] == ["a", "b", "a"]
 
 
-def test_no_strike_that_could_not_be_watched() -> None:
+def test_no_fault_that_could_not_be_watched() -> None:
     events: list[Event] = []
     Schedule(after=0.0, every=10.0).run(NOWHERE, ["sigkill"], events.append, lambda seconds: seconds > 5)
     assert events == []

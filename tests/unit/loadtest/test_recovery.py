@@ -9,7 +9,7 @@ from corepod.hit.exchange import LOST_SESSION, NOBODY, REFUSED, RESET, SERVER_ER
 
 from loadtest.recovery import Event, back_by_answers, in_flight, toll
 from loadtest.tally import Failure
-from tests.unit.loadtest.samples import FIRST, SECOND, STRIKE, tally
+from tests.unit.loadtest.samples import FIRST, KILL, SECOND, tally
 
 
 def failure(outcome: str, begun: float, ended: float, worker: Worker = NOBODY) -> Failure:
@@ -17,7 +17,7 @@ def failure(outcome: str, begun: float, ended: float, worker: Worker = NOBODY) -
 
 
 def test_what_was_in_flight_on_the_killed_worker_is_counted_apart() -> None:
-    found = toll(tally().failures, [STRIKE])
+    found = toll(tally().failures, [KILL])
     assert (found.in_flight, found.outage, found.others) == ([2], [0], {})
 
 
@@ -28,7 +28,7 @@ def test_what_was_in_flight_on_the_killed_worker_is_counted_apart() -> None:
         (True, failure(TIMED_OUT, 100.0, 101.2)),
         (True, failure(LOST_SESSION, 90.0, 101.0, SECOND)),
         (True, failure(RESET, 101.1, 101.2, SECOND)),  # on a connection that led to the dead worker
-        (False, failure(RESET, 100.0, 100.5)),  # before the strike
+        (False, failure(RESET, 100.0, 100.5)),  # before the fault
         (False, failure(RESET, 101.2, 101.3)),  # sent when the worker was dead already
         (False, failure(RESET, 100.0, 104.0)),  # too late to be this one's
         (False, failure(RESET, 100.9, 101.01, FIRST)),  # with another worker
@@ -37,15 +37,15 @@ def test_what_was_in_flight_on_the_killed_worker_is_counted_apart() -> None:
     ],
 )
 def test_in_flight(own: bool, which: Failure) -> None:
-    assert in_flight(which, STRIKE) is own
-    assert not in_flight(which, replace(STRIKE, deadly=False))
+    assert in_flight(which, KILL) is own
+    assert not in_flight(which, replace(KILL, deadly=False))
 
 
 def test_a_worker_that_hangs_keeps_what_it_has_until_it_is_ended() -> None:
     hang = Event("hang", 100.0, SECOND, lasts=3.0, back=3.2)
     assert in_flight(failure(RESET, 99.9, 103.1), hang)
     assert hang.recovery == pytest.approx(0.2)
-    assert not in_flight(failure(RESET, 99.9, 103.1), replace(STRIKE, at=100.0))
+    assert not in_flight(failure(RESET, 99.9, 103.1), replace(KILL, at=100.0))
 
 
 def test_pods_whose_processes_have_the_same_number_are_told_apart() -> None:
@@ -62,11 +62,11 @@ def test_an_outage_owns_every_failure_until_it_is_over() -> None:
 
 
 def test_the_answers_tell_when_a_place_was_back() -> None:
-    assert back_by_answers(STRIKE, tally().workers) == pytest.approx(0.35)
-    assert back_by_answers(replace(STRIKE, at=200.0), tally().workers) is None
-    assert back_by_answers(replace(STRIKE, victim=Worker(pid=11)), tally().workers) is None
+    assert back_by_answers(KILL, tally().workers) == pytest.approx(0.35)
+    assert back_by_answers(replace(KILL, at=200.0), tally().workers) is None
+    assert back_by_answers(replace(KILL, victim=Worker(pid=11)), tally().workers) is None
 
 
 def test_an_event_without_end_has_no_recovery() -> None:
-    assert replace(STRIKE, back=None).recovery is None
-    assert Event.from_dict(STRIKE.as_dict()) == STRIKE
+    assert replace(KILL, back=None).recovery is None
+    assert Event.from_dict(KILL.as_dict()) == KILL

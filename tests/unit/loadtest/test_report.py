@@ -12,18 +12,18 @@ from corepod.hit.exchange import OK, REFUSED, Worker
 from rich.console import Console
 
 from loadtest.recovery import Event
-from loadtest.report import words
+from loadtest.report import wording
 from loadtest.report.charts import points
 from loadtest.report.page import render
 from loadtest.report.table import show
 from loadtest.run import Run
 from loadtest.tally import Sample, Tally
 from loadtest.verdict import Check, Thresholds
-from tests.unit.loadtest.samples import STRIKE, tally
+from tests.unit.loadtest.samples import KILL, tally
 
 
 def run(*more: Sample, **changed: object) -> Run:
-    made = Run(100.0, 103.0, tally(*more), [STRIKE], about={"target": "http://x"}, cpu=0.1, workers=2)
+    made = Run(100.0, 103.0, tally(*more), [KILL], about={"target": "http://x"}, cpu=0.1, workers=2)
     return replace(made, **changed)  # type: ignore[arg-type]
 
 
@@ -36,7 +36,7 @@ class Text(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.words, self._open = "", list[str]()
+        self.text, self._open = "", list[str]()
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
@@ -50,14 +50,14 @@ class Text(HTMLParser):
         assert tag in ("rect", "line", "circle", "path")
 
     def handle_data(self, data: str) -> None:
-        self.words += " " + data
+        self.text += " " + data
 
 
 @pytest.mark.parametrize(("made", "state"), [(run(), "passed"), (FAILED, "failed"), (INVALID, "invalid")])
 def test_the_verdict_comes_first(made: Run, state: str) -> None:
-    text = Text(render(made)).words
-    assert f"{words.MARKS[state]} {state}" in text
-    assert text.index(f"{words.MARKS[state]} {state}") < text.index("requests a second")
+    text = Text(render(made)).text
+    assert f"{wording.MARKS[state]} {state}" in text
+    assert text.index(f"{wording.MARKS[state]} {state}") < text.index("requests a second")
 
 
 def test_it_is_one_file_that_needs_nothing() -> None:
@@ -66,24 +66,24 @@ def test_it_is_one_file_that_needs_nothing() -> None:
 
 
 def test_it_says_why_it_failed() -> None:
-    assert "refused connections: 1, not ≤ 0" in Text(render(FAILED)).words
-    assert "1 other request failed" in words.sentence(FAILED)
+    assert "refused connections: 1, limit ≤ 0" in Text(render(FAILED)).text
+    assert "1 other request failed" in wording.sentence(FAILED)
 
 
 def test_names_from_outside_are_text() -> None:
     evil = "<script>alert(1)</script>"
     made = run(
         Sample(evil, 102.0, 0.1, OK, Worker(pod=evil, node=evil, slot=0, pid=5)),
-        events=[replace(STRIKE, action=evil, note=evil, victim=Worker(pod=evil, slot=0, pid=5))],
+        events=[replace(KILL, action=evil, note=evil, victim=Worker(pod=evil, slot=0, pid=5))],
         about={"target": evil},
     )
     assert "<script" not in render(made, made)
 
 
-def test_strikes_are_marked_in_both_charts_and_have_a_row() -> None:
-    page = render(run(events=[STRIKE, Event("kill-supervisor", 102.0, outage=True)]))
-    assert page.count('class="strike"') == 4
-    text = Text(page).words
+def test_faults_are_marked_in_both_charts_and_have_a_row() -> None:
+    page = render(run(events=[KILL, Event("kill-supervisor", 102.0, outage=True)]))
+    assert page.count('class="fault"') == 4
+    text = Text(page).text
     assert "slot 1, pid 11" in text
     assert "the whole pool" in text
     assert "never seen" in text
@@ -116,14 +116,14 @@ def test_what_was_in_flight_is_drawn_apart_from_what_failed_otherwise() -> None:
 
 
 def test_an_earlier_run_stands_beside() -> None:
-    text = Text(render(run(), FAILED)).words
+    text = Text(render(run(), FAILED)).text
     assert "Compared with an earlier run" in text
     assert re.search(r"verdict\s+failed\s+passed", text)
 
 
 def test_a_ramp_shows_its_steps() -> None:
     steps = [{"rate": 20.0, "met": True, "why": ""}, {"rate": 40.0, "met": False, "why": "p95"}]
-    text = Text(render(run(steps=steps, highest=20.0))).words
+    text = Text(render(run(steps=steps, highest=20.0))).text
     assert "20/s" in text
     assert re.search(r"40\.0/s\s+missed\s+p95", text)
 
@@ -149,16 +149,16 @@ def test_the_terminal_says_the_same() -> None:
     ],
 )
 def test_durations(seconds: float | None, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert wording.duration(seconds) == text
 
 
-def test_every_check_has_words() -> None:
+def test_every_check_has_a_description() -> None:
     limits = Thresholds(lost=0)
     names = {
         check.name
         for made in (run(limits=limits), run(highest=1.0), Run(0, 1, Tally()))
         for check in made.verdict.checks
     }
-    assert names <= words.CHECKS.keys()
+    assert names <= wording.CHECKS.keys()
     assert {"errors", "refused", "lost", "p95", "recovery", "balance", "rate", "requests"} <= names
-    assert words.value(Check("errors", 0.0004, 0, "%"), 0.0004) == "0.040%"
+    assert wording.value(Check("errors", 0.0004, 0, "%"), 0.0004) == "0.040%"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from corepod.operator import read
 from corepod.operator.rounds import FEW, INTERVAL, RATE, SPACING, Rounds
 
-from tests.fakeapi import objects
+from tools.fakeapi import objects
 
 if TYPE_CHECKING:
     from corepod.operator.facts import Pod

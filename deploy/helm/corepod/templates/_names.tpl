@@ -4,7 +4,7 @@
 {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The release's name, with the chart's behind it where it doesn't contain it. 52 characters leave room for suffixes. */}}
+{{/* The release's name, followed by the chart's name unless it contains it. 52 characters leave room for suffixes. */}}
 {{- define "corepod.fullname" -}}
 {{- $name := .Values.fullnameOverride }}
 {{- if not $name }}
@@ -14,14 +14,14 @@
 {{- $name | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
-{{/* What selects the workers' pods. It can't be changed after the installation. */}}
+{{/* The selector of the workers' pods. It can't be changed after the installation. */}}
 {{- define "corepod.selector" -}}
 app.kubernetes.io/name: {{ include "corepod.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: worker
 {{- end }}
 
-{{/* Labels of every object but the component. */}}
+{{/* Labels of every object, without the component. */}}
 {{- define "corepod.labels" -}}
 app.kubernetes.io/name: {{ include "corepod.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -41,7 +41,7 @@ app.kubernetes.io/component: worker
 {{ include "corepod.fullname" . }}-operator
 {{- end }}
 
-{{/* The same for all releases that look after the same workloads. */}}
+{{/* The name of the Lease, the same for all releases whose operators manage the same workloads. */}}
 {{- define "corepod.leaseName" -}}
 corepod-operator{{ if .Values.operator.allNamespaces }}-all{{ end }}
 {{- end }}
@@ -57,18 +57,18 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/component: operator
 {{- end }}
 
-{{/* Whether an operator owns the number of pods: where it was said so, or where nobody else was named. */}}
+{{/* Whether an operator owns the number of pods: if the values say so, or if they name no other owner. */}}
 {{- define "corepod.sized" -}}
 {{- $free := not (or .Values.autoscaling.enabled (not (kindIs "invalid" .Values.replicas))) }}
 {{- if kindIs "invalid" .Values.operator.enabled | ternary $free .Values.operator.enabled }}true{{ end }}
 {{- end }}
 
-{{/* Whether it is one of this release. With 0 replicas it is another release's. */}}
+{{/* Whether that operator belongs to this release. With 0 replicas it belongs to another one. */}}
 {{- define "corepod.runsOperator" -}}
 {{- if and (include "corepod.sized" .) (int .Values.operator.replicas) }}true{{ end }}
 {{- end }}
 
-{{/* Whether pods tell it of deaths. */}}
+{{/* Whether pods report deaths of workers to that operator. */}}
 {{- define "corepod.publishes" -}}
 {{- if and (include "corepod.runsOperator" .) .Values.operator.publishRestarts }}true{{ end }}
 {{- end }}
@@ -83,7 +83,7 @@ corepod.dev/worker-restarts: "0"
 {{- end }}
 {{- end }}
 
-{{/* The image's tag as a label's value. */}}
+{{/* The image's tag as the value of a label. */}}
 {{- define "corepod.version" -}}
 {{ .Values.image.tag | default .Chart.AppVersion | toString | trunc 63 | trimAll "-._" }}
 {{- end }}

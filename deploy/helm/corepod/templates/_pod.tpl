@@ -1,6 +1,6 @@
 {{/* Parts of pods. */}}
 
-{{/* Variables of the worker. What has its default is left out: a variable would win over a corepod.toml in the image. */}}
+{{/* Variables of the worker. Defaults are left out: a variable would take precedence over a corepod.toml in the image. */}}
 {{- define "corepod.ownEnv" -}}
 {{- with .Values.app }}
 {{- if .module }}
@@ -36,7 +36,7 @@
       fieldPath: spec.nodeName
 {{- end }}
 
-{{/* A setting's value as a variable has it. Helm reads numbers as floats: 16777216 would come out as 1.6777216e+07. */}}
+{{/* The value of a setting as text for a variable. Helm reads numbers as floats and would print 16777216 as 1.6777216e+07. */}}
 {{- define "corepod.text" -}}
 {{- if kindIs "slice" . }}{{ join "," . }}
 {{- else if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}
@@ -62,7 +62,7 @@ limits:
 {{- end }}
 {{- end }}
 
-{{/* What Pod Security "restricted" asks of a pod and of a container. */}}
+{{/* The security contexts that Pod Security "restricted" requires from a pod and from a container. */}}
 {{- define "corepod.podSecurity" -}}
 runAsNonRoot: true
 seccompProfile:
@@ -86,7 +86,7 @@ httpGet:
 {{ toYaml .times }}
 {{- end }}
 
-{{/* Seconds a pod has to stop: the program's own time and a margin for the kubelet. */}}
+{{/* Seconds that a pod has to stop: the program's own time plus a margin for the kubelet. */}}
 {{- define "corepod.grace" -}}
 {{- if kindIs "invalid" .Values.terminationGracePeriodSeconds -}}
 {{ add 5 (ceil (include "corepod.stopTimeout" . | float64)) }}

@@ -1,9 +1,10 @@
 {{/*
-Who owns the number of pods: the chart where `replicas` is a number and nothing scales by itself, else whoever scales.
+The value of `spec.replicas`; empty if the field is to be left out.
 
-The chart then leaves `spec.replicas` out. It can't do that once it has set it: Helm takes a field away that its last
-manifest had, and a Deployment without it has 1 pod. So the annotation corepod.dev/replicas-by remembers that the chart
-has set it, and from then on it is written as it is at that moment. Renders to nothing where it is to be left out.
+The chart owns the number of pods if `replicas` is a number and there is neither an operator nor an autoscaler. Otherwise
+the chart leaves the field out. It can't do that once it has set the field: Helm removes a field that its last manifest
+had, and a Deployment without it has 1 pod. So the annotation corepod.dev/replicas-by records that the chart has set the
+field, and from then on the chart writes the number that it finds in the cluster.
 */}}
 {{- define "corepod.replicas" -}}
 {{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "corepod.fullname" .) | default dict }}
@@ -14,7 +15,7 @@ has set it, and from then on it is written as it is at that moment. Renders to n
 {{- end }}
 {{- end }}
 
-{{/* The least number of pods of what scales by itself, nothing where nothing does. */}}
+{{/* The smallest number of pods that the operator or the autoscaler may set; empty without them. */}}
 {{- define "corepod.scaled" -}}
 {{- if .Values.autoscaling.enabled }}{{ max 1 (int .Values.autoscaling.minReplicas) }}
 {{- else if include "corepod.sized" . }}{{ max 1 (dig "min" 1 .Values.operator.sizing | int) }}

@@ -1,13 +1,13 @@
-{{/* What the operator may do, each rule only where it is switched on. */}}
+{{/* Permissions of the operator. Each rule is present only if its feature is enabled. */}}
 
-{{/* Of the whole cluster, whatever it looks after: all pods share the nodes' cores. */}}
+{{/* For the whole cluster, whichever namespaces the operator manages: all pods share the cores of the nodes. */}}
 {{- define "corepod.clusterRules" -}}
 - apiGroups: [""]
   resources: [nodes, pods]
   verbs: [list, watch]
 {{- end }}
 
-{{/* Where it looks after workloads. */}}
+{{/* For the namespaces whose workloads the operator manages. */}}
 {{- define "corepod.sizingRules" -}}
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
@@ -31,7 +31,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Of the Lease. To create can't be bound to a name. */}}
+{{/* For the Lease. The verb create can't be restricted to a name. */}}
 {{- define "corepod.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

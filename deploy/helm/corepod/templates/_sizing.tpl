@@ -1,4 +1,4 @@
-{{/* What the operator reads on the worker's Deployment. A number as text: Helm reads it as a float. */}}
+{{/* The operator's annotations on the worker's Deployment. Numbers are converted because Helm reads them as floats. */}}
 {{- define "corepod.sizing" -}}
 {{- if include "corepod.sized" . }}
 {{- if .Values.full }}

@@ -1,11 +1,11 @@
-{{/* What values.schema.json can't say: values that don't fit together. All faults at once. */}}
+{{/* Checks that values.schema.json can't express: combinations of values. All errors are reported at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
 {{- range list "cpu" "time" "number" "operator" "settings" "env" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}
-{{- fail (printf "\n\nThese values can't work:\n- %s\n" (join "\n- " $faults)) }}
+{{- fail (printf "\n\nThese values are invalid:\n- %s\n" (join "\n- " $faults)) }}
 {{- end }}
 {{- end }}
 
@@ -13,10 +13,10 @@
 {{- $faults := list }}
 {{- if eq .Values.cpu.preset "exclusive" }}
 {{- if .Values.cpu.request }}
-{{- $faults = append $faults (printf "cpu.request is %v, but the preset exclusive takes whole cores, one for each of cpu.slots: leave it empty, or set cpu.preset to shared" .Values.cpu.request) }}
+{{- $faults = append $faults (printf "cpu.request is %v, but the preset exclusive requests whole cores, one for each of cpu.slots: leave it empty, or set cpu.preset to shared" .Values.cpu.request) }}
 {{- end }}
 {{- if and .Values.memory.limit (ne (toString .Values.memory.limit) (toString .Values.memory.request)) }}
-{{- $faults = append $faults (printf "memory.limit is %v and memory.request %v, but a pod has exclusive cores only where both are equal: leave the limit empty, or set cpu.preset to shared" .Values.memory.limit .Values.memory.request) }}
+{{- $faults = append $faults (printf "memory.limit is %v and memory.request %v, but a pod gets exclusive cores only if both are equal: leave the limit empty, or set cpu.preset to shared" .Values.memory.limit .Values.memory.request) }}
 {{- end }}
 {{- range concat .Values.initContainers .Values.extraContainers }}
 {{- $name := .name }}
@@ -24,9 +24,9 @@
 {{- $limits := dig "resources" "limits" dict . }}
 {{- range list "cpu" "memory" }}
 {{- if not (hasKey $limits .) }}
-{{- $faults = append $faults (printf "the container %s has no %s limit, but a pod has exclusive cores only where every container has limits for CPU and memory that equal its requests (fractions are fine): set resources.limits.%s, or cpu.preset to shared" $name . .) }}
+{{- $faults = append $faults (printf "the container %s has no %s limit, but a pod gets exclusive cores only if every container has limits for CPU and memory that equal its requests (fractions are fine): set resources.limits.%s, or cpu.preset to shared" $name . .) }}
 {{- else if and (hasKey $requests .) (ne (get $requests . | toString) (get $limits . | toString)) }}
-{{- $faults = append $faults (printf "the container %s requests %v of %s with a limit of %v, but a pod has exclusive cores only where they are equal: leave the request out, or set cpu.preset to shared" $name (get $requests .) . (get $limits .)) }}
+{{- $faults = append $faults (printf "the container %s requests %v of %s with a limit of %v, but a pod gets exclusive cores only if they are equal: leave the request out, or set cpu.preset to shared" $name (get $requests .) . (get $limits .)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -44,7 +44,7 @@
 {{- end }}
 {{- $lame := dig "lame_duck" 5 .Values.settings | float64 }}
 {{- if and $lame (ge $lame $stop) }}
-{{- $faults = append $faults (printf "settings.lame_duck is %v and leaves nothing of settings.stop_timeout, %v, which includes it" $lame $stop) }}
+{{- $faults = append $faults (printf "settings.lame_duck is %v, which leaves no time to drain: settings.stop_timeout is %v and includes it" $lame $stop) }}
 {{- end }}
 {{- toJson $faults }}
 {{- end }}
@@ -70,7 +70,7 @@
 {{- $faults = append $faults "operator.sizing.mode is hpa-bounds, which needs autoscaling.enabled and operator.hpaBounds" }}
 {{- end }}
 {{- if and .Values.full (hasKey .Values.operator.sizing "headroom") }}
-{{- $faults = append $faults "operator.sizing.headroom is set, but with full no place is left free" }}
+{{- $faults = append $faults "operator.sizing.headroom is set, but with full there is no headroom" }}
 {{- end }}
 {{- $most := .Values.operator.sizing.max }}
 {{- if and (not (kindIs "invalid" $most)) (lt (int $most) (dig "min" 1 .Values.operator.sizing | int)) }}
@@ -80,7 +80,7 @@
 {{- toJson $faults }}
 {{- end }}
 
-{{/* A budget that lets no pod go makes every drain of a node wait for ever. */}}
+{{/* With a budget that allows no eviction, every drain of a node would wait for ever. */}}
 {{- define "corepod.pdbFaults" -}}
 {{- $faults := list }}
 {{- $least := include "corepod.scaled" . | default (.Values.replicas | default 1) | int }}
@@ -100,7 +100,7 @@
 {{- toJson $faults }}
 {{- end }}
 
-{{/* Settings that something else decides. */}}
+{{/* Settings that other values or the chart itself decide. */}}
 {{- define "corepod.settingsFaults" -}}
 {{- $by := dict
   "app" "app.module" "factory" "app.factory" "interface" "app.interface" "workers" "cpu.slots"
@@ -111,13 +111,13 @@
 {{- $faults := list }}
 {{- range $name, $_ := .Values.settings }}
 {{- if hasKey $by $name }}
-{{- $faults = append $faults (printf "settings.%s is not to be set here, it is decided by %s" $name (get $by $name)) }}
+{{- $faults = append $faults (printf "settings.%s can't be set here: it is decided by %s" $name (get $by $name)) }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}
 {{- end }}
 
-{{/* A name that comes twice is refused by server-side apply; one setting in two places is a question of luck. */}}
+{{/* Server-side apply refuses duplicate names, and it would be unclear which of two values is used. */}}
 {{- define "corepod.envFaults" -}}
 {{- $taken := list "COREPOD_BIND" "COREPOD_ADMIN" "COREPOD_TERMINATION_LOG" }}
 {{- range include "corepod.ownEnv" . | fromYamlArray }}

@@ -1,4 +1,4 @@
-{{/* Locust beside the application: names, and the pods of its master and of its workers. */}}
+{{/* The load test: names, and the pods of the Locust master and of its workers. */}}
 
 {{- define "corepod.loadtestName" -}}
 {{ include "corepod.fullname" . }}-loadtest
@@ -15,7 +15,7 @@ app.kubernetes.io/component: loadtest
 app.kubernetes.io/component: loadtest
 {{- end }}
 
-{{/* One more peer where the application's pods name whom they let in. */}}
+{{/* The load test's entry in the application's NetworkPolicy. */}}
 {{- define "corepod.loadtestPeer" -}}
 {{- if .Values.loadtest.enabled }}
 - podSelector:
@@ -30,7 +30,7 @@ app.kubernetes.io/component: loadtest
 {{- end }}
 {{- end }}
 
-{{/* A Deployment of Locust, of (dict "root" $ "role" "master" or "worker" "replicas" number "args" flags). */}}
+{{/* A Deployment of Locust. Argument: (dict "root" $ "role" "master" or "worker" "replicas" number "args" flags). */}}
 {{- define "corepod.loadtestDeployment" -}}
 {{- $root := .root }}
 apiVersion: apps/v1
@@ -42,7 +42,7 @@ metadata:
     {{- include "corepod.loadtestLabels" $root | nindent 4 }}
 spec:
   replicas: {{ .replicas }}
-  # A master that goes has lost what it counted, and two would share the workers.
+  # A second master would take over some of the workers, and the counts are lost with the first one anyway.
   strategy:
     type: Recreate
   selector:
@@ -89,8 +89,8 @@ spec:
               path: /
               port: page
           {{- end }}
-          # A fraction of a core and no limit: never one of the cores that the kubelet gives away whole, and never throttled,
-          # or it would measure itself.
+          # A fraction of a core and no limit: the pod never gets one of the exclusive cores, and is never throttled, which
+          # would distort its measurements.
           resources:
             requests:
               cpu: {{ $root.Values.loadtest.cpu | quote }}

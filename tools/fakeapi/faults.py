@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.fakeapi.server import Call, Handler
+    from tools.fakeapi.server import Call, Handler
 
 Do = Callable[["Handler"], bool]
 

@@ -17,7 +17,6 @@ from loadtest.bench.stats import (
     paired,
     percentile,
     pooled,
-    skew,
     split_queues,
 )
 
@@ -99,11 +98,6 @@ def test_nobody_stays_shorter_than_the_service(servers: int, seed: int) -> None:
     times = sorted(random.Random(seed).uniform(0.0, 1.0) for _ in range(50))
     for stays in (one_queue(times, 0.01, servers), split_queues(times, 0.01, servers, seed)):
         assert min(stays) >= 0.01 - 1e-9
-
-
-@pytest.mark.parametrize(("shares", "servers", "value"), [([10, 10], 2, 1.0), ([30, 10], 2, 3.0), ([5], 2, math.inf)])
-def test_skew(shares: list[int], servers: int, value: float) -> None:
-    assert skew(shares, servers) == value
 
 
 @pytest.mark.parametrize(

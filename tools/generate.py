@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: `make docs`. A test compares, so that neither can drift."""
+"""Writes docs/reference and parts of the chart from the code: `make docs`. A test checks that they are up to date."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from corepod.operator.annotations import MEANINGS
 from corepod.operator.options import PREFIX, ROWS
 from corepod.supervisor.metrics import METRICS
 
-from docs import chart
+from tools import chart
 
-FOLDER = Path(__file__).parent / "reference"
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->"
 
 
@@ -35,13 +35,13 @@ def settings() -> str:
         "# Settings",
         "",
         "Each setting is a flag of `corepod run` and `corepod pid1`, a variable `COREPOD_…` and a key of",
-        "`corepod.toml` (`--config FILE` or `COREPOD_CONFIG` for another file). A flag wins over a variable, a",
-        "variable over the file, the file over the default. An unknown flag or key is an error, and all faults are",
-        "reported together. `corepod config` prints every effective value and where it came from;",
-        "`corepod config --pod` does so for `corepod pid1`.",
+        "`corepod.toml` (`--config FILE` or `COREPOD_CONFIG` names another file). A flag takes precedence over a",
+        "variable, a variable over the file, and the file over the default. An unknown flag or key is an error, and",
+        "all errors are reported together. `corepod config` prints every effective value and where it came from;",
+        "`corepod config --pod` does the same for `corepod pid1`.",
         "",
-        "Lists are repeated flags, or texts with commas. On/off flags also exist as `--no-…`. An empty variable counts",
-        "as not set.",
+        "A list is given as repeated flags, or as text with commas. On/off flags also exist as `--no-…`. An empty",
+        "variable counts as not set.",
     ]
     group = ""
     for setting in SETTINGS:
@@ -68,33 +68,47 @@ def metrics() -> str:
         NOTE,
         "# Metrics",
         "",
-        "Served by the supervisor at `/metrics` of the admin port, in Prometheus' text format.",
+        "The supervisor serves these metrics at `/metrics` of the admin port, in Prometheus' text format.",
     ]
-    head += ["Counters live in the slots and so survive the workers' deaths.", ""]
+    head += ["Counters belong to the slots, so they survive the deaths of workers.", ""]
     return _text([*head, "| name | type | labels | meaning |", "|---|---|---|---|", *rows])
 
 
 def exit_codes() -> str:
     rows = [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
-    head = [NOTE, "# Exit codes", "", "Of the supervisor, and so of the container and of `corepod run`.", ""]
+    head = [
+        NOTE,
+        "# Exit codes",
+        "",
+        "These are the exit codes of the supervisor, and therefore of the container and of `corepod run`.",
+        "",
+    ]
     tail = [
         "",
-        "With `--exit-code worker` a used-up crash budget passes on the last worker's exit code (128 + signal).",
+        "With `--exit-code worker`, the supervisor exits with the code of the last worker (128 + signal) when the",
+        "crash budget is used up.",
     ]
     return _text([*head, "| code | meaning |", "|---|---|", *rows, *tail])
 
 
 def signals() -> str:
     rows = [f"| {names} | {meaning} |" for names, meaning in SIGNALS.items()]
-    head = [NOTE, "# Signals", "", "To the supervisor; a handler only records, the loop acts.", ""]
+    head = [
+        NOTE,
+        "# Signals",
+        "",
+        "These are the signals to the supervisor. A handler only records a signal; the loop acts on it.",
+        "",
+    ]
     tail = [
         "",
         "Every other signal that can be caught is ignored with one line in the log, so that none ends a pool by",
-        "surprise; job control (STOP, TSTP, CONT) does what it does everywhere. Only what the processor raises for a",
-        "fault (SEGV, BUS, FPE, ILL) ends an ordinary process at once, with its workers; sent to PID 1 it is ignored.",
+        "surprise. Job control (STOP, TSTP, CONT) works as usual. Only the signals that the processor raises for an",
+        "error (SEGV, BUS, FPE, ILL) end an ordinary supervisor at once, with its workers; PID 1 ignores them when",
+        "they are sent to it.",
         "",
-        "A worker that gets TERM or INT itself drains and ends, and the supervisor starts the next one: it counts as",
-        "a death.",
+        "A worker that gets TERM or INT itself drains and exits, and the supervisor starts the next one. This",
+        "counts as a death.",
     ]
     return _text([*head, "| signal | action |", "|---|---|", *rows, *tail])
 
@@ -106,8 +120,9 @@ def operator() -> str:
         "",
         "## Annotations",
         "",
-        'Of a Deployment or StatefulSet with the label `corepod.dev/sized: "true"`, all under `corepod.dev/`. One that',
-        "can't be read is an Event, and the number of pods stays. The chart writes them from `operator.sizing`.",
+        'These are annotations of a Deployment or StatefulSet with the label `corepod.dev/sized: "true"`. Their',
+        "names begin with `corepod.dev/`. If one can't be read, there is an Event, and the number of pods stays",
+        "unchanged. The chart writes them from `operator.sizing`.",
         "",
         "| annotation | meaning |",
         "|---|---|",
@@ -121,7 +136,7 @@ def operator() -> str:
         "",
         "## Metrics",
         "",
-        "At `/metrics` of its admin port.",
+        "The operator serves these metrics at `/metrics` of its admin port.",
         "",
         "| name | type | meaning |",
         "|---|---|---|",

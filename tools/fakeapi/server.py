@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from tests.fakeapi import discovery, protobuf
-from tests.fakeapi.faults import Do, Fault
-from tests.fakeapi.store import JSON, Store, merged, operated
-from tests.fakeapi.watching import Stream
+from tools.fakeapi import discovery, protobuf
+from tools.fakeapi.faults import Do, Fault
+from tools.fakeapi.store import JSON, Store, merged, operated
+from tools.fakeapi.watching import Stream
 
 if TYPE_CHECKING:
     import ssl

@@ -1,5 +1,5 @@
-"""What the chart says of the program, from the code: the settings in its schema, the table of values in its README.
-Part of `make docs`; a test compares."""
+"""Generates the parts of the chart that come from the code: the settings in its schema, and the table of values in its
+README. Part of `make docs`; a test compares."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DECIDED = (
 
 
 def files() -> dict[Path, str]:
-    """Path and text of every file of the chart that is made from something else."""
+    """Path and text of every generated file of the chart."""
     return {SCHEMA: schema(), README: readme()}
 
 

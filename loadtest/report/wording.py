@@ -1,4 +1,4 @@
-"""Numbers and names as people read them."""
+"""Numbers, names and sentences of a report."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 CHECKS = {
     "errors": "failed requests, without those in flight on a killed worker",
     "refused": "refused connections",
-    "lost": "requests in flight lost with one worker",
-    "p95": "95 % of requests took at most",
-    "p99": "99 % of requests took at most",
-    "recovery": "slowest recovery: strike to its place serving again",
-    "answer": "longest wait of a new client after a strike",
+    "lost": "requests in flight lost with a single worker",
+    "p95": "95th percentile of latency",
+    "p99": "99th percentile of latency",
+    "recovery": "slowest recovery, until the place of the victim served again",
+    "answer": "longest wait of a new client after a fault",
     "balance": "busiest worker over idlest, on new connections",
     "rate": "highest rate that met the objective",
-    "late": "99 % of scheduled requests were sent late by at most",
-    "cpu": "busiest seconds of the load generator, of a core",
-    "requests": "requests at all",
+    "late": "99th percentile of the lateness of scheduled requests",
+    "cpu": "load generator's share of a core in its busiest seconds",
+    "requests": "number of requests",
 }
 MARKS = {PASSED: "✓", FAILED: "✗", INVALID: "!"}
 
@@ -59,8 +59,8 @@ def limit(check: Check) -> str:
     return ("≥ " if check.least else "≤ ") + value(check, check.limit)
 
 
-def whom(event: Event) -> str:
-    """Who was hit, and nothing where it was nobody in particular."""
+def victim(event: Event) -> str:
+    """The victim of a fault; empty if there was no particular one."""
     if event.outage:
         return "the whole pool"
     if event.victim == NOBODY:
@@ -76,8 +76,8 @@ def sentence(run: Run) -> str:
     lost, others = sum(toll.in_flight), sum(toll.others.values())
     text = f"{count(total)} requests in {duration(run.duration)}, {count(tally.outcomes[OK])} answered."
     if run.events:
-        text += f" {_plural(len(run.events), 'strike')} cost {_plural(lost, 'request')} in flight on what they hit"
-        text += f", and {_plural(sum(toll.outage), 'request')} in outages" if sum(toll.outage) else ""
+        text += f" {_plural(len(run.events), 'fault')} cost {_plural(lost, 'request')} in flight on their victims"
+        text += f" and {_plural(sum(toll.outage), 'request')} in outages" if sum(toll.outage) else ""
         return f"{text}; {_plural(others, 'other request')} failed."
     return f"{text} {_plural(others, 'request')} failed.".replace(" no ", " No ")
 
@@ -87,6 +87,6 @@ def _plural(number: int, word: str) -> str:
 
 
 def why(run: Run) -> str:
-    """What spoke against it, nothing where all is well."""
+    """The checks that failed; empty if none did."""
     bad = [check for check in run.verdict.checks if not check.good]
-    return "; ".join(f"{CHECKS[check.name]}: {value(check, check.value)}, not {limit(check)}" for check in bad)
+    return "; ".join(f"{CHECKS[check.name]}: {value(check, check.value)}, limit {limit(check)}" for check in bad)

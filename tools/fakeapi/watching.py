@@ -6,11 +6,11 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from tests.fakeapi import discovery
-from tests.fakeapi.store import Event, selected
+from tools.fakeapi import discovery
+from tools.fakeapi.store import Event, selected
 
 if TYPE_CHECKING:
-    from tests.fakeapi.server import Call, Handler
+    from tools.fakeapi.server import Call, Handler
 
 GONE = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old resource version"}
 

@@ -21,7 +21,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PICTURE = Path(__file__).parent / "pictures" / "table.svg"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "table.svg"
 PORT = 8017
 DEADLINE = 60.0
 
@@ -41,7 +41,7 @@ def _draw(path: str) -> str:
     console = Console(record=True, width=112, file=io.StringIO())
     console.print(table(shown, time.time()))
     svg = console.export_svg(title="corepod run corepod.demo:app")
-    # The fonts named there would be fetched from elsewhere by whoever looks at the page.
+    # A browser would fetch the fonts that are named there from another server.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakeapi import discovery
+from tools.fakeapi import discovery
 
 JSON = dict[str, Any]
 Key = tuple[str, str, str]  # plural, namespace, name
