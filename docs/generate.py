@@ -7,9 +7,9 @@ from pathlib import Path
 from corepod.config.kinds import show
 from corepod.config.spec import SETTINGS, Setting
 from corepod.contract.exits import EXIT_CODES, SIGNALS
-from corepod.operator import metrics as operator_metrics
-from corepod.operator.annotations import MEANINGS
+from corepod.operator.admin import metrics as operator_metrics
 from corepod.operator.options import PREFIX, ROWS
+from corepod.operator.sizing.annotations import MEANINGS
 from corepod.supervisor.metrics import METRICS
 
 from docs import chart

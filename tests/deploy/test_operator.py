@@ -9,8 +9,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.operator.act import TROUBLE
-from corepod.operator.metrics import METRICS
+from corepod.operator.admin.metrics import METRICS
+from corepod.operator.apply import TROUBLE
 
 from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
 from tests.deploy.test_security import violations

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from corepod.operator.quantity import milli
+from corepod.operator.model.quantity import milli
 
 from tests.fakeapi.objects import HASH, pod
 from tests.process.harness import DEADLINE, until
