@@ -10,7 +10,7 @@ from corepod.contract.exits import EXIT_CODES, SIGNALS
 from corepod.operator.admin import metrics as operator_metrics
 from corepod.operator.options import PREFIX, ROWS
 from corepod.operator.sizing.annotations import MEANINGS
-from corepod.supervisor.metrics import METRICS
+from corepod.supervisor.admin.metrics import METRICS
 
 from docs import chart
 
@@ -123,10 +123,10 @@ def operator() -> str:
         "",
         "At `/metrics` of its admin port.",
         "",
-        "| name | type | meaning |",
-        "|---|---|---|",
+        "| name | type | labels | meaning |",
+        "|---|---|---|---|",
     ]
-    values += [f"| `corepod_operator_{m[0]}` | {m[1]} | {_cell(m[2])} |" for m in operator_metrics.METRICS]
+    values += [f"| `{m[0]}` | {m[1]} | {_cell(', '.join(m[3]))} | {_cell(m[2])} |" for m in operator_metrics.METRICS]
     return _text([*head, *notes, *flags, *values])
 
 

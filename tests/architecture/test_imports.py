@@ -16,7 +16,7 @@ from tests.process.harness import Pool, running
 from tests.process.inplace import in_place_of_supervisor
 
 SOURCES = Path(corepod.__file__).parents[1]
-MODULES = sorted((SOURCES / "corepod/supervisor").glob("*.py"))
+MODULES = sorted((SOURCES / "corepod/supervisor").rglob("*.py"))
 
 # Each costs memory of every pod, or starts threads, or is another room.
 FORBIDDEN = {
@@ -44,7 +44,11 @@ def heavy(modules: list[str]) -> set[str]:
 
 
 def test_what_is_imported_at_the_start() -> None:
-    names = [f"corepod.supervisor.{path.stem}" for path in MODULES if path.stem not in ("__init__", "__main__")]
+    names = [
+        ".".join(path.relative_to(SOURCES).with_suffix("").parts)
+        for path in MODULES
+        if path.stem not in ("__init__", "__main__")
+    ]
     assert "corepod.supervisor.start" in names
     code = f"import sys\nsys.path.append({str(SOURCES)!r})\n" + "".join(f"import {name}\n" for name in names)
     command = [sys.executable, "-I", "-S", "-c", code + "import json; print(json.dumps(sorted(sys.modules)))"]

@@ -165,7 +165,7 @@ def test_its_metrics_are_scraped() -> None:
 
 def test_its_alerts_ask_for_metrics_that_exist() -> None:
     [group] = find(chart({"prometheusRule": {"enabled": True}}), "PrometheusRule", "corepod-operator")["spec"]["groups"]
-    exist = {f"corepod_operator_{name}" for name, _, _, _ in METRICS}
+    exist = {name for name, _, _, _ in METRICS}
     assert len(group["rules"]) >= 4
     for rule in group["rules"]:
         used = re.findall(r"(corepod_\w+)\{([^}]*)", rule["expr"])

@@ -25,14 +25,15 @@ sys.exit(start.main())
 """
 
 IN_A_CALLBACK = """
-from corepod.supervisor import start, status
-real, calls = status.View.status, []
+from corepod.supervisor import start
+from corepod.supervisor.admin import status
+real, calls = status.PoolStatus.document, []
 def fault(self):
     calls.append(1)
     if len(calls) % 2:
         raise RuntimeError("a bug")
     return real(self)
-status.View.status = fault
+status.PoolStatus.document = fault
 from corepod.supervisor import relay
 readable, lines = relay.Relay._readable, []
 def fault(self, mask):

@@ -9,12 +9,12 @@ from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.contract.messages import Lame
 from corepod.cpu import cores
 from corepod.supervisor import reaper, sockets
-from corepod.supervisor.admin import Admin
+from corepod.supervisor.admin.server import AdminServer
+from corepod.supervisor.admin.status import PoolStatus
 from corepod.supervisor.checks import Checks
 from corepod.supervisor.notice import Notice
 from corepod.supervisor.placement import MOST_SLOTS, Placement
 from corepod.supervisor.pool import Pool
-from corepod.supervisor.status import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Supervisor:
             "binds": [sockets.name(s) for s in self.listeners],
             "admin": sockets.name(admin) if admin else "none",
         }
-        view = View(self.pool, self.checks, about)
-        self.admin = Admin(loop, view, status_public=settings.admin_status == "all")
+        view = PoolStatus(self.pool, self.checks, about)
+        self.admin = AdminServer(loop, view, status_public=settings.admin_status == "all")
         for sock, trusted in ((admin, False), (control, True)):
             if sock is not None:
                 self.admin.listen(sock, trusted=trusted)

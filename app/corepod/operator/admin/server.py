@@ -1,14 +1,14 @@
-"""Probes, metrics and status over HTTP."""
+"""The admin port: probes, metrics and status over HTTP."""
 
 from __future__ import annotations
 
 import http.server
-import ipaddress
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
+from corepod.contract import access, exposition
 from corepod.operator.admin import metrics, status
 
 if TYPE_CHECKING:
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     from corepod.operator.admin.status import Parts
 
-TIMEOUT = 5.0  # seconds that a client may take
-MOST = 32  # connections at a time; who wants more is a fault or a stranger
+TIMEOUT = 5.0  # seconds without progress after which a connection is closed
+MOST = 32  # connections at a time; further ones are closed
 TEXT = "text/plain; charset=utf-8"
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+EVERYBODY = ("/livez", "/readyz", "/metrics")  # paths open to every address
 
 
 class OperatorServer(http.server.ThreadingHTTPServer):
-    """Answers in threads, a few at a time."""
+    """Handles each connection in a thread, a limited number at a time."""
 
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int], parts: Parts, *, public: bool) -> None:
-        """`public`: everybody may see the status, not only who is on this machine. Raises OSError."""
+        """`public`: every address may see the status, not only this machine. Raises OSError."""
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.parts, self.public = parts, public
         self._room = threading.BoundedSemaphore(MOST)
@@ -50,7 +50,7 @@ class OperatorServer(http.server.ThreadingHTTPServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that has gone
+        pass  # the client is gone
 
 
 class RequestHandler(http.server.BaseHTTPRequestHandler):
@@ -64,7 +64,12 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         page = self.PAGES.get(url.path)
         if page is None:
-            self._answer(404, f"there are {', '.join(self.PAGES)}\n")
+            self._answer(404, f"not found; there are {' '.join(self.PAGES)}\n")
+        elif self.headers.defects:
+            # A malformed line ends the headers for this parser, and would hide those of a proxy behind it.
+            self._answer(400, "a malformed header\n")
+        elif why := self._why_not_allowed(url.path):
+            self._answer(403, f"{why}\n")
         else:
             page(self, url.query)
 
@@ -83,22 +88,21 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         self._probe(status.why_not_ready(self.server.parts))
 
     def _metrics(self, query: str) -> None:
-        self._answer(200, metrics.render(self.server.parts), metrics.CONTENT_TYPE)
+        self._answer(200, metrics.render(self.server.parts), exposition.CONTENT_TYPE)
 
     def _status(self, query: str) -> None:
-        if not self.server.public and not self._from_here():
-            self._answer(403, "only from this machine: kubectl port-forward, or --admin-status all\n")
-            return
         only = parse_qs(query).get("workload", [""])[0]
         self._answer(200, status.dump(status.status(self.server.parts, only)), "application/json")
 
-    def _from_here(self) -> bool:
-        """A proxy on this machine passes strangers on, and a web page may name this address as its own."""
-        if any(name.lower() == "forwarded" or name.lower().startswith("x-forwarded-") for name in self.headers):
-            return False
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
-        peer = str(self.client_address[0]).removeprefix("::ffff:")
-        return ipaddress.ip_address(peer).is_loopback and host in LOCAL_NAMES
+    def _why_not_allowed(self, path: str) -> str:
+        # Values of repeated headers are joined: with two of them a Host header isn't one that is allowed.
+        headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
+        return access.why_not_allowed(
+            headers,
+            everybody=path in EVERYBODY,
+            local=access.is_local(str(self.client_address[0])),
+            public=self.server.public,
+        )
 
     def _answer(self, code: int, text: str, kind: str = TEXT) -> None:
         body = text.encode()

@@ -6,7 +6,7 @@ import pytest
 from corepod.operator.model import names
 from corepod.operator.restarts import counts
 from corepod.operator.restarts.counts import DeathCounts, RestartRecord
-from corepod.supervisor.metrics import METRICS
+from corepod.supervisor.admin.metrics import METRICS
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,6 +1,8 @@
-"""The admin port's page for people: one HTML document that needs nothing else, not even JavaScript."""
+"""The admin port's page for people: one HTML document without scripts or other files."""
 
 from __future__ import annotations
+
+from corepod.contract.units import duration, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ meter{width:3.5rem;margin-right:.5rem;vertical-align:middle}
 footer{margin-top:1.25rem;font-size:.85rem}
 a{color:inherit;margin-right:1rem}
 """
-# Of STYLE: a browser accepts no other style and no script, image or frame, should a name slip through unescaped.
+# Hash of STYLE. Should a name slip through unescaped, the browser still accepts no other style and no script, image or
+# frame.
 STYLE_HASH = "o91EWgTJdA8sW5q9Xe1abpPaY+58IknYCdGXfb92d4Q="
 HEADER = (
     f"Content-Security-Policy: default-src 'none'; style-src 'sha256-{STYLE_HASH}'; "
@@ -84,13 +87,13 @@ def _facts(status: dict[str, Any], now: float) -> list[tuple[str, str]]:
     cores, queue, standby = status["cores"], status["accept_queue"], status["standby"]
     ready = "ready" if standby["ready"] else "not ready"
     return [
-        ("listens on", ", ".join(status["binds"]) or "nothing any more"),
+        ("listens on", ", ".join(status["binds"]) or "no address any more"),
         ("application", status["app"]),
         ("usable cores", f"{len(cores['usable'])} (limit: {cores['limit']})"),
         ("standby", "none" if standby["mode"] == "none" else f"{standby['mode']}, {ready}"),
-        ("in the queue", f"{queue['length']} of {queue['limit']}" if queue else "-"),
-        ("supervisor", f"pid {status['pid']}, {_bytes(status['supervisor']['rss_bytes'])}"),
-        ("up", _duration(now - status["started_at"])),
+        ("waiting connections", f"{queue['length']} of {queue['limit']}" if queue else "-"),
+        ("supervisor", f"pid {status['pid']}, {size(status['supervisor']['rss_bytes'])}"),
+        ("up", duration(now - status["started_at"])),
     ]
 
 
@@ -111,8 +114,8 @@ def _row(slot: dict[str, Any], now: float) -> str:
         _escape(slot["requests"]),
         _escape(slot["in_flight"]),
         busy if slot["pid"] else "-",
-        _bytes(slot["rss_bytes"]),
-        "-" if slot["ready_at"] is None else _duration(now - slot["ready_at"]),
+        size(slot["rss_bytes"]),
+        "-" if slot["ready_at"] is None else duration(now - slot["ready_at"]),
         _escape(slot["last_exit"] or ""),
     )
     return "".join(f'<td class="{kind}">{cell}</td>' for (_, kind), cell in zip(COLUMNS, cells, strict=True))
@@ -128,18 +131,3 @@ def _known(value: object) -> str:
 
 def _escape(value: object) -> str:
     return str(value).translate(_ESCAPES)
-
-
-def _bytes(count: int | None) -> str:
-    return "-" if count is None else f"{count / (1 << 20):.0f} MB"
-
-
-def _duration(seconds: float) -> str:
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"

@@ -1,4 +1,4 @@
-"""What the pool says of itself: the answers of the probes, and the document behind /status, metrics and table."""
+"""What the pool reports about itself: the probes, and the document behind /status, the metrics and the table."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ if TYPE_CHECKING:
     from corepod.supervisor.slot import Slot
 
 
-class View:
-    """Read-only answers about a pool."""
+class PoolStatus:
+    """A read-only view of a pool."""
 
     def __init__(self, pool: Pool, checks: Checks, about: dict[str, Any]) -> None:
         self._pool, self._checks, self._about = pool, checks, about
         self._started_at = time.time()
 
     def live(self) -> tuple[bool, str]:
-        """The supervisor works and has not given up."""
+        """Whether the supervisor works and has not given up, and the reason."""
         return (False, "the pool has given up") if self._pool.exit_code else (True, "ok")
 
     def started(self) -> tuple[bool, str]:
-        """A worker has been ready at least once."""
+        """Whether a worker has been ready at least once, and the reason."""
         return (True, "ok") if self._pool.ever_ready else (False, "no worker has been ready yet")
 
     def ready(self) -> tuple[bool, str]:
-        """A worker accepts, isn't stuck, and the pool doesn't drain."""
+        """Whether a worker accepts connections, isn't stuck, and the pool isn't draining, and the reason."""
         if self._pool.stopping:
             return False, "draining"
         self._checks.look(self._pool.loop.now(), asked=True)
@@ -65,8 +65,8 @@ class View:
             return "failed" if self._pool.exit_code else "draining"
         return "ready" if self.ready()[0] else "starting"
 
-    def status(self) -> dict[str, Any]:
-        """The document of design.md's admin port."""
+    def document(self) -> dict[str, Any]:
+        """The document that /status shows."""
         pool = self._pool
         crew = pool.crew
         template = crew.source.template
@@ -109,7 +109,10 @@ class View:
             return False, f"the application says: {worker.word or 'not ready'}"
         if not worker.watch.accepts(self._pool.settings):
             watch = worker.watch
-            return False, f"slot {number} is {watch.state()} for {watch.blocked:.0f} s{watch.why and ': ' + watch.why}"
+            return (
+                False,
+                f"slot {number} has been {watch.state()} for {watch.blocked:.0f} s{watch.why and ': ' + watch.why}",
+            )
         return True, "ok"
 
     def _slot(self, slot: Slot) -> dict[str, Any]:
@@ -117,7 +120,7 @@ class View:
         words = list(slot.totals)
         for process in slot.processes:
             boards.add(words, pool.board.words(process.record))
-        # What isn't a sum is the present worker's own.
+        # Values that aren't sums are those of the present worker.
         now_words = pool.board.words(worker.record) if worker else [0] * WORDS
         busy = self._checks.busy(worker, pool.loop.now()) if worker else 0.0
         ready, why = self._slot_ready(slot)
@@ -140,7 +143,7 @@ class View:
             "lost": slot.lost,
             "shed": words[SHED],
             "busy": round(busy, 3),
-            # With those that retire: a counter must not go back while a reload is under way.
+            # Including retiring processes: a counter must not decrease during a reload.
             "cpu_seconds": slot.cpu_before + sum(p.cpu_seen for p in slot.processes),
             "rss_bytes": rss(worker.pid) if worker else None,
             "connections": sum(pool.board.word(p.record, CONNECTIONS) for p in slot.processes),

@@ -1,4 +1,4 @@
-"""A status document and a view of it, for the tests of what is made from them."""
+"""A status document, and a pool status that returns it, for the tests of what is made from them."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def document(*slots: dict[str, Any], **changes: Any) -> dict[str, Any]:
     }
 
 
-class FakeView:
-    """Says what the test wants the pool to say."""
+class FakeStatus:
+    """Reports what the test wants the pool to report."""
 
     def __init__(self, *slots: dict[str, Any]) -> None:
         self.answers = {"live": (True, "ok"), "ready": (True, "ok"), "started": (True, "ok")}
-        self.document = document(*slots)
+        self.content = document(*slots)
         self.asked = 0  # how often the document was made
         self.broken = False
 
@@ -83,8 +83,8 @@ class FakeView:
     def started(self) -> tuple[bool, str]:
         return self.answers["started"]
 
-    def status(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         self.asked += 1
         if self.broken:
-            raise RuntimeError("a fault of corepod's own")
-        return self.document
+            raise RuntimeError("an internal error")
+        return self.content

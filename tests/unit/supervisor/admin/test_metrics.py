@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.config.spec import SETTINGS
 from corepod.contract.scoreboard import LATENCY_BOUNDS
-from corepod.supervisor import metrics
+from corepod.supervisor.admin import metrics
+from corepod.supervisor.admin.status import PoolStatus
 from corepod.supervisor.checks import Checks
 from corepod.supervisor.log import Log
 from corepod.supervisor.loop import Loop
 from corepod.supervisor.pool import Pool
 from corepod.supervisor.settings import Settings
-from corepod.supervisor.status import View
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.unit.documents import document, slot
+from tests.unit.supervisor.admin.documents import document, slot
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -47,7 +47,7 @@ def value(status: dict[str, Any], sample: str, **labels: str) -> float | None:
     return found[0] if found else None
 
 
-def real_view() -> View:
+def real_status() -> PoolStatus:
     """The view of a real pool, none of whose processes has been started."""
     values = {setting.name: setting.default for setting in SETTINGS}
     beside = {"app": "shop.main:app", "profile": "run", "python": "", "cwd": "", "admin_explicit": False}
@@ -61,7 +61,7 @@ def real_view() -> View:
         forkable=False,
     )
     about = {"cores": {"usable": [0, 1], "limit": "affinity"}, "binds": ["127.0.0.1:8000"], "admin": "none"}
-    return View(pool, Checks(pool), about)
+    return PoolStatus(pool, Checks(pool), about)
 
 
 # The table
@@ -100,16 +100,6 @@ def test_each_row_is_rendered_with_its_type_and_help() -> None:
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(labels)
     assert not families
-
-
-def test_nothing_is_rendered_without_a_row() -> None:
-    page = metrics._Page()
-    with pytest.raises(KeyError):
-        page.put("corepod_not_in_the_table", 1)
-    with pytest.raises(ValueError, match="zip"):
-        page.put("corepod_requests_in_flight", 1)
-    with pytest.raises(ValueError, match="zip"):
-        page.put("corepod_slots", 1, "0")
 
 
 # The numbers
@@ -201,7 +191,7 @@ def test_any_label_value_survives(text: str) -> None:
 
 def test_the_real_document() -> None:
     # The documents of these tests are made by hand: what the pool really says has the same keys, and renders.
-    status = real_view().status()
+    status = real_status().document()
     assert set(status) == set(document())
     for real in status["slots"]:
         assert set(real) == set(slot())

@@ -1,50 +1,54 @@
-"""The admin port: a small HTTP server in the supervisor's own loop, on which no client can cost it time, memory or
-descriptors beyond a bound. What it answers is in `answers`."""
+"""The admin port: a small HTTP server in the supervisor's own loop. No client can cost it more than a bounded amount of
+time, memory or descriptors. The content of its responses is in `resources`."""
 
 from __future__ import annotations
 
 import select
 import socket
 
-from corepod.supervisor.answers import HEAD_MOST, Answers
+from corepod.contract.access import is_local
+from corepod.supervisor.admin.resources import HEAD_MOST, Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from corepod.supervisor.answers import Reply
+    from corepod.supervisor.admin.resources import Reply
+    from corepod.supervisor.admin.status import PoolStatus
     from corepod.supervisor.loop import Loop
-    from corepod.supervisor.status import View
 
 MOST = 16  # connections open at once
-QUEUE = 1024  # connections that wait to be accepted: past it a probe's SYN is dropped, and sent again after a second
-ACCEPTS = 16  # in one wake-up; the rest waits for the next one, so that workers and signals get their turn
-PATIENCE = 5.0  # seconds from accepting a connection to closing it, whatever its client does
-PAUSE = 1.0  # seconds without accepting when the system has no descriptor left
-LEFTOVER_MOST = 256 * 1024  # bytes read behind a request before the connection is closed all the same
+QUEUE = 1024  # connections waiting to be accepted: beyond it a probe's SYN is dropped, and repeated after a second
+ACCEPTS = 16  # per wake-up; the rest waits for the next one, so that workers and signals get their turn
+PATIENCE = 5.0  # seconds after which a connection is closed, whatever its client does
+PAUSE = 1.0  # seconds without accepting after the system had no descriptor left
+LEFTOVER_MOST = 256 * 1024  # bytes read behind a request before the connection is closed anyway
 
 
-class Admin:
-    """Listens, keeps the open connections, and closes what is late or in the way. Without connections it costs nothing:
-    no timer, no wake-up."""
+class AdminServer:
+    """Accepts connections and closes those that are late or in the way. Without connections it costs nothing: no timer
+    and no wake-up."""
 
-    def __init__(self, loop: Loop, view: View, *, status_public: bool, patience: float = PATIENCE) -> None:
+    def __init__(self, loop: Loop, status: PoolStatus, *, status_public: bool, patience: float = PATIENCE) -> None:
         self.loop, self.patience = loop, patience
-        self.answers = Answers(view, status_public=status_public)
-        self.open: dict[int, Connection] = {}  # by descriptor, the oldest first
+        self.resources = Resources(status, status_public=status_public)
+        self.open: dict[int, AdminConnection] = {}  # by descriptor, the oldest first
         self._listeners: dict[socket.socket, bool] = {}
         self._resume_at: float | None = None
 
     def listen(self, sock: socket.socket, *, trusted: bool) -> None:
-        """Serve a bound, non-blocking socket; it stays the caller's. `trusted`: its clients may see everything."""
+        """Serve a bound, non-blocking socket, which the caller keeps. `trusted`: its clients may see everything."""
         self._listeners[sock] = trusted
         sock.listen(QUEUE)
         self.loop.add(sock.fileno(), select.EPOLLIN, lambda mask: self._accept(sock))
 
     def expire(self, now: float) -> float | None:
-        """Close what is past its deadline, accept again after a pause; returns when to call next, None for no need."""
-        self.answers.forget()
+        """Close connections past their deadline, and accept again after a pause.
+
+        Returns when to call it again, None if there is no need.
+        """
+        self.resources.forget()
         for connection in list(self.open.values()):
             if now < connection.deadline:
-                break  # all have the same patience, and the oldest comes first
+                break  # all have the same time, and the oldest comes first
             connection.close()
         if self._resume_at is not None and now >= self._resume_at:
             self._resume_at = None
@@ -71,15 +75,16 @@ class Admin:
             except ConnectionAbortedError:
                 continue
             except OSError:
-                # No descriptor or memory left (EMFILE, ENFILE, ENOBUFS ...): the connection stays in the queue, and
-                # the queue would wake us at once, again and again.
+                # No descriptor or memory left (EMFILE, ENFILE, ENOBUFS ...). The connection stays in the queue, which
+                # would wake this loop again and again.
                 if self._make_room():
                     continue
                 return self._pause()
             if len(self.open) >= MOST:
                 self._make_room()
-            # Its request is mostly there already, and can't be crowded out by whoever comes behind it.
-            connection = Connection(self, accepted, local=_local(sock.family, address), trusted=self._listeners[sock])
+            # Mostly its request has arrived already. Handled now, later connections can't push it out.
+            local = sock.family == socket.AF_UNIX or is_local(address[0])
+            connection = AdminConnection(self, accepted, local=local, trusted=self._listeners[sock])
             connection.proceed()
         return None
 
@@ -88,26 +93,26 @@ class Admin:
         self._accept_on(0)
 
     def _accept_on(self, events: int) -> None:
-        # Changed, not removed and added again: adding takes memory, of which there may be none.
+        # Modified, not removed and added again: adding needs memory, of which there may be none.
         for sock in self._listeners:
             self.loop.modify(sock.fileno(), events)
 
     def _make_room(self) -> bool:
-        """Close one connection, if there is one: the oldest that hasn't sent its request, or has its answer."""
+        """Close one connection, if there is one: the oldest without a complete request or with its whole response."""
         for connection in list(self.open.values()):
             connection.proceed()  # its request may just have come
             if not connection.answering:
                 connection.close()
                 return True
-        # All of them are slow to read their answers.
+        # All of them are slow to read their responses.
         oldest = next(iter(self.open.values()), None)
         if oldest is not None:
             oldest.close()
         return oldest is not None
 
 
-class Connection:
-    """One exchange: read a head, write the answer, read what the client still sends, close."""
+class AdminConnection:
+    """One exchange: read a head, write the response, discard what the client still sends, close."""
 
     __slots__ = (
         "_admin",
@@ -122,24 +127,24 @@ class Connection:
         "deadline",
     )
 
-    def __init__(self, admin: Admin, sock: socket.socket, *, local: bool, trusted: bool) -> None:
+    def __init__(self, admin: AdminServer, sock: socket.socket, *, local: bool, trusted: bool) -> None:
         sock.setblocking(False)
         self._admin, self._sock, self._local, self._trusted = admin, sock, local, trusted
         self.deadline = admin.loop.now() + admin.patience
         self._received = b""
         self._reply: Reply | None = None
-        self._rest = memoryview(b"")  # of the answer
+        self._rest = memoryview(b"")  # of the response
         self._leftover = 0
         self._events = 0
         admin.open[sock.fileno()] = self
 
     @property
     def answering(self) -> bool:
-        """The request is complete and the answer isn't sent yet."""
+        """Whether the request is complete and the response isn't sent yet."""
         return len(self._rest) > 0
 
     def proceed(self, mask: int = 0) -> None:
-        """Do what can be done without waiting; what the event was shows in the calls themselves."""
+        """Do what is possible without waiting. The calls themselves show what the event was."""
         try:
             self._step()
             if self._sock.fileno() >= 0:
@@ -148,7 +153,7 @@ class Connection:
             self.close()  # reset by its client, or no room in the epoll
 
     def close(self) -> None:
-        """Close it, if it isn't. Nothing of the answer that the kernel has already is lost by that."""
+        """Close it, if it is open. The part of the response that the kernel has is still delivered."""
         fd = self._sock.fileno()
         if fd >= 0:
             self._admin.loop.remove(fd)
@@ -171,7 +176,7 @@ class Connection:
         if not data:
             return self.close()
         self._received += data
-        self._reply = self._admin.answers.reply(self._received, local=self._local, trusted=self._trusted)
+        self._reply = self._admin.resources.reply(self._received, local=self._local, trusted=self._trusted)
         if self._reply is not None:
             self._rest = memoryview(self._reply.data)
             self._write(self._reply)
@@ -181,7 +186,7 @@ class Connection:
         while self._rest:
             self._rest = self._rest[self._sock.send(self._rest) :]
         if reply.more:
-            # Closed with bytes unread, the kernel resets the connection and may take the answer from the client.
+            # If it closes a connection with unread bytes, the kernel resets it, and the client may lose the response.
             self._sock.shutdown(socket.SHUT_WR)
         else:
             self.close()
@@ -199,8 +204,3 @@ class Connection:
         elif events != self._events:
             self._admin.loop.modify(self._sock.fileno(), events)
         self._events = events
-
-
-def _local(family: int, address: tuple[str, int] | str) -> bool:
-    """Whether an accepted peer is on this machine."""
-    return family == socket.AF_UNIX or address[0] == "::1" or address[0].startswith(("127.", "::ffff:127."))

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from corepod.supervisor import admin as module
-from corepod.supervisor.admin import MOST, PAUSE, Admin, Connection
-from corepod.supervisor.answers import HEAD_MOST, Reply
+from corepod.supervisor.admin import server as module
+from corepod.supervisor.admin.resources import HEAD_MOST, Reply
+from corepod.supervisor.admin.server import MOST, PAUSE, AdminConnection, AdminServer
 from corepod.supervisor.loop import Loop
 
-from tests.unit.documents import FakeView, slot
-from tests.unit.test_answers import MALFORMED, OK, read
+from tests.unit.contract.test_access import CASES, Case
+from tests.unit.supervisor.admin.documents import FakeStatus, slot
+from tests.unit.supervisor.admin.test_resources import MALFORMED, OK, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from corepod.supervisor.status import View
+    from corepod.supervisor.admin.status import PoolStatus
 
 DEADLINE = 20.0  # seconds; only a failing test takes it
 PATIENCE = 0.4  # seconds; injected where the deadline itself is tested
@@ -38,8 +39,8 @@ class Server:
 
     def __init__(self, *slots: dict[str, object], patience: float = DEADLINE, public: bool = False) -> None:
         self.loop = Loop()
-        self.view = FakeView(*slots)
-        self.admin = Admin(self.loop, cast("View", self.view), status_public=public, patience=patience)
+        self.status = FakeStatus(*slots)
+        self.admin = AdminServer(self.loop, cast("PoolStatus", self.status), status_public=public, patience=patience)
         self.sockets: list[socket.socket] = []
 
     def listen(
@@ -167,8 +168,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
 
 def big(server: Server, slots: int = 60) -> bytes:
     """Let the metrics be larger than what the kernel takes of them; returns them."""
-    server.view.document["slots"] = [slot(number) for number in range(slots)]
-    reply = server.admin.answers.reply(SCRAPE, local=True, trusted=False)
+    server.status.content["slots"] = [slot(number) for number in range(slots)]
+    reply = server.admin.resources.reply(SCRAPE, local=True, trusted=False)
     assert reply is not None
     return reply.data.partition(b"\r\n\r\n")[2]
 
@@ -185,7 +186,7 @@ def test_metrics_are_fresh(serve: Callable[..., Server]) -> None:
     server = serve()
     to = server.listen()
     for slots in (1, 3):
-        server.view.document["slots"] = [slot(number) for number in range(slots)]
+        server.status.content["slots"] = [slot(number) for number in range(slots)]
         assert f"\ncorepod_slots {slots}\n" in read(server.exchange(to, SCRAPE)).body
 
 
@@ -303,14 +304,18 @@ def test_the_control_socket_is_trusted(serve: Callable[..., Server], tmp_path: P
     assert read(server.exchange(other, MINE.replace(b"127.0.0.1", b"shop"))).status == 403
 
 
-@pytest.mark.parametrize(("public", "expected"), [(False, 403), (True, 200)])
-def test_strangers(serve: Callable[..., Server], public: bool, expected: int) -> None:
-    address = outer_address()
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_who_may_see_the_status(serve: Callable[..., Server], case: Case) -> None:
+    address = "127.0.0.1" if case.local else outer_address()
     if address is None:
         pytest.skip("this machine has only loopback addresses")
-    server = serve(public=public)
+    server = serve(public=case.public)
     to = server.listen((address, 0))
-    assert read(server.exchange(to, MINE)).status == expected
+    request = "\r\n".join(("GET /status HTTP/1.1", *case.lines, "", ""))
+    answer = read(server.exchange(to, request.encode("latin-1")))
+    assert answer.status == (403 if case.why_not else 200)
+    if case.why_not:
+        assert answer.body == f"{case.why_not}\n"
     assert read(server.exchange(to, SCRAPE)).status == 200
     assert read(server.exchange(to, PROBE)).status == 200
 
@@ -346,8 +351,8 @@ def test_a_large_head_is_refused_and_the_refusal_arrives(serve: Callable[..., Se
 
 def test_closing_at_once_would_reset(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     # The negative control of the test above.
-    write = Connection._write
-    monkeypatch.setattr(Connection, "_write", lambda self, reply: write(self, Reply(reply.data, more=False)))
+    write = AdminConnection._write
+    monkeypatch.setattr(AdminConnection, "_write", lambda self, reply: write(self, Reply(reply.data, more=False)))
     server = serve()
     to = server.listen()
     with server.connect(to) as client, pytest.raises(CUT):
@@ -577,11 +582,11 @@ def test_a_fault_of_ours_takes_nothing_with_it(serve: Callable[..., Server], mon
     to = server.listen()
     told: list[object] = []
     monkeypatch.setattr("sys.excepthook", lambda *fault: told.append(fault[0]))
-    server.view.broken = True
+    server.status.broken = True
     for _ in range(3):
         assert read(server.exchange(to, SCRAPE)).status == 500
     assert told == [RuntimeError]
-    server.view.broken = False
+    server.status.broken = False
     assert read(server.exchange(to, SCRAPE)).status == 200
 
 
