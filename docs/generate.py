@@ -106,8 +106,9 @@ def operator() -> str:
         "",
         "## Annotations",
         "",
-        'Of a Deployment or StatefulSet with the label `corepod.dev/sized: "true"`, all under `corepod.dev/`. One that',
-        "can't be read is an Event, and the number of pods stays. The chart writes them from `operator.sizing`.",
+        'For Deployments and StatefulSets with the label `corepod.dev/sized: "true"`. All names are under',
+        "`corepod.dev/`. An invalid annotation is reported as an Event, and the number of pods stays as it is. The",
+        "chart writes the annotations from `operator.sizing`.",
         "",
         "| annotation | meaning |",
         "|---|---|",
@@ -116,12 +117,12 @@ def operator() -> str:
     flags = ["", "## Flags", "", "| flag, variable | default | meaning |", "|---|---|---|"]
     for name, how, meaning in ROWS:
         variable = PREFIX + name.upper().replace("-", "_")
-        flags.append(f"| `--{name}`<br>`{variable}` | {_code(str(how.get('default', '')))} | {_cell(meaning)} |")
+        flags.append(f"| `--{name}`<br>`{variable}` | {_code(str(how.get('default', 'off')))} | {_cell(meaning)} |")
     values = [
         "",
         "## Metrics",
         "",
-        "At `/metrics` of its admin port.",
+        "Served at `/metrics` of the operator's admin port.",
         "",
         "| name | type | labels | meaning |",
         "|---|---|---|---|",

@@ -99,7 +99,7 @@ FAULTS: list[tuple[Object, str]] = [
     ({"operator": {"enabled": True}, "autoscaling": {"enabled": True}}, "each would set the number"),
     ({"operator": {"enabled": True, "sizing": {"mode": "hpa-bounds"}}}, "needs autoscaling.enabled"),
     ({"operator": {"enabled": True, "sizing": {"min": 30}}}, "above operator.sizing.max"),
-    ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "no place is left free"),
+    ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "full means a headroom of 0"),
     ({"operator": {"enabled": True, "sizing": {"maxx": 1}}}, "maxx"),
 ]
 

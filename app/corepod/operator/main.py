@@ -6,11 +6,9 @@ import contextlib
 import ctypes
 import logging
 import os
-import random
 import signal
 import socket
 import sys
-import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +18,13 @@ from corepod.contract.exits import EXIT_BIND, EXIT_OK, EXIT_SETTINGS
 from corepod.operator import options
 from corepod.operator.admin import status
 from corepod.operator.admin.server import OperatorServer
-from corepod.operator.api import leader, lease
-from corepod.operator.api.cluster import LEASES, Cluster
+from corepod.operator.api import leader
+from corepod.operator.api.cluster import Cluster
+from corepod.operator.api.election import Election
 from corepod.operator.api.errors import ConnectError
 from corepod.operator.api.events import Events
 from corepod.operator.api.informers import Informers
-from corepod.operator.api.reflector import MARGIN, Reflector
-from corepod.operator.api.store import Store
+from corepod.operator.api.reflector import MARGIN
 from corepod.operator.api.transport import Credentials, Transport
 from corepod.operator.apply import Applier
 from corepod.operator.loop import ControlLoop, Wake
@@ -38,7 +36,6 @@ from corepod.operator.sizing.engine import Sizing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from corepod.operator.api.lease import LeaseRecord
     from corepod.operator.options import Options
 
 RELEASE_TIMEOUT = 1.0  # seconds for releasing the Lease
@@ -92,10 +89,9 @@ class Operator:
         self._informers = Informers(
             cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=self._wake.call, log=log
         )
-        identity = _identity()
-        self._events = Events(cluster, identity, log)
-        self._lease: Reflector[LeaseRecord] | None = None
-        self._elector = self._candidate(chosen, cluster, identity) if chosen.leader_elect else None
+        self._identity = _identity()
+        self._events = Events(cluster, self._identity, log)
+        self._election = self._election_of(chosen, cluster)
         self._applier = Applier(cluster, self._events, log, self._is_leader, dry=chosen.dry_run)
         self._loop = ControlLoop(
             self._informers, Sizing(chosen.scale_down_wait), self._applier, self._wake, self._is_leader, log
@@ -105,9 +101,10 @@ class Operator:
             self._publisher = Publisher(
                 cluster, self._informers, self._events, chosen.pods_admin_port, self._is_leader, log
             )
+        elector = self._election.elector if self._election else None
         quiet = 2 * (chosen.watch_seconds + MARGIN)
         self._parts = status.Parts(
-            transport, self._informers, self._loop, self._applier, self._events, self._elector, self._publisher, quiet
+            transport, self._informers, self._loop, self._applier, self._events, elector, self._publisher, quiet
         )
         self._chosen = chosen
 
@@ -126,13 +123,17 @@ class Operator:
         self._events.start()
         if self._publisher:
             self._publisher.start()
-        electing = self._elect()
+        if self._election:
+            self._election.start()
         self._loop.run()
-        self._leave(electing)
+        if self._election:
+            # Nothing is written from here on, so another operator may start.
+            self._election.leave(RELEASE_TIMEOUT)
+        log("stopped")
         return EXIT_OK
 
     def _is_leader(self) -> bool:
-        return not self._loop.stopped and (self._elector is None or self._elector.is_leader)
+        return not self._loop.stopped and (self._election is None or self._election.elector.is_leader)
 
     def _stop(self, signum: int, frame: object) -> None:
         if self._loop.stopped:
@@ -147,57 +148,27 @@ class Operator:
             server.start()
             admin = f"{self._chosen.admin[0]}:{server.server_address[1]}"
         if self._publisher is not None and self._chosen.notify is not None:
-            door = DatagramReceiver(self._chosen.notify, self._publisher.on_datagram)
-            door.start()
-            notify = f"{self._chosen.notify[0]}:{door.port}"
+            receiver = DatagramReceiver(self._chosen.notify, self._publisher.on_datagram)
+            receiver.start()
+            notify = f"{self._chosen.notify[0]}:{receiver.port}"
         where = f"namespace {self._chosen.namespace}" if self._chosen.namespace else "all namespaces"
         host = self._parts.transport.host
         log(f"corepod operator {__version__} for {where} at {host}; admin {admin}, notify {notify}")
 
-    # The lease
-
-    def _candidate(self, chosen: Options, cluster: Cluster, identity: str) -> leader.LeaderElector:
-        store: Store[LeaseRecord] = Store(lambda: elector.poked.set())
-        namespace = chosen.lease_namespace or _own_namespace()
-        elector = leader.LeaderElector(
+    def _election_of(self, chosen: Options, cluster: Cluster) -> Election | None:
+        if not chosen.leader_elect:
+            return None
+        return Election(
             cluster,
-            store,
-            namespace=namespace,
+            namespace=chosen.lease_namespace or _own_namespace(),
             name=chosen.lease_name,
-            identity=identity,
+            identity=self._identity,
             owner=chosen.lease_owner,
             duration=chosen.lease_seconds,
+            watch_seconds=chosen.watch_seconds,
             won=self._wake.call,
             log=log,
         )
-        self._lease = Reflector(
-            cluster,
-            LEASES,
-            lease.decode,
-            store,
-            namespace=namespace,
-            selector={"fieldSelector": f"metadata.name={chosen.lease_name}"},
-            seconds=chosen.watch_seconds,
-            jitter=random.uniform,
-            log=log,
-        )
-        return elector
-
-    def _elect(self) -> threading.Thread | None:
-        if self._elector is None or self._lease is None:
-            return None
-        threading.Thread(target=self._lease.run, name="reflector lease", daemon=True).start()
-        electing = threading.Thread(target=self._elector.run, name="leader election", daemon=True)
-        electing.start()
-        return electing
-
-    def _leave(self, electing: threading.Thread | None) -> None:
-        """Release the Lease: nothing is written from here on, so another operator may start."""
-        if electing is not None and self._elector is not None:
-            self._elector.stopped = True
-            self._elector.poked.set()
-            electing.join(RELEASE_TIMEOUT)
-        log("stopped")
 
 
 def _identity() -> str:

@@ -10,28 +10,13 @@ from corepod.operator.api.demand import Json, demand
 from corepod.operator.api.requests import amounts, requests
 from corepod.operator.model.facts import HorizontalAutoscaler, Key, Match, Node, Pod, Quota, Taint, Workload
 from corepod.operator.model.interning import interned
-from corepod.operator.model.names import AUTOSCALED, DOMAIN, RESTARTS, SIZED
+from corepod.operator.model.names import AUTOSCALED, AUTOSCALER_MARKS, DOMAIN, RESTARTS, SIZED
 from corepod.operator.model.quantity import milli, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
-
-# Prefixes of the labels, annotations and taints by which cluster-autoscaler and Karpenter (also as a cloud provider's
-# managed service) mark the nodes that they add and remove.
-AUTOSCALER_MARKS = (
-    "karpenter.sh/",
-    "karpenter.k8s.aws/",
-    "karpenter.azure.com/",
-    "eks.amazonaws.com/compute-type",
-    "cloud.google.com/gke-provisioning",
-    "cloud.google.com/machine-family-autoprovisioned",
-    "cluster-autoscaler.kubernetes.io/",
-    "k8s.io/cluster-autoscaler/",
-    "ToBeDeletedByClusterAutoscaler",
-    "DeletionCandidateOfClusterAutoscaler",
-)
 
 
 class Malformed(ValueError):

@@ -19,7 +19,7 @@ class InvalidResponse(ClusterError):
     """A response that no API server sends, such as a proxy's error page or half a document."""
 
 
-class Refused(ClusterError):
+class StatusError(ClusterError):
     """The API server refused the request. `retry_after` is in seconds, None if the server didn't say."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
@@ -27,35 +27,35 @@ class Refused(ClusterError):
         self.status, self.reason, self.retry_after = status, reason, retry_after
 
 
-class Unauthorized(Refused):
+class Unauthorized(StatusError):
     """401: the token or certificate isn't accepted, or no longer."""
 
 
-class Forbidden(Refused):
+class Forbidden(StatusError):
     """403: a role doesn't allow the request."""
 
 
-class NotFound(Refused):
+class NotFound(StatusError):
     """404: the object or the API group doesn't exist."""
 
 
-class Conflict(Refused):
+class Conflict(StatusError):
     """409: the object has changed since it was read, or exists already."""
 
 
-class Gone(Refused):
+class Gone(StatusError):
     """410: the requested version is older than what the server keeps. A new list is needed."""
 
 
-class Changed(Refused):
+class Changed(StatusError):
     """422: the condition of a patch doesn't hold any more, or the new value is invalid."""
 
 
-class TooManyRequests(Refused):
+class TooManyRequests(StatusError):
     """429: too many requests."""
 
 
-BY_STATUS: dict[int, type[Refused]] = {
+BY_STATUS: dict[int, type[StatusError]] = {
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
@@ -66,6 +66,6 @@ BY_STATUS: dict[int, type[Refused]] = {
 }
 
 
-def refused(status: int, reason: str, message: str, retry_after: float | None = None) -> Refused:
+def refused(status: int, reason: str, message: str, retry_after: float | None = None) -> StatusError:
     """The error for a status, so that callers can name what they handle."""
-    return BY_STATUS.get(status, Refused)(status, reason, message, retry_after)
+    return BY_STATUS.get(status, StatusError)(status, reason, message, retry_after)

@@ -18,7 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from corepod.operator.api.errors import ClusterError, Gone, InvalidResponse, Refused
+from corepod.operator.api.errors import ClusterError, Gone, InvalidResponse, StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ class Reflector(Generic[F]):
         if str(error) != self.store.error:
             self._log(f"watching {self.kind.plural}: {error}")
         self.store.error = str(error)
-        requested = error.retry_after or 0.0 if isinstance(error, Refused) else 0.0
+        requested = error.retry_after or 0.0 if isinstance(error, StatusError) else 0.0
         return max(self._pause(), requested * self._jitter(1.0, 1.2))
 
     def _pause(self) -> float:

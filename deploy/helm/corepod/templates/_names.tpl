@@ -41,7 +41,7 @@ app.kubernetes.io/component: worker
 {{ include "corepod.fullname" . }}-operator
 {{- end }}
 
-{{/* The same for all releases that look after the same workloads. */}}
+{{/* The same for all releases whose operators manage the same workloads. */}}
 {{- define "corepod.leaseName" -}}
 corepod-operator{{ if .Values.operator.allNamespaces }}-all{{ end }}
 {{- end }}
@@ -57,18 +57,18 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/component: operator
 {{- end }}
 
-{{/* Whether an operator owns the number of pods: where it was said so, or where nobody else was named. */}}
+{{/* Whether an operator sets the number of pods: if the values say so, or if they name nothing else that does. */}}
 {{- define "corepod.sized" -}}
 {{- $free := not (or .Values.autoscaling.enabled (not (kindIs "invalid" .Values.replicas))) }}
 {{- if kindIs "invalid" .Values.operator.enabled | ternary $free .Values.operator.enabled }}true{{ end }}
 {{- end }}
 
-{{/* Whether it is one of this release. With 0 replicas it is another release's. */}}
+{{/* Whether this release has an operator. With 0 replicas it relies on that of another release. */}}
 {{- define "corepod.runsOperator" -}}
 {{- if and (include "corepod.sized" .) (int .Values.operator.replicas) }}true{{ end }}
 {{- end }}
 
-{{/* Whether pods tell it of deaths. */}}
+{{/* Whether pods report deaths of workers to the operator. */}}
 {{- define "corepod.publishes" -}}
 {{- if and (include "corepod.runsOperator" .) .Values.operator.publishRestarts }}true{{ end }}
 {{- end }}

@@ -1,13 +1,13 @@
-{{/* What the operator may do, each rule only where it is switched on. */}}
+{{/* Permissions of the operator, each only if its feature is enabled. */}}
 
-{{/* Of the whole cluster, whatever it looks after: all pods share the nodes' cores. */}}
+{{/* Cluster-wide even for one namespace, because all pods share the cores of the nodes. */}}
 {{- define "corepod.clusterRules" -}}
 - apiGroups: [""]
   resources: [nodes, pods]
   verbs: [list, watch]
 {{- end }}
 
-{{/* Where it looks after workloads. */}}
+{{/* In the namespaces whose workloads it manages. */}}
 {{- define "corepod.sizingRules" -}}
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
@@ -31,7 +31,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Of the Lease. To create can't be bound to a name. */}}
+{{/* For the Lease. Permission to create can't be limited to a name. */}}
 {{- define "corepod.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

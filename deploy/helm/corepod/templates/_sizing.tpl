@@ -1,4 +1,4 @@
-{{/* What the operator reads on the worker's Deployment. A number as text: Helm reads it as a float. */}}
+{{/* Annotations for the operator on the worker's Deployment. Numbers are printed as integers: Helm reads them as floats. */}}
 {{- define "corepod.sizing" -}}
 {{- if include "corepod.sized" . }}
 {{- if .Values.full }}
