@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from corepod.operator.sizing.engine import Sizing
 
 SETTLE = 0.05  # seconds to wait for related changes: a node and its pods, the next step of a rollout
-SHARE = 0.2  # of one core that deciding may use while changes keep coming
+CPU_SHARE = 0.2  # of one core that deciding may use while changes keep coming
 LONGEST = 30.0  # seconds after which to decide again, even without a change
 AFTER_ERROR = 5.0  # seconds to the next attempt after an internal error
 
@@ -98,7 +98,7 @@ class ControlLoop:
             due = self._clock() + AFTER_ERROR
         # CPU time only: a slow response to a write must not delay the next round further.
         took = time.thread_time() - used
-        self._sleep(took / SHARE - took)
+        self._sleep(took / CPU_SHARE - took)
         return max(0.0, min(due - self._clock(), LONGEST))
 
     def reconcile(self, silence: float) -> float:

@@ -98,7 +98,7 @@ ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"default": f"127.0.0.1:{ADMIN_PORT}", "type": _address},
         "address for probes, metrics and status, or none",
     ),
-    ("admin-status", {"default": "loopback", "type": _who}, "who may see /status: loopback, or all addresses"),
+    ("admin-status", {"default": "loopback", "type": _who}, "which addresses may see /status: loopback, or all"),
     (
         "notify",
         {"default": f"127.0.0.1:{NOTIFY_PORT}", "type": _address},

@@ -19,7 +19,6 @@ PAGE = 500  # objects per page of a list
 PAGE_TIMEOUT = 30.0  # seconds for one page
 MERGE = "application/merge-patch+json"
 OPERATIONS = "application/json-patch+json"
-GONE = 410
 
 # Lists that make up most of an object and that no decision reads. They are dropped while the response is parsed: with
 # them a page of nodes takes four times the memory. Only lists, because a label may be called `env`, too.
