@@ -7,10 +7,10 @@ from pathlib import Path
 from corepod.config.kinds import show
 from corepod.config.spec import SETTINGS, Setting
 from corepod.contract.exits import EXIT_CODES, SIGNALS
-from corepod.operator import metrics as operator_metrics
-from corepod.operator.annotations import MEANINGS
+from corepod.operator.admin import metrics as operator_metrics
 from corepod.operator.options import PREFIX, ROWS
-from corepod.supervisor.metrics import METRICS
+from corepod.operator.sizing.annotations import MEANINGS
+from corepod.supervisor.admin.metrics import METRICS
 
 from tools import chart
 
@@ -120,9 +120,9 @@ def operator() -> str:
         "",
         "## Annotations",
         "",
-        'These are annotations of a Deployment or StatefulSet with the label `corepod.dev/sized: "true"`. Their',
-        "names begin with `corepod.dev/`. If one can't be read, there is an Event, and the number of pods stays",
-        "unchanged. The chart writes them from `operator.sizing`.",
+        'For Deployments and StatefulSets with the label `corepod.dev/sized: "true"`. All names are under',
+        "`corepod.dev/`. An invalid annotation is reported as an Event, and the number of pods stays as it is. The",
+        "chart writes the annotations from `operator.sizing`.",
         "",
         "| annotation | meaning |",
         "|---|---|",
@@ -131,17 +131,17 @@ def operator() -> str:
     flags = ["", "## Flags", "", "| flag, variable | default | meaning |", "|---|---|---|"]
     for name, how, meaning in ROWS:
         variable = PREFIX + name.upper().replace("-", "_")
-        flags.append(f"| `--{name}`<br>`{variable}` | {_code(str(how.get('default', '')))} | {_cell(meaning)} |")
+        flags.append(f"| `--{name}`<br>`{variable}` | {_code(str(how.get('default', 'off')))} | {_cell(meaning)} |")
     values = [
         "",
         "## Metrics",
         "",
         "The operator serves these metrics at `/metrics` of its admin port.",
         "",
-        "| name | type | meaning |",
-        "|---|---|---|",
+        "| name | type | labels | meaning |",
+        "|---|---|---|---|",
     ]
-    values += [f"| `corepod_operator_{m[0]}` | {m[1]} | {_cell(m[2])} |" for m in operator_metrics.METRICS]
+    values += [f"| `{m[0]}` | {m[1]} | {_cell(', '.join(m[3]))} | {_cell(m[2])} |" for m in operator_metrics.METRICS]
     return _text([*head, *notes, *flags, *values])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from corepod.config.spec import BY_NAME
-from corepod.supervisor.metrics import CODES, COMMON_REASONS, METRICS, SLOT_STATES
+from corepod.supervisor.admin.metrics import CODES, COMMON_REASONS, METRICS, SLOT_STATES
 
 from tests.deploy.render import CHART, Object, chart, find
 

@@ -9,8 +9,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.operator.act import TROUBLE
-from corepod.operator.metrics import METRICS
+from corepod.operator.admin.metrics import METRICS
+from corepod.operator.apply import TROUBLE
 
 from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
 from tests.deploy.test_security import violations
@@ -99,7 +99,7 @@ FAULTS: list[tuple[Object, str]] = [
     ({"operator": {"enabled": True}, "autoscaling": {"enabled": True}}, "each would set the number"),
     ({"operator": {"enabled": True, "sizing": {"mode": "hpa-bounds"}}}, "needs autoscaling.enabled"),
     ({"operator": {"enabled": True, "sizing": {"min": 30}}}, "above operator.sizing.max"),
-    ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "there is no headroom"),
+    ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "full means a headroom of 0"),
     ({"operator": {"enabled": True, "sizing": {"maxx": 1}}}, "maxx"),
 ]
 
@@ -165,7 +165,7 @@ def test_its_metrics_are_scraped() -> None:
 
 def test_its_alerts_ask_for_metrics_that_exist() -> None:
     [group] = find(chart({"prometheusRule": {"enabled": True}}), "PrometheusRule", "corepod-operator")["spec"]["groups"]
-    exist = {f"corepod_operator_{name}" for name, _, _, _ in METRICS}
+    exist = {name for name, _, _, _ in METRICS}
     assert len(group["rules"]) >= 4
     for rule in group["rules"]:
         used = re.findall(r"(corepod_\w+)\{([^}]*)", rule["expr"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from corepod import __version__
 from corepod.cpu.cores import parse_list
-from corepod.operator.quantity import milli
+from corepod.operator.model.quantity import milli
 
 from loadtest.run import Run
 from tests.e2e.kube import ROOT, Refused, items, kubectl, until, until_everywhere

@@ -26,15 +26,15 @@ sys.exit(main.main())
 """
 
 IN_A_CALLBACK = """
-from corepod.supervisor import status
+from corepod.supervisor.admin import status
 from corepod.supervisor import main
-real, calls = status.View.status, []
+real, calls = status.PoolStatus.document, []
 def fault(self):
     calls.append(1)
     if len(calls) % 2:
         raise RuntimeError("a bug")
     return real(self)
-status.View.status = fault
+status.PoolStatus.document = fault
 from corepod.supervisor.io import relay
 readable, lines = relay.Relay._readable, []
 def fault(self, mask):

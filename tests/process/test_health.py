@@ -68,7 +68,7 @@ def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
     until(lambda: pool.slot()["state"] == "stuck", "the state stuck")
     answer = pool.admin("/readyz")
     assert answer.status_code == 503
-    assert re.match(r"slot 0 is stuck for \d+ s", answer.text)
+    assert re.match(r"slot 0 has been stuck for \d+ s", answer.text)
     assert pool.admin("/livez").status_code == 200
     after = pool.until_restarts(before["restarts"] + 1)
     assert lost.result() == -1
@@ -88,7 +88,7 @@ def test_busy_is_shown_and_left_alone_until_its_limit(pool: Pool) -> None:
     lost = Asked(pool, "/for_ever")
     until(lambda: pool.slot()["state"] == "busy", "the state busy")
     until(lambda: pool.admin("/readyz").status_code == 503, "not ready")
-    assert re.match(r"slot 0 is busy for \d+ s", pool.admin("/readyz").text)
+    assert re.match(r"slot 0 has been busy for \d+ s", pool.admin("/readyz").text)
     after = pool.until_restarts(before["restarts"] + 1)
     assert lost.result() == -1
     assert after["last_exit"].startswith("busy: ")

@@ -281,7 +281,7 @@ def test_a_worker_of_a_pod_that_stands_before_a_full_pipe_is_named_and_left_alon
     client.start()
     try:
         until(lambda: "its output is not being read" in pool.admin("/readyz").text, "the reason named")
-        assert re.match(r"slot 0 is stuck for \d+ s: its output is not being read", pool.admin("/readyz").text)
+        assert re.match(r"slot 0 has been stuck for \d+ s: its output is not being read", pool.admin("/readyz").text)
         until(lambda: float(re.findall(r" for (\d+) s", pool.admin("/readyz").text)[0]) >= 3, "twice the limit")
         assert pool.slot()["pid"] == worker
         assert pool.admin("/livez").status_code == 200

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from corepod.contract.units import duration, size
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -62,20 +64,7 @@ def _row(slot: dict[str, Any], now: float) -> tuple[Text | str, ...]:
         str(slot["requests"]),
         str(slot["in_flight"]),
         f"{slot['busy']:.0%}",
-        _bytes(slot["rss_bytes"]),
-        _duration(now - slot["ready_at"]) if slot["ready_at"] else "-",
+        size(slot["rss_bytes"]),
+        duration(now - slot["ready_at"]) if slot["ready_at"] else "-",
         slot["last_exit"] or "",
     )
-
-
-def _bytes(count: int | None) -> str:
-    return "-" if count is None else f"{count / (1 << 20):.0f} MB"
-
-
-def _duration(seconds: float) -> str:
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

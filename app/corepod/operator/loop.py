@@ -1,4 +1,4 @@
-"""Observe, decide, act: whenever something has changed, soon after it, and not more often than there is time for."""
+"""The control loop: observe, decide, act, soon after every change, but without using more than a share of a core."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from corepod.operator.act import Actor
-    from corepod.operator.decision import Decision
-    from corepod.operator.known import Known
-    from corepod.operator.sizing import Sizing
-    from corepod.operator.view import View
+    from corepod.operator.api.informers import Informers
+    from corepod.operator.apply import Applier
+    from corepod.operator.model.snapshot import Snapshot
+    from corepod.operator.sizing.decision import Decision
+    from corepod.operator.sizing.engine import Sizing
 
-SETTLE = 0.05  # seconds in which what belongs together arrives: a node and its pods, a rollout's next step
-SHARE = 0.2  # of one core that deciding may take while changes never end
-LONGEST = 30.0  # seconds after which it is decided anew even if nothing happens
-AFTER_ERROR = 5.0  # seconds to the next try after a fault of our own
+SETTLE = 0.05  # seconds to wait for related changes: a node and its pods, the next step of a rollout
+CPU_SHARE = 0.2  # of one core that deciding may use while changes keep coming
+LONGEST = 30.0  # seconds after which to decide again, even without a change
+AFTER_ERROR = 5.0  # seconds to the next attempt after an internal error
 
 
 class Wake:
-    """Wakes the loop, from any thread and from signal handlers: a SimpleQueue's put may interrupt itself."""
+    """Wakes the loop from any thread or signal handler, for which SimpleQueue.put is reentrant."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -35,47 +35,47 @@ class Wake:
             self._queue.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Until called, or for so long."""
+        """Wait until called, or for so many seconds."""
         try:
             self._queue.get(timeout=max(0.0, seconds))
         except queue.Empty:
             return
 
     def clear(self) -> None:
-        """From here on a call is news again."""
+        """Forget calls so far: the next one wakes the loop again."""
         while not self._queue.empty():
             self._queue.get()
-        # Last: a call in between would be taken out of the queue and still be remembered as one that wakes.
+        # Last: else a call in between would be removed from the queue and still suppress the next one.
         self._called = False
 
 
-class Loop:
-    """The operator's own thread. Whatever others ask about it they read from these attributes."""
+class ControlLoop:
+    """Runs in the main thread. Other threads read its public attributes."""
 
     def __init__(
         self,
-        known: Known,
+        informers: Informers,
         sizing: Sizing,
-        actor: Actor,
+        applier: Applier,
         wake: Wake,
-        may: Callable[[], bool],
-        tell: Callable[[str], None],
+        is_leader: Callable[[], bool],
+        log: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`may` says whether this process is the one that acts; another one only watches."""
-        self._known, self._sizing, self._actor, self._wake = known, sizing, actor, wake
-        self._may, self._tell, self._clock = may, tell, clock
+        """`is_leader` says whether this operator is the one that acts. If not, it only observes."""
+        self._informers, self._sizing, self._applier, self._wake = informers, sizing, applier, wake
+        self._is_leader, self._log, self._clock = is_leader, log, clock
         self.stopped = False
-        self.view: View | None = None
+        self.snapshot: Snapshot | None = None
         self.decisions: list[Decision] = []
         self.decided_at: float | None = None
-        self.alive_at = clock()  # when the loop last went round
-        self.turns = 0
-        self.seconds = 0.0  # spent on turns
-        self.error = ""  # of the last turn, empty for none
+        self.alive_at = clock()  # when the loop was last active
+        self.rounds = 0
+        self.seconds = 0.0  # spent on rounds
+        self.error = ""  # traceback of the last round, empty if it succeeded
 
     def run(self) -> None:
-        """Until stopped."""
+        """Reconcile until stopped."""
         pause = 0.0
         while not self.stopped:
             self._wake.wait(pause)
@@ -83,44 +83,44 @@ class Loop:
             pause = self.step()
 
     def step(self) -> float:
-        """Decide and act, if there is something to decide on. Returns the seconds until something is due."""
+        """Reconcile once if possible. Returns the seconds until the next time."""
         self.alive_at = self._clock()
-        if self.stopped or not self._known.complete or not self._may():
+        if self.stopped or not self._informers.complete or not self._is_leader():
             return LONGEST
-        self._rest(SETTLE)
-        burnt = time.thread_time()
+        self._sleep(SETTLE)
+        used = time.thread_time()
         try:
-            due = self.turn(self._known.silence(self._clock()))
+            due = self.reconcile(self._informers.silence(self._clock()))
             self.error = ""
-        except Exception:  # a fault of our own must not end the loop: the next change may be without it
+        except Exception:  # an internal error must not end the loop: the next round may succeed
             self.error = traceback.format_exc()
-            self._tell(self.error)
+            self._log(self.error)
             due = self._clock() + AFTER_ERROR
-        # Of CPU: a server that takes its time to answer a write must not make the next one later still.
-        took = time.thread_time() - burnt
-        self._rest(took / SHARE - took)
+        # CPU time only: a slow response to a write must not delay the next round further.
+        took = time.thread_time() - used
+        self._sleep(took / CPU_SHARE - took)
         return max(0.0, min(due - self._clock(), LONGEST))
 
-    def turn(self, silence: float) -> float:
-        """Observe, decide, act, once. `silence`: how long ago it was as it is known. Returns when to do so again."""
+    def reconcile(self, silence: float) -> float:
+        """Observe, decide, act, once. `silence`: age of the facts in seconds. Returns when to do so again."""
         began = self._clock()
         self._wake.clear()
-        view = self._known.view()
-        decisions = self._sizing.decide(view, silence=silence, now=began)
-        self.view, self.decisions, self.decided_at = view, decisions, began
-        self._actor.forget({decision.key for decision in decisions})
+        snapshot = self._informers.snapshot()
+        decisions = self._sizing.decide(snapshot, silence=silence, now=began)
+        self.snapshot, self.decisions, self.decided_at = snapshot, decisions, began
+        self._applier.forget({decision.key for decision in decisions})
         for decision in decisions:
             self.alive_at = self._clock()
-            if self._actor.carry_out(decision, view.workloads[decision.key], self._clock()):
+            if self._applier.apply(decision, snapshot.workloads[decision.key], self._clock()):
                 self._sizing.wrote(decision, self._clock())
-        self.turns += 1
+        self.rounds += 1
         self.seconds += self._clock() - began
         dues = [decision.due for decision in decisions if decision.due is not None]
-        dues += [failures.until for failures in self._actor.failures.values()]
+        dues += [failures.retry_at for failures in self._applier.failures.values()]
         return min(dues, default=began + LONGEST)
 
-    def _rest(self, seconds: float) -> None:
-        """Pause, whatever happens meanwhile, except a stop."""
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, whatever happens meanwhile, except for a stop."""
         end = self._clock() + seconds
         while not self.stopped and (left := end - self._clock()) > 0:
             time.sleep(min(left, 0.05))

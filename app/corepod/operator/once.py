@@ -1,4 +1,4 @@
-"""`corepod operator --once`: size everything as it is now, show how, and end."""
+"""`corepod operator --once`: size all workloads once, show how, and exit."""
 
 from __future__ import annotations
 
@@ -6,53 +6,55 @@ import sys
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
-from corepod.operator import report
-from corepod.operator.act import Actor
-from corepod.operator.cluster import Cluster
-from corepod.operator.errors import ClusterError
-from corepod.operator.events import Events
-from corepod.operator.known import Known
-from corepod.operator.loop import Loop, Wake
-from corepod.operator.sizing import Sizing
+from corepod.operator.admin import status
+from corepod.operator.api.cluster import Cluster
+from corepod.operator.api.errors import ClusterError
+from corepod.operator.api.events import Events
+from corepod.operator.api.informers import Informers
+from corepod.operator.apply import Applier
+from corepod.operator.loop import ControlLoop, Wake
+from corepod.operator.sizing.engine import Sizing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from corepod.operator.api.transport import Transport
     from corepod.operator.options import Options
-    from corepod.operator.transport import Transport
 
 
-def once(chosen: Options, transport: Transport, tell: Callable[[str], None]) -> int:
-    """Size everything as it is now, show how, and end."""
+def once(chosen: Options, transport: Transport, log: Callable[[str], None]) -> int:
+    """Size all workloads once and show how. Returns the exit code."""
     cluster = Cluster(transport)
-    known = Known(cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=lambda: None, tell=tell)
-    events = Events(cluster, "once", tell)
-    # The table says what was decided; the log only what went wrong.
-    actor = Actor(cluster, events, lambda words: None, lambda: True, dry=chosen.dry_run)
-    loop = Loop(known, Sizing(chosen.scale_down_wait), actor, Wake(), lambda: True, tell)
+    informers = Informers(
+        cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=lambda: None, log=log
+    )
+    events = Events(cluster, "once", log)
+    # The table shows what was decided, so the log has only failures.
+    applier = Applier(cluster, events, lambda line: None, lambda: True, dry=chosen.dry_run)
+    loop = ControlLoop(informers, Sizing(chosen.scale_down_wait), applier, Wake(), lambda: True, log)
     try:
-        known.read_once()
-        loop.turn(0.0)
+        informers.read_once()
+        loop.reconcile(0.0)
     except ClusterError as error:
         print(f"corepod operator: {error}", file=sys.stderr)
         return EXIT_INTERNAL
     events.flush()
-    for key, failures in actor.failures.items():
-        tell(f"{key}: {failures.words}")
+    for key, failures in applier.failures.items():
+        log(f"{key}: {failures.message}")
     _show(chosen, loop)
-    return EXIT_INTERNAL if actor.failed else EXIT_OK
+    return EXIT_INTERNAL if applier.failed else EXIT_OK
 
 
-def _show(chosen: Options, loop: Loop) -> None:
-    if loop.view is None:
+def _show(chosen: Options, loop: ControlLoop) -> None:
+    if loop.snapshot is None:
         return
     if chosen.json:
-        found = [report.workload(loop.view, decision, nodes=True) for decision in loop.decisions]
-        sys.stdout.write(report.dump({"workloads": found}))
+        found = [status.workload(loop.snapshot, decision, nodes=True) for decision in loop.decisions]
+        sys.stdout.write(status.dump({"workloads": found}))
         return
     from rich.console import Console
 
-    from corepod.operator import table
+    from corepod.operator.admin import table
 
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    table.show(loop.view, loop.decisions, console)
+    table.show(loop.snapshot, loop.decisions, console)

@@ -1,4 +1,4 @@
-"""What `corepod operator` can be told: a flag, or a variable COREPOD_OPERATOR_… for the container."""
+"""Options of `corepod operator`: flags, or variables COREPOD_OPERATOR_… for the container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFIX = "COREPOD_OPERATOR_"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """All of them; the command line's help says what they mean."""
+    """The parsed options. ROWS describes each of them."""
 
     namespace: str
     kubeconfig: str
@@ -42,13 +42,13 @@ def _address(text: str) -> tuple[str, int] | None:
         return None
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address: write HOST:PORT, or none")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't an address: write HOST:PORT or none")
     return host.strip("[]") or "0.0.0.0", int(port)
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a port")
     return int(text)
 
 
@@ -71,40 +71,68 @@ def _seconds(least: float) -> Any:
         except ValueError:
             value = float("nan")
         if not least <= value < 1e6:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of at least {least:g}")
+            raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds of at least {least:g}")
         return value
 
     return parse
 
 
-# Name, what argparse is told, help. The default of a flag that is only there or not is off.
+# Name, arguments for argparse, help. Without a default it is an on/off flag, off by default.
 ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
-    ("namespace", {"default": ""}, "look after workloads of this namespace only; nodes and pods are seen of all"),
-    ("kubeconfig", {"default": ""}, "kubeconfig to use; in a pod its service account, elsewhere what kubectl uses"),
-    ("context", {"default": ""}, "context of the kubeconfig"),
-    ("once", {}, "size everything once, and end"),
-    ("dry-run", {}, "write nothing; say what would be written"),
-    ("json", {}, "with --once: JSON, for programs"),
-    ("admin", {"default": f"127.0.0.1:{ADMIN_PORT}", "type": _address}, "where probes, metrics and status answer"),
-    ("admin-status", {"default": "loopback", "type": _who}, "who may see the status: loopback or all"),
-    ("notify", {"default": f"127.0.0.1:{NOTIFY_PORT}", "type": _address}, "UDP: where pods say that a worker died"),
-    ("pods-admin-port", {"default": str(ADMIN_PORT), "type": _port}, "admin port of the pods"),
-    ("scale-down-wait", {"default": "60", "type": _seconds(1)}, "seconds that fewer pods have to be right for"),
-    ("leader-elect", {}, "act only while holding a Lease: for two or more operators"),
-    ("lease-name", {"default": "corepod-operator"}, "its name"),
-    ("lease-namespace", {"default": ""}, "its namespace; in a pod the pod's own"),
-    ("lease-owner", {"default": ""}, "Deployment in that namespace that the Lease is removed with"),
-    ("lease-seconds", {"default": "15", "type": _seconds(2)}, "another operator may take it when it is that old"),
-    ("watch-seconds", {"default": "60", "type": _seconds(1)}, "length of a watch; silence beyond it is a broken one"),
+    (
+        "namespace",
+        {"default": ""},
+        "size only workloads of this namespace; nodes and pods are still read from all namespaces",
+    ),
+    (
+        "kubeconfig",
+        {"default": ""},
+        "kubeconfig file; by default the service account in a pod, and kubectl's configuration elsewhere",
+    ),
+    ("context", {"default": ""}, "context of the kubeconfig; the current one by default"),
+    ("once", {}, "size all workloads once, show how, and exit"),
+    ("dry-run", {}, "write nothing, only show what would be written"),
+    ("json", {}, "with --once: print JSON instead of tables"),
+    (
+        "admin",
+        {"default": f"127.0.0.1:{ADMIN_PORT}", "type": _address},
+        "address for probes, metrics and status, or none",
+    ),
+    ("admin-status", {"default": "loopback", "type": _who}, "which addresses may see /status: loopback, or all"),
+    (
+        "notify",
+        {"default": f"127.0.0.1:{NOTIFY_PORT}", "type": _address},
+        "UDP address where pods report the death of a worker, or none",
+    ),
+    ("pods-admin-port", {"default": str(ADMIN_PORT), "type": _port}, "admin port of the pods, to read their metrics"),
+    (
+        "scale-down-wait",
+        {"default": "60", "type": _seconds(1)},
+        "how long a lower target must hold before pods are removed, in seconds",
+    ),
+    ("leader-elect", {}, "act only while holding a Lease, for two or more operators"),
+    ("lease-name", {"default": "corepod-operator"}, "name of the Lease"),
+    ("lease-namespace", {"default": ""}, "namespace of the Lease; by default the pod's own, elsewhere `default`"),
+    ("lease-owner", {"default": ""}, "Deployment that owns the Lease, so that it is deleted with it"),
+    (
+        "lease-seconds",
+        {"default": "15", "type": _seconds(2)},
+        "how long after its last renewal another operator may take the Lease, in seconds",
+    ),
+    (
+        "watch-seconds",
+        {"default": "60", "type": _seconds(1)},
+        "length of a watch, in seconds; a longer silence means that its connection is broken",
+    ),
 )
 
 
 def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    """Defaults are taken from the variables."""
+    """The command line. Variables replace the defaults."""
     found = argparse.ArgumentParser(
         prog="corepod operator",
-        description="Keeps Deployments and StatefulSets labelled corepod.dev/sized=true at the number of pods that "
-        "the nodes can hold.",
+        description="Keeps Deployments and StatefulSets with the label corepod.dev/sized=true at the number of pods "
+        "that the nodes have room for.",
         allow_abbrev=False,
     )
     for name, how, text in ROWS:
@@ -118,6 +146,6 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     return found
 
 
-def parse(words: Sequence[str], environ: Mapping[str, str]) -> Options:
-    """Ends the process with code 2 and words where something is wrong."""
-    return Options(**vars(parser(environ).parse_args(words)))
+def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
+    """Parse the arguments. Exits with code 2 and a message if one is wrong."""
+    return Options(**vars(parser(environ).parse_args(arguments)))

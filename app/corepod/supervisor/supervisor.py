@@ -9,7 +9,8 @@ import time
 
 from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.cpu import cores
-from corepod.supervisor.admin import Admin
+from corepod.supervisor.admin.server import AdminServer
+from corepod.supervisor.admin.status import PoolStatus
 from corepod.supervisor.health.checks import Checks
 from corepod.supervisor.health.procfs import Cgroup
 from corepod.supervisor.health.scoreboard import SharedScoreboard
@@ -18,7 +19,6 @@ from corepod.supervisor.launch import reaper, sockets
 from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.launch.placement import MOST_SLOTS, Placement
 from corepod.supervisor.pool.pool import Pool
-from corepod.supervisor.status import View
 from corepod.supervisor.stop import Asked, Stop
 
 TYPE_CHECKING = False
@@ -68,10 +68,10 @@ class Supervisor:
             "binds": [sockets.name(s) for s in self.listeners],
             "admin": sockets.name(admin) if admin else "none",
         }
-        view = View(
+        status = PoolStatus(
             self.pool, self.checks, self.scoreboard, self.cgroup, log, self.listeners, about=about, clock=loop.now
         )
-        self.admin = Admin(loop, view, status_public=settings.admin_status == "all")
+        self.admin = AdminServer(loop, status, status_public=settings.admin_status == "all")
         for sock, trusted in ((admin, False), (control, True)):
             if sock is not None:
                 self.admin.listen(sock, trusted=trusted)

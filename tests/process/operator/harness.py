@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from corepod.operator.quantity import milli
+from corepod.operator.model.quantity import milli
 
 from tests.process.harness import DEADLINE, until
 from tools.fakeapi.objects import HASH, pod
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tools.fakeapi import Call, FakeApi
 
-FIRST = re.compile(r"admin 127\.0\.0\.1:(\d+), notify (?:127\.0\.0\.1:(\d+)|none)")
+FIRST = re.compile(r"admin [0-9.]+:(\d+), notify (?:127\.0\.0\.1:(\d+)|none)")
 QUICK = ("--scale-down-wait", "1")
 
 

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from corepod.operator.cluster import LEASES, Cluster
-from corepod.operator.leader import Elector, Held, read
-from corepod.operator.transport import Credentials, Transport
-from corepod.operator.watching import Cache, Watch
+from corepod.operator.api.cluster import LEASES, Cluster
+from corepod.operator.api.leader import LeaderElector
+from corepod.operator.api.lease import LeaseRecord, decode
+from corepod.operator.api.reflector import Reflector
+from corepod.operator.api.store import Store
+from corepod.operator.api.transport import Credentials, Transport
 
 from tests.process.harness import until
 from tools.fakeapi import FakeApi, faults
@@ -31,22 +33,22 @@ class Candidate:
         self.told: list[str] = []
         self.transport = Transport(Credentials(str(api.kubeconfig(folder))), {})
         cluster = Cluster(self.transport)
-        self.cache: Cache[Held] = Cache(lambda: self.elector.poked.set())
-        self.elector = Elector(
-            cluster, self.cache, namespace="ops", name="corepod", identity=name, owner=owner,
-            duration=DURATION, tell=self.told.append,
+        self.store: Store[LeaseRecord] = Store(lambda: self.elector.poked.set())
+        self.elector = LeaderElector(
+            cluster, self.store, namespace="ops", name="corepod", identity=name, owner=owner,
+            duration=DURATION, log=self.told.append,
         )  # fmt: skip
-        self.watch = Watch(
-            cluster, LEASES, read, self.cache, namespace="ops", selector={"fieldSelector": "metadata.name=corepod"},
-            seconds=5.0, jitter=lambda low, high: low, tell=self.told.append,
+        self.reflector = Reflector(
+            cluster, LEASES, decode, self.store, namespace="ops", selector={"fieldSelector": "metadata.name=corepod"},
+            seconds=5.0, jitter=lambda low, high: low, log=self.told.append,
         )  # fmt: skip
-        self._threads = [threading.Thread(target=self.watch.run), threading.Thread(target=self.elector.run)]
+        self._threads = [threading.Thread(target=self.reflector.run), threading.Thread(target=self.elector.run)]
         for thread in self._threads:
             thread.start()
 
     @property
     def acts(self) -> bool:
-        return self.elector.holds
+        return self.elector.is_leader
 
     def stop(self) -> None:
         """As on TERM: the lease is given up."""
@@ -58,7 +60,7 @@ class Candidate:
         if self._threads[1].is_alive():
             self.elector.release = lambda: None  # type: ignore[method-assign]
             self.stop()
-        self.watch.stopped.set()
+        self.reflector.stopped.set()
         for thread in self._threads:
             thread.join()
         self.transport.close()
@@ -85,10 +87,10 @@ def candidate(api: FakeApi, tmp_path: Path) -> Iterator[Callable[..., Candidate]
         each.close()
 
 
-def lease(api: FakeApi) -> Held:
+def lease(api: FakeApi) -> LeaseRecord:
     found = api.store.get("leases", "ops", "corepod")
     assert found is not None
-    return read(found)
+    return decode(found)
 
 
 def test_the_first_takes_it_and_the_others_wait(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
@@ -97,7 +99,7 @@ def test_the_first_takes_it_and_the_others_wait(api: FakeApi, candidate: Callabl
     others = [candidate("second"), candidate("third")]
     renewed = lease(api).renewed
     until(lambda: lease(api).renewed != renewed, "a renewal")
-    until(lambda: all(other.cache.synced for other in others), "the others know of it")
+    until(lambda: all(other.store.synced for other in others), "the others know of it")
     assert not any(other.acts for other in others)
     assert lease(api).transitions == 0
 
@@ -112,7 +114,7 @@ def test_it_is_handed_over_within_a_part_of_its_duration(api: FakeApi, candidate
     first = candidate("first")
     until(lambda: first.acts, "the first acts")
     second = candidate("second")
-    until(lambda: second.cache.synced, "the second knows of it")
+    until(lambda: second.store.synced, "the second knows of it")
     began = time.monotonic()
     first.stop()
     assert not first.acts
@@ -138,7 +140,7 @@ def test_the_clock_of_the_holder_doesnt_matter(
     api: FakeApi, candidate: Callable[..., Candidate], minutes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skewed = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    monkeypatch.setattr("corepod.operator.leader._now", lambda: skewed)
+    monkeypatch.setattr("corepod.operator.api.lease.now", lambda: skewed)
     first = candidate("first")
     until(lambda: first.acts, "the first acts")
     second = candidate("second")
@@ -154,7 +156,7 @@ def test_a_holder_that_cant_renew_stops_to_act_before_another_may(
     first = candidate("first")
     until(lambda: first.acts, "the first acts")
     second = candidate("second")
-    until(lambda: second.cache.synced, "the second knows of it")
+    until(lambda: second.store.synced, "the second knows of it")
     # The renewals hang; what the second one sends is served.
     api.fail(faults.hang, times=1000, match=lambda call: call.write and call.body["spec"]["holderIdentity"] == "first")
 

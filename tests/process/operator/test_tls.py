@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from corepod.operator.cluster import NODES
-from corepod.operator.errors import Unreachable
-from corepod.operator.transport import Credentials, Transport
+from corepod.operator.api.cluster import NODES
+from corepod.operator.api.errors import Unreachable
+from corepod.operator.api.transport import Credentials, Transport
 
 from tools.fakeapi import FakeApi
 

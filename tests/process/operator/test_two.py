@@ -56,7 +56,7 @@ def test_a_stop_hands_over_within_a_second(api: FakeApi, two: tuple[Operator, Op
     assert first.process.wait(30) == 0
     # The second it promises is a fifth of the lease; a lease that runs out takes all of it.
     assert handed < DURATION / 2
-    assert "gave up the lease" in first.log
+    assert "released the Lease" in first.log
     grow(api, "b", 8)
     assert len(scalings(api)) == 2
 
@@ -79,7 +79,7 @@ def test_one_that_was_stopped_doesnt_write_when_it_goes_on(api: FakeApi, two: tu
         grow(api, "b", 8)
     finally:
         first.signal(signal.SIGCONT)
-    until(lambda: "this one waits" in first.log, "the first knows")
+    until(lambda: "this operator waits" in first.log, "the first knows")
     assert not first.acts
     grow(api, "c", 12)
     assert len(scalings(api)) == 3

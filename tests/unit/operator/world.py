@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from corepod.operator import read
-from corepod.operator.sizing import Sizing
-from corepod.operator.view import View
+from corepod.operator.api import decode
+from corepod.operator.model.snapshot import Snapshot
+from corepod.operator.sizing.engine import Sizing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from corepod.operator.decision import Decision
+    from corepod.operator.sizing.decision import Decision
 
 Json = dict[str, Any]
 SPACE = "shop"
@@ -56,7 +56,7 @@ class World:
         self.nodes = {each["metadata"]["name"]: each for each in nodes}
         self.pods: dict[str, Json] = {}
         self.works: dict[str, Json] = {}
-        self.scalers: dict[str, Json] = {}
+        self.hpas: dict[str, Json] = {}
         self.quotas: list[Json] = []
         self.sizing = Sizing()
         self.rank = rank
@@ -143,17 +143,17 @@ class World:
 
     # What the operator does.
 
-    def view(self) -> View:
-        return View(
-            [read.node(each) for each in self.nodes.values()],
-            [read.pod(each) for each in self.pods.values()],
-            [read.workload(each, "Deployment") for each in self.works.values()],
-            [read.scaler(each) for each in self.scalers.values()],
-            [read.quota(each) for each in self.quotas],
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            [decode.node(each) for each in self.nodes.values()],
+            [decode.pod(each) for each in self.pods.values()],
+            [decode.workload(each, "Deployment") for each in self.works.values()],
+            [decode.horizontal_autoscaler(each) for each in self.hpas.values()],
+            [decode.quota(each) for each in self.quotas],
         )
 
     def decide(self, silence: float = 0.0) -> dict[str, Decision]:
-        found = self.sizing.decide(self.view(), silence=silence, now=self.now)
+        found = self.sizing.decide(self.snapshot(), silence=silence, now=self.now)
         return {each.key.name: each for each in found}
 
     def operate(self, seconds: float = 1.0) -> dict[str, Decision]:
@@ -163,8 +163,8 @@ class World:
         for name, decision in decisions.items():
             if not decision.writes:
                 continue
-            if decision.scaler:
-                self.scalers[name]["spec"].update(minReplicas=decision.least, maxReplicas=decision.number)
+            if decision.hpa:
+                self.hpas[name]["spec"].update(minReplicas=decision.least, maxReplicas=decision.number)
             else:
                 self.scale(name, decision.number)
             self.sizing.wrote(decision, self.now)

@@ -1,4 +1,4 @@
-{{/* The operator's annotations on the worker's Deployment. Numbers are converted because Helm reads them as floats. */}}
+{{/* Annotations for the operator on the worker's Deployment. Numbers are printed as integers: Helm reads them as floats. */}}
 {{- define "corepod.sizing" -}}
 {{- if include "corepod.sized" . }}
 {{- if .Values.full }}

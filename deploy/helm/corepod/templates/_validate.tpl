@@ -70,7 +70,7 @@
 {{- $faults = append $faults "operator.sizing.mode is hpa-bounds, which needs autoscaling.enabled and operator.hpaBounds" }}
 {{- end }}
 {{- if and .Values.full (hasKey .Values.operator.sizing "headroom") }}
-{{- $faults = append $faults "operator.sizing.headroom is set, but with full there is no headroom" }}
+{{- $faults = append $faults "operator.sizing.headroom is set, but full means a headroom of 0" }}
 {{- end }}
 {{- $most := .Values.operator.sizing.max }}
 {{- if and (not (kindIs "invalid" $most)) (lt (int $most) (dig "min" 1 .Values.operator.sizing | int)) }}

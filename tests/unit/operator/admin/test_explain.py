@@ -1,0 +1,56 @@
+"""Rows that show how a number came about."""
+
+from __future__ import annotations
+
+from corepod.operator.admin.explain import NodeRow, rows
+from corepod.operator.sizing.engine import Sizing
+
+from tests.unit.operator.world import CORE, World, deployment, node, spec
+
+
+def table(world: World, name: str = "web") -> dict[str, NodeRow]:
+    snapshot = world.snapshot()
+    decisions = {each.key.name: each for each in Sizing().decide(snapshot, silence=0.0, now=0.0)}
+    capacity = decisions[name].capacity
+    assert capacity
+    found = {row.node: row for row in rows(snapshot, capacity)}
+    assert list(found) == sorted(world.nodes)
+    assert sum(row.fits for row in found.values()) == capacity.total
+    return found
+
+
+def test_each_node_says_what_it_has_less_what_and_what_is_lost() -> None:
+    world = World(node("a", 3920), node("b", 4000), node("c", cordoned=True))
+    world.foreign("b", 700)
+    world.deploy(deployment(full="true", reserve_cores_per_node="100m"))
+    found = table(world)
+    assert found["a"] == NodeRow("a", 3920, 0, 100, running=1, free=2, lost=820, short_of="cpu", excluded="")
+    assert found["b"] == NodeRow("b", 4000, 700, 100, running=0, free=3, lost=200, short_of="cpu", excluded="")
+    assert found["c"] == NodeRow("c", 4000, 0, 0, running=0, free=0, lost=0, short_of="", excluded="cordoned")
+    for row in (found["a"], found["b"]):
+        assert row.allocatable == row.others + row.reserve + row.fits * CORE + row.lost
+
+
+def test_the_resource_that_is_short_is_named() -> None:
+    world = World(node("a", memory="2Gi")).deploy(deployment(pod=spec(1000, "1024Mi"), full="true"))
+    assert table(world)["a"] == NodeRow("a", 4000, 0, 0, running=1, free=1, lost=2000, short_of="memory", excluded="")
+
+
+def test_what_others_are_dealt_is_theirs() -> None:
+    world = World(node("a")).deploy(deployment(full="true"), deployment("other", full="true"))
+    found = table(world)["a"]
+    assert (found.fits, found.others, found.lost) == (2, 2000, 0)
+
+
+def test_room_that_max_leaves_is_not_lost() -> None:
+    world = World(node("a", 4500)).deploy(deployment(max="1", full="true"))
+    found = table(world)["a"]
+    assert (found.fits, found.lost, found.short_of) == (1, 500, "")
+
+
+def test_pods_on_a_cordoned_node_are_shown() -> None:
+    world = World(node("a"), node("b")).deploy(deployment(replicas=6, full="true"))
+    world.nodes["a"]["spec"]["unschedulable"] = True
+    found = table(world)
+    assert (found["a"].running, found["a"].free, found["a"].excluded) == (4, 0, "cordoned")
+    assert (found["b"].running, found["b"].free) == (2, 2)

@@ -1,0 +1,76 @@
+"""Probes can fail: each for what a restart helps against, or doesn't."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from corepod.operator.admin.status import STUCK, Parts, why_not_alive, why_not_ready
+
+QUIET = 130.0
+
+
+def parts(
+    *, loop: float = 0.0, watch: float = 0.0, silence: float = 0.0, error: str = "", complete: bool = True
+) -> Parts:
+    """What is looked at: seconds since the loop and a watch did something and since the API server was heard."""
+    now = time.monotonic()
+    kind = SimpleNamespace(plural="nodes")
+    store = SimpleNamespace(synced=complete, error="403 Forbidden")
+    known = SimpleNamespace(
+        complete=complete,
+        active_at=now - watch,
+        silence=lambda _: silence,
+        reflectors=[SimpleNamespace(kind=kind, store=store)],
+    )
+    rest: Any = None
+    return Parts(
+        rest,
+        cast("Any", known),
+        cast("Any", SimpleNamespace(alive_at=now - loop, error=error)),
+        rest,
+        rest,
+        rest,
+        rest,
+        QUIET,
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({}, ""),
+        ({"loop": STUCK - 1}, ""),
+        ({"loop": STUCK + 1}, "the control loop has been stuck"),
+        ({"watch": STUCK + QUIET - 1}, ""),
+        ({"watch": STUCK + QUIET + 1}, "a reflector has been stuck"),
+        # A restart wouldn't bring the API server back.
+        ({"silence": 1e6}, ""),
+        ({"complete": False}, ""),
+        ({"error": "Traceback"}, ""),
+    ],
+    ids=str,
+)
+def test_alive(how: dict[str, Any], words: str) -> None:
+    said = why_not_alive(parts(**how))
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({}, ""),
+        ({"silence": QUIET - 1}, ""),
+        ({"silence": QUIET + 1}, "no contact to the API server"),
+        ({"complete": False}, "nodes: 403 Forbidden"),
+        ({"error": "Traceback"}, "the last decision failed"),
+    ],
+    ids=str,
+)
+def test_ready(how: dict[str, Any], words: str) -> None:
+    said = why_not_ready(parts(**how))
+    assert words in said
+    assert bool(words) == bool(said)
