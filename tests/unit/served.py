@@ -13,8 +13,9 @@ from corepod.config.spec import SETTINGS
 from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
 from corepod.worker.accept import Acceptor
 from corepod.worker.board import Board
+from corepod.worker.door import Door
+from corepod.worker.implementation import create_server
 from corepod.worker.middleware import wrap
-from corepod.worker.serving import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -66,11 +67,12 @@ class Served:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
-        self.server = Server(wrap(self._app, self._settings, self.board), self._settings, self.board)
+        self.door = Door(wrap(self._app, self._settings, self.board), self.board)
+        self.server: Any = create_server(self.door, self._settings, self.board)
         self.acceptor = Acceptor(
             self.loop,
             [self._listener],
-            self.server.door,
+            self.door,
             self.server.connect,
             self._strategy,
             self.notes.append,

@@ -29,7 +29,7 @@ from corepod.contract.scoreboard import (
     REQUESTS,
     STATUS,
 )
-from corepod.worker import websocket
+from corepod.worker.hypercorn import websocket
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -205,7 +205,7 @@ def test_no_server_header_unless_asked_for(app: App) -> None:
 
 def test_the_scope_knows_the_worker(app: App) -> None:
     with Served(app) as served:
-        served.server.door.extension = {"slot": 3}
+        served.door.extension = {"slot": 3}
         served.server.state["corepod"] = {"slot": 3}
         httpx.get(served.url("/?a=b"))
     (scope,) = app.scopes

@@ -20,8 +20,8 @@ from corepod.worker.board import Board
 from corepod.worker.control import Control
 from corepod.worker.loading import AppNotFoundError, load
 from corepod.worker.process import Birth, die_with_supervisor, prepare, set_name
-from corepod.worker.rehearsal import rehearse
 from corepod.worker.run import become_worker
+from corepod.worker.warmup import warm_up_another
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
     board = Board(board_fd)
     os.close(board_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
-    _rehearse_all(settings, board)
+    _warm_up(settings, board)
     before = forkable.open_fds()
     try:
         app = load(settings)
@@ -93,7 +93,7 @@ def _lookup(text: str, by_name: Any, by_number: Any) -> Any:
     return by_number(int(text)) if text.isdigit() else by_name(text)
 
 
-def _rehearse_all(settings: dict[str, Any], board: Board) -> None:
+def _warm_up(settings: dict[str, Any], board: Board) -> None:
     # What the first request would import is imported once, here; anyio picks its backend as late as that.
     for module in (
         ("anyio._backends._asyncio", "uvloop") if settings["loop"] == "uvloop" else ("anyio._backends._asyncio",)
@@ -102,7 +102,7 @@ def _rehearse_all(settings: dict[str, Any], board: Board) -> None:
             importlib.import_module(module)
         except ImportError:
             pass
-    asyncio.run(rehearse(settings, board))
+    asyncio.run(warm_up_another(settings, board))
     gc.collect()
 
 

@@ -1,4 +1,4 @@
-"""Log lines of a worker, each with its number, core and pid; and hypercorn's log interface, which counts answers."""
+"""Log lines of a worker, each with its number, core and pid."""
 
 from __future__ import annotations
 
@@ -7,35 +7,11 @@ import logging
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
-
-from hypercorn.logging import Logger
+from typing import Any
 
 from corepod.contract.env import ENV_CORE, ENV_SLOT, ENV_WORKER
-from corepod.contract.scoreboard import STATUS
-
-if TYPE_CHECKING:
-    from hypercorn.config import Config
-
-    from corepod.worker.board import Board
 
 log = logging.getLogger("corepod")
-
-
-class RequestLog(Logger):
-    """Told of every answer by hypercorn."""
-
-    def __init__(self, config: Config, board: Board, *, access: bool) -> None:
-        super().__init__(config)
-        self._board, self._access = board, access
-        self.error_logger = log
-        self.access_logger = logging.getLogger("corepod.access") if access else None
-
-    async def access(self, request: Any, response: Any, request_time: float) -> None:
-        status = response["status"] if response is not None else 0
-        self._board.words[STATUS + min(status // 100, 5)] += 1
-        if self._access:
-            await super().access(request, response, request_time)
 
 
 class TextFormat(logging.Formatter):

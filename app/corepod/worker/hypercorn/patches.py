@@ -15,9 +15,9 @@ import hypercorn.protocol.h2
 import hypercorn.protocol.h11
 from hypercorn.asyncio.task_group import TaskGroup
 
-from corepod.worker.http1 import MendedH11
-from corepod.worker.http2 import MendedH2
-from corepod.worker.websocket import MendedWebSocket
+from corepod.worker.hypercorn.http1 import PatchedH11
+from corepod.worker.hypercorn.http2 import PatchedH2
+from corepod.worker.hypercorn.websocket import PatchedWebSocket
 
 
 class Inbox(asyncio.Queue[Any]):
@@ -63,10 +63,10 @@ class AppTasks(TaskGroup):
 def install() -> None:
     """Let hypercorn use these classes."""
     for module, name, mended in (
-        (hypercorn.protocol, "H11Protocol", MendedH11),
-        (hypercorn.protocol, "H2Protocol", MendedH2),
-        (hypercorn.protocol.h11, "WSStream", MendedWebSocket),
-        (hypercorn.protocol.h2, "WSStream", MendedWebSocket),
+        (hypercorn.protocol, "H11Protocol", PatchedH11),
+        (hypercorn.protocol, "H2Protocol", PatchedH2),
+        (hypercorn.protocol.h11, "WSStream", PatchedWebSocket),
+        (hypercorn.protocol.h2, "WSStream", PatchedWebSocket),
         (hypercorn.asyncio.tcp_server, "TaskGroup", AppTasks),
     ):
         if not hasattr(module, name):

@@ -15,7 +15,7 @@ LEAVING = "service restart"
 FAREWELL = 2.0  # seconds a client has to answer it
 
 
-class MendedWebSocket(WSStream):
+class PatchedWebSocket(WSStream):
     """Can be asked to leave, tells the application how it was closed, and its pings end with it: hypercorn's own
     sleep on, and the connection counts as open for as long."""
 

@@ -12,7 +12,7 @@ NO_LIMIT = 1 << 62
 SMALL = 4096  # bytes read at once, up to which a head that is too large is left to h11
 
 
-class MendedH11(H11Protocol):
+class PatchedH11(H11Protocol):
     """Refuses what two servers in a row might understand differently, and sends a response's head with its first body,
     as ASGI asks: one system call and one packet less pay for all that corepod adds to a request."""
 

@@ -22,7 +22,7 @@ from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hyperframe.frame import GoAwayFrame
 
-from corepod.worker.http1 import head_size
+from corepod.worker.hypercorn.http1 import head_size
 
 PIECE = 4096  # bytes that are worked off before the limits are looked at
 CHATTER, CHATTER_A_SECOND = 1000, 33  # frames that ask for work and bring nothing, at once and in the long run
@@ -30,7 +30,7 @@ TARGET = re.compile(rb"[!-~]+")
 METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
 
 
-class MendedH2(H2Protocol):
+class PatchedH2(H2Protocol):
     """Closes no connection for what one of its streams did, and no stream before it is finished.
 
     hypercorn closes a connection over its limit of requests in the middle of the last one. Here the limit announces

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.config import Config
 
-from corepod.worker.logs import RequestLog
+from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
     from corepod.worker.board import Board

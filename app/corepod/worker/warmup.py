@@ -1,0 +1,60 @@
+"""One request through the whole server over a private socket pair, to a stub: what a first request imports, builds and
+touches is done before a real one comes. The user's application gets no request that no client has sent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+from corepod.worker.door import Door
+from corepod.worker.implementation import create_server
+
+if TYPE_CHECKING:
+    from corepod.worker.board import Board
+    from corepod.worker.server import Server
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: warmup\r\nConnection: close\r\n\r\n"
+
+
+async def stub(scope: Any, receive: Any, send: Any) -> None:
+    """Asynchronous, because a synchronous endpoint would leave a thread in the template."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def warm_up(server: Server, door: Door) -> None:
+    """Let this server serve one request, with the stub in the application's place.
+
+    Raises RuntimeError where the answer isn't the stub's.
+    """
+    app, door.app = door.app, stub
+    try:
+        with server.warming_up():
+            answer = await _ask(server)
+    finally:
+        door.app = app
+    if b" 200 " not in answer:
+        raise RuntimeError(f"the warm-up request failed: the server answered {answer[:200]!r}")
+
+
+async def warm_up_another(settings: dict[str, Any], board: Board) -> None:
+    """The same with a server made for it, before the application is imported.
+
+    It is made without TLS: a worker's certificates need not be readable yet.
+    """
+    door = Door(stub, board)
+    await warm_up(create_server(door, {**settings, "tls_cert": "", "tls_key": ""}, board), door)
+
+
+async def _ask(server: Server) -> bytes:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    server.connect(theirs)
+    reader, writer = await asyncio.open_connection(sock=ours)
+    writer.write(REQUEST)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    await server.wait_closed(1.0)
+    return answer
