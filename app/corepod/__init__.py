@@ -15,13 +15,13 @@ def set_ready(ready: bool, why: str = "") -> None:
     A worker that isn't ready still answers what it accepts: readiness steers probes and load balancers. Outside a pool
     it does nothing.
     """
-    from corepod.worker import api
+    from corepod.worker.application import api
 
     api.set_ready(ready, why)
 
 
 def this_worker() -> dict[str, Any] | None:
     """This worker's slot, number, core, restarts and pid, or None outside a pool and before it has its slot."""
-    from corepod.worker import api
+    from corepod.worker.application import api
 
     return api.this_worker()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from corepod.config.spec import SETTINGS
 from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
 from corepod.worker.accept import Acceptor
+from corepod.worker.application.instrumented import Instrumented
+from corepod.worker.application.middleware import wrap
 from corepod.worker.board import Board
-from corepod.worker.door import Door
 from corepod.worker.implementation import create_server
-from corepod.worker.middleware import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -67,12 +67,12 @@ class Served:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
-        self.door = Door(wrap(self._app, self._settings, self.board), self.board)
-        self.server: Any = create_server(self.door, self._settings, self.board)
+        self.instrumented = Instrumented(wrap(self._app, self._settings, self.board), self.board)
+        self.server: Any = create_server(self.instrumented, self._settings, self.board)
         self.acceptor = Acceptor(
             self.loop,
             [self._listener],
-            self.door,
+            self.instrumented,
             self.server.connect,
             self._strategy,
             self.notes.append,

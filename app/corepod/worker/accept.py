@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from corepod.worker.door import Door
+    from corepod.worker.application.instrumented import Instrumented
 
 HOLD = 0.002  # seconds the gate stays closed at the most
 HESITATE = 0.030  # seconds a worker waits at the most while its threads use a whole core
@@ -36,12 +36,12 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         listeners: list[socket.socket],
-        door: Door,
+        app: Instrumented,
         connect: Callable[[socket.socket], None],
         strategy: str,
         note: Callable[[str], None],
     ) -> None:
-        self._loop, self._listeners, self._door, self._connect = loop, listeners, door, connect
+        self._loop, self._listeners, self._app, self._connect = loop, listeners, app, connect
         self._strategy, self._note = strategy, note
         self._timer: asyncio.TimerHandle | None = None
         self._closed = True
@@ -53,7 +53,7 @@ class Acceptor:
     def start(self) -> None:
         self._closed = False
         if self._strategy == "gate":
-            self._door.arrived, self._door.idle = self._open_gate, self._stop_hesitating
+            self._app.arrived, self._app.idle = self._open_gate, self._stop_hesitating
         self._watch()
 
     def stop(self, *, last: bool) -> None:
@@ -96,7 +96,7 @@ class Acceptor:
 
     def _readable(self, listener: socket.socket) -> None:
         if self._strategy == "gate":
-            wait = HESITATE * self._share.now() if self._door.in_flight else 0.0
+            wait = HESITATE * self._share.now() if self._app.in_flight else 0.0
             if wait > HOLD:
                 self._unwatch()
                 self._hesitates = True
@@ -151,7 +151,7 @@ class Acceptor:
             return False
         self._starved = False
         connection.setblocking(False)
-        self._door.board.words[ACCEPTED] += 1
+        self._app.board.words[ACCEPTED] += 1
         self._connect(connection)
         return True
 

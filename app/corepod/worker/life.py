@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
 from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
-from corepod.worker import api, logs
+from corepod.worker import logs
 from corepod.worker.accept import Acceptor
-from corepod.worker.door import Door
+from corepod.worker.application import api
+from corepod.worker.application.instrumented import Instrumented
+from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
+from corepod.worker.application.middleware import wrap
+from corepod.worker.application.readiness import ask_ready_path
 from corepod.worker.implementation import create_server
-from corepod.worker.lifespan import Lifespan, LifespanFailedError
-from corepod.worker.middleware import wrap
 from corepod.worker.process import Birth, identify
-from corepod.worker.readiness import ask_ready_path
 from corepod.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ class Life:
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
         self._loop.add_reader(birth.control.fileno(), self._read)
         logs.set_up(birth.settings)
-        self._door = Door(wrap(birth.app, birth.settings, birth.board), birth.board)
-        self._server = create_server(self._door, birth.settings, birth.board)
+        self._app = Instrumented(wrap(birth.app, birth.settings, birth.board), birth.board)
+        self._server = create_server(self._app, birth.settings, birth.board)
         self._lifespan = Lifespan(birth.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
 
     async def run(self, *, warm: bool, live: bool) -> int:
         if warm:
-            await warm_up(self._server, self._door)
+            await warm_up(self._server, self._app)
         started = live and await self._start()
         if live and not started:
             return EXIT_BOOT
@@ -85,7 +86,7 @@ class Life:
         if why:
             self._control.send(Unpinned(why))
         api.become(me, self._control)
-        self._server.state["corepod"] = self._door.extension = me.as_dict()
+        self._server.state["corepod"] = self._app.extension = me.as_dict()
         Ticker(self._loop, board).tick()
 
     async def _start(self) -> bool:
@@ -117,7 +118,7 @@ class Life:
         acceptor = Acceptor(
             self._loop,
             self._birth.listeners,
-            self._door,
+            self._app,
             server.connect,
             strategy,
             logs.log.warning,
@@ -155,7 +156,7 @@ class Life:
             await server.wait_closed(min(message.linger, max(0.0, deadline - self._loop.time())))
         await server.until_asked()
         await self._until_idle(deadline)
-        if left := self._door.in_flight:
+        if left := self._app.in_flight:
             logs.log.warning("%d request(s) took longer than the stop may (stop_timeout) and are cut off", left)
         await server.close_idle()
         await server.flush(deadline - self._loop.time())
@@ -170,8 +171,8 @@ class Life:
 
     async def _until_idle(self, deadline: float) -> None:
         idle = asyncio.Event()
-        self._door.idle = idle.set
-        while self._door.in_flight and (left := deadline - self._loop.time()) > 0:
+        self._app.idle = idle.set
+        while self._app.in_flight and (left := deadline - self._loop.time()) > 0:
             idle.clear()
             try:
                 await asyncio.wait_for(idle.wait(), left)

@@ -16,9 +16,9 @@ from typing import Any
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import forkable, template
+from corepod.worker.application.importer import AppNotFoundError, load
 from corepod.worker.board import Board
 from corepod.worker.control import Control
-from corepod.worker.loading import AppNotFoundError, load
 from corepod.worker.process import Birth, die_with_supervisor, prepare, set_name
 from corepod.worker.run import become_worker
 from corepod.worker.warmup import warm_up_another

@@ -7,7 +7,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
-from corepod.worker.door import Door
+from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.implementation import create_server
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ async def stub(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-async def warm_up(server: Server, door: Door) -> None:
+async def warm_up(server: Server, instrumented: Instrumented) -> None:
     """Let this server serve one request, with the stub in the application's place.
 
     Raises RuntimeError where the answer isn't the stub's.
     """
-    app, door.app = door.app, stub
+    app, instrumented.app = instrumented.app, stub
     try:
         with server.warming_up():
             answer = await _ask(server)
     finally:
-        door.app = app
+        instrumented.app = app
     if b" 200 " not in answer:
         raise RuntimeError(f"the warm-up request failed: the server answered {answer[:200]!r}")
 
@@ -43,8 +43,8 @@ async def warm_up_another(settings: dict[str, Any], board: Board) -> None:
 
     It is made without TLS: a worker's certificates need not be readable yet.
     """
-    door = Door(stub, board)
-    await warm_up(create_server(door, {**settings, "tls_cert": "", "tls_key": ""}, board), door)
+    instrumented = Instrumented(stub, board)
+    await warm_up(create_server(instrumented, {**settings, "tls_cert": "", "tls_key": ""}, board), instrumented)
 
 
 async def _ask(server: Server) -> bytes:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.worker.application.importer import AppNotFoundError, detect, load
 from corepod.worker.loader import _users_part
-from corepod.worker.loading import AppNotFoundError, detect, load
 
 from tests.unit.served import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-APPS = Path(__file__).parent.parent / "apps"
+APPS = Path(__file__).parents[3] / "apps"
 
 
 @pytest.fixture(autouse=True)
@@ -43,22 +43,22 @@ def test_asgi(reference: str) -> None:
 
 @pytest.mark.parametrize("reference", ["wsgi_app:app", "flask_app"])
 def test_wsgi(reference: str) -> None:
-    assert loaded(reference).__module__ == "corepod.worker.wsgi"
+    assert loaded(reference).__module__ == "corepod.worker.application.wsgi"
 
 
 def test_both_faces_of_django() -> None:
     assert type(loaded("django_app:asgi")).__name__ == "ASGIHandler"
-    assert loaded("django_app:wsgi").__module__ == "corepod.worker.wsgi"
+    assert loaded("django_app:wsgi").__module__ == "corepod.worker.application.wsgi"
 
 
 def test_factories() -> None:
     assert loaded("factory:create_app", factory=True) is sys.modules["ok"].app
-    assert loaded("factory:create_wsgi", factory=True).__module__ == "corepod.worker.wsgi"
+    assert loaded("factory:create_wsgi", factory=True).__module__ == "corepod.worker.application.wsgi"
 
 
 def test_the_interface_can_be_given() -> None:
     assert loaded("wsgi_app:app", interface="asgi") is sys.modules["wsgi_app"].app
-    assert loaded("ok:app", interface="wsgi").__module__ == "corepod.worker.wsgi"
+    assert loaded("ok:app", interface="wsgi").__module__ == "corepod.worker.application.wsgi"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import corepod
 import pytest
 from corepod.contract.messages import PACKET, Message, Readiness, decode
-from corepod.worker import api
+from corepod.worker.application import api
+from corepod.worker.application.readiness import ask_ready_path
+from corepod.worker.application.wsgi import as_asgi
 from corepod.worker.control import Control
 from corepod.worker.process import Identity
-from corepod.worker.readiness import ask_ready_path
-from corepod.worker.wsgi import as_asgi
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware

@@ -72,7 +72,7 @@ def _as_asgi(app: Any, reference: str, settings: dict[str, Any]) -> Any:
     if interface == "asgi" and callable(app):
         return app
     if interface == "wsgi" and callable(app):
-        from corepod.worker.wsgi import as_asgi  # ASGI applications don't pay for it
+        from corepod.worker.application.wsgi import as_asgi  # ASGI applications don't pay for it
 
         return as_asgi(app, settings["wsgi_threads"])
     hint = "; is it a factory (--factory), or is its interface hidden (--interface)?" if callable(app) else ""

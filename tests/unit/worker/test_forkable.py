@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from corepod.worker import forkable
 
-APPS = Path(__file__).parent.parent / "apps"
+APPS = Path(__file__).parents[2] / "apps"
 PROBE = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])

@@ -1,4 +1,4 @@
-"""Who the client is where a proxy stands in front: X-Forwarded-For, -Proto and -Host, believed from trusted peers."""
+"""The client, scheme and host that a trusted proxy reports: X-Forwarded-For, -Proto and -Host."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
 
-def believe_proxies(app: Any, trusted: list[str]) -> Any:
-    """Rewrites client, scheme and host where the peer is trusted; from anybody else the headers mean nothing.
+class ProxyHeaders:
+    """Rewrites client, scheme and host where the peer is trusted; from any other peer the headers mean nothing.
 
-    Of X-Forwarded-For it is the last address that no trusted proxy has: what stands before it anybody may have written.
+    The client is the last address of X-Forwarded-For that no trusted proxy has: a client can write whatever it likes
+    in front of that.
     """
-    everyone = "*" in trusted
-    networks = [ipaddress.ip_network(text) for text in trusted if text != "*"]
 
-    def believed(address: Address | None) -> bool:
-        return everyone or (address is not None and any(address in network for network in networks))
+    def __init__(self, app: Any, trusted: list[str]) -> None:
+        self._app = app
+        self._everyone = "*" in trusted
+        self._networks = [ipaddress.ip_network(text) for text in trusted if text != "*"]
 
-    async def proxied(scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # No client: a Unix socket, which only a proxy on this machine reaches.
         if scope["type"] in ("http", "websocket") and (
-            scope["client"] is None or believed(parse_address(scope["client"][0]))
+            scope["client"] is None or self._is_trusted(parse_address(scope["client"][0]))
         ):
-            _rewrite(scope, believed)
-        await app(scope, receive, send)
+            _rewrite(scope, self._is_trusted)
+        await self._app(scope, receive, send)
 
-    return proxied
+    def _is_trusted(self, address: Address | None) -> bool:
+        return self._everyone or (address is not None and any(address in network for network in self._networks))
 
 
-def _rewrite(scope: Any, believed: Callable[[Address | None], bool]) -> None:
+def _rewrite(scope: Any, is_trusted: Callable[[Address | None], bool]) -> None:
     values: dict[bytes, list[str]] = {}
     for name, value in scope["headers"]:
         if name.startswith(b"x-forwarded-"):
             values.setdefault(name, []).extend(part.strip() for part in value.decode("latin-1").split(","))
-    if client := _client(values.get(b"x-forwarded-for", []), believed):
+    if client := _client(values.get(b"x-forwarded-for", []), is_trusted):
         scope["client"] = (client, 0)
-    # The last value of each is the nearest proxy's own.
+    # The last value of each was written by the nearest proxy.
     proto = values.get(b"x-forwarded-proto", [""])[-1].lower()
     if proto in SECURE:
         scope["scheme"] = ("http" if scope["type"] == "http" else "ws") + ("s" if SECURE[proto] else "")
@@ -54,15 +56,15 @@ def _rewrite(scope: Any, believed: Callable[[Address | None], bool]) -> None:
         scope["headers"] = [(b"host", host.encode("latin-1")), *headers]
 
 
-def _client(hops: list[str], believed: Callable[[Address | None], bool]) -> str:
-    """The client's address, empty where the chain names none. What isn't an address ends the chain."""
+def _client(hops: list[str], is_trusted: Callable[[Address | None], bool]) -> str:
+    """The client's address, empty where the chain names none. An entry that is no address ends the chain."""
     client = ""
     for hop in reversed(hops):
         address = parse_address(hop)
         if address is None:
             break
         client = str(address)
-        if not believed(address):
+        if not is_trusted(address):
             break
     return client
 

@@ -205,7 +205,7 @@ def test_no_server_header_unless_asked_for(app: App) -> None:
 
 def test_the_scope_knows_the_worker(app: App) -> None:
     with Served(app) as served:
-        served.door.extension = {"slot": 3}
+        served.instrumented.extension = {"slot": 3}
         served.server.state["corepod"] = {"slot": 3}
         httpx.get(served.url("/?a=b"))
     (scope,) = app.scopes

@@ -13,8 +13,8 @@ from wsgiref.validate import validator
 import httpx
 import pytest
 from corepod.contract.scoreboard import IN_FLIGHT
-from corepod.worker import wsgi
-from corepod.worker.lifespan import Lifespan
+from corepod.worker.application import wsgi
+from corepod.worker.application.lifespan import Lifespan
 
 from tests.unit.h2client import Http2
 from tests.unit.served import DEADLINE, Served, read_all, until

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from corepod.contract.scoreboard import IN_FLIGHT, SHED, STATUS
-from corepod.worker.middleware import wrap
-from corepod.worker.proxies import believe_proxies, parse_address
+from corepod.worker.application.middleware import wrap
+from corepod.worker.application.proxy_headers import ProxyHeaders, parse_address
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -44,7 +44,7 @@ def seen(peer: str | None, headers: list[tuple[str, str]], *trusted: str, kind: 
         "client": (peer, 40000) if peer is not None else None,
         "headers": [(b"host", b"inside"), *((name.encode(), value.encode("latin-1")) for name, value in headers)],
     }
-    asyncio.run(believe_proxies(app, list(trusted))(scope, None, None))
+    asyncio.run(ProxyHeaders(app, list(trusted))(scope, None, None))
     return found
 
 

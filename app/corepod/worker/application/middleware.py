@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import SHED
-from corepod.worker.proxies import believe_proxies
+from corepod.worker.application.proxy_headers import ProxyHeaders
 
 if TYPE_CHECKING:
     from corepod.worker.board import Board
@@ -31,7 +31,7 @@ def wrap(app: Any, settings: dict[str, Any], board: Board) -> Any:
     if settings["limit_requests"]:
         app = limit_requests(app, settings["limit_requests"], board)
     if settings["trusted_proxies"]:
-        app = believe_proxies(app, settings["trusted_proxies"])
+        app = ProxyHeaders(app, settings["trusted_proxies"])
     return app
 
 

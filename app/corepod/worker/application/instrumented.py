@@ -1,5 +1,5 @@
-"""The door to the application: every request goes through it, counted, timed and noted. It is the whole cost of the
-scoreboard; hypercorn's own wrapper isn't used, so it adds no coroutine."""
+"""Around every application: its requests are counted, timed and noted on the scoreboard. The server calls it without a
+wrapper of its own, so that counting adds no coroutine to a request."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 _BOUNDS = tuple(int(bound * 1e9) for bound in LATENCY_BOUNDS)
 
 
-class Door:
-    """Around an ASGI application, which may be exchanged (the rehearsal's for the user's)."""
+class Instrumented:
+    """An ASGI application around another one, `app`, which may be exchanged: the warm-up puts its stub there."""
 
     def __init__(self, app: Any, board: Board) -> None:
         self.app = app
         self.board = board
-        self.arrived: Callable[[], None] = lambda: None  # told when a request has reached the application
-        self.idle: Callable[[], None] = lambda: None  # told when the last one has left
-        self.extension: dict[str, Any] = {}
+        self.arrived: Callable[[], None] = lambda: None  # called when a request has reached the application
+        self.idle: Callable[[], None] = lambda: None  # called when the last request has been answered
+        self.extension: dict[str, Any] = {}  # what `scope["extensions"]["corepod"]` is
 
     @property
     def in_flight(self) -> int:

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.worker.lifespan import Lifespan, LifespanFailedError
+from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
