@@ -14,8 +14,8 @@ from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, REC
 from corepod.worker.accept import Acceptor
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.middleware import wrap
-from corepod.worker.board import Board
 from corepod.worker.implementation import create_server
+from corepod.worker.scoreboard import ScoreboardRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,13 +28,13 @@ def settings(**changed: Any) -> dict[str, Any]:
     return {**{setting.name: setting.default for setting in SETTINGS}, "profile": "run", **changed}
 
 
-def make_board() -> Board:
+def make_record() -> ScoreboardRecord:
     fd = os.memfd_create("scoreboard")
     os.ftruncate(fd, RECORDS * RECORD_SIZE)
-    board = Board(fd)
+    record = ScoreboardRecord(fd)
     os.close(fd)
-    board.claim(0)
-    return board
+    record.attach(0)
+    return record
 
 
 def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
@@ -51,8 +51,8 @@ class Served:
     """An application, served for the length of a with block."""
 
     def __init__(self, app: Any, *, strategy: str = "one", **changed: Any) -> None:
-        self.board = make_board()
-        self.words = self.board.words
+        self.record = make_record()
+        self.words = self.record.words
         self.notes: list[str] = []
         self.errors: list[dict[str, Any]] = []  # what reached the loop's exception handler
         self._app, self._strategy, self._settings = app, strategy, settings(**changed)
@@ -67,8 +67,8 @@ class Served:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
-        self.instrumented = Instrumented(wrap(self._app, self._settings, self.board), self.board)
-        self.server: Any = create_server(self.instrumented, self._settings, self.board)
+        self.instrumented = Instrumented(wrap(self._app, self._settings, self.record), self.record)
+        self.server: Any = create_server(self.instrumented, self._settings, self.record)
         self.acceptor = Acceptor(
             self.loop,
             [self._listener],

@@ -13,7 +13,7 @@ from corepod.supervisor import obituary
 from corepod.supervisor.board import Board
 from corepod.supervisor.process import Process, Stage
 from corepod.supervisor.slot import Slot
-from corepod.worker.board import Board as Writer
+from corepod.worker.scoreboard import ScoreboardRecord as Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Grave:
         self.process = Process(Stage.SERVING, 1, ours, 100.0)
         self.process.record = self.board.take()
         self.writer = Writer(self.board.fd)
-        self.writer.claim(self.process.record)
+        self.writer.attach(self.process.record)
 
     def serve(self, *paths: str) -> None:
         for number, path in enumerate(paths):

@@ -1,10 +1,10 @@
-"""Entry of every process that runs the application: loads it, then is the template or a worker itself."""
+"""Entry point of every process that runs the application: it imports it, then becomes the template or a worker."""
 
 from __future__ import annotations
 
 import sys
 
-from corepod.worker.loader import main
+from corepod.worker.bootstrap import main
 
 if __name__ == "__main__":
     sys.exit(main())

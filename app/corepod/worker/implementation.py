@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from corepod.worker.hypercorn.serving import HypercornServer
 
 if TYPE_CHECKING:
-    from corepod.worker.board import Board
+    from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.server import Server
 
 
-def create_server(app: Any, settings: dict[str, Any], board: Board) -> Server:
+def create_server(app: Any, settings: dict[str, Any], record: ScoreboardRecord) -> Server:
     """A server of this application, in the running event loop.
 
     Raises OSError or ssl.SSLError where the certificate or its key can't be used.
     """
-    return HypercornServer(app, settings, board)
+    return HypercornServer(app, settings, record)

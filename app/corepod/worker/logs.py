@@ -15,20 +15,21 @@ log = logging.getLogger("corepod")
 
 
 class TextFormat(logging.Formatter):
-    """As the supervisor's own lines; in a local pool it names the worker itself, in front of every line."""
+    """Lines like the supervisor's. `named` adds the worker's number, slot, core and pid, which in a local pool the
+    supervisor puts in front of every line."""
 
     def __init__(self, named: bool) -> None:
         super().__init__()
         self._named = named
 
     def format(self, record: logging.LogRecord) -> str:
-        tag = "".join(f"{key} {value} " for key, value in _who().items()) if self._named else ""
+        tag = "".join(f"{key} {value} " for key, value in _worker_fields().items()) if self._named else ""
         text = super().format(record)
         return f"{_time(record)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
 
 
 class AccessFormat(TextFormat):
-    """One line a request, whatever the client has put into its path."""
+    """One line for each request, whatever the client has put into its path."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
@@ -38,10 +39,12 @@ class AccessFormat(TextFormat):
 class JsonFormat(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record)
-        return json.dumps({"time": _time(record), "level": record.levelname.lower(), **_who(), "message": message})
+        return json.dumps(
+            {"time": _time(record), "level": record.levelname.lower(), **_worker_fields(), "message": message}
+        )
 
 
-def set_up(settings: dict[str, Any]) -> None:
+def configure_logging(settings: dict[str, Any]) -> None:
     """Send the worker's own lines to standard error and the access log to standard output. The root logger, and so the
     application's logging, is left alone."""
     relayed = settings["profile"] == "run"
@@ -58,7 +61,7 @@ def set_up(settings: dict[str, Any]) -> None:
     logging.getLogger("corepod.access").setLevel("INFO")
 
 
-def _who() -> dict[str, Any]:
+def _worker_fields() -> dict[str, Any]:
     number = {
         key: os.environ.get(name) for key, name in (("worker", ENV_WORKER), ("slot", ENV_SLOT), ("core", ENV_CORE))
     }

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     import socket
 
     from corepod.contract.messages import Activate
-    from corepod.worker.board import Board
     from corepod.worker.control import Control
+    from corepod.worker.scoreboard import ScoreboardRecord
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None)
 
 
 @dataclass
-class Birth:
-    """What a worker is made of."""
+class Inheritance:
+    """What a worker gets from the process that it was forked from, or that it is itself where nothing is forked."""
 
     control: Control
     settings: dict[str, Any]
-    board: Board
+    record: ScoreboardRecord
     listeners: list[socket.socket]
     app: Any
     files: list[int]  # descriptors whose place in the file a fork must not share
@@ -58,11 +58,11 @@ class Identity:
 _stacks_fds: list[int] = []
 
 
-def prepare(stacks_fd: int) -> None:
-    """What every process of ours needs after exec or fork, before the application gets a say."""
+def prepare_process(stacks_fd: int) -> None:
+    """Set up a process after exec or fork, before any code of the application runs in it."""
     die_with_supervisor()
     os.set_inheritable(stacks_fd, False)
-    # In C and without the interpreter's help: it has to work in a loop that is blocked for ever.
+    # It writes the stacks in C, without the interpreter's help: it has to work in a loop that is blocked for ever.
     faulthandler.register(signal.SIGQUIT, file=stacks_fd, all_threads=True, chain=False)
     faulthandler.enable(file=stacks_fd)
     if _stacks_fds:
@@ -80,14 +80,18 @@ def die_with_supervisor() -> None:
 
 
 def _reseed() -> None:
-    # random, ssl, uuid and secrets see to it themselves; numpy's old global generator would repeat in each worker.
+    # random, ssl, uuid and secrets reseed themselves after a fork. numpy's global generator doesn't: without this every
+    # worker would draw the same numbers.
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
 
 
-def identify(message: Activate) -> tuple[Identity, str]:
-    """Take the place the supervisor has chosen: environment and core. Returns why pinning wasn't possible, if so."""
+def occupy_slot(message: Activate) -> tuple[Identity, str]:
+    """Become the worker of the slot that the supervisor has chosen: environment, name and core.
+
+    The phrase beside the worker says why it can't be pinned to its core, empty where it is.
+    """
     me = Identity(message.slot, message.worker, message.core, message.restarts)
     os.environ[ENV_SLOT] = str(me.slot)
     os.environ[ENV_WORKER] = str(me.worker)
@@ -98,5 +102,5 @@ def identify(message: Activate) -> tuple[Identity, str]:
 
 
 def set_name(name: str) -> None:
-    """Show in ps what this process is (15 characters)."""
+    """The name that ps shows for this process: at most 15 characters."""
     _libc.prctl(PR_SET_NAME, name.encode())

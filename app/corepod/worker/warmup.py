@@ -1,5 +1,5 @@
-"""One request through the whole server over a private socket pair, to a stub: what a first request imports, builds and
-touches is done before a real one comes. The user's application gets no request that no client has sent."""
+"""One request to a stub, through the whole server and over a private socket pair: everything that a first request
+imports, builds and touches is done before a client sends one. The user's application sees nothing of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.implementation import create_server
 
 if TYPE_CHECKING:
-    from corepod.worker.board import Board
+    from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.server import Server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: warmup\r\nConnection: close\r\n\r\n"
@@ -31,23 +31,23 @@ async def warm_up(server: Server, instrumented: Instrumented) -> None:
     app, instrumented.app = instrumented.app, stub
     try:
         with server.warming_up():
-            answer = await _ask(server)
+            answer = await _request(server)
     finally:
         instrumented.app = app
     if b" 200 " not in answer:
         raise RuntimeError(f"the warm-up request failed: the server answered {answer[:200]!r}")
 
 
-async def warm_up_another(settings: dict[str, Any], board: Board) -> None:
-    """The same with a server made for it, before the application is imported.
+async def warm_up_without_application(settings: dict[str, Any], record: ScoreboardRecord) -> None:
+    """Before the application is imported, with a server that is made for this alone.
 
-    It is made without TLS: a worker's certificates need not be readable yet.
+    It has no TLS: the certificate need not be readable before a worker serves.
     """
-    instrumented = Instrumented(stub, board)
-    await warm_up(create_server(instrumented, {**settings, "tls_cert": "", "tls_key": ""}, board), instrumented)
+    instrumented = Instrumented(stub, record)
+    await warm_up(create_server(instrumented, {**settings, "tls_cert": "", "tls_key": ""}, record), instrumented)
 
 
-async def _ask(server: Server) -> bytes:
+async def _request(server: Server) -> bytes:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     server.connect(theirs)

@@ -19,7 +19,7 @@ sys.path.insert(0, sys.argv[1])
 from corepod.worker import forkable
 before = forkable.open_fds()
 exec(sys.argv[2])
-why = forkable.obstacle(before)
+why = forkable.why_not_forkable(before)
 print(json.dumps([why, len(forkable.shared_files(before))]))
 sys.stdout.flush()
 os._exit(0)
@@ -102,7 +102,8 @@ def test_files(mode: str, allowed: bool, files: int, tmp_path: Path) -> None:
 def test_what_was_open_before_is_not_the_applications() -> None:
     read, write = os.pipe()
     try:
-        assert forkable.obstacle(forkable.open_fds()) == "" or "thread" in forkable.obstacle(forkable.open_fds())
+        why_not = forkable.why_not_forkable(forkable.open_fds())
+        assert why_not == "" or "thread" in why_not
         assert forkable.open_fds()[read].startswith("pipe:")
     finally:
         os.close(read)

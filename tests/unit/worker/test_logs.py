@@ -61,19 +61,19 @@ def streams(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 def test_text_in_a_local_pool_is_named_by_the_pool(streams: Streams) -> None:
-    logs.set_up(settings(profile="run"))
+    logs.configure_logging(settings(profile="run"))
     logs.log.warning("something %s", "happened")
     assert re.fullmatch(rf"{TIME} WARNING something happened\n", streams.err)
 
 
 def test_text_in_a_pod_names_the_worker(streams: Streams) -> None:
-    logs.set_up(settings(profile="pod"))
+    logs.configure_logging(settings(profile="pod"))
     logs.log.error("something happened")
     assert re.fullmatch(rf"{TIME} ERROR   \[worker 7 slot 2 pid \d+\] something happened\n", streams.err)
 
 
 def test_json(streams: Streams) -> None:
-    logs.set_up(settings(profile="pod", log_format="json"))
+    logs.configure_logging(settings(profile="pod", log_format="json"))
     try:
         raise ValueError('two\nlines and a "quote"')
     except ValueError:
@@ -87,7 +87,7 @@ def test_json(streams: Streams) -> None:
 
 
 def test_levels(streams: Streams) -> None:
-    logs.set_up(settings(log_level="error"))
+    logs.configure_logging(settings(log_level="error"))
     logs.log.warning("too quiet")
     logging.getLogger("corepod.access").info("an access line all the same")
     assert streams.err == ""
@@ -97,7 +97,7 @@ def test_levels(streams: Streams) -> None:
 def test_the_applications_own_logging_is_left_alone(streams: Streams) -> None:
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
-    logs.set_up(settings())
+    logs.configure_logging(settings())
     logs.log.warning("not twice")
     assert (list(root.handlers), root.level) == before
     assert streams.err.count("not twice") == 1
@@ -109,7 +109,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def access_lines(streams: Streams, *requests: bytes, **changed: Any) -> list[str]:
-    logs.set_up(settings(profile="pod", **changed))
+    logs.configure_logging(settings(profile="pod", **changed))
     with Served(app, access_log=True, **changed) as served:
         for request in requests:
             served.raw(request)
@@ -154,7 +154,7 @@ def test_a_request_without_an_answer_has_a_line_and_a_count(streams: Streams) ->
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    logs.set_up(settings(profile="pod"))
+    logs.configure_logging(settings(profile="pod"))
     with Served(never, access_log=True) as served:
         with served.connect() as sock:
             sock.sendall(get(b"/gone"))
@@ -166,7 +166,7 @@ def test_a_request_without_an_answer_has_a_line_and_a_count(streams: Streams) ->
 
 
 def test_without_an_access_log_answers_are_counted(streams: Streams) -> None:
-    logs.set_up(settings())
+    logs.configure_logging(settings())
     with Served(app) as served:
         httpx.get(served.url())
         with served.connect() as sock:

@@ -1,4 +1,4 @@
-"""What the application may tell the pool: `corepod.set_ready`, and what it may ask: `corepod.this_worker`."""
+"""The public functions of `corepod`, as they work in a worker: `set_ready` and `this_worker`."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 _control: Control | None = None
 _identity: Identity | None = None
-_words: dict[str, str] = {}  # who says "not ready", and why
-_lock = threading.Lock()  # threads speak too; what is sent last has to be what holds
+_reasons: dict[str, str] = {}  # for not being ready, by who gives them
+_lock = threading.Lock()  # threads call these functions, too, and the last message has to be the true one
 
 
-def become(identity: Identity, control: Control) -> None:
+def join_pool(identity: Identity, control: Control) -> None:
     """This process is a worker now."""
     global _control, _identity
     with _lock:
         _control, _identity = control, identity
-        if _words:
+        if _reasons:
             _report()
 
 
 def set_ready(ready: bool, why: str = "") -> None:
-    """The application's own word on readiness."""
-    _say("application", "" if ready else why or "not ready")
+    """Whether the application says that it is ready; `corepod.set_ready` documents it."""
+    _set_reason("application", "" if ready else why or "not ready")
 
 
-def report_path(why: str) -> None:
-    """The last answer of `ready_path`: empty is ready."""
-    _say("path", why)
+def report_ready_path(why: str) -> None:
+    """Why the application isn't ready by its last answer to `ready_path`, empty where it is."""
+    _set_reason("path", why)
 
 
 def this_worker() -> dict[str, Any] | None:
@@ -41,17 +41,17 @@ def this_worker() -> dict[str, Any] | None:
     return _identity.as_dict() if _identity is not None else None
 
 
-def _say(who: str, why: str) -> None:
+def _set_reason(who: str, why: str) -> None:
     with _lock:
-        if _words.get(who, "") == why:
+        if _reasons.get(who, "") == why:
             return
         if why:
-            _words[who] = why
+            _reasons[who] = why
         else:
-            del _words[who]
+            del _reasons[who]
         _report()
 
 
 def _report() -> None:
     if _control is not None:
-        _control.send(Readiness(not _words, "; ".join(_words.values())[:500]))
+        _control.send(Readiness(not _reasons, "; ".join(_reasons.values())[:500]))

@@ -12,22 +12,24 @@ DEFAULT_ATTRIBUTES = ("app", "application")
 
 
 class AppNotFoundError(Exception):
-    """There is no such module or attribute, or it isn't an application. Trying again would not help."""
+    """There is no such module or attribute, or it isn't an application. A second try would not help."""
 
 
-def load(settings: dict[str, Any]) -> Any:
-    """Import the application and make it ASGI.
+def import_application(settings: dict[str, Any]) -> Any:
+    """Import the application, and adapt it to ASGI where it is a WSGI application.
 
-    Raises AppNotFoundError, or whatever the application's own import raises.
+    Raises AppNotFoundError, or any exception that the application raises while it is imported.
     """
     reference, factory = settings["app"], settings["factory"]
     module_name, _, attribute = reference.partition(":")
     app = _attribute(_module(module_name), module_name, attribute)
     if factory:
         if not callable(app):
-            raise AppNotFoundError(f"{reference} is {_kind(app)}, not a function that makes an application (--factory)")
+            raise AppNotFoundError(
+                f"{reference} is {_describe(app)}, not a function that makes an application (--factory)"
+            )
         app = app()
-    return _as_asgi(app, reference, settings)
+    return _adapt(app, reference, settings)
 
 
 def _module(name: str) -> Any:
@@ -37,7 +39,7 @@ def _module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # The user's module may be there and import something that isn't: that traceback is the user's.
+        # The user's module may exist and import one that doesn't: then the traceback helps.
         if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
             raise
         raise AppNotFoundError(
@@ -65,10 +67,10 @@ def _attribute(module: Any, module_name: str, path: str) -> Any:
     return found
 
 
-def _as_asgi(app: Any, reference: str, settings: dict[str, Any]) -> Any:
+def _adapt(app: Any, reference: str, settings: dict[str, Any]) -> Any:
     interface = settings["interface"]
     if interface == "auto":
-        interface = detect(app)
+        interface = detect_interface(app)
     if interface == "asgi" and callable(app):
         return app
     if interface == "wsgi" and callable(app):
@@ -76,11 +78,11 @@ def _as_asgi(app: Any, reference: str, settings: dict[str, Any]) -> Any:
 
         return as_asgi(app, settings["wsgi_threads"])
     hint = "; is it a factory (--factory), or is its interface hidden (--interface)?" if callable(app) else ""
-    raise AppNotFoundError(f"{reference} is {_kind(app)}, neither an ASGI nor a WSGI application{hint}")
+    raise AppNotFoundError(f"{reference} is {_describe(app)}, neither an ASGI nor a WSGI application{hint}")
 
 
-def detect(app: Any) -> str:
-    """asgi, wsgi or "" by the signature: coroutine functions and three arguments are ASGI, two are WSGI."""
+def detect_interface(app: Any) -> str:
+    """asgi, wsgi or "" for neither: coroutine functions and three required arguments are ASGI, two are WSGI."""
     if inspect.isclass(app) or not callable(app):
         return ""
     call = app if inspect.isroutine(app) else type(app).__call__
@@ -96,7 +98,7 @@ def detect(app: Any) -> str:
     return {2: "wsgi", 3: "asgi"}.get(len(required), "")
 
 
-def _kind(thing: Any) -> str:
+def _describe(thing: Any) -> str:
     if inspect.isclass(thing):
         return f"the class {thing.__name__}"
     name = type(thing).__name__

@@ -12,7 +12,7 @@ from corepod.contract.scoreboard import IN_FLIGHT, LATENCY, LATENCY_BOUNDS, LATE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from corepod.worker.board import Board
+    from corepod.worker.scoreboard import ScoreboardRecord
 
 _BOUNDS = tuple(int(bound * 1e9) for bound in LATENCY_BOUNDS)
 
@@ -20,30 +20,30 @@ _BOUNDS = tuple(int(bound * 1e9) for bound in LATENCY_BOUNDS)
 class Instrumented:
     """An ASGI application around another one, `app`, which may be exchanged: the warm-up puts its stub there."""
 
-    def __init__(self, app: Any, board: Board) -> None:
+    def __init__(self, app: Any, record: ScoreboardRecord) -> None:
         self.app = app
-        self.board = board
+        self.record = record
         self.arrived: Callable[[], None] = lambda: None  # called when a request has reached the application
         self.idle: Callable[[], None] = lambda: None  # called when the last request has been answered
         self.extension: dict[str, Any] = {}  # what `scope["extensions"]["corepod"]` is
 
     @property
     def in_flight(self) -> int:
-        return self.board.words[IN_FLIGHT]
+        return self.record.words[IN_FLIGHT]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.arrived()
-        board = self.board
-        words = board.words
+        record = self.record
+        words = record.words
         words[REQUESTS] += 1
         words[IN_FLIGHT] += 1
         started = monotonic_ns()
         scope["extensions"]["corepod"] = self.extension
-        entry = board.begin(started, scope.get("method", "WEBSOCKET"), scope["raw_path"])
+        entry = record.begin(started, scope.get("method", "WEBSOCKET"), scope["raw_path"])
         try:
             await self.app(scope, receive, send)
         finally:
-            board.end(entry)
+            record.end(entry)
             words[IN_FLIGHT] -= 1
             if scope["type"] == "http":
                 took = monotonic_ns() - started

@@ -1,4 +1,4 @@
-"""The application's lifespan, without hypercorn's time limits: how long a start may take is the pool's to decide."""
+"""The application's lifespan, without the server's time limits: the pool decides how long a start may take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from corepod.worker.logs import log
 
 
 class LifespanFailedError(Exception):
-    """The application said that its start failed; the message is its own word on it, often a whole traceback."""
+    """The application reported that its start failed. The message is the application's, and often a whole traceback."""
 
 
 class Lifespan:
@@ -22,26 +22,26 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
 
     async def startup(self) -> None:
-        """Returns when the application is ready, or has shown that it has no lifespan.
+        """Return when the application is ready, or has shown that it has no lifespan.
 
-        Raises LifespanFailedError, or SystemExit where the application wants to end.
+        Raises LifespanFailedError, or SystemExit where the application asks the process to exit.
         """
         self._task = asyncio.get_running_loop().create_task(self._run())
         answer = await self._ask("lifespan.startup")
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise LifespanFailedError(answer.get("message") or "the application's lifespan failed")
         if answer is None and (error := self._error()):
-            # The specification wants it so; but somebody may look for what the lifespan should have done.
+            # The specification says to go on without one; the line is for users who expected theirs to run.
             log.info("the application has no lifespan: it raised %s", error)
 
     async def shutdown(self) -> str:
-        """Let the application clean up; returns what it complained of."""
+        """Let the application clean up; returns its complaint, empty where it has none."""
         if self._task is None or self._task.done():
             return ""
         answer = await self._ask("lifespan.shutdown")
         await asyncio.wait([self._task])
         if answer is not None and answer["type"] == "lifespan.shutdown.failed":
-            return str(answer.get("message", "")) or "it says no more"
+            return str(answer.get("message", "")) or "it gave no reason"
         return self._error()
 
     async def _ask(self, kind: str) -> dict[str, Any] | None:
@@ -55,7 +55,7 @@ class Lifespan:
                 return answer.result()
         finally:
             answer.cancel()
-        # An exception means that it doesn't know this scope; only an end of the whole process is passed on.
+        # An exception means that the application doesn't support lifespans; only SystemExit and its like are passed on.
         error = None if self._task.cancelled() else self._task.exception()
         if error is not None and not isinstance(error, Exception):
             raise error

@@ -1,4 +1,5 @@
-"""Limits. Each is wrapped around the application only where its setting asks for it: what isn't used costs nothing."""
+"""Limits on requests. Each is wrapped around the application only where its setting asks for it, so that an unused one
+costs nothing."""
 
 from __future__ import annotations
 
@@ -9,34 +10,34 @@ from corepod.contract.scoreboard import SHED
 from corepod.worker.application.proxy_headers import ProxyHeaders
 
 if TYPE_CHECKING:
-    from corepod.worker.board import Board
+    from corepod.worker.scoreboard import ScoreboardRecord
 
-LINGER = 1.0  # seconds in which the rest of a body that is too large is read and thrown away
+LINGER = 1.0  # seconds for which the rest of a body that is too large is read and discarded
 
 
 class RequestTimeoutError(Exception):
-    """The response had begun, and wasn't complete when `request_timeout` was over."""
+    """The response had begun, but wasn't complete within `request_timeout`."""
 
 
 class TooLargeError(Exception):
     """The response had begun when the request's body turned out to be larger than `limit_body`."""
 
 
-def wrap(app: Any, settings: dict[str, Any], board: Board) -> Any:
-    """The application behind what the settings ask for, the outermost last."""
+def wrap(app: Any, settings: dict[str, Any], record: ScoreboardRecord) -> Any:
+    """The application behind the middleware that the settings ask for; the outermost is added last."""
     if settings["limit_body"]:
         app = limit_body(app, settings["limit_body"])
     if settings["request_timeout"] and not settings["debug"]:
         app = limit_time(app, settings["request_timeout"])
     if settings["limit_requests"]:
-        app = limit_requests(app, settings["limit_requests"], board)
+        app = limit_requests(app, settings["limit_requests"], record)
     if settings["trusted_proxies"]:
         app = ProxyHeaders(app, settings["trusted_proxies"])
     return app
 
 
-def limit_requests(app: Any, most: int, board: Board) -> Any:
-    """503 above `most` requests at once, so that what is served is served in time. WebSockets stay, and don't count."""
+def limit_requests(app: Any, most: int, record: ScoreboardRecord) -> Any:
+    """Answer 503 above `most` concurrent requests, so that the others are served in time. WebSockets aren't counted."""
     serving = 0
 
     async def limited(scope: Any, receive: Any, send: Any) -> None:
@@ -44,7 +45,7 @@ def limit_requests(app: Any, most: int, board: Board) -> Any:
         if scope["type"] != "http":
             await app(scope, receive, send)
         elif serving >= most:
-            board.words[SHED] += 1
+            record.words[SHED] += 1
             await _answer(send, 503, b"overloaded, please try again\n", (b"retry-after", b"1"))
         else:
             serving += 1
@@ -57,7 +58,7 @@ def limit_requests(app: Any, most: int, board: Board) -> Any:
 
 
 def limit_time(app: Any, seconds: float) -> Any:
-    """504 when the response hasn't begun after `seconds`; one that has begun is cut off."""
+    """Answer 504 where the response hasn't begun after `seconds`; a response that has begun is cut off."""
 
     async def limited(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -84,7 +85,7 @@ def limit_time(app: Any, seconds: float) -> Any:
 
 
 def limit_body(app: Any, most: int) -> Any:
-    """413 when the request's body is larger than `most` bytes, announced or not."""
+    """Answer 413 where the request's body is larger than `most` bytes, whether its length is announced or not."""
 
     async def limited(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

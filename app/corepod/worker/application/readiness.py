@@ -1,4 +1,4 @@
-"""Asking the application's own `ready_path`, in the process: no connection, and nothing in the counters."""
+"""Polls the application's `ready_path` within the process: without a connection, and uncounted."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-async def ask_ready_path(
+async def poll_ready_path(
     app: Any, settings: dict[str, Any], state: dict[str, Any], report: Callable[[str], None]
 ) -> None:
-    """Ask every `ready_interval` seconds and report why it isn't ready, empty when it is."""
+    """Ask every `ready_interval` seconds, and report why the application isn't ready, empty when it is."""
     while True:
-        report(await _ask(app, settings["ready_path"], settings["ready_interval"], state))
+        report(await _why_not_ready(app, settings["ready_path"], settings["ready_interval"], state))
         await asyncio.sleep(settings["ready_interval"])
 
 
-async def _ask(app: Any, path: str, patience: float, state: dict[str, Any]) -> str:
+async def _why_not_ready(app: Any, path: str, patience: float, state: dict[str, Any]) -> str:
     status = 0
     messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     messages.put_nowait({"type": "http.request", "body": b"", "more_body": False})

@@ -1,7 +1,7 @@
 """A WSGI application (PEP 3333) as an ASGI one, in threads of its own.
 
-What it takes care of: a thread doesn't serve a client that has gone or has been given up (request_timeout) for ever; a
-body that ends too early is an error, not a shorter body; a header with an underscore can't pass for one with a hyphen.
+A thread doesn't go on serving a client that has gone or whose request has timed out (request_timeout); a body that ends
+too early is an error, not a shorter body; a header with an underscore can't pass for one with a hyphen.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Exchange:
         try:
             await self._loop.run_in_executor(executor, contextvars.copy_context().run, self._work, environ)
         finally:
-            self._over = True  # a thread can't be cancelled; it goes on to its next chunk, and nobody hears it
+            self._over = True  # a thread can't be cancelled; it runs on to its next chunk, which isn't sent
             if self._watcher is not None:
                 self._watcher.cancel()
         await self._pass([] if self._begun else [self._head()], b"", more=False)
@@ -62,7 +62,7 @@ class Exchange:
 
     def _work(self, environ: dict[str, Any]) -> None:
         if self._over:
-            return  # given up while it waited for a thread
+            return  # its request ended while it waited for a thread
         chunks = self._app(environ, self._start_response)
         try:
             for chunk in chunks:
@@ -115,7 +115,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
         self._chunks += more
         if self._chunks == 2 and self._body_read and self._watcher is None:
-            # It streams: for ever perhaps, so somebody has to notice when its client has gone.
+            # The response streams, perhaps for ever: it has to end when its client has gone.
             self._watcher = self._loop.create_task(self._watch())
 
     async def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""hypercorn's configuration, from our settings."""
+"""hypercorn's configuration, from corepod's settings."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hypercorn.config import Config
 from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
-    from corepod.worker.board import Board
+    from corepod.worker.scoreboard import ScoreboardRecord
 
 
 class ServerConfig(Config):
-    leaving = False  # no WebSocket is to stay
+    leaving = False  # WebSockets are being closed, new ones too
 
 
-def configure(settings: dict[str, Any], board: Board) -> ServerConfig:
-    """The configuration of a server whose answers are counted on this board."""
+def configure(settings: dict[str, Any], record: ScoreboardRecord) -> ServerConfig:
+    """The configuration of a server whose responses are counted on this record."""
     config = ServerConfig()
     config.accesslog = config.errorlog = None
     config.access_log_format = settings["access_log_format"]
-    config._log = RequestLog(config, board, access=settings["access_log"])
+    config._log = RequestLog(config, record, access=settings["access_log"])
     config.include_server_header = settings["server_header"]
     config.keep_alive_timeout = settings["keep_alive"]
     config.keep_alive_max_requests = settings["connection_max_requests"]

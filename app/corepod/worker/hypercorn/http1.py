@@ -1,4 +1,4 @@
-"""hypercorn's HTTP/1.1, mended."""
+"""hypercorn's HTTP/1.1 protocol, patched."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SMALL = 4096  # bytes read at once, up to which a head that is too large is left
 
 
 class PatchedH11(H11Protocol):
-    """Refuses what two servers in a row might understand differently, and sends a response's head with its first body,
-    as ASGI asks: one system call and one packet less pay for all that corepod adds to a request."""
+    """Refuses requests that two servers in a row might understand differently, and sends a response's head with its
+    first body, as ASGI asks: one system call and one packet less pay for all that corepod adds to a request."""
 
     _read = 0  # bytes, the last time
     _head = b""  # of a response whose body hasn't begun
@@ -27,7 +27,7 @@ class PatchedH11(H11Protocol):
                 raise
             return
         self._head = data if isinstance(event, h11.Response) else b""
-        # The end of a body whose length the head has told is no bytes at all.
+        # The end of a body whose length the head has announced takes no bytes.
         if data and not self._head:
             await self.send(RawData(data))
 

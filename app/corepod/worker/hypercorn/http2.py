@@ -1,4 +1,4 @@
-"""hypercorn's HTTP/2, mended."""
+"""hypercorn's HTTP/2 protocol, patched."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from hyperframe.frame import GoAwayFrame
 
 from corepod.worker.hypercorn.http1 import head_size
 
-PIECE = 4096  # bytes that are worked off before the limits are looked at
-CHATTER, CHATTER_A_SECOND = 1000, 33  # frames that ask for work and bring nothing, at once and in the long run
+PIECE = 4096  # bytes that are processed before the limits are checked
+CHATTER, CHATTER_A_SECOND = 1000, 33  # frames that cost work without data: in one burst, and on average
 TARGET = re.compile(rb"[!-~]+")
 METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
 
 
 class PatchedH2(H2Protocol):
-    """Closes no connection for what one of its streams did, and no stream before it is finished.
+    """Closes no connection for a fault of one of its streams, and no stream before it is finished.
 
-    hypercorn closes a connection over its limit of requests in the middle of the last one. Here the limit announces
-    itself, what is open is finished, and only a client that goes on regardless, that resets most of what it asks for
-    (CVE-2023-44487) or that floods (CVE-2019-9512 and its kind) is cut off.
+    hypercorn closes a connection that reaches its limit of requests in the middle of the last one. Here the limit is
+    announced, open streams are finished, and only a client that goes on regardless, that resets most of its requests
+    (CVE-2023-44487) or that floods the connection (CVE-2019-9512 and its kind) is cut off.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -52,7 +52,7 @@ class PatchedH2(H2Protocol):
         else:
             await super().handle(event)
         if self.closed:
-            # Nobody sends any more: an application that answers now would wait for ever for its answer to be sent.
+            # Nothing is sent any more: an application that answers now would wait for ever until its answer is sent.
             for buffer in self.stream_buffers.values():
                 await buffer.close()
 

@@ -1,7 +1,8 @@
-"""hypercorn's parts, mended: what its own do wrong, and what a public port should refuse.
+"""The patched classes, in the places where hypercorn looks for its own: they correct its faults, and refuse requests
+that a public port should refuse.
 
-ProtocolWrapper, TCPServer and the protocols look these classes up by name, so `install` puts them in their place.
-tests/unit/test_serving.py and test_hostile.py hold each mend. docs/architecture.md says why hypercorn.
+ProtocolWrapper, TCPServer and the protocols look up classes by name in their modules. The tests in
+tests/unit/worker/hypercorn hold each patch; docs/architecture.md says why hypercorn.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from corepod.worker.hypercorn.websocket import PatchedWebSocket
 
 
 class Inbox(asyncio.Queue[Any]):
-    """What the application receives. In hypercorn's queue an application that answers without reading a long body waits
-    for ever to be told that it is done, and its connection with it."""
+    """The messages that the application receives. With hypercorn's own queue, an application that answers without
+    reading a long body never ends, because the message that would end it waits for room."""
 
     _endless = False
 
@@ -35,14 +36,14 @@ class Inbox(asyncio.Queue[Any]):
         await super().put(message)
 
     def abandon(self) -> None:
-        """The application has ended: nobody reads any more, and whoever waits for room may go on."""
+        """The application has ended and reads no more: tasks that wait for room may go on."""
         self._endless = True
         while not self.empty():
             self.get_nowait()
 
 
 class AppTasks(TaskGroup):
-    """The tasks of a connection."""
+    """The tasks of a connection, each application with an Inbox."""
 
     async def spawn_app(self, app: Any, config: Any, scope: Any, send: Any) -> Any:
         inbox = Inbox(config.max_app_queue_size)
@@ -62,7 +63,7 @@ class AppTasks(TaskGroup):
 
 def install() -> None:
     """Let hypercorn use these classes."""
-    for module, name, mended in (
+    for module, name, patched in (
         (hypercorn.protocol, "H11Protocol", PatchedH11),
         (hypercorn.protocol, "H2Protocol", PatchedH2),
         (hypercorn.protocol.h11, "WSStream", PatchedWebSocket),
@@ -71,4 +72,4 @@ def install() -> None:
     ):
         if not hasattr(module, name):
             raise ImportError(f"this hypercorn has no {module.__name__}.{name}; corepod needs 0.18")
-        setattr(module, name, mended)
+        setattr(module, name, patched)

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from corepod.worker.board import Board
+    from corepod.worker.scoreboard import ScoreboardRecord
 
 HANDSHAKE = 10.0  # seconds a TLS handshake may take
-TLS_FAREWELL = 2.0  # seconds a client has to answer the end of TLS
+TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
 FIRST_REQUEST = 0.5  # seconds that a connection accepted at the last moment has to bring its request
 POLL = 0.02  # seconds
 
@@ -55,8 +55,8 @@ class HypercornConnection(TCPServer):
         return wrapper.protocol if wrapper is not None else None
 
     async def ask_to_close(self) -> None:
-        """Let the client close it: the next response says so. Closing an idle connection ourselves would race with a
-        request that is on its way."""
+        """Let the next response ask the client to close the connection. Closing an idle connection from this side would
+        race with a request that is on its way."""
         http = self._http
         if isinstance(http, PatchedH2):
             await http.announce_close()
@@ -66,7 +66,7 @@ class HypercornConnection(TCPServer):
     async def _read_data(self) -> None:
         await super()._read_data()
         self.gone = True
-        # Its client has gone: hypercorn would keep it, and its descriptor, until keep_alive is over.
+        # hypercorn would keep the connection, and its descriptor, until keep_alive is over.
         await self.idle_task.stop()
 
     async def _idle_timeout(self) -> None:
@@ -86,11 +86,11 @@ class HypercornConnection(TCPServer):
 class HypercornServer:
     """Implements `corepod.worker.server.Server`, which says what each method is for."""
 
-    def __init__(self, app: Any, settings: dict[str, Any], board: Board) -> None:
-        self._app, self._board = app, board
+    def __init__(self, app: Any, settings: dict[str, Any], record: ScoreboardRecord) -> None:
+        self._app, self._record = app, record
         self.state: dict[str, Any] = {}
         self.connections: set[HypercornConnection] = set()
-        self.config = configure(settings, board)
+        self.config = configure(settings, record)
         self.ssl = self.config.create_ssl_context()
         self.on_count: Callable[[int], None] = lambda count: None
         self._loop = asyncio.get_running_loop()
@@ -106,7 +106,7 @@ class HypercornServer:
     @contextmanager
     def warming_up(self) -> Iterator[None]:
         context, log = self.ssl, self.config._log
-        self.ssl, self.config._log = None, RequestLog(self.config, self._board, access=False)
+        self.ssl, self.config._log = None, RequestLog(self.config, self._record, access=False)
         try:
             yield
         finally:
@@ -153,17 +153,17 @@ class HypercornServer:
 
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self._loop)
-        protocol = _CountingProtocol(reader, self._loop, self._board)
+        protocol = _CountingProtocol(reader, self._loop, self._record)
         limits = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": TLS_FAREWELL} if self.ssl else {}
         try:
             transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.ssl, **limits)
         except OSError:
-            sock.close()  # the client was gone, too slow, or doesn't speak TLS
+            sock.close()  # the client has gone, was too slow, or doesn't speak TLS
             return None
         return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        words, write = self._board.words, writer.write
+        words, write = self._record.words, writer.write
 
         def counted(data: Any) -> None:
             words[BYTES_OUT] += len(data)
@@ -184,7 +184,7 @@ class HypercornServer:
 
     def _count(self, change: int) -> None:
         self.open += change
-        self._board.words[CONNECTIONS] = self.open
+        self._record.words[CONNECTIONS] = self.open
         self.on_count(self.open)
 
     def _grow_old(self, connection: HypercornConnection) -> None:
@@ -198,11 +198,11 @@ class HypercornServer:
 
 
 class _CountingProtocol(asyncio.StreamReaderProtocol):
-    """Counts what comes in."""
+    """Counts the bytes that arrive."""
 
-    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, board: Board) -> None:
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord) -> None:
         super().__init__(reader, loop=loop)
-        self._words = board.words
+        self._words = record.words
 
     def data_received(self, data: bytes) -> None:
         self._words[BYTES_IN] += len(data)

@@ -1,4 +1,4 @@
-"""hypercorn's WebSocket, mended."""
+"""hypercorn's WebSocket stream, patched."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from wsproto.events import CloseConnection, Ping
 from wsproto.frame_protocol import CloseReason
 
-SERVICE_RESTART = 1012  # close code: come again
+SERVICE_RESTART = 1012  # close code: the client should reconnect
 LEAVING = "service restart"
-FAREWELL = 2.0  # seconds a client has to answer it
+FAREWELL = 2.0  # seconds a client has to answer the close frame
 
 
 class PatchedWebSocket(WSStream):
-    """Can be asked to leave, tells the application how it was closed, and its pings end with it: hypercorn's own
-    sleep on, and the connection counts as open for as long."""
+    """It can be asked to close, tells the application the close code, and stops its pings when it is closed:
+    hypercorn's own ping task would sleep on, and the connection would count as open for as long."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -32,7 +32,7 @@ class PatchedWebSocket(WSStream):
         else:
             await super().handle(event)
             if self.closed and not was_closed:
-                # Refused: hypercorn leaves the connection open, and the application waiting if it had begun.
+                # Refused: hypercorn would leave the connection open, and an application that had begun waiting.
                 await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _tell_app(self) -> None:
@@ -61,7 +61,7 @@ class PatchedWebSocket(WSStream):
             await self.ask_to_close()
 
     async def ask_to_close(self) -> None:
-        """Ask the client to come again elsewhere; one that doesn't answer is left."""
+        """Ask the client to reconnect to another worker; the connection of one that doesn't answer is closed."""
         if self.state is ASGIWebsocketState.CONNECTED and not self._asked:
             self._asked = True
             self.task_group.spawn(self._leave)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.worker.application.importer import AppNotFoundError, detect, load
-from corepod.worker.loader import _users_part
+from corepod.worker.application.importer import AppNotFoundError, detect_interface, import_application
+from corepod.worker.bootstrap import _application_traceback
 
 from tests.unit.served import settings
 
@@ -31,7 +31,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def loaded(reference: str, **changed: Any) -> Any:
-    return load(settings(app=reference, **changed))
+    return import_application(settings(app=reference, **changed))
 
 
 @pytest.mark.parametrize("reference", ["ok:app", "ok", "app.main:app", "app.main", "fastapi_app:app"])
@@ -113,7 +113,7 @@ def test_the_traceback_of_a_fault_begins_in_the_users_code() -> None:
         loaded("boot_error:app")
     # What the loader's traceback begins with: its own frame, not those of this test.
     assert caught.tb.tb_next is not None
-    text = _users_part(caught.value.with_traceback(caught.tb.tb_next.tb_next))
+    text = _application_traceback(caught.value.with_traceback(caught.tb.tb_next.tb_next))
     assert text.index("boot_error.py") < text.index("DATABASE_URL has no host")
     assert "importlib" not in text
     assert "loading.py" not in text
@@ -178,4 +178,4 @@ class WsgiObject:
     ],
 )
 def test_detect(thing: Any, interface: str) -> None:
-    assert detect(thing) == interface
+    assert detect_interface(thing) == interface

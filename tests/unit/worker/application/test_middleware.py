@@ -21,7 +21,7 @@ from starlette.routing import Route
 from websockets.sync.client import connect
 
 from tests.unit.h2client import Http2
-from tests.unit.served import DEADLINE, Served, make_board, read_all, settings, until
+from tests.unit.served import DEADLINE, Served, make_record, read_all, settings, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -149,7 +149,7 @@ def test_a_stranger_is_not_believed() -> None:
 def test_without_proxies_nothing_is_wrapped() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    assert wrap(app, settings(), make_board()) is app
+    assert wrap(app, settings(), make_record()) is app
 
 
 @hypothesis_settings(deadline=None)
@@ -343,7 +343,7 @@ def test_a_timeout_of_the_applications_own_is_its_fault() -> None:
 def test_no_timeout_with_a_debugger() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    assert wrap(app, settings(request_timeout=1.0, debug=True), make_board()) is app
+    assert wrap(app, settings(request_timeout=1.0, debug=True), make_record()) is app
 
 
 def test_a_connection_limit_lets_the_rest_wait() -> None:

@@ -10,7 +10,7 @@ import corepod
 import pytest
 from corepod.contract.messages import PACKET, Message, Readiness, decode
 from corepod.worker.application import api
-from corepod.worker.application.readiness import ask_ready_path
+from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.application.wsgi import as_asgi
 from corepod.worker.control import Control
 from corepod.worker.process import Identity
@@ -39,7 +39,7 @@ def ask(app: Any, path: str = "/ready", patience: float = 10.0, times: int = 1) 
                 done.set()
 
         task = asyncio.create_task(
-            ask_ready_path(app, settings(ready_path=path, ready_interval=patience), {"key": "value"}, report)
+            poll_ready_path(app, settings(ready_path=path, ready_interval=patience), {"key": "value"}, report)
         )
         await asyncio.wait_for(done.wait(), 20)
         task.cancel()
@@ -145,7 +145,7 @@ def test_ready_path_finds_the_state_and_who_asks() -> None:
 @pytest.fixture
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Control, socket.socket]]:
     """The two ends of a control socket; the worker isn't one yet."""
-    for name, value in (("_control", None), ("_identity", None), ("_words", {})):
+    for name, value in (("_control", None), ("_identity", None), ("_reasons", {})):
         monkeypatch.setattr(api, name, value)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     control = Control(theirs.detach())
@@ -170,7 +170,7 @@ def test_set_ready(supervisor: tuple[Control, socket.socket]) -> None:
     assert corepod.this_worker() is None
     corepod.set_ready(False, "warming")  # at import, before there is a worker
     assert heard(sock) == []
-    api.become(Identity(0, 1, None, 0), control)
+    api.join_pool(Identity(0, 1, None, 0), control)
     assert heard(sock) == [Readiness(False, "warming")]
     me = corepod.this_worker()
     assert me is not None
@@ -184,10 +184,10 @@ def test_set_ready(supervisor: tuple[Control, socket.socket]) -> None:
 
 def test_two_voices(supervisor: tuple[Control, socket.socket]) -> None:
     control, sock = supervisor
-    api.become(Identity(0, 1, None, 0), control)
-    api.report_path("/ready answered 503")
+    api.join_pool(Identity(0, 1, None, 0), control)
+    api.report_ready_path("/ready answered 503")
     corepod.set_ready(False, "busy")
-    api.report_path("")
+    api.report_ready_path("")
     corepod.set_ready(True)
     assert heard(sock) == [
         Readiness(False, "/ready answered 503"),
@@ -202,10 +202,10 @@ def test_set_ready_in_a_thread_while_the_loop_reports(supervisor: tuple[Control,
     import threading
 
     control, sock = supervisor
-    api.become(Identity(0, 1, None, 0), control)
+    api.join_pool(Identity(0, 1, None, 0), control)
     threads = [
         threading.Thread(target=lambda say=say: [say(n) for n in range(50)])
-        for say in (lambda n: api.set_ready(bool(n % 2)), lambda n: api.report_path("" if n % 2 else "no"))
+        for say in (lambda n: api.set_ready(bool(n % 2)), lambda n: api.report_ready_path("" if n % 2 else "no"))
     ]
     collected: list[Any] = []
     for thread in threads:

@@ -34,7 +34,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.unit.h2client import Http2
-from tests.unit.served import DEADLINE, Served, make_board, read_all, until
+from tests.unit.served import DEADLINE, Served, make_record, read_all, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -407,12 +407,12 @@ def test_what_is_in_flight_is_named(app: App) -> None:
 @pytest.mark.parametrize("method", ["A" * 119, "A" * 120, "A" * 121, "A" * 500, "A" * 3000])
 def test_a_long_method_overwrites_nothing(method: str) -> None:
     """Every entry is written with it; the words after and before are as they were."""
-    board = make_board()
-    memory = memoryview(board._map)
+    record = make_record()
+    memory = memoryview(record._map)
     before = bytes(memory[ENTRY_OFFSET + ENTRIES * ENTRY_SIZE : 4096])
-    taken = [board.begin(1, method, b"/x" * 400) for _ in range(ENTRIES)]
+    taken = [record.begin(1, method, b"/x" * 400) for _ in range(ENTRIES)]
     assert -1 not in taken
-    assert board.begin(1, "GET", b"/") == -1, "there are no more entries"
+    assert record.begin(1, "GET", b"/") == -1, "there are no more entries"
     assert bytes(memory[ENTRY_OFFSET + ENTRIES * ENTRY_SIZE : 4096]) == before
     for entry in range(ENTRIES):
         at = ENTRY_OFFSET + entry * ENTRY_SIZE
@@ -420,13 +420,13 @@ def test_a_long_method_overwrites_nothing(method: str) -> None:
         assert text[-1] == 0
         assert text.rstrip(b"\0") == (method.encode() + b" " + b"/x" * 400)[:119]
     for entry in taken:
-        board.end(entry)
-    assert board.begin(1, "GET", b"/") >= 0
+        record.end(entry)
+    assert record.begin(1, "GET", b"/") >= 0
     memory.release()
 
 
 def entries(served: Served) -> list[bytes]:
-    memory = memoryview(served.board._map)
+    memory = memoryview(served.record._map)
     found = []
     for entry in range(ENTRIES):
         at = ENTRY_OFFSET + entry * ENTRY_SIZE

@@ -1,4 +1,4 @@
-"""A worker's life in its event loop: rehearse, wait for a slot, start the application, serve, drain, stop."""
+"""A worker in its event loop: warm up, wait for a slot, start the application, serve, drain, stop."""
 
 from __future__ import annotations
 
@@ -17,34 +17,36 @@ from corepod.worker.application import api
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
-from corepod.worker.application.readiness import ask_ready_path
+from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.implementation import create_server
-from corepod.worker.process import Birth, identify
+from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.warmup import warm_up
 
 if TYPE_CHECKING:
-    from corepod.worker.board import Board
+    from corepod.worker.scoreboard import ScoreboardRecord
 
 LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worker cuts connections itself
 CLEAN_UP = 0.5  # seconds that closing connections may take when nothing is served any more
 
 
-async def live_and_serve(birth: Birth, *, warm: bool, live: bool) -> int:
-    """The exit code of the worker."""
-    return await Life(birth).run(warm=warm, live=live)
+async def run_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> int:
+    """The exit code of the worker. `warm`: begin with the warm-up request. `live`: run the lifespan without a slot."""
+    return await WorkerProcess(inheritance).run(warm=warm, live=live)
 
 
-class Life:
-    def __init__(self, birth: Birth) -> None:
-        self._birth = birth
-        self._control, self._settings = birth.control, birth.settings
+class WorkerProcess:
+    """From an armed process to the end of a worker, told by the supervisor's messages."""
+
+    def __init__(self, inheritance: Inheritance) -> None:
+        self._inheritance = inheritance
+        self._control, self._settings = inheritance.control, inheritance.settings
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
-        self._loop.add_reader(birth.control.fileno(), self._read)
-        logs.set_up(birth.settings)
-        self._app = Instrumented(wrap(birth.app, birth.settings, birth.board), birth.board)
-        self._server = create_server(self._app, birth.settings, birth.board)
-        self._lifespan = Lifespan(birth.app, self._server.state)
+        self._loop.add_reader(inheritance.control.fileno(), self._read)
+        logs.configure_logging(inheritance.settings)
+        self._app = Instrumented(wrap(inheritance.app, inheritance.settings, inheritance.record), inheritance.record)
+        self._server = create_server(self._app, inheritance.settings, inheritance.record)
+        self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
 
@@ -54,19 +56,19 @@ class Life:
         started = live and await self._start()
         if live and not started:
             return EXIT_BOOT
-        # Here and not when it opens: it takes a tenth of the way from a crash to the next answer.
+        # Not when it starts accepting: this takes a tenth of the time from a crash to the next answer.
         for signum in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(signum, self._told_directly)
+            self._loop.add_signal_handler(signum, self._on_stop_signal)
         self._control.send(Armed())
         message = await self._inbox.get()
         if not isinstance(message, Activate):
-            if started:  # a live standby that is too old, or that nobody needs any more
+            if started:  # a live standby that is too old, or no longer needed
                 await self._shut_down()
             return 0
-        self._take_place(message)
+        self._occupy_slot(message)
         if not started and not await self._start():
             return EXIT_BOOT
-        acceptor = self._open(message.slots)
+        acceptor = self._start_accepting(message.slots)
         drain = await self._until_drain()
         await self._drain(acceptor, drain)
         return 0
@@ -79,15 +81,15 @@ class Life:
             self._starting.cancel()  # a start that takes long must not hold up the stop
         self._inbox.put_nowait(message)
 
-    def _take_place(self, message: Activate) -> None:
-        me, why = identify(message)
-        board = self._birth.board
-        board.claim(message.record)
+    def _occupy_slot(self, message: Activate) -> None:
+        me, why = occupy_slot(message)
+        record = self._inheritance.record
+        record.attach(message.record)
         if why:
             self._control.send(Unpinned(why))
-        api.become(me, self._control)
+        api.join_pool(me, self._control)
         self._server.state["corepod"] = self._app.extension = me.as_dict()
-        Ticker(self._loop, board).tick()
+        Ticker(self._loop, record).tick()
 
     async def _start(self) -> bool:
         self._starting = asyncio.current_task()
@@ -111,13 +113,13 @@ class Life:
             self._starting = None
         return True
 
-    def _open(self, slots: int) -> Acceptor:
+    def _start_accepting(self, slots: int) -> Acceptor:
         settings, server = self._settings, self._server
-        # Alone, a worker has nobody to leave a connection to, and the gate would only cost time.
+        # The gate leaves connections to other workers; where there is none it would only cost time.
         strategy = settings["accept"] if slots > 1 else "one"
         acceptor = Acceptor(
             self._loop,
-            self._birth.listeners,
+            self._inheritance.listeners,
             self._app,
             server.connect,
             strategy,
@@ -127,13 +129,13 @@ class Life:
             server.on_count = lambda count: acceptor.pause(count >= limit)
         acceptor.start()
         if settings["ready_path"]:
-            question = ask_ready_path(self._birth.app, settings, server.state, api.report_path)
-            self._tasks.append(self._loop.create_task(question))
+            polling = poll_ready_path(self._inheritance.app, settings, server.state, api.report_ready_path)
+            self._tasks.append(self._loop.create_task(polling))
         self._control.send(Ready())
         return acceptor
 
-    def _told_directly(self) -> None:
-        # Somebody signals the worker, not the pool: it stops gracefully, and the supervisor starts the next one.
+    def _on_stop_signal(self) -> None:
+        # Sent to this worker, not to the pool: it stops gracefully, and the supervisor starts the next one.
         if self._starting is not None:
             self._starting.cancel()
         self._inbox.put_nowait(Drain(self._settings["stop_timeout"], 0.0))
@@ -157,7 +159,7 @@ class Life:
         await server.until_asked()
         await self._until_idle(deadline)
         if left := self._app.in_flight:
-            logs.log.warning("%d request(s) took longer than the stop may (stop_timeout) and are cut off", left)
+            logs.log.warning("%d request(s) still running at the end of stop_timeout are cut off", left)
         await server.close_idle()
         await server.flush(deadline - self._loop.time())
         await server.wait_closed(CLEAN_UP if self._loop.time() < deadline else 0.0)
@@ -183,10 +185,10 @@ class Life:
 
 
 class Ticker:
-    """Writes the loop's tick: when it turned last, and how late."""
+    """Writes the loop's tick to the scoreboard: when the loop turned last, and how late."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, board: Board) -> None:
-        self._loop, self._words = loop, board.words
+    def __init__(self, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord) -> None:
+        self._loop, self._words = loop, record.words
         self._due = loop.time()
 
     def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""The scoreboard, written: a worker's own record of the shared memory laid out in `corepod.contract.scoreboard`."""
+"""A worker's own record of the scoreboard, whose layout is in `corepod.contract.scoreboard`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECOR
 TEXT = ENTRY_SIZE - 8
 
 
-class Board:
-    """Until the worker has its record, what it writes goes nowhere: the rehearsal must not count."""
+class ScoreboardRecord:
+    """What a worker counts. Before it is attached to a record, it writes to memory of its own: the warm-up isn't
+    counted."""
 
     def __init__(self, fd: int) -> None:
         self._map = mmap.mmap(fd, RECORDS * RECORD_SIZE)
         self._use(memoryview(bytearray(RECORD_SIZE)))
 
-    def claim(self, record: int) -> None:
-        """Write into this record from now on."""
-        start = record * RECORD_SIZE
+    def attach(self, number: int) -> None:
+        """Write into this record of the scoreboard from now on."""
+        start = number * RECORD_SIZE
         self._use(memoryview(self._map)[start : start + RECORD_SIZE])
 
     def _use(self, memory: memoryview) -> None:
@@ -28,7 +29,7 @@ class Board:
         self._free = list(range(ENTRIES))
 
     def begin(self, started: int, method: str, path: bytes) -> int:
-        """Note a request that is being served; returns its entry, -1 where all are taken."""
+        """Note a request that is being served; returns its entry, -1 where all are in use."""
         if not self._free:
             return -1
         entry = self._free.pop()
@@ -40,6 +41,7 @@ class Board:
         return entry
 
     def end(self, entry: int) -> None:
+        """The request of this entry has been served."""
         if entry >= 0:
             self.starts[(ENTRY_OFFSET + entry * ENTRY_SIZE) >> 3] = 0
             self._free.append(entry)

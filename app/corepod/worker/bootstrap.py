@@ -1,4 +1,4 @@
-"""Loads the application, then serves as the template or becomes a worker itself where it may not be forked."""
+"""Imports the application, then serves as the template, or becomes a worker itself where it may not be forked."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from typing import Any
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import forkable, template
-from corepod.worker.application.importer import AppNotFoundError, load
-from corepod.worker.board import Board
+from corepod.worker.application.importer import AppNotFoundError, import_application
 from corepod.worker.control import Control
-from corepod.worker.process import Birth, die_with_supervisor, prepare, set_name
+from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
 from corepod.worker.run import become_worker
-from corepod.worker.warmup import warm_up_another
+from corepod.worker.scoreboard import ScoreboardRecord
+from corepod.worker.warmup import warm_up_without_application
 
 
 def main() -> int:
-    """Returns the exit code; the supervisor has been told of a failure before."""
+    """Returns the exit code; by then the supervisor knows of a failure."""
     control = Control(CONTROL_FD)
     message, fds = control.receive()
     if not isinstance(message, Load):
         return EXIT_OK
     settings = message.settings
-    set_name("corepod-loader")
+    set_name("corepod-boot")
     board_fd, *listener_fds, stacks_fd = fds
-    prepare(stacks_fd)
+    prepare_process(stacks_fd)
     try:
-        _settle(settings)
+        _apply_process_settings(settings)
         die_with_supervisor()
     except (KeyError, OSError) as error:
         control.failed(
             "missing",
-            f"can't take the worker's user, group or folder (user, group, chdir): {error}",
+            f"can't change to the worker's user, group or folder (user, group, chdir): {error}",
         )
         return EXIT_APP
-    board = Board(board_fd)
+    record = ScoreboardRecord(board_fd)
     os.close(board_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
-    _warm_up(settings, board)
+    _warm_up(settings, record)
     before = forkable.open_fds()
     try:
-        app = load(settings)
+        app = import_application(settings)
     except AppNotFoundError as error:
         control.failed("missing", str(error))
         return EXIT_APP
@@ -57,19 +57,19 @@ def main() -> int:
         control.failed(
             "exception",
             f"the application raised {type(error).__name__} while it was imported",
-            _users_part(error),
+            _application_traceback(error),
         )
         return EXIT_BOOT
-    birth = Birth(control, settings, board, listeners, app, forkable.shared_files(before))
-    why = forkable.obstacle(before) if message.role == "template" else "decided before"
+    inheritance = Inheritance(control, settings, record, listeners, app, forkable.shared_files(before))
+    why = forkable.why_not_forkable(before) if message.role == "template" else "decided before"
     control.send(Loaded(not why, why))
     if why:
-        return become_worker(birth, warm=True, live=message.live)
-    return template.serve(birth)
+        return become_worker(inheritance, warm=True, live=message.live)
+    return template.serve(inheritance)
 
 
-def _settle(settings: dict[str, Any]) -> None:
-    """Folder, user, group and umask, in the order in which each is still allowed."""
+def _apply_process_settings(settings: dict[str, Any]) -> None:
+    """Set folder, umask, group and user, in the order in which each is still allowed."""
     os.chdir(settings["cwd"])
     if settings["cwd"] not in sys.path:
         sys.path.insert(0, settings["cwd"])
@@ -93,8 +93,8 @@ def _lookup(text: str, by_name: Any, by_number: Any) -> Any:
     return by_number(int(text)) if text.isdigit() else by_name(text)
 
 
-def _warm_up(settings: dict[str, Any], board: Board) -> None:
-    # What the first request would import is imported once, here; anyio picks its backend as late as that.
+def _warm_up(settings: dict[str, Any], record: ScoreboardRecord) -> None:
+    # The first request would import these: anyio chooses its backend as late as that.
     for module in (
         ("anyio._backends._asyncio", "uvloop") if settings["loop"] == "uvloop" else ("anyio._backends._asyncio",)
     ):
@@ -102,12 +102,12 @@ def _warm_up(settings: dict[str, Any], board: Board) -> None:
             importlib.import_module(module)
         except ImportError:
             pass
-    asyncio.run(warm_up_another(settings, board))
+    asyncio.run(warm_up_without_application(settings, record))
     gc.collect()
 
 
-def _users_part(error: BaseException) -> str:
-    """The traceback without the frames of corepod and of the import machinery: the fault isn't theirs."""
+def _application_traceback(error: BaseException) -> str:
+    """The traceback without the frames of corepod and of the import machinery, which aren't at fault."""
     frames = error.__traceback__
     ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     while frames is not None and frames.tb_next is not None:
