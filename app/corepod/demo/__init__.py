@@ -18,7 +18,7 @@ from corepod.demo.answer import Json, explain
 from corepod.demo.crash import crash
 from corepod.demo.query import number
 from corepod.demo.report import DEFAULT_ORDERS, MOST_ORDERS, sales_report
-from corepod.demo.who import Measured, Signed, who
+from corepod.demo.who import Measured, Signature, who
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -119,6 +119,6 @@ app = Starlette(
         Route("/healthz", healthz),
         Route("/crash", crash),
     ],
-    middleware=[Middleware(Signed)],
+    middleware=[Middleware(Signature)],
     exception_handlers={HTTPException: explain},
 )

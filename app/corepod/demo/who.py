@@ -19,14 +19,14 @@ def who() -> dict[str, Any]:
 
     Kubernetes tells pod and node by the downward API: the demo's manifests set POD_NAME and NODE_NAME.
     """
-    me = corepod.this_worker() or {}
+    me = corepod.this_worker()
     return {
         "pid": os.getpid(),
-        "slot": me.get("slot"),
-        "worker": me.get("worker"),
+        "slot": me.slot if me else None,
+        "worker": me.worker if me else None,
         "core": running_core(),
-        "pinned": me.get("core") is not None,
-        "restarts": me.get("restarts"),
+        "pinned": me is not None and me.core is not None,
+        "restarts": me.restarts if me else None,
         "pod": os.environ.get("POD_NAME"),
         "node": os.environ.get("NODE_NAME"),
     }
@@ -56,7 +56,7 @@ class Measured:
         return {"duration_seconds": round(self.duration, 6), "cpu_seconds": round(self.cpu, 6)}
 
 
-class Signed:
+class Signature:
     """Adds to every answer who gave it, so that a load test can count without reading bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -72,7 +72,8 @@ class Signed:
 
 
 def _signature() -> list[tuple[bytes, bytes]]:
-    me = corepod.this_worker() or {"pid": os.getpid()}
+    worker = corepod.this_worker()
+    me: dict[str, int | None] = worker._asdict() if worker else {"pid": os.getpid()}
     return [
         (f"x-corepod-{key}".encode(), str(me[key]).encode())
         for key in ("slot", "worker", "core", "pid")

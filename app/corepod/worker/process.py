@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract.env import ENV_CORE, ENV_RESTARTS, ENV_SLOT, ENV_WORKER
 from corepod.cpu import pinning
+from corepod.worker.application.api import Worker
 
 if TYPE_CHECKING:
     import socket
@@ -34,25 +35,6 @@ class Inheritance:
     listeners: list[socket.socket]
     app: Any
     files: list[int]  # descriptors whose place in the file a fork must not share
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who the worker is; it learns it when it gets its slot."""
-
-    slot: int
-    worker: int
-    core: int | None
-    restarts: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "slot": self.slot,
-            "worker": self.worker,
-            "core": self.core,
-            "restarts": self.restarts,
-            "pid": os.getpid(),
-        }
 
 
 _stacks_fds: list[int] = []
@@ -87,12 +69,12 @@ def _reseed() -> None:
         numpy_random.seed()
 
 
-def occupy_slot(message: Activate) -> tuple[Identity, str]:
+def occupy_slot(message: Activate) -> tuple[Worker, str]:
     """Become the worker of the slot that the supervisor has chosen: environment, name and core.
 
     The phrase beside the worker says why it can't be pinned to its core, empty where it is.
     """
-    me = Identity(message.slot, message.worker, message.core, message.restarts)
+    me = Worker(message.slot, message.worker, message.core, message.restarts, os.getpid())
     os.environ[ENV_SLOT] = str(me.slot)
     os.environ[ENV_WORKER] = str(me.worker)
     os.environ[ENV_CORE] = "" if me.core is None else str(me.core)

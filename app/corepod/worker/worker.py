@@ -88,7 +88,7 @@ class WorkerProcess:
         if why:
             self._control.send(Unpinned(why))
         api.join_pool(me, self._control)
-        self._server.state["corepod"] = self._app.extension = me.as_dict()
+        self._server.state["corepod"] = self._app.extension = me._asdict()
         Ticker(self._loop, record).tick()
 
     async def _start(self) -> bool:

@@ -46,7 +46,7 @@ def client(served: Served) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def in_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corepod, "this_worker", lambda: dict(ME))
+    monkeypatch.setattr(corepod, "this_worker", lambda: corepod.Worker(**ME))
 
 
 # The report

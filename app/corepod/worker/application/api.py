@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from corepod.contract.messages import Readiness
 
 if TYPE_CHECKING:
     from corepod.worker.control import Control
-    from corepod.worker.process import Identity
+
+
+class Worker(NamedTuple):
+    """A worker of the pool, as `corepod.this_worker()` returns it."""
+
+    slot: int  # its place in the pool, from 0; the worker that replaces it has the same
+    worker: int  # its number: the pool counts the workers it has started from 1
+    core: int | None  # the core that it is pinned to, None where it isn't pinned
+    restarts: int  # deaths in this slot before this worker
+    pid: int
+
 
 _control: Control | None = None
-_identity: Identity | None = None
+_worker: Worker | None = None
 _reasons: dict[str, str] = {}  # for not being ready, by who gives them
 _lock = threading.Lock()  # threads call these functions, too, and the last message has to be the true one
 
 
-def join_pool(identity: Identity, control: Control) -> None:
+def join_pool(worker: Worker, control: Control) -> None:
     """This process is a worker now."""
-    global _control, _identity
+    global _control, _worker
     with _lock:
-        _control, _identity = control, identity
+        _control, _worker = control, worker
         if _reasons:
             _report()
 
@@ -36,9 +46,9 @@ def report_ready_path(why: str) -> None:
     _set_reason("path", why)
 
 
-def this_worker() -> dict[str, Any] | None:
-    """Who this worker is, or None outside a pool."""
-    return _identity.as_dict() if _identity is not None else None
+def this_worker() -> Worker | None:
+    """The worker that this process is; `corepod.this_worker` documents it."""
+    return _worker
 
 
 def _set_reason(who: str, why: str) -> None:

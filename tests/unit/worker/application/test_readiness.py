@@ -1,19 +1,13 @@
-"""The application's word on readiness: what `ready_path` answers, and `corepod.set_ready`."""
+"""Polling `ready_path`: every kind of answer, and what is reported of it."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import corepod
 import pytest
-from corepod.contract.messages import PACKET, Message, Readiness, decode
-from corepod.worker.application import api
 from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.application.wsgi import as_asgi
-from corepod.worker.control import Control
-from corepod.worker.process import Identity
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -21,9 +15,6 @@ from starlette.responses import PlainTextResponse, RedirectResponse, StreamingRe
 from starlette.routing import Route
 
 from tests.unit.served import settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def ask(app: Any, path: str = "/ready", patience: float = 10.0, times: int = 1) -> list[str]:
@@ -137,80 +128,3 @@ def test_ready_path_finds_the_state_and_who_asks() -> None:
     ask(app, "/ready?deep=1")
     assert (seen["path"], seen["query_string"], seen["state"]) == ("/ready", b"deep=1", {"key": "value"})
     assert (b"user-agent", b"corepod-readiness") in seen["headers"]
-
-
-# set_ready
-
-
-@pytest.fixture
-def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Control, socket.socket]]:
-    """The two ends of a control socket; the worker isn't one yet."""
-    for name, value in (("_control", None), ("_identity", None), ("_reasons", {})):
-        monkeypatch.setattr(api, name, value)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    control = Control(theirs.detach())
-    ours.settimeout(20)
-    yield control, ours
-    control.close()
-    ours.close()
-
-
-def heard(sock: socket.socket) -> list[Message]:
-    sock.setblocking(False)
-    found: list[Message] = []
-    try:
-        while True:
-            found.append(decode(sock.recv(PACKET)))
-    except BlockingIOError:
-        return found
-
-
-def test_set_ready(supervisor: tuple[Control, socket.socket]) -> None:
-    control, sock = supervisor
-    assert corepod.this_worker() is None
-    corepod.set_ready(False, "warming")  # at import, before there is a worker
-    assert heard(sock) == []
-    api.join_pool(Identity(0, 1, None, 0), control)
-    assert heard(sock) == [Readiness(False, "warming")]
-    me = corepod.this_worker()
-    assert me is not None
-    assert (me["slot"], me["worker"], me["core"]) == (0, 1, None)
-    corepod.set_ready(False, "warming")  # no news
-    corepod.set_ready(True)
-    corepod.set_ready(True)
-    corepod.set_ready(False)
-    assert heard(sock) == [Readiness(True, ""), Readiness(False, "not ready")]
-
-
-def test_two_voices(supervisor: tuple[Control, socket.socket]) -> None:
-    control, sock = supervisor
-    api.join_pool(Identity(0, 1, None, 0), control)
-    api.report_ready_path("/ready answered 503")
-    corepod.set_ready(False, "busy")
-    api.report_ready_path("")
-    corepod.set_ready(True)
-    assert heard(sock) == [
-        Readiness(False, "/ready answered 503"),
-        Readiness(False, "/ready answered 503; busy"),
-        Readiness(False, "busy"),
-        Readiness(True, ""),
-    ]
-
-
-def test_set_ready_in_a_thread_while_the_loop_reports(supervisor: tuple[Control, socket.socket]) -> None:
-    """Both may speak at once; the last word of each holds."""
-    import threading
-
-    control, sock = supervisor
-    api.join_pool(Identity(0, 1, None, 0), control)
-    threads = [
-        threading.Thread(target=lambda say=say: [say(n) for n in range(50)])
-        for say in (lambda n: api.set_ready(bool(n % 2)), lambda n: api.report_ready_path("" if n % 2 else "no"))
-    ]
-    collected: list[Any] = []
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        collected += heard(sock)
-    collected += heard(sock)
-    assert collected[-1] == Readiness(True, "")
