@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from corepod.config.spec import SETTINGS
@@ -16,6 +17,7 @@ from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.middleware import wrap
 from corepod.worker.implementation import create_server
 from corepod.worker.scoreboard import ScoreboardRecord
+from corepod.worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 DEADLINE = 20.0  # seconds
 
 
-def settings(**changed: Any) -> dict[str, Any]:
+def settings(**changed: Any) -> WorkerSettings:
     """Every setting at its default but these."""
-    return {**{setting.name: setting.default for setting in SETTINGS}, "profile": "run", **changed}
+    defaults = {setting.name: setting.default for setting in SETTINGS}
+    return replace(WorkerSettings.from_values({**defaults, "profile": "run", "cwd": "."}), **changed)
 
 
 def make_record() -> ScoreboardRecord:
@@ -77,7 +80,7 @@ class Served:
             self._strategy,
             self.notes.append,
         )
-        if limit := self._settings["limit_connections"]:
+        if limit := self._settings.limit_connections:
             self.server.on_count = lambda count: self.acceptor.pause(count >= limit)
         self.acceptor.start()
         self._ready.set()

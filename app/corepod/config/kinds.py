@@ -172,7 +172,7 @@ _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
 
 def show(setting: Setting, value: Any) -> str:
     """The value as people write it, so that it could be given again."""
-    if value is None or value == "" or value == ():
+    if value is None or value == "":
         return ""
     if setting.kind == "flag":
         return "true" if value else "false"

@@ -152,10 +152,10 @@ _SOCKETS = _group(
     (
         "bind",
         "addresses",
-        (f"127.0.0.1:{APP_PORT}",),
+        [f"127.0.0.1:{APP_PORT}"],
         "where the application answers: HOST:PORT, [IPV6]:PORT or "
         "unix:PATH, may be repeated; sockets handed over by systemd win",
-        {"pod": (f"0.0.0.0:{APP_PORT}",)},
+        {"pod": [f"0.0.0.0:{APP_PORT}"]},
     ),
     ("backlog", "count", 2048, "connections that may queue", {"minimum": 1}),
     ("socket_mode", "mode", None, "mode of a Unix socket, octal"),
@@ -248,7 +248,7 @@ _HTTP = _group(
     (
         "trusted_proxies",
         "networks",
-        (),
+        [],
         "addresses or networks whose X-Forwarded-For, -Proto and -Host are believed; * for all",
     ),
     (

@@ -21,6 +21,7 @@ from corepod.worker.control import Control
 from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
 from corepod.worker.run import become_worker
 from corepod.worker.scoreboard import ScoreboardRecord
+from corepod.worker.settings import WorkerSettings
 from corepod.worker.warmup import warm_up_without_application
 
 
@@ -30,7 +31,7 @@ def main() -> int:
     message, fds = control.receive()
     if not isinstance(message, Load):
         return EXIT_OK
-    settings = message.settings
+    settings = WorkerSettings.from_values(message.settings)
     set_name("corepod-boot")
     board_fd, *listener_fds, stacks_fd = fds
     prepare_process(stacks_fd)
@@ -68,15 +69,15 @@ def main() -> int:
     return template.serve(inheritance)
 
 
-def _apply_process_settings(settings: dict[str, Any]) -> None:
+def _apply_process_settings(settings: WorkerSettings) -> None:
     """Set folder, umask, group and user, in the order in which each is still allowed."""
-    os.chdir(settings["cwd"])
-    if settings["cwd"] not in sys.path:
-        sys.path.insert(0, settings["cwd"])
-    if settings["umask"] is not None:
-        os.umask(settings["umask"])
-    user = _lookup(settings["user"], pwd.getpwnam, pwd.getpwuid)
-    group = _lookup(settings["group"], grp.getgrnam, grp.getgrgid)
+    os.chdir(settings.cwd)
+    if settings.cwd not in sys.path:
+        sys.path.insert(0, settings.cwd)
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    user = _lookup(settings.user, pwd.getpwnam, pwd.getpwuid)
+    group = _lookup(settings.group, grp.getgrnam, grp.getgrgid)
     gid = group.gr_gid if group else user.pw_gid if user else None
     if gid is not None:
         if user:
@@ -93,10 +94,10 @@ def _lookup(text: str, by_name: Any, by_number: Any) -> Any:
     return by_number(int(text)) if text.isdigit() else by_name(text)
 
 
-def _warm_up(settings: dict[str, Any], record: ScoreboardRecord) -> None:
+def _warm_up(settings: WorkerSettings, record: ScoreboardRecord) -> None:
     # The first request would import these: anyio chooses its backend as late as that.
     for module in (
-        ("anyio._backends._asyncio", "uvloop") if settings["loop"] == "uvloop" else ("anyio._backends._asyncio",)
+        ("anyio._backends._asyncio", "uvloop") if settings.loop == "uvloop" else ("anyio._backends._asyncio",)
     ):
         try:
             importlib.import_module(module)

@@ -11,9 +11,10 @@ from corepod.worker.hypercorn.serving import HypercornServer
 if TYPE_CHECKING:
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.server import Server
+    from corepod.worker.settings import WorkerSettings
 
 
-def create_server(app: Any, settings: dict[str, Any], record: ScoreboardRecord) -> Server:
+def create_server(app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> Server:
     """A server of this application, in the running event loop.
 
     Raises OSError or ssl.SSLError where the certificate or its key can't be used.

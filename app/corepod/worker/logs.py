@@ -7,9 +7,12 @@ import logging
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corepod.contract.env import ENV_CORE, ENV_SLOT, ENV_WORKER
+
+if TYPE_CHECKING:
+    from corepod.worker.settings import WorkerSettings
 
 log = logging.getLogger("corepod")
 
@@ -44,11 +47,11 @@ class JsonFormat(logging.Formatter):
         )
 
 
-def configure_logging(settings: dict[str, Any]) -> None:
+def configure_logging(settings: WorkerSettings) -> None:
     """Send the worker's own lines to standard error and the access log to standard output. The root logger, and so the
     application's logging, is left alone."""
-    relayed = settings["profile"] == "run"
-    json_lines = settings["log_format"] == "json" and not relayed
+    relayed = settings.profile == "run"
+    json_lines = settings.log_format == "json" and not relayed
     for name, stream, text in (
         ("corepod", sys.stderr, TextFormat),
         ("corepod.access", sys.stdout, AccessFormat),
@@ -57,7 +60,7 @@ def configure_logging(settings: dict[str, Any]) -> None:
         handler.setFormatter(JsonFormat() if json_lines else text(named=not relayed))
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(settings["log_level"].upper())
+        logger.setLevel(settings.log_level.upper())
     logging.getLogger("corepod.access").setLevel("INFO")
 
 

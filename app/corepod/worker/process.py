@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from corepod.contract.messages import Activate
     from corepod.worker.control import Control
     from corepod.worker.scoreboard import ScoreboardRecord
+    from corepod.worker.settings import WorkerSettings
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None)
@@ -30,7 +31,7 @@ class Inheritance:
     """What a worker gets from the process that it was forked from, or that it is itself where nothing is forked."""
 
     control: Control
-    settings: dict[str, Any]
+    settings: WorkerSettings
     record: ScoreboardRecord
     listeners: list[socket.socket]
     app: Any

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from corepod.worker.process import Inheritance
+    from corepod.worker.settings import WorkerSettings
 
 
 def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoReturn:
     """Serve until told to stop, then end this process: the callers' frames are the template's, and must not run on."""
     code, settings = 1, inheritance.settings
     try:
-        with asyncio.Runner(debug=settings["debug"], loop_factory=_loop_factory(settings)) as runner:
+        with asyncio.Runner(debug=settings.debug, loop_factory=_loop_factory(settings)) as runner:
             code = runner.run(run_worker(inheritance, warm=warm, live=live))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 0
@@ -52,8 +53,8 @@ def _end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _loop_factory(settings: dict[str, Any]) -> Any:
-    if settings["loop"] == "uvloop":
+def _loop_factory(settings: WorkerSettings) -> Any:
+    if settings.loop == "uvloop":
         import uvloop
 
         return uvloop.new_event_loop

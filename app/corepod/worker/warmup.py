@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.application.instrumented import Instrumented
@@ -13,6 +14,7 @@ from corepod.worker.implementation import create_server
 if TYPE_CHECKING:
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.server import Server
+    from corepod.worker.settings import WorkerSettings
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: warmup\r\nConnection: close\r\n\r\n"
 
@@ -38,13 +40,13 @@ async def warm_up(server: Server, instrumented: Instrumented) -> None:
         raise RuntimeError(f"the warm-up request failed: the server answered {answer[:200]!r}")
 
 
-async def warm_up_without_application(settings: dict[str, Any], record: ScoreboardRecord) -> None:
+async def warm_up_without_application(settings: WorkerSettings, record: ScoreboardRecord) -> None:
     """Before the application is imported, with a server that is made for this alone.
 
     It has no TLS: the certificate need not be readable before a worker serves.
     """
     instrumented = Instrumented(stub, record)
-    await warm_up(create_server(instrumented, {**settings, "tls_cert": "", "tls_key": ""}, record), instrumented)
+    await warm_up(create_server(instrumented, replace(settings, tls_cert="", tls_key=""), record), instrumented)
 
 
 async def _request(server: Server) -> bytes:

@@ -116,7 +116,7 @@ class WorkerProcess:
     def _start_accepting(self, slots: int) -> Acceptor:
         settings, server = self._settings, self._server
         # The gate leaves connections to other workers; where there is none it would only cost time.
-        strategy = settings["accept"] if slots > 1 else "one"
+        strategy = settings.accept if slots > 1 else "one"
         acceptor = Acceptor(
             self._loop,
             self._inheritance.listeners,
@@ -125,10 +125,10 @@ class WorkerProcess:
             strategy,
             logs.log.warning,
         )
-        if limit := settings["limit_connections"]:
+        if limit := settings.limit_connections:
             server.on_count = lambda count: acceptor.pause(count >= limit)
         acceptor.start()
-        if settings["ready_path"]:
+        if settings.ready_path:
             polling = poll_ready_path(self._inheritance.app, settings, server.state, api.report_ready_path)
             self._tasks.append(self._loop.create_task(polling))
         self._control.send(Ready())
@@ -138,7 +138,7 @@ class WorkerProcess:
         # Sent to this worker, not to the pool: it stops gracefully, and the supervisor starts the next one.
         if self._starting is not None:
             self._starting.cancel()
-        self._inbox.put_nowait(Drain(self._settings["stop_timeout"], 0.0))
+        self._inbox.put_nowait(Drain(self._settings.stop_timeout, 0.0))
 
     async def _until_drain(self) -> Drain:
         while (message := await self._inbox.get()) is not None:

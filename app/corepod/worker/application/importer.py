@@ -6,7 +6,10 @@ import difflib
 import importlib
 import inspect
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from corepod.worker.settings import WorkerSettings
 
 DEFAULT_ATTRIBUTES = ("app", "application")
 
@@ -15,12 +18,12 @@ class AppNotFoundError(Exception):
     """There is no such module or attribute, or it isn't an application. A second try would not help."""
 
 
-def import_application(settings: dict[str, Any]) -> Any:
+def import_application(settings: WorkerSettings) -> Any:
     """Import the application, and adapt it to ASGI where it is a WSGI application.
 
     Raises AppNotFoundError, or any exception that the application raises while it is imported.
     """
-    reference, factory = settings["app"], settings["factory"]
+    reference, factory = settings.app, settings.factory
     module_name, _, attribute = reference.partition(":")
     app = _attribute(_module(module_name), module_name, attribute)
     if factory:
@@ -67,8 +70,8 @@ def _attribute(module: Any, module_name: str, path: str) -> Any:
     return found
 
 
-def _adapt(app: Any, reference: str, settings: dict[str, Any]) -> Any:
-    interface = settings["interface"]
+def _adapt(app: Any, reference: str, settings: WorkerSettings) -> Any:
+    interface = settings.interface
     if interface == "auto":
         interface = detect_interface(app)
     if interface == "asgi" and callable(app):
@@ -76,7 +79,7 @@ def _adapt(app: Any, reference: str, settings: dict[str, Any]) -> Any:
     if interface == "wsgi" and callable(app):
         from corepod.worker.application.wsgi import as_asgi  # ASGI applications don't pay for it
 
-        return as_asgi(app, settings["wsgi_threads"])
+        return as_asgi(app, settings.wsgi_threads)
     hint = "; is it a factory (--factory), or is its interface hidden (--interface)?" if callable(app) else ""
     raise AppNotFoundError(f"{reference} is {_describe(app)}, neither an ASGI nor a WSGI application{hint}")
 

@@ -11,6 +11,7 @@ from corepod.worker.application.proxy_headers import ProxyHeaders
 
 if TYPE_CHECKING:
     from corepod.worker.scoreboard import ScoreboardRecord
+    from corepod.worker.settings import WorkerSettings
 
 LINGER = 1.0  # seconds for which the rest of a body that is too large is read and discarded
 
@@ -23,16 +24,16 @@ class TooLargeError(Exception):
     """The response had begun when the request's body turned out to be larger than `limit_body`."""
 
 
-def wrap(app: Any, settings: dict[str, Any], record: ScoreboardRecord) -> Any:
+def wrap(app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> Any:
     """The application behind the middleware that the settings ask for; the outermost is added last."""
-    if settings["limit_body"]:
-        app = limit_body(app, settings["limit_body"])
-    if settings["request_timeout"] and not settings["debug"]:
-        app = limit_time(app, settings["request_timeout"])
-    if settings["limit_requests"]:
-        app = limit_requests(app, settings["limit_requests"], record)
-    if settings["trusted_proxies"]:
-        app = ProxyHeaders(app, settings["trusted_proxies"])
+    if settings.limit_body:
+        app = limit_body(app, settings.limit_body)
+    if settings.request_timeout and not settings.debug:
+        app = limit_time(app, settings.request_timeout)
+    if settings.limit_requests:
+        app = limit_requests(app, settings.limit_requests, record)
+    if settings.trusted_proxies:
+        app = ProxyHeaders(app, settings.trusted_proxies)
     return app
 
 

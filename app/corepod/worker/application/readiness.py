@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from corepod.worker.settings import WorkerSettings
+
 
 async def poll_ready_path(
-    app: Any, settings: dict[str, Any], state: dict[str, Any], report: Callable[[str], None]
+    app: Any, settings: WorkerSettings, state: dict[str, Any], report: Callable[[str], None]
 ) -> None:
     """Ask every `ready_interval` seconds, and report why the application isn't ready, empty when it is."""
     while True:
-        report(await _why_not_ready(app, settings["ready_path"], settings["ready_interval"], state))
-        await asyncio.sleep(settings["ready_interval"])
+        report(await _why_not_ready(app, settings.ready_path, settings.ready_interval, state))
+        await asyncio.sleep(settings.ready_interval)
 
 
 async def _why_not_ready(app: Any, path: str, patience: float, state: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from corepod.worker.scoreboard import ScoreboardRecord
+    from corepod.worker.settings import WorkerSettings
 
 HANDSHAKE = 10.0  # seconds a TLS handshake may take
 TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
@@ -86,7 +87,7 @@ class HypercornConnection(TCPServer):
 class HypercornServer:
     """Implements `corepod.worker.server.Server`, which says what each method is for."""
 
-    def __init__(self, app: Any, settings: dict[str, Any], record: ScoreboardRecord) -> None:
+    def __init__(self, app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> None:
         self._app, self._record = app, record
         self.state: dict[str, Any] = {}
         self.connections: set[HypercornConnection] = set()
@@ -95,7 +96,7 @@ class HypercornServer:
         self.on_count: Callable[[int], None] = lambda count: None
         self._loop = asyncio.get_running_loop()
         self._context = WorkerContext(None)
-        self._max_age = settings["connection_max_age"]
+        self._max_age = settings.connection_max_age
         self.open = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
