@@ -48,7 +48,7 @@ def ports_free() -> tuple[str, ...]:
     return ("--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 
 
-# R6: an application that raises
+# An application that raises
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_probes_tell_of_a_boot_that_takes_its_time(start: Start) -> None:
     assert pool.admin("/readyz").status_code == 200
 
 
-# R6: an application that isn't there
+# An application that isn't there
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_is_no_application_ends_at_once(start: Start, app: str, said: str) 
         (("run", "ok:app", "--bind", "localhost"), ["--bind: 'localhost' is not an address"]),
         (("run", "ok:app", "--standby", "warm"), ["--standby: 'warm' is not"]),
         (("run", "ok:app", "more"), ["the argument 'more' is one too many"]),
-        (("run",), ["which application? corepod run MODULE:ATTRIBUTE"]),
+        (("run",), ["no application is given: corepod run MODULE:ATTRIBUTE"]),
         (("run", "ok:app", "--chdir", "/nowhere"), ["--chdir: there is no folder /nowhere"]),
         (
             ("run", "ok:app", "--workers", "0", "--backlog", "x", "--colour", "red"),

@@ -56,7 +56,7 @@ def in_flight(pool: Pool, count: int) -> None:
     until(lambda: sum(slot["in_flight"] for slot in pool.status()["slots"]) == count, f"{count} requests in flight")
 
 
-# R25
+# Everything that is there is served
 
 
 @pytest.mark.parametrize("kind", KINDS)

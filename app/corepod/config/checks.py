@@ -1,4 +1,4 @@
-"""What values have to be to each other and to this machine."""
+"""Checks of the values against each other and against this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = ("tls_cert", "tls_key", "tls_client_ca", "env_file")
 
 
 def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
-    """Phrases that say what doesn't fit together, each beginning with where the value comes from."""
+    """Phrases for the values that don't fit together, each beginning with the source of the value."""
     checks = (_files(values), _tls(values), _paths(values), _times(values), _people(values), _others(values))
     return [f"{_place(name, sources)}: {phrase}" for check in checks for name, phrase in check]
 
@@ -91,7 +91,7 @@ def _people(values: dict[str, Any]) -> list[tuple[str, str]]:
         if not text:
             continue
         if os.geteuid() != 0:
-            faults.append((name, "only root may run workers as somebody else"))
+            faults.append((name, "only root may run workers as another user or group"))
         elif not text.isdigit():
             try:
                 find(text)
@@ -112,7 +112,7 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
     try:
         values["access_log_format"] % defaultdict(str)
     except (ValueError, TypeError) as error:
-        faults.append(("access_log_format", f"is no format: {error}"))
+        faults.append(("access_log_format", f"is not a valid format: {error}"))
     if not values["bind"]:
-        faults.append(("bind", "names no address"))
+        faults.append(("bind", "has no address"))
     return faults

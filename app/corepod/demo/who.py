@@ -1,4 +1,4 @@
-"""Who answers: the worker, its slot and core, and where it runs."""
+"""The worker that answers: its slot and core, and the pod and node it runs in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROCESSOR = 36  # index of field 39 of stat, counted behind the process's name
 def who() -> dict[str, Any]:
     """This worker; `core` is where this thread runs at this moment. Outside a pool slot, worker and restarts are None.
 
-    Kubernetes tells pod and node by the downward API: the demo's manifests set POD_NAME and NODE_NAME.
+    In Kubernetes the demo's manifests set POD_NAME and NODE_NAME through the downward API.
     """
     me = corepod.this_worker()
     return {
@@ -33,7 +33,7 @@ def who() -> dict[str, Any]:
 
 
 def running_core() -> int | None:
-    """The core that runs the calling thread; None where the kernel doesn't tell."""
+    """The core that runs the calling thread; None where the kernel doesn't show it."""
     try:
         with open("/proc/thread-self/stat") as stat:
             return int(stat.read().rpartition(")")[2].split()[_PROCESSOR])
@@ -57,7 +57,7 @@ class Measured:
 
 
 class Signature:
-    """Adds to every answer who gave it, so that a load test can count without reading bodies."""
+    """Adds headers that name the worker to every response, so that a load test can count without reading bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -168,9 +168,9 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
         ({"chdir": "nowhere"}, "no folder nowhere"),
         ({"lame_duck": "30"}, "nothing of stop_timeout"),
         ({"ready_path": "ready"}, "start with /"),
-        ({"access_log_format": "%(h"}, "is no format"),
+        ({"access_log_format": "%(h"}, "is not a valid format"),
         ({"user": "nobody-of-that-name"}, "user"),
-        ({"bind": ","}, "names no address"),
+        ({"bind": ","}, "has no address"),
     ],
     ids=str,
 )
@@ -202,6 +202,34 @@ def test_the_command_line_reports_everything_and_starts_nothing(tmp_path: Path) 
     assert "--standby: 'x'" in done.stderr
     assert "COREPOD_BACKLOG: '-1'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "faults"),
+    [
+        (
+            "run a:b --workers --nope",
+            ["--workers: expected one", "there is no flag --nope; did you mean --name?"],
+        ),
+        ("run --workers --nope", ["--workers: expected one argument", "there is no flag --nope", "no application"]),
+        ("run a:b --workers 4 --workers", ["--workers: expected one argument"]),
+        ("run a:b --workers --workers 4", ["--workers: expected one argument"]),
+        ("run a:b --factory=yes --nope", ["--factory: ignored explicit argument", "there is no flag --nope"]),
+        ("run a:b --name --group --standby x", ["--name: ", "--group: ", "--standby: 'x' is not one of"]),
+        ("run a:b c --umask -3", ["the argument 'c' is one too many", "--umask: '-3' is not an octal mode"]),
+        ("config --json=3 --backlog 0", ["--json: ignored explicit argument", "--backlog: '0'"]),
+        ("start a:b", ["COMMAND: invalid choice: 'start'"]),
+        ("--nope", ["there is no flag --nope"]),
+    ],
+)
+def test_every_fault_of_the_command_line_is_reported(arguments: str, faults: list[str], tmp_path: Path) -> None:
+    done = corepod(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 2
+    *lines, last = done.stderr.splitlines()
+    assert last.startswith("corepod: nothing was started")
+    assert len(lines) == len(faults)
+    for line, fault in zip(lines, faults, strict=True):
+        assert line.startswith(f"corepod: {fault}")
 
 
 def test_config_shows_values_sources_and_no_secret(tmp_path: Path) -> None:

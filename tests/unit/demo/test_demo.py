@@ -249,7 +249,7 @@ def test_crashes_that_the_worker_survives(crash: Any) -> None:
     assert crash("mode=exception").status_code == 500
     assert crash("mode=hang&seconds=0.01").json()["survived"] == "hung 0.01 s"
     assert crash("mode=block&seconds=0.01").json()["survived"] == "computed 0.01 s"
-    assert crash("mode=oom&mb=16").json()["survived"].endswith("MB taken and kept")
+    assert crash("mode=oom&mb=16").json()["survived"].endswith("MB allocated and kept")
     assert crash("mode=signal&signal=SIGWINCH").json()["survived"] == "SIGWINCH"
 
 
