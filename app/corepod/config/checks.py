@@ -78,7 +78,7 @@ def _paths(values: dict[str, Any]) -> list[tuple[str, str]]:
 def _times(values: dict[str, Any]) -> list[tuple[str, str]]:
     if values["lame_duck"] and values["lame_duck"] >= values["stop_timeout"]:
         text = (
-            f"{values['lame_duck']:g} s leave nothing of stop_timeout ({values['stop_timeout']:g} s), which includes it"
+            f"{values['lame_duck']:g} s leave no time of stop_timeout ({values['stop_timeout']:g} s), which includes it"
         )
         return [("lame_duck", text)]
     return []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from corepod.worker.bootstrap import main
-
 if __name__ == "__main__":
+    # Not above: multiprocessing imports this module in each child that it spawns (from Python 3.14 on in its fork
+    # server), and a child of the application needs no server.
+    from corepod.worker.bootstrap import main
+
     sys.exit(main())

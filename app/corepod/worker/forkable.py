@@ -72,7 +72,8 @@ def _hazard(fd: int, target: str) -> str:
     if target.startswith("/dev/"):
         return "" if target in HARMLESS else f"the device {target}"
     if not target.startswith("/"):
-        return f"a {target.split(':')[0]} ({target})"  # socket, pipe, eventpoll, eventfd, timerfd, inotify ...
+        kind = target.split(":")[0]  # socket, pipe, or anon_inode: epoll, eventfd, timerfd, inotify ...
+        return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} ({target})"
     flags = _flags(fd)
     writes = flags & os.O_ACCMODE != os.O_RDONLY
     return f"the file {target} for writing" if writes and not flags & os.O_APPEND else ""

@@ -30,7 +30,7 @@ def serve(inheritance: Inheritance) -> int:
         if not isinstance(message, Fork):
             return EXIT_OK
         if (threads := forkable.threads()) > 1:
-            inheritance.control.send(Unforkable(f"the template has {threads} threads by now"))
+            inheritance.control.send(Unforkable(f"the template has {threads} threads now"))
         else:
             if refusal := _fork_worker(inheritance, fds, warm=message.warm, live=message.live):
                 # On the child's own socket: of several requests under way this one has failed.

@@ -104,7 +104,7 @@ class Exchange:
 
     def _head(self) -> dict[str, Any]:
         if self._start is None:
-            raise RuntimeError("the application ended without a call of start_response")
+            raise RuntimeError("the application returned without calling start_response")
         return self._start
 
     async def _pass(self, head: list[dict[str, Any]], chunk: bytes, *, more: bool) -> None:
