@@ -78,7 +78,8 @@ def _paths(values: dict[str, Any]) -> list[tuple[str, str]]:
 def _times(values: dict[str, Any]) -> list[tuple[str, str]]:
     if values["lame_duck"] and values["lame_duck"] >= values["stop_timeout"]:
         text = (
-            f"{values['lame_duck']:g} s leave no time of stop_timeout ({values['stop_timeout']:g} s), which includes it"
+            f"{values['lame_duck']:g} s is too long: stop_timeout ({values['stop_timeout']:g} s) includes it, "
+            "and no time would be left for draining"
         )
         return [("lame_duck", text)]
     return []

@@ -166,7 +166,7 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
         ({"tls_cert": __file__}, "can't be used"),
         ({"tls_cert": "nowhere.pem"}, "nowhere.pem can't be read"),
         ({"chdir": "nowhere"}, "no folder nowhere"),
-        ({"lame_duck": "30"}, "nothing of stop_timeout"),
+        ({"lame_duck": "30"}, "30 s is too long"),
         ({"ready_path": "ready"}, "start with /"),
         ({"access_log_format": "%(h"}, "is not a valid format"),
         ({"user": "nobody-of-that-name"}, "user"),
