@@ -25,52 +25,72 @@ from corepod.worker.settings import WorkerSettings
 from corepod.worker.warmup import warm_up_without_application
 
 
+class BootError(Exception):
+    """The application can't be run. `kind` is that of the message Failed, `code` is the exit code."""
+
+    def __init__(self, kind: str, code: int, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.kind, self.code, self.traceback = kind, code, traceback
+
+
 def main() -> int:
     """Returns the exit code; by then the supervisor knows of a failure."""
     control = Control(CONTROL_FD)
     message, fds = control.receive()
     if not isinstance(message, Load):
         return EXIT_OK
-    settings = WorkerSettings.from_values(message.settings)
-    set_name("corepod-boot")
-    board_fd, *listener_fds, stacks_fd = fds
-    prepare_process(stacks_fd)
     try:
-        _apply_process_settings(settings)
-        die_with_supervisor()
-    except (KeyError, OSError) as error:
-        control.failed(
-            "missing",
-            f"can't change to the worker's user, group or folder (user, group, chdir): {error}",
-        )
-        return EXIT_APP
-    record = ScoreboardRecord(board_fd)
-    os.close(board_fd)
-    listeners = [socket.socket(fileno=fd) for fd in listener_fds]
-    _warm_up(settings, record)
-    before = forkable.open_fds()
-    try:
-        app = import_application(settings)
-    except AppNotFoundError as error:
-        control.failed("missing", str(error))
-        return EXIT_APP
-    except BaseException as error:
-        control.failed(
-            "exception",
-            f"the application raised {type(error).__name__} while it was imported",
-            _application_traceback(error),
-        )
-        return EXIT_BOOT
-    inheritance = Inheritance(control, settings, record, listeners, app, forkable.shared_files(before))
-    why = forkable.why_not_forkable(before) if message.role == "template" else "decided before"
-    control.send(Loaded(not why, why))
-    if why:
+        inheritance, why_not_forkable = _boot(control, message, fds)
+    except BootError as error:
+        control.failed(error.kind, str(error), error.traceback)
+        return error.code
+    control.send(Loaded(not why_not_forkable, why_not_forkable))
+    if why_not_forkable:
         return become_worker(inheritance, warm=True, live=message.live)
     return template.serve(inheritance)
 
 
+def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance, str]:
+    """Import the application. The text says why this process may not be forked, empty where it may.
+
+    Raises BootError.
+    """
+    settings = WorkerSettings.from_values(message.settings)
+    set_name("corepod-boot")
+    scoreboard_fd, *listener_fds, stacks_fd = fds
+    prepare_process(stacks_fd)
+    _apply_process_settings(settings)
+    record = ScoreboardRecord(scoreboard_fd)
+    os.close(scoreboard_fd)
+    listeners = [socket.socket(fileno=fd) for fd in listener_fds]
+    _warm_up(settings, record)
+    before = forkable.open_fds()
+    app = _import(settings)
+    why = forkable.why_not_forkable(before) if message.role == "template" else "decided before"
+    return Inheritance(control, settings, record, listeners, app, forkable.shared_files(before)), why
+
+
+def _import(settings: WorkerSettings) -> Any:
+    try:
+        return import_application(settings)
+    except AppNotFoundError as error:
+        raise BootError("missing", EXIT_APP, str(error)) from None
+    except BaseException as error:
+        message = f"the application raised {type(error).__name__} while it was imported"
+        raise BootError("exception", EXIT_BOOT, message, _application_traceback(error)) from None
+
+
 def _apply_process_settings(settings: WorkerSettings) -> None:
-    """Set folder, umask, group and user, in the order in which each is still allowed."""
+    try:
+        _set_folder_and_user(settings)
+    except (KeyError, OSError) as error:
+        what = f"can't change to the worker's user, group or folder (user, group, chdir): {error}"
+        raise BootError("missing", EXIT_APP, what) from None
+    die_with_supervisor()
+
+
+def _set_folder_and_user(settings: WorkerSettings) -> None:
+    """Folder, umask, group and user, in the order in which each is still allowed."""
     os.chdir(settings.cwd)
     if settings.cwd not in sys.path:
         sys.path.insert(0, settings.cwd)

@@ -1,4 +1,4 @@
-"""A worker as a process: what it inherits, who it is, and how it ends."""
+"""A worker as a process: what it inherits, how it is set up, and the slot that it occupies."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def prepare_process(stacks_fd: int) -> None:
 
 
 def die_with_supervisor() -> None:
-    """Without it, workers of a supervisor that was killed would go on holding the port. A change of user undoes it."""
+    """Be killed when the supervisor dies, for the port would stay taken otherwise. A change of user undoes it."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

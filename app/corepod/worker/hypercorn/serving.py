@@ -106,12 +106,12 @@ class HypercornServer:
 
     @contextmanager
     def warming_up(self) -> Iterator[None]:
-        context, log = self.ssl, self.config._log
+        context, request_log = self.ssl, self.config._log
         self.ssl, self.config._log = None, RequestLog(self.config, self._record, access=False)
         try:
             yield
         finally:
-            self.ssl, self.config._log = context, log
+            self.ssl, self.config._log = context, request_log
 
     def announce_close(self) -> None:
         self.config.keep_alive_max_requests = 0
