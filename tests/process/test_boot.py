@@ -48,7 +48,7 @@ def ports_free() -> tuple[str, ...]:
     return ("--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 
 
-# An application that raises
+# R6: an application that raises
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_probes_tell_of_a_boot_that_takes_its_time(start: Start) -> None:
     assert pool.admin("/readyz").status_code == 200
 
 
-# An application that isn't there
+# R6: an application that isn't there
 
 
 @pytest.mark.parametrize(

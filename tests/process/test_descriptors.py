@@ -54,7 +54,7 @@ TEMPLATE = sorted(["socket", "socket", "pipe", "/memfd:corepod-scoreboard"])  # 
 WORKER = sorted([*TEMPLATE, "anon_inode", "socket", "socket"])  # asyncio's loop and the pair that wakes it
 
 
-# What each process has open
+# R15
 
 
 def test_everybody_has_what_he_needs_and_nothing_else(start: Start) -> None:
@@ -136,7 +136,7 @@ def test_started_without_standard_descriptors(start: Start, closed: tuple[int, .
         assert pool.log.count("| hello") == 3
 
 
-# Few descriptors
+# R23
 
 
 def limited(files: int) -> dict[str, object]:

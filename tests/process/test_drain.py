@@ -56,7 +56,7 @@ def in_flight(pool: Pool, count: int) -> None:
     until(lambda: sum(slot["in_flight"] for slot in pool.status()["slots"]) == count, f"{count} requests in flight")
 
 
-# Everything that is there is served
+# R25
 
 
 @pytest.mark.parametrize("kind", KINDS)

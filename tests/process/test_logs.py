@@ -217,7 +217,7 @@ def test_in_a_pod_workers_write_themselves(start: Start) -> None:
     assert {os.readlink(f"/proc/{worker}/fd/{fd}") for fd in (1, 2)} == {str(pool.log_path)}
 
 
-# A log that is read slowly or not at all
+# R22
 
 
 def flood(pool: Pool, kilobytes: int = 2000) -> None:

@@ -44,7 +44,7 @@ def kill(*pids: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-# Killed under load
+# R1
 
 
 def test_sixty_kills_under_load(one: Pool) -> None:
@@ -104,7 +104,7 @@ def test_five_in_a_row_and_two_at_once(one: Pool) -> None:
     assert workers(one) == [one.slot()["pid"]]
 
 
-# Every way to die
+# R2
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_worker_that_is_told_to_stop_is_replaced(one: Pool) -> None:
     assert one.until_restarts(before["restarts"] + 1)["last_exit"] == "exit code 0"
 
 
-# Deaths of the standby, and of several processes at once
+# R3, R4, R5
 
 
 def test_worker_and_standby_die_together(one: Pool) -> None:
@@ -264,7 +264,7 @@ def test_a_failed_slot_is_shown_and_the_others_go_on(start: Start) -> None:
 
 @pytest.mark.parametrize(("flags", "code"), [((), 5), (("--exit-code", "worker"), 7)])
 def test_a_crash_at_every_start_ends_the_pool(start: Start, flags: tuple[str, ...], code: int) -> None:
-    """In a bounded number of lines."""
+    """R7. In bounded lines, whoever has to read them."""
     pool = start("crash_at_start:app", "--workers", "1", *flags, env={"CRASH_CODE": "7"})
     assert pool.wait() == code
     assert pool.log.count("died: exit code 7") == 6
@@ -318,7 +318,7 @@ def test_the_line_of_a_death(start: Start) -> None:
 
 
 def test_random_numbers_are_not_those_of_the_worker_before(one: Pool) -> None:
-    """Forked from one template, and yet each its own."""
+    """R18: forked from one template, and yet each its own."""
     seen = []
     for _ in range(3):
         seen.append(one.get("/random").json())

@@ -61,7 +61,7 @@ def pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         made.close()
 
 
-# The documented action of each
+# R12: the documented action of each
 
 
 def test_what_means_nothing_is_ignored_with_a_line(pool: Pool) -> None:
@@ -135,7 +135,7 @@ def test_hup_reloads(pool: Pool) -> None:
     assert settled(pool)["pid"] != pid
 
 
-# Many signals at once
+# R13, R14
 
 
 def test_thousands_of_signals_a_second(pool: Pool) -> None:
@@ -175,7 +175,7 @@ def test_interrupted_all_the_time_no_event_is_lost(pool: Pool) -> None:
         thread.join()
 
 
-# Asked to stop at every moment of its life
+# R12: asked to stop at every moment of its life
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -304,7 +304,7 @@ def test_other_signals_do_not_disturb_a_drain(start: Start, tmp_path: Path) -> N
     assert answers == [200]
 
 
-# Signal masks and dispositions that are inherited
+# R16
 
 CLEAN = """
 from pathlib import Path
