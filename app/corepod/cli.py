@@ -1,4 +1,4 @@
-"""The command line: reads the words, and imports the room of the subcommand that was chosen."""
+"""The command line: parses the arguments, and imports the room of the subcommand that was chosen."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "run an application on every usable core of this machine",
-    "pid1": "run it as a container's main process: one worker, all addresses",
-    "config": "show every effective setting and where it comes from",
-    "hit": "ask a running application a few times, and show which worker answered",
+    "pid1": "run an application as a container's main process: one worker, on all addresses",
+    "config": "show every effective setting and its source",
+    "hit": "send a few requests to a running application, and show which worker answered",
     "operator": "keep Deployments in a cluster at the number of pods that its nodes can hold",
 }
 
 
 class _Parser(argparse.ArgumentParser):
-    """Collects what it doesn't understand, so that all faults are reported together."""
+    """Raises argparse.ArgumentError in place of leaving, so that all faults can be reported together."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "exit_on_error": False})
 
     def error(self, message: str) -> NoReturn:
         fail([message])
 
 
 def fail(faults: list[str]) -> NoReturn:
-    """Say what is wrong, and leave with the code for bad settings."""
+    """Print every fault, and exit with the code for bad settings."""
     for fault in faults:
         print(f"corepod: {fault}", file=sys.stderr)
     print("corepod: nothing was started; see corepod run --help, or docs/reference/settings.md", file=sys.stderr)
@@ -45,41 +48,63 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Asked to stop before the supervisor is there, it has to stop then: PID 1 loses what it doesn't handle.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     parser = _parser()
-    options, unknown = parser.parse_known_args(argv)
-    if options.command is None:
-        parser.print_help()
-        return EXIT_OK
+    options, unknown, faults = _parse(parser, list(sys.argv[1:] if argv is None else argv))
     flags = vars(options)
     command = flags.pop("command")
     if command in OWN:
         return OWN[command](unknown)
-    faults = [_unknown(word) for word in unknown]
+    faults += [_unknown(argument) for argument in unknown]
+    if command is None and faults:
+        fail(faults)
+    if command is None:
+        parser.print_help()
+        return EXIT_OK
     if not sys.platform.startswith("linux") and command != "config":
-        fail([f"corepod runs on Linux, this is {sys.platform}; on this machine use a Linux container or VM"])
+        fail([f"corepod runs on Linux, and this is {sys.platform}; use a Linux container or virtual machine"])
     try:
         return _start(command, flags, faults)
     except SettingsError as error:
         fail(error.faults)
 
 
-def _operator(words: list[str]) -> int:
+def _parse(parser: _Parser, argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
+    """What argparse makes of the arguments, those that it doesn't know, and what is wrong with those that it knows.
+
+    argparse stops at the first fault: that argument is left out then, and the others are parsed again.
+    """
+    faults: list[str] = []
+    while True:
+        try:
+            options, unknown = parser.parse_known_args(argv)
+        except argparse.ArgumentError as error:
+            flags = (error.argument_name or "").split("/")
+            faults.append(f"{flags[0]}: {error.message}")
+            faulty = [at for at, argument in enumerate(argv) if argument.partition("=")[0] in flags]
+            if not faulty:
+                fail(faults)
+            del argv[faulty[-1]]
+        else:
+            return options, unknown, list(dict.fromkeys(faults))
+
+
+def _operator(arguments: list[str]) -> int:
     try:
         from corepod.operator import main as operator
     except ImportError as error:
-        fail([f"the operator needs more than the workers: pip install 'corepod[operator]' ({error})"])
-    return operator.main(words)
+        fail([f"corepod operator needs further packages: pip install 'corepod[operator]' ({error})"])
+    return operator.main(arguments)
 
 
-def _hit(words: list[str]) -> int:
+def _hit(arguments: list[str]) -> int:
     try:
         from corepod.hit import main as hit
     except ImportError as error:
-        fail([f"hit draws a table, for which more is needed: pip install 'corepod[loadtest]' ({error})"])
+        fail([f"corepod hit needs further packages: pip install 'corepod[loadtest]' ({error})"])
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
-    return hit.main(words)
+    return hit.main(arguments)
 
 
-# These have a command line of their own, and are imported only where they are meant.
+# These parse their arguments themselves, and are imported only when they are chosen.
 OWN = {"operator": _operator, "hit": _hit}
 
 
@@ -93,7 +118,7 @@ def _start(command: str, flags: dict[str, Any], faults: list[str]) -> int:
     return launch.main(flags, faults, pod=command == "pid1")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(prog="corepod", description="One worker, one core, one pod.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"corepod {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
@@ -104,14 +129,14 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         _add_settings(command, pod=name == "pid1")
         if name == "config":
-            command.add_argument("--json", action="store_true", help="JSON, for programs")
-            command.add_argument("--pod", action="store_true", help="what corepod pid1 would use")
+            command.add_argument("--json", action="store_true", help="print JSON")
+            command.add_argument("--pod", action="store_true", help="show the settings of corepod pid1")
     return parser
 
 
 def _add_settings(parser: argparse.ArgumentParser, *, pod: bool) -> None:
     parser.add_argument("app", nargs="?", metavar="MODULE:ATTRIBUTE", help=SETTINGS[0].help)
-    parser.add_argument("--config", metavar="FILE", help="settings file; corepod.toml where there is one")
+    parser.add_argument("--config", metavar="FILE", help="settings file; by default corepod.toml, where it exists")
     groups: dict[str, Any] = {}
     for setting in SETTINGS[1:]:
         group = groups.setdefault(setting.group, parser.add_argument_group(setting.group))
@@ -132,8 +157,8 @@ def _default(setting: Any, *, pod: bool) -> str:
     return f"default: {shown}; " if shown else ""
 
 
-def _unknown(word: str) -> str:
-    if not word.startswith("-"):
-        return f"the argument {word!r} is one too many"
-    flag = word.partition("=")[0]
+def _unknown(argument: str) -> str:
+    if not argument.startswith("-"):
+        return f"the argument {argument!r} is one too many"
+    flag = argument.partition("=")[0]
     return f"there is no flag {flag}{hint(flag, [setting.flag for setting in SETTINGS])}"

@@ -35,7 +35,7 @@ def who(query, request):
         "ppid": os.getppid(),
         **{name: os.environ.get(f"COREPOD_{name.upper()}") for name in ("slot", "worker", "core", "restarts")},
         "affinity": sorted(os.sched_getaffinity(0)),
-        "corepod": corepod.this_worker(),
+        "corepod": (worker := corepod.this_worker()) and worker._asdict(),
         "extension": request["extensions"].get("corepod"),
         "state": request["state"].get("corepod"),
         "at_start": AT_START,

@@ -156,7 +156,7 @@ def test_what_is_no_application_ends_at_once(start: Start, app: str, said: str) 
         (("run", "ok:app", "--bind", "localhost"), ["--bind: 'localhost' is not an address"]),
         (("run", "ok:app", "--standby", "warm"), ["--standby: 'warm' is not"]),
         (("run", "ok:app", "more"), ["the argument 'more' is one too many"]),
-        (("run",), ["which application? corepod run MODULE:ATTRIBUTE"]),
+        (("run",), ["no application is given: corepod run MODULE:ATTRIBUTE"]),
         (("run", "ok:app", "--chdir", "/nowhere"), ["--chdir: there is no folder /nowhere"]),
         (
             ("run", "ok:app", "--workers", "0", "--backlog", "x", "--colour", "red"),

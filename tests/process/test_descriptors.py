@@ -46,8 +46,8 @@ def inherited(pid: int) -> dict[int, str]:
 
 
 def own(pid: int) -> list[str]:
-    """Kinds of the descriptors that end with an exec."""
-    return sorted(kind for kind, passed_on in descriptors(pid).values() if not passed_on)
+    """Kinds of the descriptors that end with an exec, but the file that some builds of libffi map their code from."""
+    return sorted(kind for kind, passed_on in descriptors(pid).values() if not passed_on and "/libffi.so" not in kind)
 
 
 TEMPLATE = sorted(["socket", "socket", "pipe", "/memfd:corepod-scoreboard"])  # control, listener, stacks, scoreboard
@@ -145,7 +145,7 @@ def test_a_flood_of_connections_with_few_descriptors(start: Start) -> None:
         for _ in range(200):
             sock = stack.enter_context(socket.create_connection(("127.0.0.1", pool.port)))
             sock.sendall(b"GET /never HTTP/1.1\r\nHost: x\r\n")  # never complete
-        pool.until_log("can't accept: Too many open files")
+        pool.until_log("can't accept a connection: Too many open files")
         assert pool.admin("/livez").status_code == 200
         assert pool.admin("/readyz").status_code == 200
         first = cpu(before["pid"]), cpu(pool.supervisor)

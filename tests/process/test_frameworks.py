@@ -71,7 +71,7 @@ def test_frameworks(start: Start, app: str, flags: tuple[str, ...], path: str, a
     ],
 )
 def test_libraries_at_import(start: Start, app: str, mode: str, why: str) -> None:
-    """R17: what may not be forked is executed, with one line that says why; the pool is used in the same way."""
+    """What may not be forked is executed, with one line that says why; the pool is used in the same way."""
     pool = start(app, "--workers", "1").ready()
     assert pool.status()["mode"] == mode
     lines = [line for line in pool.log.splitlines() if "one by one" in line]
@@ -91,7 +91,7 @@ def test_a_file_opened_to_append_is_no_obstacle(start: Start, tmp_path: Path) ->
 
 
 def test_numpys_global_generator_differs_between_workers(start: Start) -> None:
-    """R18, for the one library that doesn't see to it itself."""
+    """For the one library that doesn't reseed its generator itself."""
     pool = start("numpy_app:app", "--workers", "1").ready()
     first = json.loads(ask(pool.port, "/"))
     crash(pool)

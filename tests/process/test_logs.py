@@ -205,7 +205,7 @@ def test_the_last_words_of_a_worker_are_not_lost(start: Start, tmp_path: Path) -
 
 
 def test_in_a_pod_workers_write_themselves(start: Start) -> None:
-    pool = start("duties:app", *ONE, "--access-log", command="pid1").ready()
+    pool = start("duties:app", *ONE, "--access-log", "--pin", "never", command="pid1").ready()
     worker, number = pool.slot()["pid"], pool.slot()["worker"]
     pool.get("/say?text=plain")
     pool.get("/echo_child?text=a+child")

@@ -255,7 +255,7 @@ def test_a_failed_slot_is_shown_and_the_others_go_on(start: Start) -> None:
 
 @pytest.mark.parametrize(("flags", "code"), [((), 5), (("--exit-code", "worker"), 7)])
 def test_a_crash_at_every_start_ends_the_pool(start: Start, flags: tuple[str, ...], code: int) -> None:
-    """R7. In bounded lines, whoever has to read them."""
+    """In a bounded number of lines."""
     pool = start("crash_at_start:app", "--workers", "1", *flags, env={"CRASH_CODE": "7"})
     assert pool.wait() == code
     assert pool.log.count("died: exit code 7") == 6
@@ -309,7 +309,7 @@ def test_the_line_of_a_death(start: Start) -> None:
 
 
 def test_random_numbers_are_not_those_of_the_worker_before(one: Pool) -> None:
-    """R18: forked from one template, and yet each its own."""
+    """Forked from one template, and yet each its own."""
     seen = []
     for _ in range(3):
         seen.append(one.get("/random").json())

@@ -7,14 +7,17 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from corepod.config.spec import SETTINGS
 from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
 from corepod.worker.accept import Acceptor
-from corepod.worker.board import Board
-from corepod.worker.middleware import wrap
-from corepod.worker.serving import Server
+from corepod.worker.application.instrumented import Instrumented
+from corepod.worker.application.middleware import wrap
+from corepod.worker.implementation import create_server
+from corepod.worker.scoreboard import ScoreboardRecord
+from corepod.worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -22,18 +25,19 @@ if TYPE_CHECKING:
 DEADLINE = 20.0  # seconds
 
 
-def settings(**changed: Any) -> dict[str, Any]:
+def settings(**changed: Any) -> WorkerSettings:
     """Every setting at its default but these."""
-    return {**{setting.name: setting.default for setting in SETTINGS}, "profile": "run", **changed}
+    defaults = {setting.name: setting.default for setting in SETTINGS}
+    return replace(WorkerSettings.from_values({**defaults, "profile": "run", "cwd": "."}), **changed)
 
 
-def make_board() -> Board:
+def make_record() -> ScoreboardRecord:
     fd = os.memfd_create("scoreboard")
     os.ftruncate(fd, RECORDS * RECORD_SIZE)
-    board = Board(fd)
+    record = ScoreboardRecord(fd)
     os.close(fd)
-    board.claim(0)
-    return board
+    record.attach(0)
+    return record
 
 
 def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
@@ -50,8 +54,8 @@ class Served:
     """An application, served for the length of a with block."""
 
     def __init__(self, app: Any, *, strategy: str = "one", **changed: Any) -> None:
-        self.board = make_board()
-        self.words = self.board.words
+        self.record = make_record()
+        self.words = self.record.words
         self.notes: list[str] = []
         self.errors: list[dict[str, Any]] = []  # what reached the loop's exception handler
         self._app, self._strategy, self._settings = app, strategy, settings(**changed)
@@ -66,16 +70,17 @@ class Served:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
-        self.server = Server(wrap(self._app, self._settings, self.board), self._settings, self.board)
+        self.instrumented = Instrumented(wrap(self._app, self._settings, self.record), self.record)
+        self.server: Any = create_server(self.instrumented, self._settings, self.record)
         self.acceptor = Acceptor(
             self.loop,
             [self._listener],
-            self.server.door,
+            self.instrumented,
             self.server.connect,
             self._strategy,
             self.notes.append,
         )
-        if limit := self._settings["limit_connections"]:
+        if limit := self._settings.limit_connections:
             self.server.on_count = lambda count: self.acceptor.pause(count >= limit)
         self.acceptor.start()
         self._ready.set()

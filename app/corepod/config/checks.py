@@ -1,4 +1,4 @@
-"""What values have to be to each other and to this machine."""
+"""Checks of the values against each other and against this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = ("tls_cert", "tls_key", "tls_client_ca", "env_file")
 
 
 def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
-    """Phrases that say what doesn't fit together, each beginning with where the value comes from."""
+    """Phrases for the values that don't fit together, each beginning with the source of the value."""
     checks = (_files(values), _tls(values), _paths(values), _times(values), _people(values), _others(values))
     return [f"{_place(name, sources)}: {phrase}" for check in checks for name, phrase in check]
 
@@ -78,7 +78,8 @@ def _paths(values: dict[str, Any]) -> list[tuple[str, str]]:
 def _times(values: dict[str, Any]) -> list[tuple[str, str]]:
     if values["lame_duck"] and values["lame_duck"] >= values["stop_timeout"]:
         text = (
-            f"{values['lame_duck']:g} s leave nothing of stop_timeout ({values['stop_timeout']:g} s), which includes it"
+            f"{values['lame_duck']:g} s is too long: stop_timeout ({values['stop_timeout']:g} s) includes it, "
+            "and no time would be left for draining"
         )
         return [("lame_duck", text)]
     return []
@@ -91,7 +92,7 @@ def _people(values: dict[str, Any]) -> list[tuple[str, str]]:
         if not text:
             continue
         if os.geteuid() != 0:
-            faults.append((name, "only root may run workers as somebody else"))
+            faults.append((name, "only root may run workers as another user or group"))
         elif not text.isdigit():
             try:
                 find(text)
@@ -112,7 +113,7 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
     try:
         values["access_log_format"] % defaultdict(str)
     except (ValueError, TypeError) as error:
-        faults.append(("access_log_format", f"is no format: {error}"))
+        faults.append(("access_log_format", f"is not a valid format: {error}"))
     if not values["bind"]:
-        faults.append(("bind", "names no address"))
+        faults.append(("bind", "has no address"))
     return faults

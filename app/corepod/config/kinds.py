@@ -1,5 +1,5 @@
-"""From text to a value, for each kind of setting. Every parser raises ValueError with a phrase that says what is wrong
-and what would be right."""
+"""From text to a value, for each kind of setting. Every parser raises ValueError with a phrase that names the fault and
+the values that are allowed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LISTS = ("addresses", "networks")
 
 
 def parse(setting: Setting, raw: Any) -> Any:
-    """The value of `raw`: text from a flag or a variable, a list of them, or what TOML makes of the file.
+    """The value of `raw`: text from a flag or a variable, a list of texts, or a value from the TOML file.
 
     Raises ValueError with a phrase.
     """
@@ -60,7 +60,7 @@ def _wanted(setting: Setting) -> str:
 
 def _text_value(setting: Setting, text: str) -> str:
     if "\0" in text or "\n" in text:
-        raise ValueError("it has a line break or a NUL in it")
+        raise ValueError("a value can't contain a line break or a NUL")
     return text
 
 
@@ -172,7 +172,7 @@ _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
 
 def show(setting: Setting, value: Any) -> str:
     """The value as people write it, so that it could be given again."""
-    if value is None or value == "" or value == ():
+    if value is None or value == "":
         return ""
     if setting.kind == "flag":
         return "true" if value else "false"

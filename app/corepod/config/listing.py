@@ -1,4 +1,4 @@
-"""`corepod config`: every effective setting and where it comes from."""
+"""`corepod config`: every effective setting and its source."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""One finished set of settings from flags, variables, file and defaults, in this order of precedence; every fault of
-them at once."""
+"""One finished set of settings from flags, variables, file and defaults, in this order of precedence. All faults are
+reported together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOREIGN = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP", "_ADDR", "
 
 
 class SettingsError(Exception):
-    """What is wrong with the settings: one phrase a fault."""
+    """What is wrong with the settings: one phrase for each fault."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
@@ -39,7 +39,7 @@ class Effective:
     warnings: list[str] = field(default_factory=list)
 
     def explicit(self, name: str) -> bool:
-        """Whether the user has chosen it."""
+        """Whether the user has set it."""
         return self.sources[name] != "default"
 
 
@@ -50,10 +50,11 @@ def resolve(
     *,
     pod: bool,
     faults: list[str] | None = None,
+    needs_app: bool = False,
 ) -> Effective:
-    """`flags` by the settings' names; `file` is the one asked for (None: corepod.toml where there is one).
+    """`flags` by the settings' names; `file` is the one asked for (None: corepod.toml where it exists).
 
-    `faults` are those found before. Raises SettingsError with all of them.
+    `faults` are those found before. Raises SettingsError with all faults; `needs_app` makes a missing application one.
     """
     found = list(faults or [])
     effective = Effective(warnings=_misspelt(environ))
@@ -80,6 +81,8 @@ def resolve(
                 found.append(f"{what}: {error}")
             break
         effective.values[setting.name], effective.sources[setting.name] = value, source
+    if needs_app and not effective.values["app"]:
+        found.append("no application is given: corepod run MODULE:ATTRIBUTE (or COREPOD_APP, or app in corepod.toml)")
     if not found:
         found += faults_between(effective.values, effective.sources)
     if found:
@@ -87,9 +90,9 @@ def resolve(
     return effective
 
 
-def hint(word: str, known: Any) -> str:
-    """What was probably meant."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+def hint(name: str, known: Any) -> str:
+    """A phrase that proposes the known name that was probably meant, empty where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -108,12 +111,12 @@ def _read(file: str | None, faults: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like a setting's and aren't. Only a warning: others may use the prefix, too."""
+    """Variables that look like a setting but aren't one. Only a warning: other programs may use the prefix, too."""
     variables = {setting.variable for setting in SETTINGS}
     warnings = []
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in variables and not name.endswith(FOREIGN):
             close = difflib.get_close_matches(name, variables, n=1, cutoff=0.85)
             if close:
-                warnings.append(f"the variable {name} is no setting and has no effect; did you mean {close[0]}?")
+                warnings.append(f"the variable {name} is not a setting and has no effect; did you mean {close[0]}?")
     return warnings

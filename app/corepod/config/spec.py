@@ -1,5 +1,5 @@
-"""Every setting there is: its name, kind, default, unit and meaning. The command line, the variables, the file, the
-check of values and docs/reference/settings.md all come from this table."""
+"""Every setting: its name, kind, default, unit and meaning. The command line, the variables, the file, the check of
+values and docs/reference/settings.md all come from this table."""
 
 from __future__ import annotations
 
@@ -34,17 +34,9 @@ class Setting:
         return "COREPOD_" + self.name.upper()
 
 
-def _group(title: str, *rows: tuple[Any, ...], **fixed: Any) -> list[Setting]:
+def _group(title: str, *rows: tuple[Any, ...]) -> list[Setting]:
     return [
-        Setting(
-            name=name,
-            kind=kind,
-            default=default,
-            help=text,
-            group=title,
-            **(extra[0] if extra else {}),
-            **fixed,
-        )
+        Setting(name=name, kind=kind, default=default, help=text, group=title, **(extra[0] if extra else {}))
         for name, kind, default, text, *extra in rows
     ]
 
@@ -55,86 +47,67 @@ _APPLICATION = _group(
         "app",
         "text",
         "",
-        "the application, MODULE:ATTRIBUTE; the attribute may be left out where it is app or application",
+        "the application, as MODULE:ATTRIBUTE; the attribute may be left out where it is called app or application",
     ),
-    ("factory", "flag", False, "the attribute is a function that makes the application"),
+    ("factory", "flag", False, "the attribute is a function that returns the application"),
     (
         "interface",
         "choice",
         "auto",
-        "what the application speaks",
+        "the interface of the application; auto detects it by the signature",
         {"choices": ("auto", "asgi", "wsgi")},
     ),
-    (
-        "chdir",
-        "text",
-        "",
-        "folder to change to before the application is imported; it is importable from there",
-    ),
+    ("chdir", "text", "", "folder to change to before the application is imported; modules are looked up there first"),
     (
         "env_file",
         "text",
         "",
-        "file of NAME=VALUE lines added to the application's environment; what is set already wins",
+        "file of NAME=VALUE lines added to the application's environment; variables that are already "
+        "set keep their value",
     ),
-    ("wsgi_threads", "count", 8, "threads of a WSGI application, in each worker", {"minimum": 1}),
+    ("wsgi_threads", "count", 8, "threads for a WSGI application, in each worker", {"minimum": 1}),
     (
         "loop",
         "choice",
         "asyncio",
-        "event loop; uvloop has to be installed",
+        "event loop of the workers; uvloop has to be installed",
         {"choices": ("asyncio", "uvloop")},
     ),
-    (
-        "debug",
-        "flag",
-        False,
-        "no timeouts and asyncio's debug mode: a debugger may sit in a worker",
-    ),
+    ("debug", "flag", False, "for a debugger in a worker: no timeouts, and asyncio's debug mode"),
 )
 _POOL = _group(
     "Workers",
-    (
-        "name",
-        "text",
-        "",
-        "the pool's name in logs, metrics and status; the application's module by default",
-    ),
+    ("name", "text", "", "name of the pool in logs, metrics and status; by default the application's module"),
     ("workers", "workers", "auto", "number of slots; auto is one for each usable core", {"pod": 1}),
     (
         "pin",
         "choice",
         "auto",
-        "pin each worker to its core: auto does so where no other pool or container can be on the "
-        "same core, never also allows more workers than cores",
+        "pin each worker to its core: auto does so unless another pool or container may use the same "
+        "core; never also allows more workers than cores",
         {"choices": ("auto", "always", "never")},
     ),
     (
         "standby",
         "choice",
         "armed",
-        "what waits for the next crash: armed is forked with its server warm, live has also "
-        "run the application's lifespan, none is nothing",
+        "process that is kept ready for the next crash: armed is forked with a warm server, live has "
+        "also run the application's lifespan, none keeps no process ready",
         {"choices": ("armed", "live", "none")},
     ),
-    (
-        "live_max_age",
-        "seconds",
-        3600.0,
-        "greatest age of a live standby, 0 for no limit",
-        {"minimum": 0},
-    ),
+    ("live_max_age", "seconds", 3600.0, "maximum age of a live standby, 0 for no limit", {"minimum": 0}),
     (
         "crash_budget",
         "budget",
         (5, 60.0),
-        "DEATHS/SECONDS a slot may use up before it is given up; 0 for no limit and a growing pause between restarts",
+        "DEATHS/SECONDS that a slot may use up before it counts as failed; 0 for no limit, with a "
+        "growing pause between restarts",
     ),
     (
         "overlap",
         "flag",
         True,
-        "in a reload the old worker stops after the new one is ready; off: before it starts",
+        "in a reload, stop the old worker when the new one is ready; off: stop it before the new one starts",
     ),
     (
         "exit_code",
@@ -143,8 +116,8 @@ _POOL = _group(
         "exit code when the crash budget is used up: corepod's own, or that of the last worker (128 + signal)",
         {"choices": ("contract", "worker")},
     ),
-    ("user", "text", "", "user the workers run as (name or number)"),
-    ("group", "text", "", "group the workers run as (name or number); the user's own by default"),
+    ("user", "text", "", "user that the workers run as (name or number)"),
+    ("group", "text", "", "group that the workers run as (name or number); by default the user's own"),
     ("umask", "mode", None, "umask of the workers, octal"),
 )
 _SOCKETS = _group(
@@ -152,33 +125,34 @@ _SOCKETS = _group(
     (
         "bind",
         "addresses",
-        (f"127.0.0.1:{APP_PORT}",),
-        "where the application answers: HOST:PORT, [IPV6]:PORT or "
-        "unix:PATH, may be repeated; sockets handed over by systemd win",
-        {"pod": (f"0.0.0.0:{APP_PORT}",)},
+        [f"127.0.0.1:{APP_PORT}"],
+        "address of the application: HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated; sockets "
+        "passed by systemd take precedence",
+        {"pod": [f"0.0.0.0:{APP_PORT}"]},
     ),
-    ("backlog", "count", 2048, "connections that may queue", {"minimum": 1}),
-    ("socket_mode", "mode", None, "mode of a Unix socket, octal"),
+    ("backlog", "count", 2048, "maximum number of connections that wait to be accepted", {"minimum": 1}),
+    ("socket_mode", "mode", None, "file mode of a Unix socket, octal"),
     (
         "admin",
         "address",
         f"127.0.0.1:{ADMIN_PORT}",
-        "where probes, metrics and status answer; none for nowhere",
+        "address of probes, metrics and status; none switches them off",
         {"pod": f"0.0.0.0:{ADMIN_PORT}"},
     ),
     (
         "admin_status",
         "choice",
         "loopback",
-        "who may see the status and its page",
+        "clients that may read the status and its page",
         {"choices": ("loopback", "all")},
     ),
-    ("control", "text", "", "path of the Unix socket on which the pool's owner reads its status"),
+    ("control", "text", "", "path of the Unix socket on which local clients read the status"),
     (
         "notify",
         "address",
         "",
-        "HOST:PORT of corepod's operator: it gets a datagram when a worker has died, so that it looks at once",
+        "HOST:PORT of corepod's operator: each death of a worker sends it a datagram, so that it reads "
+        "the pod's metrics at once",
     ),
 )
 _HEALTH = _group(
@@ -187,35 +161,35 @@ _HEALTH = _group(
         "ready_path",
         "text",
         "",
-        "path the worker asks its own application; an answer of 400 or more means not ready",
+        "path that the worker requests from its own application; an answer of 400 or more makes the worker not ready",
     ),
-    ("ready_interval", "seconds", 5.0, "pause between two such questions", {"minimum": 0.1}),
+    ("ready_interval", "seconds", 5.0, "interval between two requests of ready_path", {"minimum": 0.1}),
     (
         "busy_after",
         "seconds",
         30.0,
-        "a loop blocked by computing is not ready after this time",
+        "time after which a worker whose loop is blocked by computing is not ready",
         {"minimum": 0.1},
     ),
     (
         "busy_timeout",
         "seconds",
         300.0,
-        "a loop blocked by computing is ended after this time, 0 for never",
+        "time after which a worker whose loop is blocked by computing is killed, 0 for never",
         {"minimum": 0},
     ),
     (
         "stuck_dump",
         "seconds",
         10.0,
-        "the stacks of a loop blocked without using CPU are logged after this time",
+        "time after which the stacks of a worker whose loop is blocked without using CPU are logged",
         {"minimum": 0.1},
     ),
     (
         "stuck_timeout",
         "seconds",
         60.0,
-        "a loop blocked without using CPU is ended after this time, 0 for never",
+        "time after which a worker whose loop is blocked without using CPU is killed, 0 for never",
         {"minimum": 0},
     ),
 )
@@ -225,130 +199,102 @@ _STOP = _group(
         "lame_duck",
         "seconds",
         0.0,
-        "after TERM go on accepting for this time while not ready",
+        "time after TERM for which workers, not ready any more, still accept connections",
         {"minimum": 0, "pod": 5.0},
     ),
     (
         "stop_timeout",
         "seconds",
         25.0,
-        "the whole stop, lame duck included; what runs then is ended",
+        "time for the whole stop, lame_duck included; whatever still runs is then killed",
         {"minimum": 0.1},
     ),
 )
 _HTTP = _group(
     "HTTP",
     ("access_log", "flag", False, "log each request"),
-    (
-        "access_log_format",
-        "text",
-        '%(h)s "%(R)s %(s)s" %(b)s %(L)s',
-        "format of such a line (hypercorn's atoms)",
-    ),
+    ("access_log_format", "text", '%(h)s "%(R)s %(s)s" %(b)s %(L)s', "format of the access log, in hypercorn's atoms"),
     (
         "trusted_proxies",
         "networks",
-        (),
-        "addresses or networks whose X-Forwarded-For, -Proto and -Host are believed; * for all",
+        [],
+        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used; * for every peer",
     ),
-    (
-        "keep_alive",
-        "seconds",
-        5.0,
-        "an idle connection is closed after this time",
-        {"minimum": 0.1},
-    ),
+    ("keep_alive", "seconds", 5.0, "time after which an idle connection is closed", {"minimum": 0.1}),
     (
         "connection_max_age",
         "seconds",
         0.0,
-        "a connection is asked to close after this time, 0 for never",
+        "age at which clients are asked to close a connection, 0 for no limit",
         {"minimum": 0},
     ),
     (
         "connection_max_requests",
         "count",
         1000,
-        "a connection is asked to close after this many requests",
+        "number of requests after which clients are asked to close a connection",
         {"minimum": 1},
     ),
     (
         "request_timeout",
         "seconds",
         0.0,
-        "a request is answered 504 after this time, 0 for never",
+        "time after which a request is answered with 504, 0 for no limit",
         {"minimum": 0},
     ),
     (
         "limit_requests",
         "count",
         0,
-        "requests a worker serves at once; more are answered 503, 0 for no limit",
+        "maximum number of requests that a worker serves at once, above it 503; 0 for no limit",
         {"minimum": 0},
     ),
     (
         "limit_connections",
         "count",
         0,
-        "connections a worker holds; it accepts no more, 0 for no limit",
+        "maximum number of connections of a worker, above it none is accepted; 0 for no limit",
         {"minimum": 0},
     ),
-    ("limit_header", "bytes", 16384, "greatest size of a request's head", {"minimum": 1024}),
-    (
-        "limit_body",
-        "bytes",
-        0,
-        "greatest size of a request's body, 413 above it, 0 for no limit",
-        {"minimum": 0},
-    ),
-    (
-        "websocket_max_message",
-        "bytes",
-        16 << 20,
-        "greatest size of a WebSocket message",
-        {"minimum": 1},
-    ),
-    ("websocket_ping", "seconds", 20.0, "pause between two pings, 0 for none", {"minimum": 0}),
-    ("http2_max_streams", "count", 100, "HTTP/2 streams a connection may have", {"minimum": 1}),
-    ("root_path", "text", "", "prefix under which a proxy serves the application"),
+    ("limit_header", "bytes", 16384, "maximum size of a request's head, above it 431", {"minimum": 1024}),
+    ("limit_body", "bytes", 0, "maximum size of a request's body, above it 413; 0 for no limit", {"minimum": 0}),
+    ("websocket_max_message", "bytes", 16 << 20, "maximum size of a WebSocket message", {"minimum": 1}),
+    ("websocket_ping", "seconds", 20.0, "interval between two WebSocket pings, 0 for none", {"minimum": 0}),
+    ("http2_max_streams", "count", 100, "maximum number of concurrent streams of an HTTP/2 connection", {"minimum": 1}),
+    ("root_path", "text", "", "path prefix under which a proxy serves the application"),
     ("server_header", "flag", False, "send a Server header"),
     (
         "accept",
         "choice",
         "gate",
-        "how workers share the queue: gate takes the next connection when the last one's request "
-        "has reached the application, one takes them singly, batch as many as there are",
+        "order in which workers accept from the shared queue: gate accepts the next connection when the "
+        "request of the last one has reached the application, one accepts singly, batch accepts all "
+        "that wait",
         {"choices": ("gate", "one", "batch")},
     ),
 )
 _TLS = _group(
     "TLS",
     ("tls_cert", "text", "", "certificate chain, PEM"),
-    ("tls_key", "text", "", "its key, PEM"),
-    ("tls_key_password", "text", "", "password of the key; better as a variable than as a flag"),
+    ("tls_key", "text", "", "private key of the certificate, PEM; may be in the same file"),
+    ("tls_key_password", "text", "", "password of the private key; a variable is safer than a flag"),
     (
         "tls_client_ca",
         "text",
         "",
-        "certificates that clients' certificates are checked against, PEM; then they need one",
+        "certificate authorities of client certificates, PEM; clients then need a certificate",
     ),
     ("tls_ciphers", "text", "", "OpenSSL cipher list for TLS 1.2"),
 )
 _LOG = _group(
     "Log",
-    ("log_format", "choice", "text", "lines for people or JSON", {"choices": ("text", "json")}),
-    (
-        "log_level",
-        "choice",
-        "info",
-        "least level that is logged",
-        {"choices": ("debug", "info", "warning", "error")},
-    ),
+    ("log_format", "choice", "text", "format of log lines", {"choices": ("text", "json")}),
+    ("log_level", "choice", "info", "minimum level of log lines", {"choices": ("debug", "info", "warning", "error")}),
     (
         "termination_log",
         "text",
         "",
-        "existing file that gets the reason when the pool ends by itself; Kubernetes shows it",
+        "existing file that is given the reason when the pool ends by itself; Kubernetes shows it",
         {"pod": "/dev/termination-log"},
     ),
 )

@@ -1,4 +1,4 @@
-"""The sample application: shows what one worker a core does for computing, and that it does nothing for waiting."""
+"""The sample application. It shows that one worker for each core speeds up computing, and doesn't speed up waiting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from corepod.demo.answer import Json, explain
 from corepod.demo.crash import crash
 from corepod.demo.query import number
 from corepod.demo.report import DEFAULT_ORDERS, MOST_ORDERS, sales_report
-from corepod.demo.who import Measured, Signed, who
+from corepod.demo.who import Measured, Signature, who
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 ENDPOINTS = {
     "/generate-report?size=400000": "computes a report in a thread; size is the number of orders",
-    "/generate-report/blocking?size=400000": "the same in the event loop: nothing else is served meanwhile",
-    "/wait?seconds=1": "waits; more workers wouldn't make it faster",
-    "/whoami": "which worker answers, and where it runs",
-    "/stream?count=5&interval=0.5": "lines over time",
+    "/generate-report/blocking?size=400000": "the same in the event loop: the worker serves nothing else meanwhile",
+    "/wait?seconds=1": "waits; more workers don't make it faster",
+    "/whoami": "the worker that answers, and where it runs",
+    "/stream?count=5&interval=0.5": "one line at a time, at an interval",
     "/ws": "a WebSocket that echoes",
     "/healthz": "ok",
     "/crash?mode=exit": "only with COREPOD_DEMO_CRASH=1: exit, signal, exception, oom, hang, block",
 }
-WAITING = "waiting uses no core: one worker waits for thousands of requests at once, more workers gain nothing"
+WAITING = "waiting uses no core: one worker waits for thousands of requests at once, and more workers gain nothing"
 
 
 async def index(request: Request) -> Response:
@@ -72,7 +72,7 @@ def _report(request: Request, *, blocking: bool) -> Response:
 
 
 async def wait(request: Request) -> Response:
-    """Stands for a database or another service that takes its time: a worker waits for thousands at once."""
+    """Stands for a slow database or service: a worker waits for thousands of requests at once."""
     seconds = number(request, "seconds", 1.0, 0.0, 30.0)
     with Measured() as measured:
         await asyncio.sleep(seconds)
@@ -119,6 +119,6 @@ app = Starlette(
         Route("/healthz", healthz),
         Route("/crash", crash),
     ],
-    middleware=[Middleware(Signed)],
+    middleware=[Middleware(Signature)],
     exception_handlers={HTTPException: explain},
 )

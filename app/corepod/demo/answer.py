@@ -1,4 +1,4 @@
-"""Answers that end with a new line: several curls at once share a terminal."""
+"""Responses that end with a new line: several curls at once may share a terminal."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Json(JSONResponse):
 
 
 async def explain(request: Request, error: Exception) -> Response:
-    """What was wrong with the request, in a line."""
+    """One line that says what was wrong with the request."""
     assert isinstance(error, HTTPException)
     return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)

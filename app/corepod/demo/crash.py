@@ -1,4 +1,4 @@
-"""Ways to go wrong on purpose. They exist only where COREPOD_DEMO_CRASH=1 is set."""
+"""Faults on purpose, for trying recovery. They exist only where COREPOD_DEMO_CRASH=1 is set."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _kept: list[bytearray] = []
 
 
 async def crash(request: Request) -> Json:
-    """/crash?mode=…: the worker dies, or wishes it did. In the loop, so that it takes everything in flight with it."""
+    """/crash?mode=…: the worker dies or hangs, and in the loop, so that every request in flight is lost with it."""
     if os.environ.get(ENV_CRASH) != "1":
-        raise HTTPException(404, f"crashing is switched off; start the pool with {ENV_CRASH}=1 to try it")
+        raise HTTPException(404, f"/crash is switched off; start the pool with {ENV_CRASH}=1 to use it")
     result = MODES[choice(request, "mode", tuple(MODES))](request)
     return Json({**who(), "survived": result})
 
@@ -45,26 +45,26 @@ def _signal(request: Request) -> str:
 
 
 def _exception(request: Request) -> NoReturn:
-    raise RuntimeError("asked to raise: the request fails, the worker lives")
+    raise RuntimeError("raised by /crash: the request fails, the worker goes on")
 
 
 def _oom(request: Request) -> str:
     most = number(request, "mb", 1024, 1, 1_000_000)
     for _ in range(0, most, CHUNK):
-        # Filled with ones: pages of zeros would be promised, not taken.
+        # Filled with ones: the kernel would not allocate pages of zeros.
         _kept.append(bytearray(b"\1") * (CHUNK << 20))
-    return f"{len(_kept) * CHUNK} MB taken and kept"
+    return f"{len(_kept) * CHUNK} MB allocated and kept"
 
 
 def _hang(request: Request) -> str:
-    """The loop waits: blocked, using no CPU. What two threads that wait for each other look like."""
+    """The loop is blocked and uses no CPU, as in a deadlock of two threads."""
     seconds = number(request, "seconds", FOR_EVER, 0.0, FOR_EVER)
     threading.Event().wait(seconds)
     return f"hung {seconds:g} s"
 
 
 def _block(request: Request) -> str:
-    """The loop computes: blocked, using its core."""
+    """The loop is blocked by computing, and uses its core."""
     seconds = number(request, "seconds", FOR_EVER, 0.0, FOR_EVER)
     end = time.monotonic() + seconds
     while time.monotonic() < end:

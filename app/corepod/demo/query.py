@@ -1,4 +1,4 @@
-"""Parameters of a query, checked: a bad one is answered 400 with what would be right."""
+"""Parameters of a query, checked: a bad one is answered with 400 and the values that are allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report on a year's sales: real work in pure Python, whose result depends on the number of orders alone."""
+"""A report on a year's sales: computation in pure Python, whose result depends on the number of orders alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who answers: the worker, its slot and core, and where it runs."""
+"""The worker that answers: its slot and core, and the pod and node it runs in."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _PROCESSOR = 36  # index of field 39 of stat, counted behind the process's name
 def who() -> dict[str, Any]:
     """This worker; `core` is where this thread runs at this moment. Outside a pool slot, worker and restarts are None.
 
-    Kubernetes tells pod and node by the downward API: the demo's manifests set POD_NAME and NODE_NAME.
+    In Kubernetes the demo's manifests set POD_NAME and NODE_NAME through the downward API.
     """
-    me = corepod.this_worker() or {}
+    me = corepod.this_worker()
     return {
         "pid": os.getpid(),
-        "slot": me.get("slot"),
-        "worker": me.get("worker"),
+        "slot": me.slot if me else None,
+        "worker": me.worker if me else None,
         "core": running_core(),
-        "pinned": me.get("core") is not None,
-        "restarts": me.get("restarts"),
+        "pinned": me is not None and me.core is not None,
+        "restarts": me.restarts if me else None,
         "pod": os.environ.get("POD_NAME"),
         "node": os.environ.get("NODE_NAME"),
     }
 
 
 def running_core() -> int | None:
-    """The core that runs the calling thread; None where the kernel doesn't tell."""
+    """The core that runs the calling thread; None where the kernel doesn't show it."""
     try:
         with open("/proc/thread-self/stat") as stat:
             return int(stat.read().rpartition(")")[2].split()[_PROCESSOR])
@@ -56,8 +56,8 @@ class Measured:
         return {"duration_seconds": round(self.duration, 6), "cpu_seconds": round(self.cpu, 6)}
 
 
-class Signed:
-    """Adds to every answer who gave it, so that a load test can count without reading bodies."""
+class Signature:
+    """Adds headers that name the worker to every response, so that a load test can count without reading bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -72,7 +72,8 @@ class Signed:
 
 
 def _signature() -> list[tuple[bytes, bytes]]:
-    me = corepod.this_worker() or {"pid": os.getpid()}
+    worker = corepod.this_worker()
+    me: dict[str, int | None] = worker._asdict() if worker else {"pid": os.getpid()}
     return [
         (f"x-corepod-{key}".encode(), str(me[key]).encode())
         for key in ("slot", "worker", "core", "pid")

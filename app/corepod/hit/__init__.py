@@ -1,1 +1,1 @@
-"""`corepod hit`: a few requests, each with its latency and the worker that answered. So asks the load test."""
+"""`corepod hit`: a few requests, each with its latency and the worker that answered. The load test uses its client."""

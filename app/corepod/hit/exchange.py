@@ -1,4 +1,4 @@
-"""One request over HTTP and what became of it. Nothing is tried again: what patience would hide is counted."""
+"""One request over HTTP and its outcome. Nothing is retried: a retry would hide failures that have to be counted."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT = 10.0  # seconds a connection, and then each part of an answer, may take
+TIMEOUT = 10.0  # seconds for a connection, and then for each part of a response
 
 OK = "ok"
-REFUSED = "refused"  # there was nobody to connect to
-RESET = "reset"  # the connection was made, and cut before the whole answer was there
+REFUSED = "refused"  # no process accepted the connection
+RESET = "reset"  # the connection was made, and cut before the whole response had arrived
 TIMED_OUT = "timed out"
 SERVER_ERROR = "5xx"
-WRONG = "wrong body"  # an answer, but not the one that was asked for
-LOST_SESSION = "lost session"  # what the worker had kept for this user is gone
+WRONG = "wrong body"  # a response, but not the expected one
+LOST_SESSION = "lost session"  # the state that the worker had kept for this user is gone
 FAILURES = (REFUSED, RESET, TIMED_OUT, SERVER_ERROR, WRONG, LOST_SESSION)
 
 
 class Worker(NamedTuple):
-    """Who answered, as far as the answer tells."""
+    """The worker that answered, as far as the response tells."""
 
     pod: str | None = None
     node: str | None = None
@@ -39,7 +39,7 @@ class Worker(NamedTuple):
 
     @property
     def place(self) -> str:
-        """What outlives the process: its pod and slot; the process itself where there is neither."""
+        """Its pod and slot, which outlive the process; the process itself where it has neither."""
         words = [self.pod or "", "" if self.slot is None else f"slot {self.slot}"]
         return " ".join(filter(None, words)) or ("nobody" if self.pid is None else f"pid {self.pid}")
 
@@ -49,7 +49,7 @@ NOBODY = Worker()
 
 @dataclass
 class Answer:
-    """What became of a request. `worker` of a failed one is whom its kept connection led to."""
+    """The outcome of a request. For a failed one `worker` is the one at the other end of its kept connection."""
 
     outcome: str
     seconds: float = 0.0
@@ -59,7 +59,7 @@ class Answer:
     detail: str = ""
 
     def json(self) -> dict[str, Any]:
-        """The body as an object; empty where it is none."""
+        """The body as a JSON object; empty where it isn't one."""
         try:
             found = json.loads(self.body)
         except ValueError:
@@ -68,26 +68,26 @@ class Answer:
 
 
 class Client:
-    """Asks one server. With `kept` its requests share a connection, without it each has one of its own.
+    """Sends requests to one server. With `kept` they share a connection, without it each has one of its own.
 
-    The name is resolved once, so that no answer waits for a resolver. Raises OSError where that fails, and ValueError
-    for what isn't an address.
+    The name is resolved once, so that no request waits for a resolver. Raises OSError where that fails, and ValueError
+    for a URL that isn't one of HTTP.
     """
 
     def __init__(self, url: str, *, kept: bool = False, timeout: float = TIMEOUT) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no address such as http://127.0.0.1:8000")
+            raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:8000")
         self._host, self._tls = parts.netloc.rpartition("@")[2], _tls(parts.scheme)
         self._name, port = parts.hostname, parts.port or (443 if self._tls else 80)
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0]
         self._family, self._address = found[0], found[4]
         self._kept, self._timeout = kept, timeout
         self._open: http.client.HTTPConnection | None = None
-        self.bound = NOBODY  # whom the kept connection leads to
+        self.bound = NOBODY  # the worker at the other end of the kept connection
 
     def get(self, path: str, expect: Callable[[Answer], str] = lambda answer: "") -> Answer:
-        """Ask for it. `expect` says what is wrong with an answer, nothing where it is right."""
+        """Request it. `expect` returns what is wrong with a response, an empty text where it is right."""
         begun = time.perf_counter()
         answer = self._ask(path)
         answer.seconds = time.perf_counter() - begun
@@ -124,7 +124,7 @@ class Client:
         except http.client.HTTPException as error:
             answer = Answer(WRONG, worker=bound, detail=repr(error))
         finally:
-            # Also when a user is stopped in the middle of an answer: the rest of it must not be the next one's.
+            # Also when a user is stopped in the middle of a response: the rest of it must not become the next one.
             if not done:
                 self._drop(connection)
         if done:
@@ -135,7 +135,7 @@ class Client:
         return {"Accept": "*/*"} if self._kept else {"Accept": "*/*", "Connection": "close"}
 
     def _connection(self) -> http.client.HTTPConnection:
-        # What the server has closed while nobody asked is no failure: a client sees it before it sends.
+        # A connection that the server has closed while it was idle is no failure: a client sees it before it sends.
         if self._open and self._open.sock and select.select([self._open.sock], [], [], 0)[0]:
             self.close()
         if self._open:
@@ -174,12 +174,12 @@ def judged(status: int, body: bytes, worker: Worker) -> Answer:
 
 
 def identity(headers: dict[str, str], body: bytes = b"") -> Worker:
-    """The worker by the headers of an answer; its pod and node, and all of it behind other servers, by a JSON body."""
+    """The worker by the headers of a response; its pod and node by a JSON body, and with other servers all of it."""
     told: dict[str, Any] = {}
     if body[:1] == b"{" and b'"pid"' in body:
         told = Answer(OK, body=body).json()
     if not told.get("pinned"):
-        told.pop("core", None)  # where that request happened to run: another one each time
+        told.pop("core", None)  # without pinning it is the core that this request happened to run on
     lower = {key.lower(): value for key, value in headers.items()}
     numbers = {key: _number(lower.get(f"x-corepod-{key}", told.get(key))) for key in ("slot", "core", "pid")}
     return Worker(pod=_text(told.get("pod")), node=_text(told.get("node")), **numbers)

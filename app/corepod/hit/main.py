@@ -1,4 +1,4 @@
-"""`corepod hit URL -c 3 -n 1`: so many clients at once, so many requests each, and who answered them."""
+"""`corepod hit URL -c 3 -n 1`: one request from each of three concurrent clients, and the worker that answered each."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ EXIT_FAILED = 1
 MOST = 1000  # clients: each is a thread here
 
 
-def main(words: Sequence[str]) -> int:
-    """The exit code: 0 where every request was answered well, 1 where one wasn't, 2 for bad arguments."""
-    options = _arguments(words)
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0 where every request succeeded, 1 where one failed, 2 for bad arguments."""
+    options = _parse(arguments)
     try:
         answers = ask(options.url, options.count, options.requests, kept=options.keep_alive, timeout=options.timeout)
     except (OSError, ValueError) as error:
@@ -42,9 +42,9 @@ def main(words: Sequence[str]) -> int:
 
 
 def ask(url: str, clients: int, requests: int, *, kept: bool, timeout: float) -> list[tuple[int, int, Answer]]:
-    """Client, number of the request, and answer, of all. The clients start together.
+    """For each request: the number of its client, its own number, and the answer. The clients start together.
 
-    Raises OSError for a host that has no address, ValueError for what isn't a URL.
+    Raises OSError for a host that has no address, ValueError for anything but a URL.
     """
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -66,23 +66,29 @@ def ask(url: str, clients: int, requests: int, *, kept: bool, timeout: float) ->
     return [(n + 1, m + 1, answer) for n, row in enumerate(answers) for m, answer in enumerate(row)]
 
 
-def _arguments(words: Sequence[str]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="corepod hit", description=__doc__, allow_abbrev=False)
-    parser.add_argument("url", metavar="URL", help="such as http://127.0.0.1:8000/whoami")
-    parser.add_argument("-c", "--count", type=_positive, default=3, help="clients at the same time (3)")
-    parser.add_argument("-n", "--requests", type=_positive, default=1, help="requests of each, one after the other (1)")
+    parser.add_argument("url", metavar="URL", help="URL to request, such as http://127.0.0.1:8000/whoami")
+    parser.add_argument("-c", "--count", type=_positive, default=3, help="number of concurrent clients (default: 3)")
     parser.add_argument(
-        "-k", "--keep-alive", action="store_true", help="one connection a client instead of one a request"
+        "-n",
+        "--requests",
+        type=_positive,
+        default=1,
+        help="requests of each client, one after the other (default: 1)",
     )
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, help=f"seconds an answer may take ({TIMEOUT:g})")
-    parser.add_argument("--json", action="store_true", help="JSON, for programs")
-    return parser.parse_args(words)
+    parser.add_argument(
+        "-k", "--keep-alive", action="store_true", help="one connection for each client instead of one for each request"
+    )
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help=f"seconds for a response (default: {TIMEOUT:g})")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser.parse_args(arguments)
 
 
 def _positive(text: str) -> int:
     number = int(text)
     if not 1 <= number <= MOST:
-        raise argparse.ArgumentTypeError(f"from 1 to {MOST}, not {text}")
+        raise argparse.ArgumentTypeError(f"has to be from 1 to {MOST}, not {text}")
     return number
 
 

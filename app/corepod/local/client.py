@@ -1,4 +1,4 @@
-"""The owner's way to a pool on this machine: HTTP over its control socket."""
+"""A client of a pool on this machine: HTTP over its control socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def status(path: str) -> dict[str, Any] | None:
-    """What the pool says of itself, None while it doesn't answer."""
+    """The pool's status document, None while it doesn't answer."""
     connection = _UnixConnection(path)
     try:
         connection.request("GET", "/status")

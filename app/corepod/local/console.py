@@ -1,4 +1,4 @@
-"""`corepod run` on a terminal: the supervisor as its child, the live table, the log above it, Ctrl-C."""
+"""`corepod run` on a terminal: the supervisor as a child, the live table below its log, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LONGEST_LINE = 65536
 
 
 def watch(command: Callable[[str, int], tuple[list[str], dict[str, str]]]) -> int:
-    """Run the supervisor that `command` describes and show it until it ends; returns its exit code.
+    """Run the supervisor, and show its table and log until it ends; returns its exit code.
 
-    `command(control, lifeline)` gives argv and environment for the path of the control socket and the descriptor whose
-    end tells the supervisor that this process is gone: then it ends the pool by itself.
+    `command(control, lifeline)` returns its arguments and environment. `control` is the path of the control socket;
+    when the descriptor `lifeline` is closed the supervisor knows that this process is gone, and stops the pool.
     """
     with tempfile.TemporaryDirectory(prefix="corepod-") as folder:
         control = str(Path(folder, "control.sock"))
@@ -42,7 +42,7 @@ def watch(command: Callable[[str, int], tuple[list[str], dict[str, str]]]) -> in
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(theirs,),
-            start_new_session=True,  # the terminal's Ctrl-C is this process's to translate
+            start_new_session=True,  # the terminal sends Ctrl-C to this process alone, which passes it on
         )
         os.close(theirs)
         try:

@@ -1,4 +1,5 @@
-"""From the command line to the supervisor: parse everything here, then execute it clean (docs/architecture.md)."""
+"""From the command line to the supervisor: all settings are parsed here, then the supervisor is executed in a clean
+interpreter (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -17,16 +18,12 @@ SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
 
 
 def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
-    """Start the pool: on a terminal below this process, which draws the table; elsewhere in place of it.
+    """Start the pool: on a terminal as a child of this process, which draws the table; elsewhere in place of it.
 
     Raises SettingsError; returns the supervisor's exit code.
     """
     file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
-    effective = resolve(flags, os.environ, file, pod=pod, faults=faults)
-    if not effective.values["app"]:
-        raise SettingsError(
-            ["which application? corepod run MODULE:ATTRIBUTE (or COREPOD_APP, or app in corepod.toml)"]
-        )
+    effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
     environment = _environment(effective.values["env_file"])
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
@@ -44,7 +41,7 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
 def command(
     effective: Effective, environment: dict[str, str], pod: bool, control: str, lifeline: int | None
 ) -> tuple[list[str], dict[str, str]]:
-    """argv and environment of the supervisor."""
+    """Arguments and environment of the supervisor."""
     values = dict(effective.values)
     values["control"] = values["control"] or control
     environment = dict(environment)
@@ -71,12 +68,12 @@ def _environment(env_file: str) -> dict[str, str]:
 
 
 def _can_draw() -> bool:
-    """Whether there is a terminal to draw the table on, and the library to do it."""
+    """Whether there is a terminal for the table, and the library that draws it."""
     if not (os.isatty(1) and os.isatty(2)) or os.environ.get("TERM") == "dumb":
         return False
     try:
         import rich  # noqa: F401
     except ImportError:
-        print("corepod: for the live table: pip install 'corepod[local]'", file=sys.stderr)
+        print("corepod: pip install 'corepod[local]' for the live table", file=sys.stderr)
         return False
     return True

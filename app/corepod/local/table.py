@@ -1,4 +1,4 @@
-"""The live table of `corepod run`: one line a slot, with the pool's log scrolling above it."""
+"""The live table of `corepod run`: one line for each slot."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def table(status: dict[str, Any] | None, now: float) -> Table:
-    """What is drawn for this status document; `now` is wall-clock seconds."""
+    """The table for this status document; `now` in seconds of wall-clock time."""
     drawn = Table(title=_title(status), title_justify="left", expand=False)
     for name, justify in COLUMNS:
         drawn.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)

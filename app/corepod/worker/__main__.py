@@ -1,10 +1,12 @@
-"""Entry of every process that runs the application: loads it, then is the template or a worker itself."""
+"""Entry point of every process that runs the application: it imports it, then becomes the template or a worker."""
 
 from __future__ import annotations
 
 import sys
 
-from corepod.worker.loader import main
-
 if __name__ == "__main__":
+    # Not above: multiprocessing imports this module in each child that it spawns (from Python 3.14 on in its fork
+    # server), and a child of the application needs no server.
+    from corepod.worker.bootstrap import main
+
     sys.exit(main())

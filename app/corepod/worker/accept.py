@@ -1,9 +1,10 @@
-"""Taking connections from the shared queue, fairly.
+"""Accepts connections from the shared queue, fairly.
 
 asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here
-a worker takes one connection, and the next only when that one's request has reached the application (the gate), or
-after HOLD: a silent connection must not close the gate for ever. While other threads of this process burn the core, it
-hesitates, so that a free worker is faster, until it is free itself. docs/benchmarks.md (B8, B9) compares the ways.
+a worker accepts one connection, and the next only when that one's request has reached the application (the gate), or
+after HOLD: a silent connection must not close the gate for ever. While other threads of this process use the core, it
+hesitates until it is free itself, so that an idle worker is faster. docs/benchmarks.md (B8, B9) compares the
+strategies.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from corepod.worker.door import Door
+    from corepod.worker.application.instrumented import Instrumented
 
 HOLD = 0.002  # seconds the gate stays closed at the most
 HESITATE = 0.030  # seconds a worker waits at the most while its threads use a whole core
@@ -36,13 +37,13 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         listeners: list[socket.socket],
-        door: Door,
+        app: Instrumented,
         connect: Callable[[socket.socket], None],
         strategy: str,
-        note: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
-        self._loop, self._listeners, self._door, self._connect = loop, listeners, door, connect
-        self._strategy, self._note = strategy, note
+        self._loop, self._listeners, self._app, self._connect = loop, listeners, app, connect
+        self._strategy, self._warn = strategy, warn
         self._timer: asyncio.TimerHandle | None = None
         self._closed = True
         self._full = False
@@ -51,23 +52,25 @@ class Acceptor:
         self._share = ThreadShare()
 
     def start(self) -> None:
+        """Accept from now on."""
         self._closed = False
         if self._strategy == "gate":
-            self._door.arrived, self._door.idle = self._open_gate, self._stop_hesitating
+            self._app.arrived, self._app.idle = self._open_gate, self._stop_hesitating
         self._watch()
 
     def stop(self, *, last: bool) -> None:
-        """Close this process's copy of the sockets. `last`: nobody else goes on accepting, so take what is queued now.
+        """Close this process's copy of the sockets. `last`: no other process goes on accepting, so accept all of the
+        queue first.
 
-        Kept open for the length of a drain a copy would go on queueing connections that nobody takes; when the last one
-        goes they are reset.
+        A copy that stayed open during a drain would go on queueing connections which no process accepts; they are reset
+        when the last copy is closed.
         """
         if self._closed:
             return
         self._closed = True
         self._unwatch()
         for listener in self._listeners:
-            while last and self._take(listener):
+            while last and self._accept_next(listener):
                 pass
             listener.close()
 
@@ -96,23 +99,23 @@ class Acceptor:
 
     def _readable(self, listener: socket.socket) -> None:
         if self._strategy == "gate":
-            wait = HESITATE * self._share.now() if self._door.in_flight else 0.0
+            wait = HESITATE * self._share.now() if self._app.in_flight else 0.0
             if wait > HOLD:
                 self._unwatch()
                 self._hesitates = True
                 self._timer = self._loop.call_later(wait, self._after_hesitation, listener)
                 return
-        self._accept(listener)
+        self._accept_some(listener)
 
     def _after_hesitation(self, listener: socket.socket) -> None:
         self._timer, self._hesitates = None, False
-        self._accept(listener)
+        self._accept_some(listener)
         if self._timer is None:
             self._watch()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept_some(self, listener: socket.socket) -> None:
         for _ in range(BATCH if self._strategy == "batch" else 1):
-            if not self._take(listener) or self._full:
+            if not self._accept_next(listener) or self._full:
                 return
         if self._strategy == "gate":
             self._unwatch()
@@ -126,24 +129,24 @@ class Acceptor:
             self._timer = self._loop.call_later(0, self._watch)
 
     def _stop_hesitating(self) -> None:
-        # It has nothing left to do: from now on its core would idle beside a queue.
+        # The worker has nothing left to do: from now on its core would idle beside a queue.
         if self._hesitates:
             self._watch()
 
-    def _take(self, listener: socket.socket) -> bool:
+    def _accept_next(self, listener: socket.socket) -> bool:
         try:
             connection, _ = listener.accept()
         except BlockingIOError:
             return False
         except ConnectionAbortedError:
-            return True  # one less in the queue, and nothing to serve
+            return True  # its client has gone: one less in the queue, and nothing to serve
         except OSError as error:
             if self._closed:
                 return False
             if error.errno not in NO_ROOM:
                 raise
             if not self._starved:
-                self._note(f"can't accept: {error.strerror} (raise ulimit -n, or set limit_connections)")
+                self._warn(f"can't accept a connection: {error.strerror} (raise ulimit -n, or set limit_connections)")
             self._starved = True
             # The queue stays readable: without a pause this would be a busy loop.
             self._unwatch()
@@ -151,13 +154,13 @@ class Acceptor:
             return False
         self._starved = False
         connection.setblocking(False)
-        self._door.board.words[ACCEPTED] += 1
+        self._app.record.words[ACCEPTED] += 1
         self._connect(connection)
         return True
 
 
 class ThreadShare:
-    """Share of a core that the process's other threads use: they compete with whatever the loop accepts."""
+    """The share of a core that the process's other threads use: they compete with what the loop accepts."""
 
     def __init__(self) -> None:
         self._at, self._used, self._value = time.monotonic(), self._threads(), 0.0

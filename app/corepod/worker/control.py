@@ -26,7 +26,7 @@ class Control:
         self._socket.close()
 
     def send(self, message: Message) -> None:
-        """Tell the supervisor; its absence shows on the next read."""
+        """Send it to the supervisor. A supervisor that is gone shows on the next read, not here."""
         try:
             self._socket.send(encode(message))
         except OSError:
@@ -45,7 +45,7 @@ class Control:
     def failed(self, kind: str, message: str, traceback: str = "") -> None:
         """The boot failed: `kind` is missing (there is no such application) or exception (it raised)."""
         message = message[:LONGEST_LINE]
-        # JSON makes up to twelve bytes of a character, and what is longer than a packet arrives cut, so not at all.
+        # JSON writes up to twelve bytes for a character, and a message that is longer than a packet would arrive cut.
         while len(json.dumps(traceback)) > PACKET - 13 * LONGEST_LINE:
             traceback = traceback[len(traceback) // 4 :]
         self.send(Failed(kind, message, traceback))

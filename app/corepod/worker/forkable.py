@@ -1,4 +1,5 @@
-"""May this process be forked with the application in it? Only with one thread and nothing open that two would share."""
+"""Whether this process may be forked with the application in it: only with one thread, and with nothing open that two
+processes can't share."""
 
 from __future__ import annotations
 
@@ -32,13 +33,13 @@ def threads() -> int:
     return count
 
 
-def obstacle(before: dict[int, str]) -> str:
-    """Why this process may not be forked, empty where it may. `before`: descriptors before the user's import."""
+def why_not_forkable(before: dict[int, str]) -> str:
+    """Empty where this process may be forked. `before`: the descriptors that were open before the user's import."""
     if (count := threads()) > 1:
         names = ", ".join(sorted(_thread_names())) or "started by an extension"
         return f"the application's import started {count - 1} thread(s) ({names})"
     for fd, target in open_fds().items():
-        if before.get(fd) != target and (what := _shared(fd, target)):
+        if before.get(fd) != target and (what := _hazard(fd, target)):
             return f"the application's import left {what} open"
     return ""
 
@@ -66,12 +67,13 @@ def reopen(fd: int) -> None:
     os.close(own)
 
 
-def _shared(fd: int, target: str) -> str:
-    """What two processes would share by this descriptor, empty where that is harmless."""
+def _hazard(fd: int, target: str) -> str:
+    """The thing behind this descriptor that two processes must not share, empty where sharing it is harmless."""
     if target.startswith("/dev/"):
         return "" if target in HARMLESS else f"the device {target}"
     if not target.startswith("/"):
-        return f"a {target.split(':')[0]} ({target})"  # socket, pipe, eventpoll, eventfd, timerfd, inotify ...
+        kind = target.split(":")[0]  # socket, pipe, or anon_inode: epoll, eventfd, timerfd, inotify ...
+        return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} ({target})"
     flags = _flags(fd)
     writes = flags & os.O_ACCMODE != os.O_RDONLY
     return f"the file {target} for writing" if writes and not flags & os.O_APPEND else ""

@@ -1,4 +1,4 @@
-"""Log lines of a worker, each with its number, core and pid; and hypercorn's log interface, which counts answers."""
+"""Log lines of a worker, each with its number, core and pid."""
 
 from __future__ import annotations
 
@@ -9,50 +9,30 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.logging import Logger
-
 from corepod.contract.env import ENV_CORE, ENV_SLOT, ENV_WORKER
-from corepod.contract.scoreboard import STATUS
 
 if TYPE_CHECKING:
-    from hypercorn.config import Config
-
-    from corepod.worker.board import Board
+    from corepod.worker.settings import WorkerSettings
 
 log = logging.getLogger("corepod")
 
 
-class RequestLog(Logger):
-    """Told of every answer by hypercorn."""
-
-    def __init__(self, config: Config, board: Board, *, access: bool) -> None:
-        super().__init__(config)
-        self._board, self._access = board, access
-        self.error_logger = log
-        self.access_logger = logging.getLogger("corepod.access") if access else None
-
-    async def access(self, request: Any, response: Any, request_time: float) -> None:
-        status = response["status"] if response is not None else 0
-        self._board.words[STATUS + min(status // 100, 5)] += 1
-        if self._access:
-            await super().access(request, response, request_time)
-
-
 class TextFormat(logging.Formatter):
-    """As the supervisor's own lines; in a local pool it names the worker itself, in front of every line."""
+    """Lines like the supervisor's. `named` adds the worker's number, slot, core and pid, which in a local pool the
+    supervisor puts in front of every line."""
 
     def __init__(self, named: bool) -> None:
         super().__init__()
         self._named = named
 
     def format(self, record: logging.LogRecord) -> str:
-        tag = "".join(f"{key} {value} " for key, value in _who().items()) if self._named else ""
+        tag = "".join(f"{key} {value} " for key, value in _worker_fields().items()) if self._named else ""
         text = super().format(record)
         return f"{_time(record)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
 
 
 class AccessFormat(TextFormat):
-    """One line a request, whatever the client has put into its path."""
+    """One line for each request, whatever the client has put into its path."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
@@ -62,14 +42,16 @@ class AccessFormat(TextFormat):
 class JsonFormat(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record)
-        return json.dumps({"time": _time(record), "level": record.levelname.lower(), **_who(), "message": message})
+        return json.dumps(
+            {"time": _time(record), "level": record.levelname.lower(), **_worker_fields(), "message": message}
+        )
 
 
-def set_up(settings: dict[str, Any]) -> None:
+def configure_logging(settings: WorkerSettings) -> None:
     """Send the worker's own lines to standard error and the access log to standard output. The root logger, and so the
     application's logging, is left alone."""
-    relayed = settings["profile"] == "run"
-    json_lines = settings["log_format"] == "json" and not relayed
+    relayed = settings.profile == "run"
+    json_lines = settings.log_format == "json" and not relayed
     for name, stream, text in (
         ("corepod", sys.stderr, TextFormat),
         ("corepod.access", sys.stdout, AccessFormat),
@@ -78,11 +60,11 @@ def set_up(settings: dict[str, Any]) -> None:
         handler.setFormatter(JsonFormat() if json_lines else text(named=not relayed))
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(settings["log_level"].upper())
+        logger.setLevel(settings.log_level.upper())
     logging.getLogger("corepod.access").setLevel("INFO")
 
 
-def _who() -> dict[str, Any]:
+def _worker_fields() -> dict[str, Any]:
     number = {
         key: os.environ.get(name) for key, name in (("worker", ENV_WORKER), ("slot", ENV_SLOT), ("core", ENV_CORE))
     }

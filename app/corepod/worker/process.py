@@ -1,4 +1,4 @@
-"""A worker as a process: what it inherits, who it is, and how it ends."""
+"""A worker as a process: what it inherits, how it is set up, and the slot that it occupies."""
 
 from __future__ import annotations
 
@@ -12,57 +12,40 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract.env import ENV_CORE, ENV_RESTARTS, ENV_SLOT, ENV_WORKER
 from corepod.cpu import pinning
+from corepod.worker.application.api import Worker
 
 if TYPE_CHECKING:
     import socket
 
     from corepod.contract.messages import Activate
-    from corepod.worker.board import Board
     from corepod.worker.control import Control
+    from corepod.worker.scoreboard import ScoreboardRecord
+    from corepod.worker.settings import WorkerSettings
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None)
 
 
 @dataclass
-class Birth:
-    """What a worker is made of."""
+class Inheritance:
+    """What a worker gets from the process that it was forked from, or that it is itself where nothing is forked."""
 
     control: Control
-    settings: dict[str, Any]
-    board: Board
+    settings: WorkerSettings
+    record: ScoreboardRecord
     listeners: list[socket.socket]
     app: Any
     files: list[int]  # descriptors whose place in the file a fork must not share
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Who the worker is; it learns it when it gets its slot."""
-
-    slot: int
-    worker: int
-    core: int | None
-    restarts: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "slot": self.slot,
-            "worker": self.worker,
-            "core": self.core,
-            "restarts": self.restarts,
-            "pid": os.getpid(),
-        }
-
-
 _stacks_fds: list[int] = []
 
 
-def prepare(stacks_fd: int) -> None:
-    """What every process of ours needs after exec or fork, before the application gets a say."""
+def prepare_process(stacks_fd: int) -> None:
+    """Set up a process after exec or fork, before any code of the application runs in it."""
     die_with_supervisor()
     os.set_inheritable(stacks_fd, False)
-    # In C and without the interpreter's help: it has to work in a loop that is blocked for ever.
+    # It writes the stacks in C, without the interpreter's help: it has to work in a loop that is blocked for ever.
     faulthandler.register(signal.SIGQUIT, file=stacks_fd, all_threads=True, chain=False)
     faulthandler.enable(file=stacks_fd)
     if _stacks_fds:
@@ -75,20 +58,24 @@ def prepare(stacks_fd: int) -> None:
 
 
 def die_with_supervisor() -> None:
-    """Without it, workers of a supervisor that was killed would go on holding the port. A change of user undoes it."""
+    """Be killed when the supervisor dies, for the port would stay taken otherwise. A change of user undoes it."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _reseed() -> None:
-    # random, ssl, uuid and secrets see to it themselves; numpy's old global generator would repeat in each worker.
+    # random, ssl, uuid and secrets reseed themselves after a fork. numpy's global generator doesn't: without this every
+    # worker would draw the same numbers.
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
 
 
-def identify(message: Activate) -> tuple[Identity, str]:
-    """Take the place the supervisor has chosen: environment and core. Returns why pinning wasn't possible, if so."""
-    me = Identity(message.slot, message.worker, message.core, message.restarts)
+def occupy_slot(message: Activate) -> tuple[Worker, str]:
+    """Become the worker of the slot that the supervisor has chosen: environment, name and core.
+
+    The phrase beside the worker says why it can't be pinned to its core, empty where it is.
+    """
+    me = Worker(message.slot, message.worker, message.core, message.restarts, os.getpid())
     os.environ[ENV_SLOT] = str(me.slot)
     os.environ[ENV_WORKER] = str(me.worker)
     os.environ[ENV_CORE] = "" if me.core is None else str(me.core)
@@ -98,5 +85,5 @@ def identify(message: Activate) -> tuple[Identity, str]:
 
 
 def set_name(name: str) -> None:
-    """Show in ps what this process is (15 characters)."""
+    """The name that ps shows for this process: at most 15 characters."""
     _libc.prctl(PR_SET_NAME, name.encode())

@@ -1,4 +1,4 @@
-"""Runs a worker's life in an event loop, and ends its process as an interpreter would."""
+"""Runs a worker in an event loop of its own, and ends its process as an interpreter would."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from corepod.worker.life import live_and_serve
+from corepod.worker.worker import run_worker
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from corepod.worker.process import Birth
+    from corepod.worker.process import Inheritance
+    from corepod.worker.settings import WorkerSettings
 
 
-def become_worker(birth: Birth, *, warm: bool, live: bool) -> NoReturn:
-    """Serve until told to stop, then end this process: nothing of the template's own stack may run in it."""
-    code = 1
+def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoReturn:
+    """Serve until told to stop, then end this process: the callers' frames are the template's, and must not run on."""
+    code, settings = 1, inheritance.settings
     try:
-        with asyncio.Runner(debug=birth.settings["debug"], loop_factory=_loop_factory(birth.settings)) as runner:
-            code = runner.run(live_and_serve(birth, warm=warm, live=live))
+        with asyncio.Runner(debug=settings.debug, loop_factory=_loop_factory(settings)) as runner:
+            code = runner.run(run_worker(inheritance, warm=warm, live=live))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 0
     except SystemExit as error:
         code = _exit_code(error)
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    _end(code)
+    _end_process(code)
 
 
 def _exit_code(error: SystemExit) -> int:
@@ -40,8 +41,8 @@ def _exit_code(error: SystemExit) -> int:
     return 0 if error.code is None else 1
 
 
-def _end(code: int) -> NoReturn:
-    # What an interpreter does at its end, for the sake of the application's atexit functions and buffers.
+def _end_process(code: int) -> NoReturn:
+    # As an interpreter ends: threads are joined, the application's atexit functions run, buffers are flushed.
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
@@ -52,8 +53,8 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _loop_factory(settings: dict[str, Any]) -> Any:
-    if settings["loop"] == "uvloop":
+def _loop_factory(settings: WorkerSettings) -> Any:
+    if settings.loop == "uvloop":
         import uvloop
 
         return uvloop.new_event_loop

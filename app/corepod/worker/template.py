@@ -1,4 +1,4 @@
-"""The template: holds the loaded application, runs no event loop and no thread, and forks workers on request."""
+"""The template: it holds the imported application, runs no event loop and no thread, and forks workers on request."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.contract.messages import Fork, Hello, Refused, Unforkable
 from corepod.worker import forkable
 from corepod.worker.control import Control
-from corepod.worker.process import Birth, prepare, set_name
+from corepod.worker.process import Inheritance, prepare_process, set_name
 from corepod.worker.run import become_worker
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
 
-def serve(birth: Birth) -> int:
-    """Fork as often as the supervisor asks; returns when it is gone."""
+def serve(inheritance: Inheritance) -> int:
+    """Fork a child for each request of the supervisor; returns when the supervisor is gone."""
     set_name("corepod-template")
     # A collection in a child would write to every page that it shares with the template.
     gc.collect()
     gc.freeze()
     while True:
-        message, fds = birth.control.receive()
+        message, fds = inheritance.control.receive()
         if not isinstance(message, Fork):
             return EXIT_OK
         if (threads := forkable.threads()) > 1:
-            birth.control.send(Unforkable(f"the template has {threads} threads by now"))
+            inheritance.control.send(Unforkable(f"the template has {threads} threads now"))
         else:
-            if why := _fork(birth, fds, warm=message.warm, live=message.live):
+            if refusal := _fork_worker(inheritance, fds, warm=message.warm, live=message.live):
                 # On the child's own socket: of several requests under way this one has failed.
                 child = Control(os.dup(fds[0]))
-                child.send(Refused(why))
+                child.send(Refused(refusal))
                 child.close()
         for fd in fds:
             os.close(fd)
 
 
-def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> str:
-    """Fork twice: the child in between ends at once, so that the supervisor becomes the worker's parent and reads its
-    exit status itself. Returns why the system refused it, empty where it didn't."""
+def _fork_worker(inheritance: Inheritance, fds: list[int], *, warm: bool, live: bool) -> str:
+    """Fork twice: the process in between exits at once, so that the supervisor becomes the worker's parent and reads
+    its exit status itself. Returns the reason where the system refused to fork, else an empty text."""
     try:
         middle = os.fork()
     except OSError as error:
@@ -53,7 +53,7 @@ def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> str:
         try:
             me = os.getpid()
             if os.fork() == 0:
-                _be_born(birth, fds, me, warm=warm, live=live)
+                _become_child(inheritance, fds, me, warm=warm, live=live)
             code = EXIT_OK
         except OSError:
             code = os.EX_TEMPFAIL
@@ -65,19 +65,20 @@ def _fork(birth: Birth, fds: list[int], *, warm: bool, live: bool) -> str:
     return os.strerror(errno.EAGAIN) if os.waitstatus_to_exitcode(status) == os.EX_TEMPFAIL else ""
 
 
-def _be_born(birth: Birth, fds: list[int], middle: int, *, warm: bool, live: bool) -> NoReturn:
-    # Before the parent is the supervisor its pid means nothing there, and a death signal would come at once.
+def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm: bool, live: bool) -> NoReturn:
+    # Until its parent is the supervisor this process must not say hello (there its pid means nothing yet) nor ask for a
+    # signal at its parent's death (it would come at once).
     while os.getppid() == middle:
         os.sched_yield()
     control_fd, stacks_fd, *outputs = fds
-    birth.control.close()
-    birth.control = Control(control_fd)
+    inheritance.control.close()
+    inheritance.control = Control(control_fd)
     for fd, number in zip(outputs, (1, 2), strict=False):
         os.dup2(fd, number, inheritable=True)
         os.close(fd)
-    prepare(stacks_fd)
+    prepare_process(stacks_fd)
     set_name("corepod-standby")
-    for fd in birth.files:
+    for fd in inheritance.files:
         forkable.reopen(fd)
-    birth.control.send(Hello(os.getpid()))
-    become_worker(birth, warm=warm, live=live)
+    inheritance.control.send(Hello(os.getpid()))
+    become_worker(inheritance, warm=warm, live=live)

@@ -159,5 +159,5 @@ def test_the_place_outlives_the_process(worker: Worker, place: str) -> None:
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x", "http://"])
 def test_what_is_no_address(url: str) -> None:
-    with pytest.raises(ValueError, match="is no address"):
+    with pytest.raises(ValueError, match="is not a URL"):
         Client(url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from corepod.contract import scoreboard
 from corepod.supervisor.health.scoreboard import SharedScoreboard, shape
-from corepod.worker.board import Board as Writer
+from corepod.worker.scoreboard import ScoreboardRecord as Writer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ def board() -> SharedScoreboard:
 def test_both_sides_agree(board: SharedScoreboard) -> None:
     record, other = board.claim(), board.claim()
     writer = Writer(board.fd)
-    writer.claim(record)
+    writer.attach(record)
     for word in range(scoreboard.WORDS):
         writer.words[word] = word + 1
     assert board.words(record) == list(range(1, scoreboard.WORDS + 1))
@@ -38,7 +38,7 @@ def test_a_writer_without_a_record_writes_nowhere(board: SharedScoreboard) -> No
 def test_a_record_comes_back_empty(board: SharedScoreboard) -> None:
     record = board.claim()
     writer = Writer(board.fd)
-    writer.claim(record)
+    writer.attach(record)
     writer.words[scoreboard.REQUESTS] = 7
     writer.begin(1, "GET", b"/left")
     board.release(record)
@@ -60,7 +60,7 @@ def test_no_record_is_given_twice_and_the_last_one_shows(board: SharedScoreboard
 def test_what_is_being_served_comes_oldest_first(board: SharedScoreboard) -> None:
     record = board.claim()
     writer = Writer(board.fd)
-    writer.claim(record)
+    writer.attach(record)
     first = writer.begin(2_000_000_000, "GET", b"/orders/17")
     writer.begin(1_000_000_000, "POST", b"/orders")
     gone = writer.begin(3, "GET", b"/gone")
@@ -73,7 +73,7 @@ def test_what_is_being_served_comes_oldest_first(board: SharedScoreboard) -> Non
 def test_more_than_there_are_entries_is_no_error(board: SharedScoreboard) -> None:
     record = board.claim()
     writer = Writer(board.fd)
-    writer.claim(record)
+    writer.attach(record)
     entries = [writer.begin(number + 1, "GET", b"/") for number in range(scoreboard.ENTRIES + 3)]
     assert entries.count(-1) == 3
     assert len(board.serving(record)) == scoreboard.ENTRIES
@@ -87,7 +87,7 @@ def test_any_path_can_be_noted(path: bytes) -> None:
     board = SharedScoreboard()
     record = board.claim()
     writer = Writer(board.fd)
-    writer.claim(record)
+    writer.attach(record)
     writer.begin(1, "GET", path)
     writer.begin(2, "DELETE", b"/after")
     served = [text for _, text in board.serving(record)]

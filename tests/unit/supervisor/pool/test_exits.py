@@ -13,7 +13,7 @@ from corepod.supervisor.launch.reaper import as_exit
 from corepod.supervisor.pool import exits
 from corepod.supervisor.pool.exits import BootReports, ExitReport
 from corepod.supervisor.pool.state import Process, Slot, Stage
-from corepod.worker.board import Board as Writer
+from corepod.worker.scoreboard import ScoreboardRecord as Writer
 
 from tests.unit.supervisor.pool.system import Journal
 
@@ -29,7 +29,7 @@ class Grave:
         self.process.take_place(self.slot, 1, self.scoreboard.claim(), 0.0, 95.0)
         self.process.serve(0.0, 100.0)
         self.writer = Writer(self.scoreboard.fd)
-        self.writer.claim(self.process.record)
+        self.writer.attach(self.process.record)
 
     def serve(self, *paths: str) -> None:
         for number, path in enumerate(paths):

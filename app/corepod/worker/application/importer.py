@@ -1,0 +1,108 @@
+"""From "module:attribute" to an ASGI application."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from corepod.worker.settings import WorkerSettings
+
+DEFAULT_ATTRIBUTES = ("app", "application")
+
+
+class AppNotFoundError(Exception):
+    """There is no such module or attribute, or it isn't an application. A second try would not help."""
+
+
+def import_application(settings: WorkerSettings) -> Any:
+    """Import the application, and adapt it to ASGI where it is a WSGI application.
+
+    Raises AppNotFoundError, or any exception that the application raises while it is imported.
+    """
+    reference, factory = settings.app, settings.factory
+    module_name, _, attribute = reference.partition(":")
+    app = _attribute(_module(module_name), module_name, attribute)
+    if factory:
+        if not callable(app):
+            raise AppNotFoundError(
+                f"{reference} is {_describe(app)}, not a function that makes an application (--factory)"
+            )
+        app = app()
+    return _adapt(app, reference, settings)
+
+
+def _module(name: str) -> Any:
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+        hint = "a Python module is named with dots, without .py: package.module:attribute"
+        raise AppNotFoundError(f"{name!r} is not a module's name; {hint}")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # The user's module may exist and import one that doesn't: then the traceback helps.
+        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+            raise
+        raise AppNotFoundError(
+            f"there is no module {error.name!r}; looked in {sys.path[0] or 'the current folder'} "
+            f"and the environment of {sys.executable}"
+        ) from None
+
+
+def _attribute(module: Any, module_name: str, path: str) -> Any:
+    if not path:
+        for name in DEFAULT_ATTRIBUTES:
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AppNotFoundError(
+            f"module {module_name!r} has neither app nor application; name it: {module_name}:ATTRIBUTE"
+        )
+    found = module
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            close = difflib.get_close_matches(part, dir(found), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise AppNotFoundError(f"module {module_name!r} has no attribute {path!r}{hint}") from None
+    return found
+
+
+def _adapt(app: Any, reference: str, settings: WorkerSettings) -> Any:
+    interface = settings.interface
+    if interface == "auto":
+        interface = detect_interface(app)
+    if interface == "asgi" and callable(app):
+        return app
+    if interface == "wsgi" and callable(app):
+        from corepod.worker.application.wsgi import as_asgi  # ASGI applications don't pay for it
+
+        return as_asgi(app, settings.wsgi_threads)
+    hint = "; is it a factory (--factory), or is its interface hidden (--interface)?" if callable(app) else ""
+    raise AppNotFoundError(f"{reference} is {_describe(app)}, neither an ASGI nor a WSGI application{hint}")
+
+
+def detect_interface(app: Any) -> str:
+    """asgi, wsgi or "" for neither: coroutine functions and three required arguments are ASGI, two are WSGI."""
+    if inspect.isclass(app) or not callable(app):
+        return ""
+    call = app if inspect.isroutine(app) else type(app).__call__
+    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
+        return "asgi"
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return {2: "wsgi", 3: "asgi"}.get(len(required), "")
+
+
+def _describe(thing: Any) -> str:
+    if inspect.isclass(thing):
+        return f"the class {thing.__name__}"
+    name = type(thing).__name__
+    return "None" if thing is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

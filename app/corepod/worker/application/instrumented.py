@@ -1,0 +1,53 @@
+"""Around every application: its requests are counted, timed and noted on the scoreboard. The server calls it without a
+wrapper of its own, so that counting adds no coroutine to a request."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from corepod.contract.scoreboard import IN_FLIGHT, LATENCY, LATENCY_BOUNDS, LATENCY_SUM, REQUESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from corepod.worker.scoreboard import ScoreboardRecord
+
+_BOUNDS = tuple(int(bound * 1e9) for bound in LATENCY_BOUNDS)
+
+
+class Instrumented:
+    """An ASGI application around another one, `app`, which may be exchanged: the warm-up puts its stub there."""
+
+    def __init__(self, app: Any, record: ScoreboardRecord) -> None:
+        self.app = app
+        self.record = record
+        self.arrived: Callable[[], None] = lambda: None  # called when a request has reached the application
+        self.idle: Callable[[], None] = lambda: None  # called when the last request has been answered
+        self.extension: dict[str, Any] = {}  # what `scope["extensions"]["corepod"]` is
+
+    @property
+    def in_flight(self) -> int:
+        return self.record.words[IN_FLIGHT]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.arrived()
+        record = self.record
+        words = record.words
+        words[REQUESTS] += 1
+        words[IN_FLIGHT] += 1
+        started = monotonic_ns()
+        scope["extensions"]["corepod"] = self.extension
+        entry = record.begin(started, scope.get("method", "WEBSOCKET"), scope["raw_path"])
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            record.end(entry)
+            words[IN_FLIGHT] -= 1
+            if scope["type"] == "http":
+                took = monotonic_ns() - started
+                words[LATENCY_SUM] += took
+                words[LATENCY + bisect_left(_BOUNDS, took)] += 1
+            if not words[IN_FLIGHT]:
+                self.idle()

@@ -1,0 +1,139 @@
+"""Imports the application, then serves as the template, or becomes a worker itself where it may not be forked."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import grp
+import importlib
+import os
+import pwd
+import socket
+import sys
+import traceback
+from typing import Any
+
+from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
+from corepod.contract.messages import CONTROL_FD, Load, Loaded
+from corepod.worker import forkable, template
+from corepod.worker.application.importer import AppNotFoundError, import_application
+from corepod.worker.control import Control
+from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
+from corepod.worker.run import become_worker
+from corepod.worker.scoreboard import ScoreboardRecord
+from corepod.worker.settings import WorkerSettings
+from corepod.worker.warmup import warm_up_without_application
+
+
+class BootError(Exception):
+    """The application can't be run. `kind` is that of the message Failed, `code` is the exit code."""
+
+    def __init__(self, kind: str, code: int, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.kind, self.code, self.traceback = kind, code, traceback
+
+
+def main() -> int:
+    """Returns the exit code; by then the supervisor knows of a failure."""
+    control = Control(CONTROL_FD)
+    message, fds = control.receive()
+    if not isinstance(message, Load):
+        return EXIT_OK
+    try:
+        inheritance, why_not_forkable = _boot(control, message, fds)
+    except BootError as error:
+        control.failed(error.kind, str(error), error.traceback)
+        return error.code
+    control.send(Loaded(not why_not_forkable, why_not_forkable))
+    if why_not_forkable:
+        return become_worker(inheritance, warm=True, live=message.live)
+    return template.serve(inheritance)
+
+
+def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance, str]:
+    """Import the application. The text says why this process may not be forked, empty where it may.
+
+    Raises BootError.
+    """
+    settings = WorkerSettings.from_values(message.settings)
+    set_name("corepod-boot")
+    scoreboard_fd, *listener_fds, stacks_fd = fds
+    prepare_process(stacks_fd)
+    _apply_process_settings(settings)
+    record = ScoreboardRecord(scoreboard_fd)
+    os.close(scoreboard_fd)
+    listeners = [socket.socket(fileno=fd) for fd in listener_fds]
+    _warm_up(settings, record)
+    before = forkable.open_fds()
+    app = _import(settings)
+    why = forkable.why_not_forkable(before) if message.role == "template" else "decided before"
+    return Inheritance(control, settings, record, listeners, app, forkable.shared_files(before)), why
+
+
+def _import(settings: WorkerSettings) -> Any:
+    try:
+        return import_application(settings)
+    except AppNotFoundError as error:
+        raise BootError("missing", EXIT_APP, str(error)) from None
+    except BaseException as error:
+        message = f"the application raised {type(error).__name__} while it was imported"
+        raise BootError("exception", EXIT_BOOT, message, _application_traceback(error)) from None
+
+
+def _apply_process_settings(settings: WorkerSettings) -> None:
+    try:
+        _set_folder_and_user(settings)
+    except (KeyError, OSError) as error:
+        what = f"can't change to the worker's user, group or folder (user, group, chdir): {error}"
+        raise BootError("missing", EXIT_APP, what) from None
+    die_with_supervisor()
+
+
+def _set_folder_and_user(settings: WorkerSettings) -> None:
+    """Folder, umask, group and user, in the order in which each is still allowed."""
+    os.chdir(settings.cwd)
+    if settings.cwd not in sys.path:
+        sys.path.insert(0, settings.cwd)
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    user = _lookup(settings.user, pwd.getpwnam, pwd.getpwuid)
+    group = _lookup(settings.group, grp.getgrnam, grp.getgrgid)
+    gid = group.gr_gid if group else user.pw_gid if user else None
+    if gid is not None:
+        if user:
+            os.initgroups(user.pw_name, gid)
+        os.setgid(gid)
+    if user:
+        os.setuid(user.pw_uid)
+        os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
+
+
+def _lookup(text: str, by_name: Any, by_number: Any) -> Any:
+    if not text:
+        return None
+    return by_number(int(text)) if text.isdigit() else by_name(text)
+
+
+def _warm_up(settings: WorkerSettings, record: ScoreboardRecord) -> None:
+    # The first request would import these: anyio chooses its backend as late as that.
+    for module in (
+        ("anyio._backends._asyncio", "uvloop") if settings.loop == "uvloop" else ("anyio._backends._asyncio",)
+    ):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            pass
+    asyncio.run(warm_up_without_application(settings, record))
+    gc.collect()
+
+
+def _application_traceback(error: BaseException) -> str:
+    """The traceback without the frames of corepod and of the import machinery, which aren't at fault."""
+    frames = error.__traceback__
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    while frames is not None and frames.tb_next is not None:
+        file = frames.tb_frame.f_code.co_filename
+        if not (file.startswith(ours) or "importlib" in file) or "demo" in file:
+            break
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))

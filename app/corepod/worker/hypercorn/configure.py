@@ -1,0 +1,44 @@
+"""hypercorn's configuration, from corepod's settings."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from hypercorn.config import Config
+
+from corepod.worker.hypercorn.request_log import RequestLog
+
+if TYPE_CHECKING:
+    from corepod.worker.scoreboard import ScoreboardRecord
+    from corepod.worker.settings import WorkerSettings
+
+
+class ServerConfig(Config):
+    leaving = False  # WebSockets are being closed, new ones too
+
+
+def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfig:
+    """The configuration of a server whose responses are counted on this record."""
+    config = ServerConfig()
+    config.accesslog = config.errorlog = None
+    config.access_log_format = settings.access_log_format
+    config._log = RequestLog(config, record, access=settings.access_log)
+    config.include_server_header = settings.server_header
+    config.keep_alive_timeout = settings.keep_alive
+    config.keep_alive_max_requests = settings.connection_max_requests
+    config.h11_max_incomplete_size = settings.limit_header
+    config.h2_max_header_list_size = settings.limit_header
+    config.h2_max_concurrent_streams = settings.http2_max_streams
+    config.websocket_max_message_size = settings.websocket_max_message
+    config.websocket_ping_interval = settings.websocket_ping or None
+    config.root_path = settings.root_path
+    config.certfile = settings.tls_cert or None
+    # Without a key hypercorn would serve in the clear; certificate and key may be in one file.
+    config.keyfile = settings.tls_key or config.certfile
+    config.keyfile_password = settings.tls_key_password or None
+    if settings.tls_client_ca:
+        config.ca_certs, config.verify_mode = settings.tls_client_ca, ssl.VerifyMode.CERT_REQUIRED
+    if settings.tls_ciphers:
+        config.ciphers = settings.tls_ciphers
+    return config

@@ -1,0 +1,47 @@
+"""A worker's own record of the scoreboard, whose layout is in `corepod.contract.scoreboard`."""
+
+from __future__ import annotations
+
+import mmap
+
+from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
+
+TEXT = ENTRY_SIZE - 8
+
+
+class ScoreboardRecord:
+    """What a worker counts. Before it is attached to a record, it writes to memory of its own: the warm-up isn't
+    counted."""
+
+    def __init__(self, fd: int) -> None:
+        self._map = mmap.mmap(fd, RECORDS * RECORD_SIZE)
+        self._use(memoryview(bytearray(RECORD_SIZE)))
+
+    def attach(self, number: int) -> None:
+        """Write into this record of the scoreboard from now on."""
+        start = number * RECORD_SIZE
+        self._use(memoryview(self._map)[start : start + RECORD_SIZE])
+
+    def _use(self, memory: memoryview) -> None:
+        self.words = memory[: WORDS * 8].cast("Q")
+        self.starts = memory.cast("Q")
+        self._text = memory
+        self._free = list(range(ENTRIES))
+
+    def begin(self, started: int, method: str, path: bytes) -> int:
+        """Note a request that is being served; returns its entry, -1 where all are in use."""
+        if not self._free:
+            return -1
+        entry = self._free.pop()
+        at = ENTRY_OFFSET + entry * ENTRY_SIZE
+        text = b"%b %b" % (method.encode(), path[:TEXT])
+        text = text[: TEXT - 1] + b"\0"  # a client chooses the length of both
+        self._text[at + 8 : at + 8 + len(text)] = text
+        self.starts[at >> 3] = started
+        return entry
+
+    def end(self, entry: int) -> None:
+        """The request of this entry has been served."""
+        if entry >= 0:
+            self.starts[(ENTRY_OFFSET + entry * ENTRY_SIZE) >> 3] = 0
+            self._free.append(entry)

@@ -1,0 +1,50 @@
+"""What the worker needs of a server, whichever implements it: `corepod.worker.hypercorn` today."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+
+class Server(Protocol):
+    """Serves an ASGI application on connections that it is handed; it neither binds nor listens nor accepts.
+
+    It counts connections, bytes and the status of each response on the worker's scoreboard record. Requests are counted
+    by the application it is given (`Instrumented`), which it calls without a wrapper of its own. Every method is called
+    in the event loop's thread.
+    """
+
+    state: dict[str, Any]  # filled by the application's lifespan; the scope of each request has a copy of it
+    on_count: Callable[[int], None]  # called with the number of open connections whenever that changes
+
+    @property
+    def open(self) -> int:
+        """Connections, counted from the moment they were accepted."""
+
+    def connect(self, sock: socket.socket) -> None:
+        """Serve this accepted connection, which doesn't block and now belongs to the server."""
+
+    def warming_up(self) -> AbstractContextManager[None]:
+        """While it lasts, connections are served without TLS, and nothing is written to the access log."""
+
+    def announce_close(self) -> None:
+        """From now on every response asks its client to close the connection. Nothing is closed."""
+
+    def close_websockets(self) -> None:
+        """Close WebSockets with 1012 (service restart), now and as soon as new ones are accepted."""
+
+    async def until_asked(self) -> None:
+        """Wait, briefly, for the first requests of connections that have brought none yet: they may be on their way."""
+
+    async def close_idle(self) -> None:
+        """Close every connection as soon as it has nothing left to serve, from now on."""
+
+    async def flush(self, patience: float) -> None:
+        """Wait up to `patience` seconds until slow clients have taken what is still buffered for them."""
+
+    async def wait_closed(self, patience: float) -> bool:
+        """Wait up to `patience` seconds until every connection is closed; whether they all are."""

@@ -1,0 +1,68 @@
+"""The settings that a worker uses, by their names in `corepod.config.spec`, which also says what each means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """Parsed and checked by the command line before the supervisor was started; a test compares the types."""
+
+    # The application
+    app: str
+    factory: bool
+    interface: str
+    wsgi_threads: int
+    loop: str
+    debug: bool
+    # The process
+    user: str
+    group: str
+    umask: int | None
+    stop_timeout: float
+    # Readiness
+    ready_path: str
+    ready_interval: float
+    # HTTP
+    accept: str
+    access_log: bool
+    access_log_format: str
+    trusted_proxies: list[str]
+    keep_alive: float
+    connection_max_age: float
+    connection_max_requests: int
+    request_timeout: float
+    limit_requests: int
+    limit_connections: int
+    limit_header: int
+    limit_body: int
+    websocket_max_message: int
+    websocket_ping: float
+    http2_max_streams: int
+    root_path: str
+    server_header: bool
+    # TLS
+    tls_cert: str
+    tls_key: str
+    tls_key_password: str = field(repr=False)
+    tls_client_ca: str
+    tls_ciphers: str
+    # Log
+    log_format: str
+    log_level: str
+    # Not in the table: the command line knows these.
+    profile: str  # "run" on one machine, "pod" as a container's PID 1
+    cwd: str  # the folder that the application is imported from
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> WorkerSettings:
+        """The worker's part of all settings, as the supervisor sends them.
+
+        Raises KeyError for one that is missing.
+        """
+        return cls(**{one.name: values[one.name] for one in fields(cls)})

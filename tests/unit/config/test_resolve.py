@@ -1,0 +1,248 @@
+"""Settings: kinds, precedence, and every fault reported at once with its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from corepod.config import envfile
+from corepod.config.kinds import parse, show
+from corepod.config.resolve import Effective, SettingsError, resolve
+from corepod.config.spec import BY_NAME, SETTINGS
+from hypothesis import given
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD: list[tuple[str, Any, Any]] = [
+    ("workers", "auto", "auto"),
+    ("workers", " 3 ", 3),
+    ("workers", 4, 4),
+    ("crash_budget", "5/60", (5, 60.0)),
+    ("crash_budget", "1/0.5", (1, 0.5)),
+    ("crash_budget", "0", (0, 0.0)),
+    ("crash_budget", 0, (0, 0.0)),
+    ("bind", "127.0.0.1:80", ["127.0.0.1:80"]),
+    ("bind", "127.0.0.1:80, [::1]:81", ["127.0.0.1:80", "[::1]:81"]),
+    ("bind", ["unix:/run/a.sock", ":8000"], ["unix:/run/a.sock", "0.0.0.0:8000"]),
+    ("admin", "none", "none"),
+    ("admin", "[::]:9000", "[::]:9000"),
+    ("trusted_proxies", "10.1.2.3/8,::1", ["10.0.0.0/8", "::1/128"]),
+    ("trusted_proxies", "*", ["*"]),
+    ("limit_header", "64k", 65536),
+    ("limit_body", "10M", 10 << 20),
+    ("limit_body", 0, 0),
+    ("socket_mode", "660", 0o660),
+    ("socket_mode", "0o600", 0o600),
+    ("umask", "0", 0),
+    ("keep_alive", "2.5", 2.5),
+    ("keep_alive", 7, 7.0),
+    ("factory", "yes", True),
+    ("factory", "OFF", False),
+    ("factory", True, True),
+    ("standby", "live", "live"),
+    ("user", 1000, "1000"),
+]
+
+BAD: list[tuple[str, Any, str]] = [
+    ("workers", "0", "auto or a whole number"),
+    ("workers", "-1", "auto or a whole number"),
+    ("workers", "1.5", "auto or a whole number"),
+    ("workers", "²", "auto or a whole number"),
+    ("workers", True, "auto or a whole number"),
+    ("crash_budget", "5", "DEATHS/SECONDS"),
+    ("crash_budget", "5/0", "DEATHS/SECONDS"),
+    ("crash_budget", "0/60", "DEATHS/SECONDS"),
+    ("crash_budget", "5/nan", "DEATHS/SECONDS"),
+    ("crash_budget", "5/inf", "DEATHS/SECONDS"),
+    ("bind", "8000", "HOST:PORT"),
+    ("bind", "localhost:http", "HOST:PORT"),
+    ("bind", "127.0.0.1:65536", "HOST:PORT"),
+    ("bind", "::1:8000", "brackets"),
+    ("bind", "unix:", "path"),
+    ("bind", "none", "HOST:PORT"),
+    ("trusted_proxies", "10.0.0.0/33", "network"),
+    ("limit_header", "12x", "bytes"),
+    ("limit_header", "1", "at least 1024"),
+    ("limit_header", "k", "bytes"),
+    ("socket_mode", "888", "octal"),
+    ("socket_mode", "1777", "octal"),
+    ("socket_mode", 660, "as text"),
+    ("keep_alive", "nan", "at least 0.1"),
+    ("keep_alive", "inf", "at least 0.1"),
+    ("keep_alive", "soon", "number of seconds"),
+    ("factory", "maybe", "true, false"),
+    ("standby", "warm", "one of armed, live, none"),
+    ("app", "a\nb", "line break"),
+    ("app", {"a": 1}, "dict"),
+]
+
+
+@pytest.mark.parametrize(("name", "raw", "value"), GOOD, ids=lambda v: str(v)[:30])
+def test_a_good_value_is_parsed(name: str, raw: Any, value: Any) -> None:
+    assert parse(BY_NAME[name], raw) == value
+
+
+@pytest.mark.parametrize(("name", "raw", "phrase"), BAD, ids=lambda v: repr(v)[:30])
+def test_a_bad_value_says_what_would_be_right(name: str, raw: Any, phrase: str) -> None:
+    with pytest.raises(ValueError, match=phrase):
+        parse(BY_NAME[name], raw)
+
+
+@given(st.sampled_from(SETTINGS), st.text())
+def test_any_text_is_a_value_or_a_phrase(setting: Any, text: str) -> None:
+    try:
+        value = parse(setting, text)
+    except ValueError:
+        return
+    json.dumps(value)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
+def test_what_is_shown_can_be_given_again(setting: Any) -> None:
+    for value in (setting.default, setting.pod):
+        if shown := show(setting, value):
+            again = parse(setting, shown)
+            assert again == (list(value) if isinstance(again, list) else value)
+
+
+def settle(tmp_path: Path, flags: dict[str, Any], environ: dict[str, str], file: str = "") -> Effective:
+    path = tmp_path / "corepod.toml"
+    path.write_text(file)
+    return resolve(flags, environ, str(path), pod=False)
+
+
+def test_flag_over_variable_over_file_over_default(tmp_path: Path) -> None:
+    file = "workers = 4\nbacklog = 10\nkeep_alive = 9"
+    effective = settle(tmp_path, {"workers": "2"}, {"COREPOD_WORKERS": "3", "COREPOD_BACKLOG": "20"}, file)
+    assert [effective.values[n] for n in ("workers", "backlog", "keep_alive", "standby")] == [2, 20, 9.0, "armed"]
+    path = str(tmp_path / "corepod.toml")
+    names = ("workers", "backlog", "keep_alive", "standby")
+    assert [effective.sources[n] for n in names] == ["--workers", "COREPOD_BACKLOG", path, "default"]
+    assert effective.explicit("workers")
+    assert not effective.explicit("standby")
+
+
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    assert settle(tmp_path, {}, {"COREPOD_WORKERS": ""}).values["workers"] == "auto"
+
+
+def test_all_faults_at_once_each_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settle(tmp_path, {"workers": "x"}, {"COREPOD_KEEP_ALIVE": "y"}, "backlg = 1\nstandby = 'z'")
+    text = str(caught.value)
+    assert len(caught.value.faults) == 4
+    for place in ("--workers: 'x'", "COREPOD_KEEP_ALIVE: 'y'", "did you mean backlog?", "standby: 'z'"):
+        assert place in text
+
+
+def test_a_pod_has_its_own_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pod = resolve({}, {}, None, pod=True).values
+    assert (pod["workers"], list(pod["bind"]), pod["admin"], pod["lame_duck"]) == (
+        1,
+        ["0.0.0.0:8000"],
+        "0.0.0.0:9000",
+        5.0,
+    )
+
+
+def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: Path) -> None:
+    foreign = {"COREPOD_PORT": "tcp://1.2.3.4:80", "COREPOD_SERVICE_HOST": "1.2.3.4", "COREPOD_DEMO_CRASH": "1"}
+    assert settle(tmp_path, {}, foreign).warnings == []
+    (warning,) = settle(tmp_path, {}, {"COREPOD_WORKER_S": "1"}).warnings
+    assert "COREPOD_WORKERS" in warning
+
+
+@pytest.mark.parametrize(
+    ("flags", "phrase"),
+    [
+        ({"tls_key": __file__}, "needs a certificate"),
+        ({"tls_cert": __file__}, "can't be used"),
+        ({"tls_cert": "nowhere.pem"}, "nowhere.pem can't be read"),
+        ({"chdir": "nowhere"}, "no folder nowhere"),
+        ({"lame_duck": "30"}, "30 s is too long"),
+        ({"ready_path": "ready"}, "start with /"),
+        ({"access_log_format": "%(h"}, "is not a valid format"),
+        ({"user": "nobody-of-that-name"}, "user"),
+        ({"bind": ","}, "has no address"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phrase: str) -> None:
+    with pytest.raises(SettingsError, match=phrase):
+        settle(tmp_path, flags, {})
+
+
+def test_env_file(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.write_text("# a comment\n\nA=1\nexport B = two words \nC='quoted # kept'\nD=\nE=a=b\n")
+    assert envfile.read(str(path)) == {"A": "1", "B": "two words", "C": "quoted # kept", "D": "", "E": "a=b"}
+    path.write_text("A=1\nsecret without equals\n")
+    with pytest.raises(ValueError, match="line 2: not NAME=VALUE") as caught:
+        envfile.read(str(path))
+    assert "secret" not in str(caught.value)
+
+
+def corepod(*args: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "corepod", *args]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("COREPOD_")}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env={**clean, **env})
+
+
+def test_the_command_line_reports_everything_and_starts_nothing(tmp_path: Path) -> None:
+    done = corepod("run", "--wrokers", "3", "--standby", "x", "a:b", cwd=tmp_path, COREPOD_BACKLOG="-1")
+    assert done.returncode == 2
+    assert "--wrokers; did you mean --workers?" in done.stderr
+    assert "--standby: 'x'" in done.stderr
+    assert "COREPOD_BACKLOG: '-1'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "faults"),
+    [
+        (
+            "run a:b --workers --nope",
+            ["--workers: expected one", "there is no flag --nope; did you mean --name?"],
+        ),
+        ("run --workers --nope", ["--workers: expected one argument", "there is no flag --nope", "no application"]),
+        ("run a:b --workers 4 --workers", ["--workers: expected one argument"]),
+        ("run a:b --workers --workers 4", ["--workers: expected one argument"]),
+        ("run a:b --factory=yes --nope", ["--factory: ignored explicit argument", "there is no flag --nope"]),
+        ("run a:b --name --group --standby x", ["--name: ", "--group: ", "--standby: 'x' is not one of"]),
+        ("run a:b c --umask -3", ["the argument 'c' is one too many", "--umask: '-3' is not an octal mode"]),
+        ("config --json=3 --backlog 0", ["--json: ignored explicit argument", "--backlog: '0'"]),
+        ("start a:b", ["COMMAND: invalid choice: 'start'"]),
+        ("--nope", ["there is no flag --nope"]),
+    ],
+)
+def test_every_fault_of_the_command_line_is_reported(arguments: str, faults: list[str], tmp_path: Path) -> None:
+    done = corepod(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 2
+    *lines, last = done.stderr.splitlines()
+    assert last.startswith("corepod: nothing was started")
+    assert len(lines) == len(faults)
+    for line, fault in zip(lines, faults, strict=True):
+        assert line.startswith(f"corepod: {fault}")
+
+
+def test_config_shows_values_sources_and_no_secret(tmp_path: Path) -> None:
+    done = corepod("config", "--json", "--workers", "2", cwd=tmp_path, COREPOD_TLS_KEY_PASSWORD="hush")
+    shown = json.loads(done.stdout)
+    assert shown["workers"] == {"value": 2, "from": "--workers"}
+    assert shown["tls_key_password"] == {"value": "***", "from": "COREPOD_TLS_KEY_PASSWORD"}
+    table = corepod("config", cwd=tmp_path, COREPOD_TLS_KEY_PASSWORD="hush").stdout
+    assert "hush" not in table
+    assert all(setting.name in table for setting in SETTINGS)
+
+
+@pytest.mark.parametrize("command", ["run", "pid1", "config"])
+def test_help_names_every_setting(tmp_path: Path, command: str) -> None:
+    text = corepod(command, "--help", cwd=tmp_path).stdout
+    assert all(setting.flag in text and setting.variable in text for setting in SETTINGS[1:])

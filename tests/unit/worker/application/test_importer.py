@@ -1,0 +1,181 @@
+"""From MODULE:ATTRIBUTE to an ASGI application: every kind of callable, and what is said where there is none."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from corepod.worker.application.importer import AppNotFoundError, detect_interface, import_application
+from corepod.worker.bootstrap import _application_traceback
+
+from tests.unit.served import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APPS = Path(__file__).parents[3] / "apps"
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The applications can be imported, and are imported anew by each test."""
+    monkeypatch.syspath_prepend(str(APPS))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) and str(APPS) in str(sys.modules[name].__file__):
+            del sys.modules[name]
+
+
+def loaded(reference: str, **changed: Any) -> Any:
+    return import_application(settings(app=reference, **changed))
+
+
+@pytest.mark.parametrize("reference", ["ok:app", "ok", "app.main:app", "app.main", "fastapi_app:app"])
+def test_asgi(reference: str) -> None:
+    app = loaded(reference)
+    module = sys.modules[reference.partition(":")[0]]
+    assert app is getattr(module, reference.partition(":")[2] or "app")
+
+
+@pytest.mark.parametrize("reference", ["wsgi_app:app", "flask_app"])
+def test_wsgi(reference: str) -> None:
+    assert loaded(reference).__module__ == "corepod.worker.application.wsgi"
+
+
+def test_both_faces_of_django() -> None:
+    assert type(loaded("django_app:asgi")).__name__ == "ASGIHandler"
+    assert loaded("django_app:wsgi").__module__ == "corepod.worker.application.wsgi"
+
+
+def test_factories() -> None:
+    assert loaded("factory:create_app", factory=True) is sys.modules["ok"].app
+    assert loaded("factory:create_wsgi", factory=True).__module__ == "corepod.worker.application.wsgi"
+
+
+def test_the_interface_can_be_given() -> None:
+    assert loaded("wsgi_app:app", interface="asgi") is sys.modules["wsgi_app"].app
+    assert loaded("ok:app", interface="wsgi").__module__ == "corepod.worker.application.wsgi"
+
+
+@pytest.mark.parametrize(
+    ("reference", "factory", "message"),
+    [
+        ("nowhere:app", False, "there is no module 'nowhere'; looked in "),
+        ("app.nowhere:app", False, "there is no module 'app.nowhere'"),
+        ("ok.nowhere:app", False, "there is no module 'ok.nowhere'"),
+        ("ok.py:app", False, "'ok.py' is not a module's name; a Python module is named with dots, without .py"),
+        ("./ok:app", False, "is not a module's name"),
+        ("", False, "'' is not a module's name"),
+        ("ok:ap", False, "module 'ok' has no attribute 'ap'; did you mean 'app'?"),
+        ("ok:app.missing", False, "module 'ok' has no attribute 'app.missing'"),
+        ("heavy:MEMORY", False, "heavy:MEMORY is a bytes, neither an ASGI nor a WSGI application"),
+        ("boot_error_free", False, "there is no module 'boot_error_free'"),
+        ("factory", False, "module 'factory' has neither app nor application; name it: factory:ATTRIBUTE"),
+        ("factory:create_app", False, "factory:create_app is a function, neither"),
+        ("factory:create_app", False, "is it a factory (--factory)"),
+        ("factory:create_nothing", True, "factory:create_nothing is None, neither an ASGI nor a WSGI application"),
+        ("not_app:app", False, "not_app:app is an int, neither an ASGI nor a WSGI application"),
+        ("not_app:app", True, "not_app:app is an int, not a function that makes an application (--factory)"),
+        ("not_app:text", False, "not_app:text is a str, neither"),
+        ("not_app:nothing", False, "not_app:nothing is None, neither"),
+        ("not_app:Application", False, "not_app:Application is the class Application, neither"),
+        ("not_app:no_argument", False, "not_app:no_argument is a function, neither"),
+        ("not_app:one_argument", False, "not_app:one_argument is a function, neither"),
+    ],
+)
+def test_no_application(reference: str, factory: bool, message: str) -> None:
+    with pytest.raises(AppNotFoundError) as caught:
+        loaded(reference, factory=factory)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "factory", "error"),
+    [
+        ("boot_error:app", False, ValueError),
+        ("missing_import:app", False, ModuleNotFoundError),
+        ("factory:create_badly", True, LookupError),
+    ],
+)
+def test_faults_of_the_applications_own(reference: str, factory: bool, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        loaded(reference, factory=factory)
+    assert not isinstance(caught.value, AppNotFoundError)
+
+
+def test_the_traceback_of_a_fault_begins_in_the_users_code() -> None:
+    with pytest.raises(ValueError, match="DATABASE_URL") as caught:
+        loaded("boot_error:app")
+    # What the loader's traceback begins with: its own frame, not those of this test.
+    assert caught.tb.tb_next is not None
+    text = _application_traceback(caught.value.with_traceback(caught.tb.tb_next.tb_next))
+    assert text.index("boot_error.py") < text.index("DATABASE_URL has no host")
+    assert "importlib" not in text
+    assert "loading.py" not in text
+
+
+# What the signature says
+
+
+async def asgi_function(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def asgi_of_two(scope: Any, *channels: Any) -> None: ...
+
+
+def returns_a_coroutine(scope: Any, receive: Any, send: Any) -> Any: ...
+
+
+def wsgi_function(environ: Any, start_response: Any) -> Any: ...
+
+
+def wsgi_with_more(environ: Any, start_response: Any, option: int = 1, *, switch: bool = False) -> Any: ...
+
+
+def anything(*args: Any) -> Any: ...
+
+
+class AsgiObject:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    async def method(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class WsgiObject:
+    def __call__(self, environ: Any, start_response: Any) -> Any: ...
+
+    def method(self, environ: Any, start_response: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("thing", "interface"),
+    [
+        (asgi_function, "asgi"),
+        (asgi_of_two, "asgi"),
+        (returns_a_coroutine, "asgi"),
+        (functools.partial(asgi_function), "asgi"),
+        (functools.wraps(asgi_function)(returns_a_coroutine), "asgi"),
+        (AsgiObject(), "asgi"),
+        (AsgiObject().method, "asgi"),
+        (wsgi_function, "wsgi"),
+        (wsgi_with_more, "wsgi"),
+        (functools.partial(wsgi_with_more, option=2), "wsgi"),
+        (WsgiObject(), "wsgi"),
+        (WsgiObject().method, "wsgi"),
+        (lambda environ, start_response: None, "wsgi"),
+        (anything, ""),
+        (AsgiObject, ""),
+        (WsgiObject, ""),
+        (print, ""),
+        (dict, ""),
+        (42, ""),
+        (None, ""),
+    ],
+)
+def test_detect(thing: Any, interface: str) -> None:
+    assert detect_interface(thing) == interface

@@ -1,0 +1,154 @@
+"""Whether a process may be forked with what the user's import left in it. Real interpreters, real descriptors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corepod.worker import forkable
+
+APPS = Path(__file__).parents[2] / "apps"
+PROBE = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+import corepod.worker.bootstrap  # as before the user's import: ctypes has a file open with some versions of libffi
+from corepod.worker import forkable
+before = forkable.open_fds()
+exec(sys.argv[2])
+why = forkable.why_not_forkable(before)
+print(json.dumps([why, len(forkable.shared_files(before))]))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def after(code: str, **env: str) -> tuple[str, int]:
+    """Why a process that has run this code may not be forked, and the number of files that forks would reopen."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(APPS), code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **env},
+    )
+    assert done.returncode == 0, done.stderr
+    why, files = json.loads(done.stdout.splitlines()[-1])
+    return why, files
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "pass",
+        "import ok",
+        "import heavy",
+        "import fastapi_app",
+        "import flask_app",
+        "import django_app",
+        "import boto_app",
+        "import sentry_app",
+        "import numpy_app",
+        "import threading; t = threading.Thread(target=int); t.start(); t.join()",  # it has ended
+        "import socket; socket.socket().close()",
+        "devnull = open('/dev/null', 'w')",
+        "random = open('/dev/urandom', 'rb')",
+        "folder = os.open('/tmp', os.O_RDONLY)",
+    ],
+)
+def test_may_be_forked(code: str) -> None:
+    assert after(code) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import thread_at_import", "started 1 thread(s) (metrics-flusher)"),
+        ("import socket_at_import", "left a socket (socket:["),
+        ("import sqlalchemy_app", "shop.db for writing open"),
+        ("import grpc_app", "thread(s) (started by an extension)"),
+        ("import ddtrace_app", "thread(s) ("),
+        ("import select; e = select.epoll()", "left an anon_inode (anon_inode:[eventpoll])"),
+        ("e = os.eventfd(0)", "left an anon_inode (anon_inode:[eventfd])"),
+        ("import asyncio; loop = asyncio.new_event_loop()", "open"),
+        ("p = os.pipe()", "left a pipe (pipe:["),
+        ("import subprocess; p = subprocess.Popen(['true'], stdout=-1)", "left a pipe (pipe:["),
+        ("m = os.memfd_create('shared')", "for writing open"),
+        ("t = open('/dev/ptmx', 'rb', 0)", "left the device /dev/ptmx open"),
+    ],
+)
+def test_may_not_be_forked(code: str, why: str, tmp_path: Path) -> None:
+    why_not, _ = after(code, TMPDIR=str(tmp_path))
+    assert why_not.startswith("the application's import ")
+    assert why in why_not
+
+
+@pytest.mark.parametrize(
+    ("mode", "allowed", "files"),
+    [("r", True, 1), ("a", True, 0), ("w", False, 0), ("r+", False, 0), ("a+", True, 0)],
+)
+def test_files(mode: str, allowed: bool, files: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("content")
+    why, count = after("import file_at_import", OPEN_FILE=str(path), OPEN_MODE=mode)
+    assert (why == "") is allowed
+    assert count == files
+    assert allowed or str(path) in why
+
+
+def test_what_was_open_before_is_not_the_applications() -> None:
+    read, write = os.pipe()
+    try:
+        why_not = forkable.why_not_forkable(forkable.open_fds())
+        assert why_not == "" or "thread" in why_not
+        assert forkable.open_fds()[read].startswith("pipe:")
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def fork_and_read(fd: int, *, own: bool) -> tuple[bytes, bytes]:
+    """Four bytes read by a forked child and then four by this process."""
+    read, write = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            if own:
+                forkable.reopen(fd)
+            os.write(write, os.read(fd, 4))
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    childs = os.read(read, 4)
+    os.close(read)
+    return childs, os.read(fd, 4)
+
+
+# From 3.12 on Python warns of a fork beside other threads, such as that of pytest's timeout.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize(("own", "result"), [(False, (b"1111", b"2222")), (True, (b"1111", b"1111"))])
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_reopened_file_has_a_place_of_its_own(own: bool, result: Any, deleted: bool, tmp_path: Path) -> None:
+    """Without it two workers read from one place in the file, each what the other skips."""
+    path = tmp_path / "data"
+    path.write_bytes(b"000011112222")
+    fd = os.open(path, os.O_RDONLY)
+    if deleted:
+        path.unlink()
+    assert os.read(fd, 4) == b"0000"
+    assert fork_and_read(fd, own=own) == result
+    os.close(fd)
+
+
+def test_reopening_keeps_number_and_inheritance(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"x")
+    for inheritable in (False, True):
+        fd = os.open(tmp_path / "data", os.O_RDONLY)
+        os.set_inheritable(fd, inheritable)
+        forkable.reopen(fd)
+        assert os.get_inheritable(fd) is inheritable
+        os.close(fd)
