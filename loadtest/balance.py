@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from corepod.hit.exchange import Worker
+    from corepod.hit.exchange import Responder
 
     from loadtest.tally import Presence
 
-SHOWN_BY: dict[str, Callable[[Worker], str]] = {
+SHOWN_BY: dict[str, Callable[[Responder], str]] = {
     "worker": lambda worker: worker.place,
     "core": lambda worker: "" if worker.core is None else f"{worker.node or ''} core {worker.core}".strip(),
     "pod": lambda worker: worker.pod or "",
@@ -42,7 +42,7 @@ class Balance:
 
 
 def balance(
-    workers: Mapping[Worker, Presence], by: str = "worker", expected: int = 0, *, fresh: bool = False
+    workers: Mapping[Responder, Presence], by: str = "worker", expected: int = 0, *, fresh: bool = False
 ) -> Balance:
     """Count by worker (a slot, whatever processes were in it), core, pod or node, as far as the responses name them.
 
@@ -56,7 +56,7 @@ def balance(
     return Balance(dict(sorted(counts.items(), key=lambda pair: -pair[1])))
 
 
-def judged(workers: Mapping[Worker, Presence], expected: int = 0) -> Balance:
+def judged(workers: Mapping[Responder, Presence], expected: int = 0) -> Balance:
     """The balance that a run is judged by: of requests on new connections if there are any.
 
     Any free worker can accept a new connection. A kept one stays with its worker; when that worker dies, its clients

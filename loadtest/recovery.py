@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from corepod.hit.exchange import LOST_SESSION, NOBODY, REFUSED, RESET, TIMED_OUT, Worker
+from corepod.hit.exchange import LOST_SESSION, NOBODY, REFUSED, RESET, TIMED_OUT, Responder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Event:
 
     action: str
     at: float
-    victim: Worker = NOBODY
+    victim: Responder = NOBODY
     lasts: float = 0.0
     outage: bool = False
     deadly: bool = True
@@ -48,7 +48,7 @@ class Event:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Event:
-        return cls(**{**found, "victim": Worker(**found["victim"])})
+        return cls(**{**found, "victim": Responder(**found["victim"])})
 
     def as_dict(self) -> dict[str, Any]:
         return {**vars(self), "victim": self.victim._asdict()}
@@ -101,11 +101,11 @@ def in_flight(failure: Failure, event: Event) -> bool:
     return failure.begun <= event.at + CLOCK
 
 
-def same_process(worker: Worker, victim: Worker) -> bool:
+def same_process(worker: Responder, victim: Responder) -> bool:
     return worker.pid == victim.pid and (worker.pod == victim.pod or None in (worker.pod, victim.pod))
 
 
-def back_by_answers(event: Event, workers: Mapping[Worker, Presence]) -> float | None:
+def back_by_answers(event: Event, workers: Mapping[Responder, Presence]) -> float | None:
     """Seconds from the event to the first response of another process in the victim's place; None without one."""
     if event.victim.slot is None:
         return None

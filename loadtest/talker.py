@@ -7,7 +7,7 @@ import select
 import time
 
 import websocket
-from corepod.hit.exchange import LOST_SESSION, NOBODY, OK, REFUSED, RESET, TIMED_OUT, WRONG, Worker
+from corepod.hit.exchange import LOST_SESSION, NOBODY, OK, REFUSED, RESET, TIMED_OUT, WRONG, Responder
 from locust import between, task
 
 from loadtest.tally import Sample
@@ -54,7 +54,7 @@ class Talker(Caller):
         except (OSError, websocket.WebSocketException, ValueError, KeyError) as error:
             return RESET, repr(error)
         core = hello["core"] if hello["pinned"] else None
-        self._worker = Worker(hello["pod"], hello["node"], hello["slot"], core, hello["pid"])
+        self._worker = Responder(hello["pod"], hello["node"], hello["slot"], core, hello["pid"])
         return OK, ""
 
     def _say(self) -> tuple[str, str]:

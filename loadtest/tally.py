@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from corepod.hit.exchange import NOBODY, OK, TIMED_OUT, Worker
+from corepod.hit.exchange import NOBODY, OK, TIMED_OUT, Responder
 
 from loadtest.histogram import Histogram
 
@@ -23,7 +23,7 @@ class Sample(NamedTuple):
     begun: float
     seconds: float
     outcome: str
-    worker: Worker = NOBODY
+    worker: Responder = NOBODY
     scheduled: bool = False
     late: float = 0.0  # how much later than due it was sent
     fresh: bool = True  # on a connection of its own, which any free worker could have accepted
@@ -36,7 +36,7 @@ class Failure(NamedTuple):
     begun: float
     ended: float
     outcome: str
-    worker: Worker
+    worker: Responder
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Tally:
 
     seconds: dict[int, Second] = field(default_factory=dict)
     routes: dict[str, Route] = field(default_factory=dict)
-    workers: dict[Worker, Presence] = field(default_factory=dict)
+    workers: dict[Responder, Presence] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     latency: Histogram = field(default_factory=Histogram)
     scheduled: Histogram = field(default_factory=Histogram)
@@ -156,7 +156,7 @@ class Tally:
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Tally:
         tally = cls(
-            failures=[Failure(**{**one, "worker": Worker(**one["worker"])}) for one in found["failures"]],
+            failures=[Failure(**{**one, "worker": Responder(**one["worker"])}) for one in found["failures"]],
             latency=Histogram.from_dict(found["latency"]),
             scheduled=Histogram.from_dict(found["scheduled"]),
             late=Histogram.from_dict(found["late"]),
@@ -166,6 +166,6 @@ class Tally:
         for name, route in found["routes"].items():
             tally.routes[name] = Route(Counter(route["outcomes"]), Histogram.from_dict(route["latency"]))
         for one in found["workers"]:
-            worker = Worker(*(one[key] for key in Worker._fields))
+            worker = Responder(*(one[key] for key in Responder._fields))
             tally.workers[worker] = Presence(one["answers"], one["first"], one["last"], one["fresh"])
         return tally

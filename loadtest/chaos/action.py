@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from corepod.hit.exchange import NOBODY, Worker
+from corepod.hit.exchange import NOBODY, Responder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class Fault:
     """
 
     back: Callable[[], float | None]
-    victim: Worker = NOBODY
+    victim: Responder = NOBODY
     at: float = field(default_factory=time.time)
     lasts: float = 0.0
     outage: bool = False

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from corepod.hit.exchange import NOBODY, OK, Client, Worker
+from corepod.hit.exchange import NOBODY, OK, Client, Responder
 
 from loadtest.chaos.action import CannotInjectError, Fault, action
 from loadtest.chaos.pool import PATIENCE, Pool
@@ -90,7 +90,7 @@ def reload(target: Target) -> Fault:
         return time.time() if new and all(slot["state"] == "ready" for slot in slots) else None
 
     fault = Fault(back, deadly=False)
-    pool.send(Worker(pid=pool.supervisor), signal.SIGHUP)
+    pool.send(Responder(pid=pool.supervisor), signal.SIGHUP)
     return fault
 
 
@@ -105,7 +105,7 @@ def kill_supervisor(target: Target) -> Fault:
         return time.time() if status and status["pid"] != old and status["state"] == "ready" else None
 
     fault = Fault(back, outage=True)
-    pool.send(Worker(pid=old), signal.SIGKILL)
+    pool.send(Responder(pid=old), signal.SIGKILL)
     return fault
 
 
@@ -123,7 +123,7 @@ def _pool(target: Target) -> Pool:
     return target
 
 
-def _connected(pool: Target) -> tuple[Client, Worker]:
+def _connected(pool: Target) -> tuple[Client, Responder]:
     """A connection to a worker, and that worker. Raises CannotInjectError."""
     client = Client(pool.url, kept=True, timeout=max(PATIENCE, 3 * pool.lasts))
     answer = client.get("/whoami")

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from corepod.hit.exchange import NOBODY, OK, Client, Worker
+from corepod.hit.exchange import NOBODY, OK, Client, Responder
 
 from loadtest.chaos.action import CannotInjectError, Fault, action
 
@@ -85,7 +85,7 @@ class Fleet:
 
     # What actions on a worker need
 
-    def pick(self) -> Worker:
+    def pick(self) -> Responder:
         """A worker in the ready pod that has gone longest without a fault. Raises CannotInjectError."""
         ready = self.ready()
         for _ in range(200):
@@ -95,12 +95,12 @@ class Fleet:
                 return worker
         raise CannotInjectError("no ready pod answers")
 
-    def send(self, victim: Worker, signum: signal.Signals) -> None:
+    def send(self, victim: Responder, signum: signal.Signals) -> None:
         assert victim.pod is not None
         shell = f"kill -{int(signum)} {victim.pid}"
         kubectl("exec", victim.pod, *self.namespace, "-c", CONTAINER, "--", "sh", "-c", shell)
 
-    def replaced(self, victim: Worker) -> Callable[[], float | None]:
+    def replaced(self, victim: Responder) -> Callable[[], float | None]:
         """A function that returns when another process of the same pod has answered."""
 
         def back() -> float | None:
@@ -109,7 +109,7 @@ class Fleet:
 
         return back
 
-    def _ask(self) -> Worker:
+    def _ask(self) -> Responder:
         answer = Client(self.url, timeout=PATIENCE).get("/whoami")
         return answer.worker if answer.outcome == OK else NOBODY
 

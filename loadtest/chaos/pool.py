@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from corepod.hit.exchange import OK, Client, Worker
+from corepod.hit.exchange import OK, Client, Responder
 
 from loadtest.chaos.action import CannotInjectError
 
@@ -30,9 +30,9 @@ class Target(Protocol):
     look: float
     limited: bool
 
-    def pick(self) -> Worker: ...
-    def send(self, victim: Worker, signum: signal.Signals) -> None: ...
-    def replaced(self, victim: Worker) -> Callable[[], float | None]: ...
+    def pick(self) -> Responder: ...
+    def send(self, victim: Responder, signum: signal.Signals) -> None: ...
+    def replaced(self, victim: Responder) -> Callable[[], float | None]: ...
 
 
 class Local:
@@ -41,7 +41,7 @@ class Local:
     look = 0.01
     limited = False
 
-    def send(self, victim: Worker, signum: signal.Signals) -> None:
+    def send(self, victim: Responder, signum: signal.Signals) -> None:
         """Raises CannotInjectError."""
         assert victim.pid is not None
         try:
@@ -74,16 +74,16 @@ class Pool(Local):
             raise CannotInjectError("the pool's admin port doesn't answer")
         return int(status["pid"])
 
-    def pick(self) -> Worker:
+    def pick(self) -> Responder:
         """The ready worker whose slot has gone longest without a fault. Raises CannotInjectError."""
         ready = [slot for slot in (self.status() or {}).get("slots", ()) if slot["state"] == "ready"]
         if not ready:
             raise CannotInjectError("no worker is ready")
         slot = min(ready, key=lambda slot: self._hit_at.get(slot["slot"], 0.0))
         self._hit_at[slot["slot"]] = time.time()
-        return Worker(slot=slot["slot"], core=slot["core"], pid=slot["pid"])
+        return Responder(slot=slot["slot"], core=slot["core"], pid=slot["pid"])
 
-    def replaced(self, victim: Worker) -> Callable[[], float | None]:
+    def replaced(self, victim: Responder) -> Callable[[], float | None]:
         """A function that returns when the next process in its slot became ready, by the supervisor's clock."""
 
         def back() -> float | None:
@@ -102,7 +102,7 @@ class Signed(Local):
         self.url, self.lasts, self.workers = url, lasts, 0
         self._known: set[int] = set()
 
-    def pick(self) -> Worker:
+    def pick(self) -> Responder:
         """A worker that answers. Raises CannotInjectError."""
         for _ in range(20):
             answer = Client(self.url, timeout=PATIENCE).get("/whoami")
@@ -112,7 +112,7 @@ class Signed(Local):
             raise CannotInjectError("the server doesn't answer")
         return answer.worker
 
-    def replaced(self, victim: Worker) -> Callable[[], float | None]:
+    def replaced(self, victim: Responder) -> Callable[[], float | None]:
         """A function that returns when a process that was not there before has answered."""
 
         def back() -> float | None:

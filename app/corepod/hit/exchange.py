@@ -28,7 +28,7 @@ LOST_SESSION = "lost session"  # the state that the worker had kept for this use
 FAILURES = (REFUSED, RESET, TIMED_OUT, SERVER_ERROR, WRONG, LOST_SESSION)
 
 
-class Worker(NamedTuple):
+class Responder(NamedTuple):
     """The worker that answered, as far as the response tells."""
 
     pod: str | None = None
@@ -44,7 +44,7 @@ class Worker(NamedTuple):
         return " ".join(filter(None, words)) or ("nobody" if self.pid is None else f"pid {self.pid}")
 
 
-NOBODY = Worker()
+NOBODY = Responder()
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Answer:
     seconds: float = 0.0
     status: int = 0
     body: bytes = b""
-    worker: Worker = NOBODY
+    worker: Responder = NOBODY
     detail: str = ""
 
     def json(self) -> dict[str, Any]:
@@ -168,12 +168,12 @@ def _tls(scheme: str) -> ssl.SSLContext | None:
     return ssl.create_default_context() if scheme == "https" else None  # it reads all certificates: once is enough
 
 
-def judged(status: int, body: bytes, worker: Worker) -> Answer:
+def judged(status: int, body: bytes, worker: Responder) -> Answer:
     outcome = SERVER_ERROR if status >= 500 else WRONG if status >= 400 else OK
     return Answer(outcome, status=status, body=body, worker=worker, detail="" if outcome == OK else f"status {status}")
 
 
-def identity(headers: dict[str, str], body: bytes = b"") -> Worker:
+def identity(headers: dict[str, str], body: bytes = b"") -> Responder:
     """The worker by the headers of a response; its pod and node by a JSON body, and with other servers all of it."""
     told: dict[str, Any] = {}
     if body[:1] == b"{" and b'"pid"' in body:
@@ -182,7 +182,7 @@ def identity(headers: dict[str, str], body: bytes = b"") -> Worker:
         told.pop("core", None)  # without pinning it is the core that this request happened to run on
     lower = {key.lower(): value for key, value in headers.items()}
     numbers = {key: _number(lower.get(f"x-corepod-{key}", told.get(key))) for key in ("slot", "core", "pid")}
-    return Worker(pod=_text(told.get("pod")), node=_text(told.get("node")), **numbers)
+    return Responder(pod=_text(told.get("pod")), node=_text(told.get("node")), **numbers)
 
 
 def _number(value: Any) -> int | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from corepod.hit.exchange import OK, RESET, Worker
+from corepod.hit.exchange import OK, RESET, Responder
 
 from loadtest.recovery import Event
 from loadtest.tally import Sample, Tally
 
-FIRST = Worker(slot=0, core=0, pid=10)
-SECOND = Worker(slot=1, core=1, pid=11)
-NEXT = Worker(slot=1, core=1, pid=12)  # after SECOND was killed
+FIRST = Responder(slot=0, core=0, pid=10)
+SECOND = Responder(slot=1, core=1, pid=11)
+NEXT = Responder(slot=1, core=1, pid=12)  # after SECOND was killed
 KILL = Event("sigkill", 101.0, SECOND, answer=0.02, back=0.3)
 
 SAMPLES = (

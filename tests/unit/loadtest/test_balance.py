@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from corepod.hit.exchange import Worker
+from corepod.hit.exchange import Responder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +14,10 @@ from loadtest.tally import Presence
 from tests.unit.loadtest.samples import tally
 
 
-def answers(**counts: int) -> dict[Worker, Presence]:
-    return {Worker(pod=pod, node=f"node-{pod[0]}", slot=0, pid=8): Presence(n, 0.0, 1.0) for pod, n in counts.items()}
+def answers(**counts: int) -> dict[Responder, Presence]:
+    return {
+        Responder(pod=pod, node=f"node-{pod[0]}", slot=0, pid=8): Presence(n, 0.0, 1.0) for pod, n in counts.items()
+    }
 
 
 def test_a_slot_keeps_its_share_when_its_process_changes() -> None:
@@ -33,7 +35,7 @@ def test_the_same_slot_of_two_pods_is_two_workers_on_their_nodes() -> None:
 
 
 def test_new_connections_are_what_is_judged_where_there_are_any() -> None:
-    workers = {Worker(slot=0): Presence(90, 0, 1, 20), Worker(slot=1): Presence(30, 0, 1, 25)}
+    workers = {Responder(slot=0): Presence(90, 0, 1, 20), Responder(slot=1): Presence(30, 0, 1, 25)}
     assert judged(workers).counts == {"slot 1": 25, "slot 0": 20}
     assert judged(workers, expected=3).busiest_over_idlest == math.inf
     assert judged(answers(a=3, b=1)).busiest_over_idlest == 3

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from corepod.demo.report import sales_report
-from corepod.hit.exchange import OK, Answer, Worker
+from corepod.hit.exchange import OK, Answer, Responder
 
 from loadtest.chaos import actions
 from loadtest.chaos.action import ACTIONS, CannotInjectError, Fault, action, summary
@@ -22,7 +22,7 @@ NOWHERE = SimpleNamespace(url="http://127.0.0.1:1", look=0.01)
 
 def given(body: object, pid: int = 5) -> Answer:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(OK, status=200, body=data, worker=Worker(pid=pid))
+    return Answer(OK, status=200, body=data, worker=Responder(pid=pid))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from corepod.hit.exchange import NOBODY, OK, REFUSED, RESET, SERVER_ERROR, TIMED_OUT, WRONG, Client, Worker, identity
+from corepod.hit.exchange import NOBODY, OK, REFUSED, RESET, SERVER_ERROR, TIMED_OUT, WRONG, Client, Responder, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,7 +101,7 @@ def test_who_answered_is_remembered_for_the_failure_of_a_kept_connection() -> No
 
     with serving(one_then_reset) as url:
         client = Client(url, kept=True)
-        assert client.get("/").worker == Worker(slot=1, core=3, pid=77)
+        assert client.get("/").worker == Responder(slot=1, core=3, pid=77)
         found = client.get("/")
     assert (found.outcome, found.worker.pid) == (RESET, 77)
     assert client.bound == NOBODY
@@ -138,8 +138,8 @@ def test_an_answer_that_is_not_the_right_one() -> None:
 
 def test_a_body_tells_what_headers_do_not() -> None:
     body = b'{"pid": 8, "slot": 0, "core": 5, "pinned": false, "pod": "web-1", "node": "n1"}'
-    assert identity({}, body) == Worker("web-1", "n1", 0, None, 8)
-    assert identity({"X-Corepod-Pid": "9"}, body) == Worker("web-1", "n1", 0, None, 9)
+    assert identity({}, body) == Responder("web-1", "n1", 0, None, 8)
+    assert identity({"X-Corepod-Pid": "9"}, body) == Responder("web-1", "n1", 0, None, 9)
     assert identity({}, body.replace(b"false", b"true")).core == 5
     assert identity({}, b"<html>") == identity({}, b'{"pid": [') == NOBODY
 
@@ -147,13 +147,13 @@ def test_a_body_tells_what_headers_do_not() -> None:
 @pytest.mark.parametrize(
     ("worker", "place"),
     [
-        (Worker(), "nobody"),
-        (Worker(pid=5), "pid 5"),
-        (Worker(slot=1, pid=5), "slot 1"),
-        (Worker(pod="web-1", slot=0, pid=8), "web-1 slot 0"),
+        (Responder(), "nobody"),
+        (Responder(pid=5), "pid 5"),
+        (Responder(slot=1, pid=5), "slot 1"),
+        (Responder(pod="web-1", slot=0, pid=8), "web-1 slot 0"),
     ],
 )
-def test_the_place_outlives_the_process(worker: Worker, place: str) -> None:
+def test_the_place_outlives_the_process(worker: Responder, place: str) -> None:
     assert worker.place == place
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from corepod.hit.exchange import LOST_SESSION, NOBODY, REFUSED, RESET, SERVER_ERROR, TIMED_OUT, Worker
+from corepod.hit.exchange import LOST_SESSION, NOBODY, REFUSED, RESET, SERVER_ERROR, TIMED_OUT, Responder
 
 from loadtest.recovery import Event, back_by_answers, in_flight, toll
 from loadtest.tally import Failure
 from tests.unit.loadtest.samples import FIRST, KILL, SECOND, tally
 
 
-def failure(outcome: str, begun: float, ended: float, worker: Worker = NOBODY) -> Failure:
+def failure(outcome: str, begun: float, ended: float, worker: Responder = NOBODY) -> Failure:
     return Failure("/a", begun, ended, outcome, worker)
 
 
@@ -49,10 +49,10 @@ def test_a_worker_that_hangs_keeps_what_it_has_until_it_is_ended() -> None:
 
 
 def test_pods_whose_processes_have_the_same_number_are_told_apart() -> None:
-    killed = Event("sigkill", 101.0, Worker(pod="a", slot=0, pid=8), back=0.1)
-    assert in_flight(failure(RESET, 101.0, 101.0, Worker(pod="a", slot=0, pid=8)), killed)
-    assert in_flight(failure(RESET, 101.0, 101.0, Worker(slot=0, pid=8)), killed)
-    assert not in_flight(failure(RESET, 101.0, 101.0, Worker(pod="b", slot=0, pid=8)), killed)
+    killed = Event("sigkill", 101.0, Responder(pod="a", slot=0, pid=8), back=0.1)
+    assert in_flight(failure(RESET, 101.0, 101.0, Responder(pod="a", slot=0, pid=8)), killed)
+    assert in_flight(failure(RESET, 101.0, 101.0, Responder(slot=0, pid=8)), killed)
+    assert not in_flight(failure(RESET, 101.0, 101.0, Responder(pod="b", slot=0, pid=8)), killed)
 
 
 def test_an_outage_owns_every_failure_until_it_is_over() -> None:
@@ -64,7 +64,7 @@ def test_an_outage_owns_every_failure_until_it_is_over() -> None:
 def test_the_answers_tell_when_a_place_was_back() -> None:
     assert back_by_answers(KILL, tally().workers) == pytest.approx(0.35)
     assert back_by_answers(replace(KILL, at=200.0), tally().workers) is None
-    assert back_by_answers(replace(KILL, victim=Worker(pid=11)), tally().workers) is None
+    assert back_by_answers(replace(KILL, victim=Responder(pid=11)), tally().workers) is None
 
 
 def test_an_event_without_end_has_no_recovery() -> None:

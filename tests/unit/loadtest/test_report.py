@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from corepod.hit.exchange import OK, REFUSED, Worker
+from corepod.hit.exchange import OK, REFUSED, Responder
 from rich.console import Console
 
 from loadtest.recovery import Event
@@ -73,8 +73,8 @@ def test_it_says_why_it_failed() -> None:
 def test_names_from_outside_are_text() -> None:
     evil = "<script>alert(1)</script>"
     made = run(
-        Sample(evil, 102.0, 0.1, OK, Worker(pod=evil, node=evil, slot=0, pid=5)),
-        events=[replace(KILL, action=evil, note=evil, victim=Worker(pod=evil, slot=0, pid=5))],
+        Sample(evil, 102.0, 0.1, OK, Responder(pod=evil, node=evil, slot=0, pid=5)),
+        events=[replace(KILL, action=evil, note=evil, victim=Responder(pod=evil, slot=0, pid=5))],
         about={"target": evil},
     )
     assert "<script" not in render(made, made)
