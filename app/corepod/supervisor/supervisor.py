@@ -23,7 +23,7 @@ from corepod.supervisor.stop import Asked, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from socket import socket
 
     from corepod.contract.messages import Message
     from corepod.supervisor.io.log import StreamLog
@@ -48,49 +48,52 @@ class Supervisor:
         control = sockets.control(settings.control) if settings.control else None
         self.unlink = [s for s in (admin, control) if s is not None]
         subreaper = reaper.become_subreaper()
-        self.scoreboard, self.cgroup = SharedScoreboard(), Cgroup()
-        self.launcher = SystemLauncher(loop, log, settings, self.scoreboard.fd, self.listeners, self._hear)
+        self.cgroup, scoreboard = Cgroup(), SharedScoreboard()
+        self.launcher = SystemLauncher(loop, log, settings, scoreboard.fd, self.listeners, self._hear)
         self.pool = Pool(
             settings,
             self.launcher,
-            self.scoreboard,
+            scoreboard,
             log,
             self.placement.cores,
             forkable=subreaper,
             wall=time.time,
             random=_random,
         )
-        self.checks = Checks(self.pool, self.scoreboard, self.cgroup, log, loop.now())
+        self.checks = Checks(self.pool, scoreboard, self.cgroup, log, loop.now())
         self.notifier = Notifier(settings.notify)
-        usable = self.placement.usable
+        self.admin = self._open_admin(admin, control, scoreboard)
+        self._child_died = False
+        self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
+        self._told: set[int] = set()
+        self._announce(sockets.name(admin) if admin else "none", subreaper)
+
+    def _open_admin(self, admin: socket | None, control: socket | None, scoreboard: SharedScoreboard) -> AdminServer:
         about = {
-            "cores": {"usable": list(usable.cores), "limit": usable.limit},
+            "cores": {"usable": list(self.placement.usable.cores), "limit": self.placement.usable.limit},
             "binds": [sockets.name(s) for s in self.listeners],
             "admin": sockets.name(admin) if admin else "none",
         }
         status = PoolStatus(
-            self.pool, self.checks, self.scoreboard, self.cgroup, log, self.listeners, about=about, clock=loop.now
+            self.pool, self.checks, scoreboard, self.cgroup, self.log, self.listeners, about=about, clock=self.loop.now
         )
-        self.admin = AdminServer(loop, status, status_public=settings.admin_status == "all")
+        server = AdminServer(self.loop, status, status_public=self.settings.admin_status == "all")
         for sock, trusted in ((admin, False), (control, True)):
             if sock is not None:
-                self.admin.listen(sock, trusted=trusted)
-        self._child_died = False
-        self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
-        self._told: set[int] = set()
-        self._announce(about, subreaper)
+                server.listen(sock, trusted=trusted)
+        return server
 
-    def _announce(self, about: dict[str, Any], subreaper: bool) -> None:
+    def _announce(self, admin: str, subreaper: bool) -> None:
         count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin
         self.log.info(
             f"{self.settings.pool_name}: {count} {'worker' if count == 1 else 'workers'} on "
-            f"{', '.join(about['binds'])}, admin on {about['admin']}; "
+            f"{', '.join(map(sockets.name, self.listeners))}, admin on {admin}; "
             f"usable cores {cores.format_list(usable.cores)} (limit: {usable.limit})"
         )
         if self.placement.why_not:
             self.log.warning(self.placement.why_not)
-        if about["admin"] != wanted and not wanted.endswith(":0"):
-            self.log.warning(f"admin port {wanted} is taken; using {about['admin']}")
+        if admin != wanted and not wanted.endswith(":0"):
+            self.log.warning(f"admin port {wanted} is taken; using {admin}")
         if not subreaper:
             self.log.warning("no subreaper in this kernel or sandbox: workers are started one by one, not forked")
 
