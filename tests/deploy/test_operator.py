@@ -16,8 +16,9 @@ from tests.deploy.render import Object, chart, environment, find, kinds, pod_spe
 from tests.deploy.test_security import violations
 from tests.fakeapi import Call, FakeApi, faults
 from tests.fakeapi.objects import deployment, node, pod
-from tests.process.harness import Pool, running, until
+from tests.process.harness import Pool, running
 from tests.process.operator.harness import Operator, replicas
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import APPS, DEADLINE, alive, descendants, stage, until
+from tests.process.harness import APPS
+from tests.procfs import alive, comm, descendants
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +114,7 @@ def test_no_worker_is_in_the_terminals_process_group(terminal: Terminal) -> None
 def test_the_pool_ends_when_its_terminal_side_is_killed(terminal: Terminal) -> None:
     worker_shown(terminal)
     family = terminal.family()
-    assert "corepod" in map(stage, family)
+    assert "corepod" in map(comm, family)
     terminal.process.kill()
     until(lambda: not any(map(alive, family)), f"gone with their terminal: {family}")
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 from corepod.config.spec import SETTINGS
@@ -16,10 +15,11 @@ from corepod.worker.board import Board
 from corepod.worker.middleware import wrap
 from corepod.worker.serving import Server
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+from tests.waiting import DEADLINE as DEADLINE
+from tests.waiting import until as until
 
-DEADLINE = 20.0  # seconds
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 
 def settings(**changed: Any) -> dict[str, Any]:
@@ -34,16 +34,6 @@ def make_board() -> Board:
     os.close(fd)
     board.claim(0)
     return board
-
-
-def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
-    """Poll until the condition is true and return its value."""
-    end = time.monotonic() + deadline
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline:g} s: {what}")
-        time.sleep(0.005)
-    return value
 
 
 class Served:

@@ -22,7 +22,9 @@ import pytest
 from loadtest.fleet import load
 from loadtest.local import free_ports
 from loadtest.run import Run
-from tests.process.harness import CLIENT, DEADLINE, alive, descendants, until
+from tests.process.harness import CLIENT
+from tests.procfs import alive, command, descendants
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,10 +115,7 @@ def test_a_generator_that_could_not_keep_up_makes_the_run_invalid(tmp_path: Path
 
 
 def _is_locust(pid: int) -> bool:
-    try:
-        return b"locustfile.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    return any("locustfile.py" in word for word in command(pid))
 
 
 def _requests(admin: str) -> int:

@@ -77,6 +77,7 @@ def test_nothing_is_written_when_nothing_changes(live: FakeApi, operate: Operate
     assert len(scalings(live)) == 1
 
 
+@pytest.mark.serial
 def test_more_cores_are_used_at_once(web: FakeApi, operate: Operate) -> None:
     """Ratio to the anchor's poll: the mean of its reaction is half a period."""
     operate().ready()
