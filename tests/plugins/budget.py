@@ -28,5 +28,5 @@ def load_profile() -> str:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: twice the cores, for most of the tests wait most of their time."""
-    return min(2 * len(os.sched_getaffinity(0)), MOST)
+    """For `-n auto`: three times the cores, for most of the tests wait most of their time."""
+    return min(3 * len(os.sched_getaffinity(0)), MOST)

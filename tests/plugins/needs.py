@@ -18,7 +18,7 @@ REMEDY = {
     "helm": "install it from https://helm.sh, or name it in the variable HELM",
     "kubectl": "install it from https://kubernetes.io/docs/tasks/tools, or name it in the variable KUBECTL",
 }
-COMPAT = "make test-compat installs what users bring, and tests with it"
+COMPAT = "make test-compat installs what users bring"
 MISSING = "missing: "
 
 

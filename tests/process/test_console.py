@@ -34,7 +34,9 @@ class Terminal:
         self._master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
         command = ["setsid", "--ctty", sys.executable, "-m", "corepod", "run", *args]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("COREPOD_")}
+        # The size is the terminal's own, whatever a test runner says of its.
+        ours = ("COREPOD_", "COLUMNS", "LINES")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         self.process = subprocess.Popen(
             command, cwd=APPS, stdin=slave, stdout=slave, stderr=slave, env={**clean, "TERM": "xterm"}
         )
