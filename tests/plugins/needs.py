@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 REMEDY = {
     "helm": "install it from https://helm.sh, or name it in the variable HELM",
@@ -71,10 +71,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         packages(*mark.args)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    yield
+    # Below everything else that is said of the tests.
     skipped = terminalreporter.stats.get("skipped", [])
     found = lines(report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple))
     if found:
-        terminalreporter.section("not tested here", yellow=True)
+        terminalreporter.section("not tested on this machine", yellow=True)
     for line in found:
         terminalreporter.line(line, yellow=True)

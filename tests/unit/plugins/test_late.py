@@ -53,7 +53,7 @@ def session(folder: Path, code: str, *flags: str) -> tuple[int, str]:
         timeout=150,
         check=False,
     )
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout
 
 
 def summary(text: str) -> dict[str, int]:
