@@ -75,6 +75,11 @@ test-process: $(TESTABLE) ## Run the tests of real processes
 test-compat: $(VENV)/.compat ## Install the frameworks and libraries that users bring, and test with them
 	$(PYTEST) $(PARALLEL) -m compat $(ARGS)
 
+# Checks the workflows, in a test. A program in Go, whose checksum database vouches for what this version is.
+ACTIONLINT_VERSION := v1.7.12
+$(BIN)/actionlint: $(VENV)/.run
+	GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+
 lint: $(VENV)/.test ## Check style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
 REMEDY = {
+    "actionlint": "make .venv/bin/actionlint installs it with Go; name it in the variable ACTIONLINT",
     "helm": "install it from https://helm.sh, or name it in the variable HELM",
     "kubectl": "install it from https://kubernetes.io/docs/tasks/tools, or name it in the variable KUBECTL",
 }
@@ -23,7 +24,7 @@ MISSING = "missing: "
 
 
 def program(name: str) -> str:
-    """Path of `helm` or `kubectl`: that in the variable of its name, or that on the PATH."""
+    """Path of a program in REMEDY: that in the variable of its name, or that on the PATH."""
     path = shutil.which(os.environ.get(name.upper(), name))
     if path is None:
         _missing(name, REMEDY[name])
