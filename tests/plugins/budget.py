@@ -7,7 +7,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 # A budget for each level: on a laptop an answer in seconds, in CI what a laptop would have missed.
-EXAMPLES = {"few": 25, "many": 300}
+EXAMPLES = {"few": 25, "many": 100}
 MOST = 16  # beyond this the processes of the tests would only be in each other's way
 
 
