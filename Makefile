@@ -14,7 +14,7 @@ CLUSTER ?= corepod
 .PHONY: help run test test-unit test-process test-compat lint format docs bench bench-pins wheel image operator-image \
   loadtest-image kind-up kind-down e2e soak recovery loadtest loadtest-pictures hit pins clean
 
-help: ## Show the targets
+help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {name[++n] = $$1; text[n] = $$2; if (length($$1) > most) most = length($$1)} \
 	  END {for (i = 1; i <= n; i++) printf "  %-" most "s  %s\n", name[i], text[i]}' $(MAKEFILE_LIST)
 
@@ -80,13 +80,13 @@ ACTIONLINT_VERSION := v1.7.12
 $(BIN)/actionlint: $(VENV)/.run
 	GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 
-lint: $(VENV)/.test ## Check style, types and who imports whom
+lint: $(VENV)/.test ## Check style, types and the rules for imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.test ## Rewrite the code in the project's style
+format: $(VENV)/.test ## Format the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -101,64 +101,64 @@ $(BENCH)/.venv/.made: pyproject.toml $(BENCH)/requirements.txt
 	$(BENCH)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-bench: $(BENCH)/.venv/.made ## Compare with other servers; ARGS="b1 b6 --rounds 21" chooses, ARGS=--help explains
+bench: $(BENCH)/.venv/.made ## Compare corepod with other servers; ARGS="b1 b6 --rounds 21" chooses benchmarks, ARGS=--help explains
 	@$(BENCH)/.venv/bin/python -m loadtest.bench $(ARGS)
 
-bench-pins: $(VENV)/.test ## Pin the benchmarks' dependencies again, with hashes
+bench-pins: $(VENV)/.test ## Update the pinned dependencies of the benchmarks
 	$(PIP) uv
 	$(BIN)/uv pip compile $(BENCH)/requirements.in --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-annotate --output-file $(BENCH)/requirements.txt
 
 DIST ?= dist
-wheel: $(VENV)/.run ## Build the wheel, in dist/
+wheel: $(VENV)/.run ## Build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(DIST) .
 
-image: ## Build the image; BASE=python:3.12-slim for another base
+image: ## Build the image of workers; BASE=python:3.12-slim chooses another base
 	docker build --tag $(IMAGE) --target worker --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
 
-operator-image: ## Build the operator's image
+operator-image: ## Build the image of the operator
 	docker build --tag $(OPERATOR_IMAGE) --target operator --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
 
-loadtest-image: ## Build the load test's image
+loadtest-image: ## Build the image of the load test
 	docker build --tag $(LOADTEST_IMAGE) --target loadtest --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
 
-kind-up: ## Make a kind cluster with exclusive cores, and build and load the images
+kind-up: ## Create a kind cluster with exclusive cores, and build and load the images
 	@deploy/kind-up $(CLUSTER)
 	$(MAKE) image operator-image loadtest-image
 	kind load docker-image $(IMAGE) --name $(CLUSTER)
 	kind load docker-image $(OPERATOR_IMAGE) --name $(CLUSTER)
 	kind load docker-image $(LOADTEST_IMAGE) --name $(CLUSTER)
 
-kind-down: ## Remove that cluster
+kind-down: ## Delete the kind cluster
 	kind delete cluster --name $(CLUSTER)
 
 # These wait for a cluster, and have limits of their own.
 E2E := -o faulthandler_timeout=0
-e2e: $(VENV)/.test ## Test on that cluster; ARGS="-k rollout" chooses
+e2e: $(VENV)/.test ## Run the tests on the kind cluster; ARGS="-k rollout" chooses tests
 	$(PYTEST) $(E2E) tests/e2e -m e2e $(ARGS)
 
-soak: $(VENV)/.test ## Rollouts and drains on that cluster with 100 000 requests
+soak: $(VENV)/.test ## Test rollouts and drains on the kind cluster with 100 000 requests
 	COREPOD_E2E_REQUESTS=100000 $(PYTEST) $(E2E) tests/e2e/test_rollout.py -m e2e -s $(ARGS)
 
-loadtest: $(VENV)/.loadtest ## Load and chaos on a pool here for two minutes: verdict and report; ARGS=--help explains
+loadtest: $(VENV)/.loadtest ## Run load and faults on a local pool for two minutes, with verdict and report; ARGS=--help explains
 	@$(BIN)/python -m loadtest $(ARGS)
 
-loadtest-pictures: $(VENV)/.loadtest ## Draw docs/pictures/loadtest-*.png from the last run, with Chromium
+loadtest-pictures: $(VENV)/.loadtest ## Draw docs/pictures/loadtest-*.png from the last run of the load test, with Chromium
 	@$(BIN)/python -m loadtest.report.picture loadtest/results/run.json docs/pictures
 
 URL ?= http://127.0.0.1:8000/whoami
-hit: $(VENV)/.loadtest ## Ask a running server a few times, and show who answered; URL=... ARGS="-c 10 -n 5"
+hit: $(VENV)/.loadtest ## Send a few requests to a running server and show which worker answered; URL=... ARGS="-c 10 -n 5"
 	@$(BIN)/corepod hit $(URL) $(ARGS)
 
-recovery: $(VENV)/.test ## Compare crashes here with those of a bare container, on that cluster
+recovery: $(VENV)/.test ## Compare crashes of corepod and of a bare container on the kind cluster
 	@$(BIN)/python -m tests.e2e.recovery
 
-pins: $(VENV)/.test ## Pin the dependencies again, with hashes; UPGRADE= keeps the versions that are pinned
+pins: $(VENV)/.test ## Update the pinned dependencies; UPGRADE= pins only what is new
 	$(PIP) uv
 	./requirements/compile $(BIN)/uv
 
-clean: ## Remove what the targets above made
+clean: ## Remove everything that these targets made
 	rm -rf $(VENV) .venv-* $(BENCH)/.venv loadtest/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
