@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 LIMITS = ("-o", "timeout=2", "-o", "faulthandler_timeout=8")
 LATE = """
 import asyncio, re, threading, time
