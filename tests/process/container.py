@@ -20,7 +20,8 @@ from tests.waiting import DEADLINE, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-UNSHARE = ("unshare", "--fork", "--kill-child", "--pid", "--mount-proc")
+# Propagation is left as it is, for it can't be changed in a chroot; that of /proc is made private all the same.
+UNSHARE = ("unshare", "--fork", "--kill-child", "--propagation", "unchanged", "--pid", "--mount-proc")
 
 
 @cache
