@@ -49,7 +49,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist worksteal
 # What coverage is measured of (see pyproject.toml), and the percentage that it may not fall below.
 MEASURED := tests/unit tests/architecture tests/deploy tests/process/operator
-FLOOR ?= 78
+FLOOR ?= 80
 
 ifdef FULL
 TESTABLE := $(VENV)/.compat
