@@ -1,6 +1,6 @@
 # corepod's image: the supervisor as PID 1, the sample application, and what your own application is put on
 # (docs/deploy.md). Built by `make image`; nothing in here needs the network but pip and the base image.
-ARG BASE=python:3.13-slim
+ARG BASE=python:3.14-slim
 
 FROM ${BASE} AS build
 WORKDIR /src

@@ -7,36 +7,78 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/corepod/__init__.
 IMAGE ?= corepod:$(VERSION)
 OPERATOR_IMAGE ?= corepod-operator:$(VERSION)
 LOADTEST_IMAGE ?= corepod-loadtest:$(VERSION)
-BASE ?= python:3.13-slim
+BASE ?= python:3.14-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: wheel image operator-image kind-up kind-down e2e soak loadtest loadtest-image loadtest-pictures hit recovery help run test lint format docs bench bench-pins pins clean
+.PHONY: help run test test-unit test-process test-compat lint format docs bench bench-pins wheel image operator-image \
+  loadtest-image kind-up kind-down e2e soak recovery loadtest loadtest-pictures hit pins clean
 
 help: ## Show this help
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {name[++n] = $$1; text[n] = $$2; if (length($$1) > most) most = length($$1)} \
+	  END {for (i = 1; i <= n; i++) printf "  %-" most "s  %s\n", name[i], text[i]}' $(MAKEFILE_LIST)
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # A stamp a purpose: `make run` needs neither the test frameworks nor the linters.
 $(VENV)/.run: pyproject.toml requirements/run.txt
-	$(PYTHON) -c 'import sys; sys.exit("corepod needs Python 3.11 or newer, this is %d.%d; use make PYTHON=python3.13" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("corepod needs Python 3.11 or newer, this is %d.%d; use make PYTHON=python3.14" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+# Frameworks and libraries that users bring: 600 MB that nothing else needs.
+$(VENV)/.compat: $(VENV)/.test requirements/compat.txt
+	$(PIP) --require-hashes -r requirements/compat.txt
 	@touch $@
 
 $(VENV)/.loadtest: $(VENV)/.run requirements/loadtest.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/loadtest.txt
+	$(PIP) --require-hashes -r requirements/loadtest.txt
 	@touch $@
 
 run: $(VENV)/.run ## Run the sample application on every usable core at http://127.0.0.1:8000
 	@$(BIN)/corepod run $(APP) $(ARGS)
 
-test: $(VENV)/.test ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+PYTEST := $(BIN)/python -m pytest
+# Side by side, but those marked serial; ARGS="-n 0" runs all of them in a row.
+PARALLEL := -n auto --dist worksteal
+# What coverage is measured of (see pyproject.toml), and the percentage that it may not fall below.
+MEASURED := tests/unit tests/architecture tests/deploy tests/process/operator
+FLOOR ?= 80
+
+ifdef FULL
+TESTABLE := $(VENV)/.compat
+export HYPOTHESIS_PROFILE ?= many
+test: $(TESTABLE)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PARALLEL) $(MEASURED) $(ARGS)
+	$(PYTEST) $(PARALLEL) tests/process $(patsubst %,--ignore=%,$(filter tests/process/%,$(MEASURED))) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=$(FLOOR)
+else
+TESTABLE := $(VENV)/.test
+test: $(TESTABLE) ## Run all tests that need no cluster; FULL=1 as CI does: frameworks, more examples, coverage
+	$(PYTEST) $(PARALLEL) $(ARGS)
+endif
+
+test-unit: $(TESTABLE) ## Run the tests of functions and modules
+	$(PYTEST) $(PARALLEL) tests/unit tests/architecture $(ARGS)
+
+test-process: $(TESTABLE) ## Run the tests of real processes
+	$(PYTEST) $(PARALLEL) tests/process $(ARGS)
+
+test-compat: $(VENV)/.compat ## Install the frameworks and libraries that users bring, and test with them
+	$(PYTEST) $(PARALLEL) -m compat $(ARGS)
+
+# Checks the workflows, in a test. A program in Go, whose checksum database vouches for what this version is.
+ACTIONLINT_VERSION := v1.7.12
+$(BIN)/actionlint: $(VENV)/.run
+	GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 
 lint: $(VENV)/.test ## Check style, types and the rules for imports
 	$(BIN)/ruff check .
@@ -63,7 +105,7 @@ bench: $(BENCH)/.venv/.made ## Compare corepod with other servers; ARGS="b1 b6 -
 	@$(BENCH)/.venv/bin/python -m loadtest.bench $(ARGS)
 
 bench-pins: $(VENV)/.test ## Update the pinned dependencies of the benchmarks
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(PIP) uv
 	$(BIN)/uv pip compile $(BENCH)/requirements.in --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-annotate --output-file $(BENCH)/requirements.txt
 
@@ -93,11 +135,13 @@ kind-up: ## Create a kind cluster with exclusive cores, and build and load the i
 kind-down: ## Delete the kind cluster
 	kind delete cluster --name $(CLUSTER)
 
+# These wait for a cluster, and have limits of their own.
+E2E := -o faulthandler_timeout=0
 e2e: $(VENV)/.test ## Run the tests on the kind cluster; ARGS="-k rollout" chooses tests
-	$(BIN)/python -m pytest tests/e2e -m e2e $(ARGS)
+	$(PYTEST) $(E2E) tests/e2e -m e2e $(ARGS)
 
 soak: $(VENV)/.test ## Test rollouts and drains on the kind cluster with 100 000 requests
-	COREPOD_E2E_REQUESTS=100000 $(BIN)/python -m pytest tests/e2e/test_rollout.py -m e2e -s $(ARGS)
+	COREPOD_E2E_REQUESTS=100000 $(PYTEST) $(E2E) tests/e2e/test_rollout.py -m e2e -s $(ARGS)
 
 loadtest: $(VENV)/.loadtest ## Run load and faults on a local pool for two minutes, with verdict and report; ARGS=--help explains
 	@$(BIN)/python -m loadtest $(ARGS)
@@ -112,9 +156,9 @@ hit: $(VENV)/.loadtest ## Send a few requests to a running server and show which
 recovery: $(VENV)/.test ## Compare crashes of corepod and of a bare container on the kind cluster
 	@$(BIN)/python -m tests.e2e.recovery
 
-pins: $(VENV)/.test ## Update the pinned dependencies
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+pins: $(VENV)/.test ## Update the pinned dependencies; UPGRADE= pins only what is new
+	$(PIP) uv
 	./requirements/compile $(BIN)/uv
 
 clean: ## Remove everything that these targets made
-	rm -rf $(VENV) $(BENCH)/.venv loadtest/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* $(BENCH)/.venv loadtest/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+
+from tests.plugins.needs import program
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "corepod"
@@ -27,22 +26,11 @@ def run(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 _once = functools.cache(run)  # many tests look at the same rendering
 
 
-def tool(name: str) -> str:
-    """Path of `helm` or `kubectl`. Without it the test is skipped, but fails in CI: it would never run there."""
-    path = shutil.which(os.environ.get(name.upper(), name))
-    if path is not None:
-        return path
-    text = f"{name} is not on the PATH (nor in the variable {name.upper()})"
-    if os.environ.get("CI") == "true":
-        pytest.fail(text)
-    pytest.skip(text)
-
-
 def helm_template(
     values: Object | None, *args: str, release: str = "corepod", folder: Path = CHART
 ) -> subprocess.CompletedProcess[str]:
     arguments = ("template", release, str(folder), "--kube-version", KUBERNETES, "--values", "-", *args)
-    return _once(tool("helm"), *arguments, stdin=yaml.safe_dump(values or {}))
+    return _once(program("helm"), *arguments, stdin=yaml.safe_dump(values or {}))
 
 
 def chart(values: Object | None = None, *args: str, **options: Any) -> list[Object]:
@@ -61,7 +49,7 @@ def refused(values: Object | None, *args: str) -> str:
 
 def kustomize(folder: str) -> list[Object]:
     """The objects of a folder below deploy/k8s."""
-    result = run(tool("kubectl"), "kustomize", str(K8S / folder))
+    result = run(program("kubectl"), "kustomize", str(K8S / folder))
     assert result.returncode == 0, result.stderr
     return _objects(result.stdout)
 

@@ -20,9 +20,9 @@ from tests.deploy.render import (
     kinds,
     pod_specs,
     run,
-    tool,
     worker,
 )
+from tests.plugins.needs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def test_what_there_is(plain: list[Object], everything: list[Object]) -> None:
 
 
 def test_helm_finds_nothing_to_complain_about() -> None:
-    result = run(tool("helm"), "lint", "--strict", str(CHART), "--kube-version", "1.34.0")
+    result = run(program("helm"), "lint", "--strict", str(CHART), "--kube-version", "1.34.0")
     assert result.returncode == 0, result.stdout + result.stderr
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.deploy.render import chart, find
-from tests.process.harness import DEADLINE, running
+from tests.process.harness import running
+from tests.waiting import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,9 @@ from corepod.operator.apply import TROUBLE
 
 from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
 from tests.deploy.test_security import violations
-from tests.process.harness import Pool, running, until
+from tests.process.harness import Pool, running
 from tests.process.operator.harness import Operator, replicas
+from tests.waiting import until
 from tools.fakeapi import Call, FakeApi, faults
 from tools.fakeapi.objects import deployment, node, pod
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +31,8 @@ class Refused(AssertionError):
 
 
 def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
-    """Look until `condition()` is true and return it; fails with `what` after `deadline` seconds."""
-    end = time.monotonic() + deadline
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline:g} s: {what}")
-        time.sleep(PAUSE)
-    return value
+    """`waiting.until` with a cluster's deadline, and pauses that leave it the cores."""
+    return waiting.until(condition, what, deadline, PAUSE)
 
 
 def run(*command: str, stdin: str = "", deadline: float = DEADLINE) -> str:

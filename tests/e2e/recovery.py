@@ -93,6 +93,12 @@ def answers(url: str) -> bool:
         return False
 
 
+def until_steady(url: str) -> None:
+    """Wait until many in a row are answered. A pod is Ready before kube-proxy sends it anything, and until then its
+    node port refuses."""
+    until(lambda: all(answers(url) for _ in range(20)), f"steady answers at {url}")
+
+
 def outage(url: str) -> Outage:
     """Kill what answers at `url`, and wait until something answers again."""
     try:
@@ -109,12 +115,12 @@ def outage(url: str) -> Outage:
 
 def outages(url: str, kills: int, tell: Callable[[str], None] = lambda text: None) -> list[Outage]:
     """Several crashes in a row, each as soon as it answers again."""
-    until(lambda: all(answers(url) for _ in range(20)), f"steady answers at {url}")
+    until_steady(url)
     found = []
     for kill in range(1, kills + 1):
         found.append(outage(url))
         tell(f"kill {kill}: {found[-1].seconds:.3f} s, {found[-1].failed} tries failed")
-        until(lambda: all(answers(url) for _ in range(20)), f"steady answers at {url}")
+        until_steady(url)
     return found
 
 

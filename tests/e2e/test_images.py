@@ -30,7 +30,7 @@ def dockerfile(section: str) -> str:
 
 def pinned(package: str) -> str:
     """The version that the other tests use."""
-    found = re.search(rf"^{package}==\S+", (ROOT / "requirements/test.txt").read_text(), re.MULTILINE)
+    found = re.search(rf"^{package}==\S+", (ROOT / "requirements/compat.txt").read_text(), re.MULTILINE)
     assert found
     return found[0]
 

@@ -25,6 +25,7 @@ def test_a_crash_in_the_pod_is_not_an_outage_and_a_restarted_container_is(releas
 def test_a_bare_container_that_computes_is_not_ready(namespace: str) -> None:
     """The control of the tests at full CPU in test_crash.py: probes that the application answers itself."""
     url = recovery.bare(namespace)
+    recovery.until_steady(url)
     with contextlib.suppress(TimeoutError):
         recovery.ask(url, "/crash?mode=block&seconds=16", timeout=1.0)
     until(lambda: not get("deployment", "bare", "-n", namespace)["status"].get("readyReplicas"), "not ready")

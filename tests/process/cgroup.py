@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,20 @@ import os
 import signal
 import subprocess
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.process.harness import DEADLINE, Pool, descendants, until
+from tests import procfs
+from tests.process.harness import Pool
+from tests.procfs import descendants
+from tests.waiting import DEADLINE, until
 
-UNSHARE = ("unshare", "--fork", "--kill-child", "--pid", "--mount-proc")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Propagation is left as it is, for it can't be changed in a chroot; that of /proc is made private all the same.
+UNSHARE = ("unshare", "--fork", "--kill-child", "--propagation", "unchanged", "--pid", "--mount-proc")
 
 
 @cache
@@ -62,8 +68,7 @@ class Container(Pool):
         """The pid, as seen from here, of the process that has this pid in the namespace."""
         for candidate in descendants(self.process.pid):
             with contextlib.suppress(OSError):
-                status = Path(f"/proc/{candidate}/status").read_text()
-                if status.partition("NSpid:")[2].split("\n")[0].split()[1:] == [str(pid)]:
+                if procfs.status(candidate, "NSpid").split()[1:] == [str(pid)]:
                     return candidate
         raise AssertionError(f"no process in the namespace has pid {pid}")
 

@@ -10,42 +10,23 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from tests.procfs import alive, descendants
+from tests.waiting import DEADLINE as DEADLINE
+from tests.waiting import until as until
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 APPS = Path(__file__).parent.parent / "apps"
-DEADLINE = 30.0  # seconds any wait of a test may take on a busy machine
 # One for all tests: to make a client loads the certificates, which costs more CPU than what is tested. It keeps no
 # connection, so that every request has one of its own.
 CLIENT = httpx.Client(timeout=DEADLINE, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 FAMILY = re.compile(r"on 127\.0\.0\.1:(\d+).*admin on (?:127\.0\.0\.1:(\d+)|none)")
-
-
-def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
-    """Poll until `condition()` is true and return it; fails with `what` after `deadline` seconds."""
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline:g} s: {what}")
-        time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process exists and isn't a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 class Pool:
@@ -209,29 +190,6 @@ def running(app: str, *args: str, log: Path, **options: Any) -> Iterator[Pool]:
         yield pool
     finally:
         pool.close()
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below `pid`."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            parent = int(Path(f"/proc/{int(entry)}/stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry))
-    found, todo = [], [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
-
-
-def stage(pid: int) -> str:
-    """The name the process shows in ps: corepod-worker, corepod-template …"""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
 
 
 def raw(port: int, data: bytes, timeout: float = DEADLINE) -> bytes:

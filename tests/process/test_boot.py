@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_SETTINGS
 
-from tests.process.harness import APPS, DEADLINE, Pool, until
+from tests.process.harness import APPS, Pool
 from tests.process.traffic import ask
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import APPS, DEADLINE, alive, descendants, stage, until
+from tests.process.harness import APPS
+from tests.procfs import alive, comm, descendants
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,9 @@ class Terminal:
         self._master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
         command = ["setsid", "--ctty", sys.executable, "-m", "corepod", "run", *args]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("COREPOD_")}
+        # The size is the terminal's own, whatever a test runner says of its.
+        ours = ("COREPOD_", "COLUMNS", "LINES")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         self.process = subprocess.Popen(
             command, cwd=APPS, stdin=slave, stdout=slave, stderr=slave, env={**clean, "TERM": "xterm"}
         )
@@ -112,7 +116,7 @@ def test_no_worker_is_in_the_terminals_process_group(terminal: Terminal) -> None
 def test_the_pool_ends_when_its_terminal_side_is_killed(terminal: Terminal) -> None:
     worker_shown(terminal)
     family = terminal.family()
-    assert "corepod" in map(stage, family)
+    assert "corepod" in map(comm, family)
     terminal.process.kill()
     until(lambda: not any(map(alive, family)), f"gone with their terminal: {family}")
 

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import procfs
 from tests.process.cgroup import control_group, inside
-from tests.process.harness import Pool, alive, stage, until
 from tests.process.traffic import ask, standby
+from tests.procfs import alive, comm
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.process.harness import Pool
 
     Start = Callable[..., Pool]
 
@@ -148,19 +152,14 @@ def test_a_flood_of_connections_with_few_descriptors(start: Start) -> None:
         pool.until_log("can't accept a connection: Too many open files")
         assert pool.admin("/livez").status_code == 200
         assert pool.admin("/readyz").status_code == 200
-        first = cpu(before["pid"]), cpu(pool.supervisor)
+        first = procfs.cpu_seconds(before["pid"]), procfs.cpu_seconds(pool.supervisor)
         for _ in range(20):
             assert pool.admin("/livez").status_code == 200
         pool.until_log("can't accept", 2)  # it pauses a second between two tries
-        used = cpu(before["pid"]) - first[0], cpu(pool.supervisor) - first[1]
+        used = procfs.cpu_seconds(before["pid"]) - first[0], procfs.cpu_seconds(pool.supervisor) - first[1]
         assert max(used) < 0.5, f"{used} CPU seconds in about one: it spins"
     assert pool.get("/pid").json() == before["pid"]
     assert pool.slot()["restarts"] == before["restarts"]
-
-
-def cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_flood_of_probes_with_few_descriptors(start: Start) -> None:
@@ -199,10 +198,10 @@ def test_no_process_can_be_made(start: Start) -> None:
         os.kill(pool.slot()["pid"], signal.SIGKILL)
         pool.until_restarts(1)  # the standby took the place; the next one can't be made
         pool.until_log("Resource temporarily unavailable")
-        before, lines = cpu(pool.supervisor), pool.log.count("Resource temporarily unavailable")
+        before, lines = procfs.cpu_seconds(pool.supervisor), pool.log.count("Resource temporarily unavailable")
         assert pool.get("/pid").status_code == 200
         pool.until_log("Resource temporarily unavailable", lines + 1)
-        assert cpu(pool.supervisor) - before < 0.5, "it spins"
+        assert procfs.cpu_seconds(pool.supervisor) - before < 0.5, "it spins"
         assert pool.admin("/readyz").status_code == 200
         (group / "pids.max").write_text("100")
         pool.ready()
@@ -237,7 +236,7 @@ def test_agents_of_the_environment_get_into_the_workers_alone(start: Start, tmp_
     }
     pool = start("ok:app", *QUICK, env=environment).ready()
     worker = pool.slot()["pid"]
-    assert len(os.listdir(f"/proc/{pool.supervisor}/task")) == 1
+    assert len(procfs.threads(pool.supervisor)) == 1
     seen = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
     assert [str(worker), "sitecustomize"] in seen
     # The command line was the same process before; it came through there once, and the supervisor didn't.
@@ -245,9 +244,9 @@ def test_agents_of_the_environment_get_into_the_workers_alone(start: Start, tmp_
     environ = json.loads(pool.get("/env").text)
     assert {name: environ.get(name) for name in environment} == environment
     if library:
-        assert str(library.resolve()) in Path(f"/proc/{worker}/maps").read_text()
-        assert str(library.resolve()) not in Path(f"/proc/{pool.supervisor}/maps").read_text()
-    assert "corepod" in stage(worker)
+        assert str(library.resolve()) in procfs.maps(worker)
+        assert str(library.resolve()) not in procfs.maps(pool.supervisor)
+    assert "corepod" in comm(worker)
     # Its thread is one that nobody forks: the log says so.
     assert "workers are started one by one, not forked" in pool.log
 
@@ -272,7 +271,7 @@ def test_a_path_file_of_the_environment_is_not_read(start: Start, tmp_path: Path
         prefix=(sys.executable, "-c", code, str(home / "bin/python")),
         env={"SEEN": str(tmp_path / "seen")},
     ).ready()
-    assert len(os.listdir(f"/proc/{pool.supervisor}/task")) == 1
+    assert len(procfs.threads(pool.supervisor)) == 1
     seen = (tmp_path / "seen").read_text().split()
     worker = str(pool.slot()["pid"])
     assert worker in seen

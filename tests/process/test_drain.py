@@ -17,8 +17,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.process.container import Container
-from tests.process.harness import DEADLINE, Pool, alive, until
+from tests.process.harness import Pool
 from tests.process.traffic import Queued, Traffic, refused
+from tests.procfs import alive
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,14 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from tests.process.harness import Pool, alive, until
 from tests.process.inplace import in_place_of_supervisor
+from tests.procfs import alive
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.process.harness import Pool
 
     Start = Callable[..., Pool]
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import APPS, DEADLINE, until
+from tests import procfs
+from tests.process.harness import APPS
 from tests.process.traffic import ask, standby
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Pool]
 
 FORK, SPAWN = "fork", "spawn"
+compat = pytest.mark.compat
 
 
 def crash(pool: Pool) -> None:
@@ -40,9 +43,9 @@ def crash(pool: Pool) -> None:
     [
         ("ok:app", (), "/pid", ""),
         ("no_lifespan", (), "/", '"pid": '),
-        ("fastapi_app:app", (), "/items/7", '"number":7'),
-        ("django_app:asgi", (), "/later", '"async": true'),
-        ("django_app:wsgi", (), "/", '"kind": "WSGIRequest"'),
+        pytest.param("fastapi_app:app", (), "/items/7", '"number":7', marks=compat("fastapi")),
+        pytest.param("django_app:asgi", (), "/later", '"async": true', marks=compat("django")),
+        pytest.param("django_app:wsgi", (), "/", '"kind": "WSGIRequest"', marks=compat("django")),
         ("flask_app:app", (), "/stream", "0\n1\n2\n"),
         ("wsgi_app:app", ("--interface", "wsgi"), "/environ", '"SERVER_PROTOCOL": "HTTP/1.1"'),
         ("factory:create_app", ("--factory",), "/pid", ""),
@@ -62,11 +65,13 @@ def test_frameworks(start: Start, app: str, flags: tuple[str, ...], path: str, a
 @pytest.mark.parametrize(
     ("app", "mode", "why"),
     [
-        ("sqlalchemy_app:app", SPAWN, r"left the file \S+/shop\.db for writing open"),
-        ("boto_app:app", FORK, ""),
-        ("grpc_app:app", SPAWN, r"started \d+ thread"),
-        ("sentry_app:app", FORK, ""),
-        ("numpy_app:app", FORK, ""),
+        pytest.param(
+            "sqlalchemy_app:app", SPAWN, r"left the file \S+/shop\.db for writing open", marks=compat("sqlalchemy")
+        ),
+        pytest.param("boto_app:app", FORK, "", marks=compat("boto3")),
+        pytest.param("grpc_app:app", SPAWN, r"started \d+ thread", marks=compat("grpc")),
+        pytest.param("sentry_app:app", FORK, "", marks=compat("sentry_sdk")),
+        pytest.param("numpy_app:app", FORK, "", marks=compat("numpy")),
         ("socket_at_import:app", SPAWN, r"left a socket \(socket:\[\d+\]\) open"),
     ],
 )
@@ -90,6 +95,7 @@ def test_a_file_opened_to_append_is_no_obstacle(start: Start, tmp_path: Path) ->
     assert start("file_at_import:app", "--workers", "1", env=written).ready().status()["mode"] == SPAWN
 
 
+@compat("numpy")
 def test_numpys_global_generator_differs_between_workers(start: Start) -> None:
     """For the one library that doesn't reseed its generator itself."""
     pool = start("numpy_app:app", "--workers", "1").ready()
@@ -145,10 +151,6 @@ def test_the_users_own_environment(start: Start, tmp_path: Path) -> None:
     crash(pool)
 
 
-def threads(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/task"))
-
-
 def test_an_agent_in_the_environment_is_the_workers_alone(start: Start, tmp_path: Path) -> None:
     """A sitecustomize on PYTHONPATH, as tracing agents bring it: the supervisor stays clean and one thread."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -162,7 +164,7 @@ def test_an_agent_in_the_environment_is_the_workers_alone(start: Start, tmp_path
     )
     log = tmp_path / "agent.log"
     pool = start("ok:app", "--workers", "1", env={"PYTHONPATH": str(tmp_path), "AGENT_LOG": str(log)}).ready()
-    assert threads(pool.process.pid) == 1
+    assert len(procfs.threads(pool.process.pid)) == 1
     assert pool.get("/threads").json()["names"].count("agent") == 1
     assert pool.status()["mode"] == SPAWN
     assert "started 1 thread(s) (agent)" in pool.log
@@ -171,6 +173,7 @@ def test_an_agent_in_the_environment_is_the_workers_alone(start: Start, tmp_path
     crash(pool)
 
 
+@compat("ddtrace", "fastapi")
 def test_ddtrace_run(start: Start) -> None:
     """The agent itself, as its users start it."""
     quiet = {
@@ -181,10 +184,9 @@ def test_ddtrace_run(start: Start) -> None:
     }
     runner = Path(sys.executable).parent / "ddtrace-run"
     pool = start("fastapi_app:app", "--workers", "1", env=quiet, prefix=(sys.executable, str(runner))).ready()
-    assert threads(pool.process.pid) == 1
-    maps = Path(f"/proc/{pool.process.pid}/maps").read_text()
-    assert "ddtrace" not in maps
-    assert "ddtrace" in Path(f"/proc/{pool.slot()['pid']}/maps").read_text()
+    assert len(procfs.threads(pool.process.pid)) == 1
+    assert "ddtrace" not in procfs.maps(pool.process.pid)
+    assert "ddtrace" in procfs.maps(pool.slot()["pid"])
     assert pool.get("/items/3").json()["number"] == 3
     crash(pool)
 
@@ -193,8 +195,7 @@ def test_ddtrace_run(start: Start) -> None:
 
 
 def cores_of(pid: int) -> str:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(line.split()[1] for line in lines if line.startswith("Cpus_allowed_list"))
+    return procfs.status(pid, "Cpus_allowed_list")
 
 
 def test_each_slot_has_a_core_of_its_own(start: Start) -> None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.process.harness import DEADLINE, Pool, running, until
+from tests.process.harness import Pool, running
 from tests.process.inplace import in_place_of_supervisor
 from tests.process.traffic import stopped
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

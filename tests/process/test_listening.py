@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
 import signal
 import socket
 import stat
@@ -12,17 +11,19 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from tests.process.harness import APPS, DEADLINE, Pool, until
+from tests.process.harness import APPS, Pool
 from tests.process.traffic import Queued
+from tests.procfs import alive
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Start = Callable[..., Pool]
 
@@ -160,6 +161,7 @@ def test_connections_wait_through_an_outage_and_are_all_served(start: Start, tmp
         assert pool.status()["accept_queue"]["limit"] == 700
 
 
+@pytest.mark.serial
 def test_a_second_request_on_a_connection_is_not_late(start: Start) -> None:
     """With Nagle's algorithm on, the pieces of each later answer are 40 ms apart."""
     pool = start("ok:app", *ONE).ready()
@@ -217,14 +219,7 @@ def test_user_group_and_umask(start: Start, tmp_path: Path) -> None:
     # Its death signal was set again after the change of user, which had undone it.
     worker = pool.slot()["pid"]
     os.kill(pool.supervisor, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{worker}").exists() or _zombie(worker), "the worker gone with its supervisor")
-
-
-def _zombie(pid: int) -> bool:
-    try:
-        return re.search(r"\) [ZX] ", Path(f"/proc/{pid}/stat").read_text()) is not None
-    except OSError:
-        return True
+    until(lambda: not alive(worker), "the worker gone with its supervisor")
 
 
 @pytest.mark.root

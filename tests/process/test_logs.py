@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.process.container import Container
-from tests.process.harness import DEADLINE, Pool, alive, running, until
+from tests.process.harness import Pool, running
 from tests.process.inplace import in_place_of_supervisor
 from tests.process.traffic import ask, refused, stopped
+from tests.procfs import alive
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import Pool, descendants, until
 from tests.process.traffic import zombies
+from tests.procfs import descendants
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.process.harness import Pool
 
 PATIENT = ("--workers", "1", "--crash-budget", "1000/60")
 
@@ -42,6 +45,7 @@ def test_a_death_is_told_when_the_next_worker_serves(
         assert sender[0] == "127.0.0.1"
 
 
+@pytest.mark.serial
 def test_deaths_in_a_row_are_told_together(start: Callable[..., Pool], operator: socket.socket) -> None:
     pool = start("ok:app", *PATIENT, "--notify", f"127.0.0.1:{operator.getsockname()[1]}").ready()
     for _ in range(10):

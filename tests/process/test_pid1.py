@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import procfs
 from tests.process.container import Container
-from tests.process.harness import Pool, alive, descendants, until
+from tests.process.harness import Pool
 from tests.process.traffic import stopped, zombies
+from tests.procfs import alive, descendants
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,17 +35,13 @@ def pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         made.close()
 
 
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 def children(pid: int) -> set[int]:
     return {below for below in descendants(pid) if parent_of(below) == pid}
 
 
 def parent_of(pid: int) -> int | None:
     with contextlib.suppress(OSError):
-        return parent(pid)
+        return procfs.parent(pid)
     return None
 
 

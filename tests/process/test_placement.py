@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from corepod.cpu.cores import parse_list
 
+from tests import procfs
 from tests.process.cgroup import control_group, inside
-from tests.process.harness import Pool, until
 from tests.process.inplace import in_place_of_supervisor
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.process.harness import Pool
 
     Start = Callable[..., Pool]
 
@@ -26,11 +28,7 @@ two_cores = pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
 
 def allowed(pid: int) -> set[tuple[int, ...]]:
     """The sets of cores of the threads of a process."""
-    found = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        text = (task / "status").read_text().partition("Cpus_allowed_list:")[2].split("\n")[0]
-        found.add(parse_list(text))
-    return found
+    return {parse_list(procfs.status(pid, "Cpus_allowed_list", thread)) for thread in procfs.threads(pid)}
 
 
 @two_cores
@@ -53,7 +51,7 @@ def test_every_thread_of_a_worker_is_on_its_core(start: Start) -> None:
 
 def _threads(pool: Pool, pid: int) -> bool:
     pool.get("/burn?s=0.01&thread=1")
-    return len(os.listdir(f"/proc/{pid}/task")) > 1
+    return len(procfs.threads(pid)) > 1
 
 
 def test_a_worker_is_told_its_core(start: Start) -> None:
@@ -80,7 +78,8 @@ def test_more_workers_than_cores_is_an_error(start: Start) -> None:
 @two_cores
 def test_affinity_decides(start: Start) -> None:
     core = CORES[-1]
-    pool = start("ok:app", *QUICK, prefix=("taskset", "-c", str(core))).ready()
+    # Always: pools of other tests may have claimed the core, where they aren't in a container.
+    pool = start("ok:app", "--pin", "always", *QUICK, prefix=("taskset", "-c", str(core))).ready()
     assert f"usable cores {core} (limit: affinity {core})" in pool.log
     (slot,) = pool.status()["slots"]
     assert slot["core"] == core
@@ -131,6 +130,7 @@ sys.exit(main())
 
 
 @two_cores
+@pytest.mark.serial
 def test_pools_on_one_machine_have_cores_of_their_own(start: Start) -> None:
     outside = in_place_of_supervisor(OUTSIDE)
     only = ("taskset", "-c", f"{CORES[0]},{CORES[1]}")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import DEADLINE, Pool, running, until
+from tests.process.harness import Pool, running
 from tests.process.traffic import descriptors
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import APPS, until
+from tests.process.harness import APPS
 from tests.process.test_standby import Diary
 from tests.process.traffic import Queued, Traffic, ask, standby, workers
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,17 +11,20 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import procfs
 from tests.process.container import Container
-from tests.process.harness import DEADLINE, Pool, alive, descendants, stage, until
+from tests.process.harness import Pool
 from tests.process.traffic import standby
+from tests.procfs import alive, comm, descendants
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Start = Callable[..., Pool]
 
@@ -211,10 +214,9 @@ def test_asked_to_stop_as_soon_as_it_can_hear(start: Start, kind: type[Pool]) ->
 
 
 def _hears(pid: int, signum: int) -> bool:
-    if stage(pid) == "unshare":  # it blocks TERM itself, and forgets it
+    if comm(pid) == "unshare":  # it blocks TERM itself, and forgets it
         return False
-    masks = Path(f"/proc/{pid}/status").read_text()
-    return any(int(masks.partition(f"{name}:")[2].split()[0], 16) >> signum - 1 & 1 for name in ("SigBlk", "SigCgt"))
+    return any(signum in procfs.signals(pid, mask) for mask in ("SigBlk", "SigCgt"))
 
 
 def test_asked_to_stop_at_any_moment_of_the_start(start: Start) -> None:
@@ -307,6 +309,15 @@ lines = Path("/proc/self/status").read_text().splitlines()
 import json
 print(json.dumps({line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("SigBlk", "SigIgn"))}))
 """
+# The tests themselves may have a careless parent: nohup ignores HUP, and what is ignored is inherited.
+FRESH = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys\n"
+    "for s in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, 32, 33}: signal.signal(s, signal.SIG_DFL)\n"
+    "signal.pthread_sigmask(signal.SIG_SETMASK, ())\n"
+    "os.execv(sys.argv[1], sys.argv[1:])",
+)
 # What a careless parent leaves: an ignored SIGCHLD would hide every death, a blocked one too.
 DIRTY = (
     sys.executable,
@@ -325,7 +336,7 @@ SERVING = {  # caught by a worker: what asks it to stop, what asks for its stack
 @pytest.mark.parametrize("prefix", [(), DIRTY], ids=["clean", "dirty"])
 def test_children_start_with_the_signals_of_a_clean_process(start: Start, prefix: tuple[str, ...]) -> None:
     pool = start("ok:app", *QUICK, prefix=prefix).ready()
-    clean = json.loads(subprocess.check_output([sys.executable, "-c", CLEAN]))
+    clean = json.loads(subprocess.check_output([*FRESH, sys.executable, "-c", CLEAN]))
     os.kill(pool.slot()["pid"], signal.SIGKILL)
     pool.until_restarts(1)
     pool.ready()
@@ -335,16 +346,14 @@ def test_children_start_with_the_signals_of_a_clean_process(start: Start, prefix
     grandchild = _signals(int(pool.get("/spawn?s=60").text))
     assert grandchild == {"SigBlk": set(), "SigIgn": set(), "SigCgt": set()}
     for pid in descendants(pool.process.pid):
-        if stage(pid).startswith("corepod"):
+        if comm(pid).startswith("corepod"):
             assert _signals(pid)["SigBlk"] == set()
     assert _signals(pool.supervisor)["SigBlk"] == set()
     assert pool.stop() == 0
 
 
 def _signals(pid: int) -> dict[str, set[int]]:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    masks = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("SigBlk", "SigIgn", "SigCgt"))}
-    return {name: _numbers(mask) for name, mask in masks.items()}
+    return {mask: procfs.signals(pid, mask) for mask in ("SigBlk", "SigIgn", "SigCgt")}
 
 
 def _numbers(mask: str) -> set[int]:

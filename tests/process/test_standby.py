@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import alive, descendants, until
 from tests.process.traffic import ask, standby
+from tests.procfs import alive, descendants
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from tests.process.harness import until
 from tests.process.traffic import standby
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,10 +10,11 @@ import socket
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.process.harness import DEADLINE, descendants, stage, until
+from tests import procfs
+from tests.procfs import alive, comm, descendants, state
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,18 +124,12 @@ def refused(port: int) -> bool:
 def stopped(pid: int) -> Iterator[None]:
     """Hold a process with SIGSTOP: it takes nothing from any queue until the block ends."""
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: _state(pid) == "T", f"process {pid} stopped")
+    until(lambda: state(pid) == "T", f"process {pid} stopped")
     try:
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-
-
-def _state(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return ""
 
 
 def standby(pool: Pool) -> int:
@@ -149,13 +144,13 @@ def standby(pool: Pool) -> int:
 def workers(pool: Pool) -> list[int]:
     """Every living process that has taken a slot's place, as the kernel shows them."""
     below = descendants(pool.process.pid)
-    return [pid for pid in below if stage(pid) == "corepod-worker" and _state(pid) not in ("Z", "X", "")]
+    return [pid for pid in below if comm(pid) == "corepod-worker" and alive(pid)]
 
 
 def zombies(pool: Pool) -> list[int]:
-    return [pid for pid in descendants(pool.process.pid) if _state(pid) == "Z"]
+    return [pid for pid in descendants(pool.process.pid) if state(pid) == "Z"]
 
 
 def descriptors(pool: Pool) -> int:
     """How many descriptors the supervisor has open."""
-    return len(os.listdir(f"/proc/{pool.process.pid}/fd"))
+    return procfs.descriptors(pool.process.pid)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,10 +18,11 @@ from corepod.worker.implementation import create_server
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+from tests.waiting import DEADLINE as DEADLINE
+from tests.waiting import until as until
 
-DEADLINE = 20.0  # seconds
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 
 def settings(**changed: Any) -> WorkerSettings:
@@ -38,16 +38,6 @@ def make_record() -> ScoreboardRecord:
     os.close(fd)
     record.attach(0)
     return record
-
-
-def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
-    """Poll until the condition is true and return its value."""
-    end = time.monotonic() + deadline
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline:g} s: {what}")
-        time.sleep(0.005)
-    return value
 
 
 class Served:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.harness import DEADLINE
+from tests.waiting import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -110,6 +110,7 @@ def test_many_at_once_are_one_in_the_end(api: FakeApi, candidate: Callable[..., 
     assert sum(each.acts for each in all_) == 1
 
 
+@pytest.mark.serial
 def test_it_is_handed_over_within_a_part_of_its_duration(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
     first = candidate("first")
     until(lambda: first.acts, "the first acts")

@@ -47,6 +47,7 @@ def test_one_writes_for_both(api: FakeApi, two: tuple[Operator, Operator]) -> No
     assert [operator.metric("writes_total") for operator in two] == [2, 0]
 
 
+@pytest.mark.serial
 def test_a_stop_hands_over_within_a_second(api: FakeApi, two: tuple[Operator, Operator]) -> None:
     first, second = two
     began = time.monotonic()

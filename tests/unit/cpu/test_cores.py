@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -19,11 +18,12 @@ from corepod.cpu.pinning import CoreClaims, assign, claim_core, in_container, pi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.waiting import until
+
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-DEADLINE = 10.0  # seconds; only a failing test takes it
 SOURCES = str(Path(corepod.__file__).parents[1])
 FREE = MOST_CORES + os.getpid()  # a core that no real pool and no other run of the tests claims
 
@@ -648,7 +648,7 @@ def test_a_claim_of_another_process_ends_with_its_death() -> None:
         holder.kill()
         holder.wait()
         pool = CoreClaims()
-        until(lambda: pool.claim(FREE))
+        until(lambda: pool.claim(FREE), "the core free again")
         pool.release(FREE)
 
 
@@ -888,10 +888,3 @@ def allowed_lists(process: subprocess.Popen[str]) -> list[str]:
 def opened(made: socket.socket | None) -> socket.socket:
     assert made is not None
     return made
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        time.sleep(0.01)

@@ -13,6 +13,7 @@ import pytest
 from corepod.worker import forkable
 
 APPS = Path(__file__).parents[2] / "apps"
+compat = pytest.mark.compat
 PROBE = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
@@ -47,12 +48,12 @@ def after(code: str, **env: str) -> tuple[str, int]:
         "pass",
         "import ok",
         "import heavy",
-        "import fastapi_app",
+        pytest.param("import fastapi_app", marks=compat("fastapi")),
         "import flask_app",
-        "import django_app",
-        "import boto_app",
-        "import sentry_app",
-        "import numpy_app",
+        pytest.param("import django_app", marks=compat("django")),
+        pytest.param("import boto_app", marks=compat("boto3")),
+        pytest.param("import sentry_app", marks=compat("sentry_sdk")),
+        pytest.param("import numpy_app", marks=compat("numpy")),
         "import threading; t = threading.Thread(target=int); t.start(); t.join()",  # it has ended
         "import socket; socket.socket().close()",
         "devnull = open('/dev/null', 'w')",
@@ -69,9 +70,9 @@ def test_may_be_forked(code: str) -> None:
     [
         ("import thread_at_import", "started 1 thread(s) (metrics-flusher)"),
         ("import socket_at_import", "left a socket (socket:["),
-        ("import sqlalchemy_app", "shop.db for writing open"),
-        ("import grpc_app", "thread(s) (started by an extension)"),
-        ("import ddtrace_app", "thread(s) ("),
+        pytest.param("import sqlalchemy_app", "shop.db for writing open", marks=compat("sqlalchemy")),
+        pytest.param("import grpc_app", "thread(s) (started by an extension)", marks=compat("grpc")),
+        pytest.param("import ddtrace_app", "thread(s) (", marks=compat("ddtrace")),
         ("import select; e = select.epoll()", "left an anon_inode (anon_inode:[eventpoll])"),
         ("e = os.eventfd(0)", "left an anon_inode (anon_inode:[eventfd])"),
         ("import asyncio; loop = asyncio.new_event_loop()", "open"),

@@ -34,7 +34,10 @@ def loaded(reference: str, **changed: Any) -> Any:
     return import_application(settings(app=reference, **changed))
 
 
-@pytest.mark.parametrize("reference", ["ok:app", "ok", "app.main:app", "app.main", "fastapi_app:app"])
+FASTAPI = pytest.param("fastapi_app:app", marks=pytest.mark.compat("fastapi"))
+
+
+@pytest.mark.parametrize("reference", ["ok:app", "ok", "app.main:app", "app.main", FASTAPI])
 def test_asgi(reference: str) -> None:
     app = loaded(reference)
     module = sys.modules[reference.partition(":")[0]]
@@ -46,6 +49,7 @@ def test_wsgi(reference: str) -> None:
     assert loaded(reference).__module__ == "corepod.worker.application.wsgi"
 
 
+@pytest.mark.compat("django")
 def test_both_faces_of_django() -> None:
     assert type(loaded("django_app:asgi")).__name__ == "ASGIHandler"
     assert loaded("django_app:wsgi").__module__ == "corepod.worker.application.wsgi"

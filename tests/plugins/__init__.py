@@ -1,0 +1,1 @@
+"""What tests/conftest.py adds to pytest."""
