@@ -275,3 +275,14 @@ class System:
             self.now = max(self.now, due)
             self.tick()
         raise AssertionError("it doesn't settle")
+
+
+def running(cores: int = 1, **settings: Any) -> System:
+    """A pool whose workers serve and whose standby stands by."""
+    system = System(cores, **settings)
+    system.settle()
+    return system
+
+
+def messages(system: System, process: Process) -> list[str]:
+    return [repr(message) for told, message in system.told if told is process]

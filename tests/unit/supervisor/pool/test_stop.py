@@ -1,0 +1,80 @@
+"""Stories of a stop, told event by event on a simulated system."""
+
+from __future__ import annotations
+
+from corepod.contract.exits import EXIT_BUDGET, EXIT_OK
+from corepod.contract.messages import (
+    Drain,
+    Lame,
+)
+from corepod.supervisor.pool.state import Stage
+
+from tests.unit.supervisor.pool.system import messages, running
+
+
+def test_a_stop_in_order() -> None:
+    system = running()
+    worker = system.worker()
+    system.pool.lame()
+    assert system.was_told(worker, Lame)
+    system.dies(worker)
+    system.settle()
+    replacement = system.worker()
+    assert replacement.stage is Stage.SERVING, "as long as it serves, a crash is followed by a restart"
+    assert system.was_told(replacement, Lame)
+    system.pool.drain(10.0, system.now)
+    system.tick()
+    assert messages(system, replacement)[-1] == "Drain(within=10.0, linger=0.0)"
+    system.reap()
+    assert list(system.alive.values()) == [replacement], "everything else had nothing to finish"
+    system.wait(9.9)
+    assert replacement not in system.killed
+    system.wait(0.1)
+    assert not system.alive
+    assert system.pool.exit_code is None
+
+
+def test_a_reload_while_the_pool_stops_is_left_out() -> None:
+    system = running()
+    system.pool.lame()
+    system.pool.request_reload()
+    system.wait(10.0)
+    assert [g.number for g in system.pool.generations.all] == [1]
+    assert system.log.has("the pool stops; this reload is left out")
+
+
+def test_a_stop_at_once_while_everything_is_under_way() -> None:
+    system = running(2)
+    system.pool.request_reload()
+    system.tick()
+    system.dies(system.worker(1))
+    system.pool.stop_now(EXIT_OK, system.now)
+    system.tick()
+    system.reap()
+    assert not system.alive
+    assert not system.forks
+    assert system.pool.exit_code == EXIT_OK
+
+
+def test_the_first_exit_code_counts() -> None:
+    system = running()
+    system.pool.stop_now(EXIT_BUDGET, system.now)
+    system.pool.stop_now(EXIT_OK, system.now)
+    assert system.pool.exit_code == EXIT_BUDGET
+
+
+def test_a_pool_that_gives_up_while_it_stops_has_stopped() -> None:
+    system = running(crash_budget=(1, 60.0))
+    system.dies(system.worker())
+    system.settle()
+    system.pool.lame()
+    system.dies(system.worker())
+    assert system.pool.exit_code == EXIT_OK
+
+
+def test_a_drained_worker_is_told_once() -> None:
+    system = running()
+    worker = system.worker()
+    for _ in range(2):
+        system.pool.drain(10.0, system.now)
+    assert sum(isinstance(m, Drain) for p, m in system.told if p is worker) == 1
