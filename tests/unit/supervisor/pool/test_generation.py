@@ -25,6 +25,18 @@ def test_a_template_that_hangs_is_replaced() -> None:
     assert len(system.at(Stage.ARMED)) == 1
 
 
+def test_a_template_that_hangs_has_failed_once_however_many_forks_it_owes() -> None:
+    system = System(3)
+    system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
+    forks = list(system.forks)
+    system.wait(FORK_TIMEOUT)
+    assert len(forks) == 3
+    assert not system.open.intersection(forks)
+    system.settle()
+    assert len(system.at(Stage.TEMPLATE)) == 1, "the next one forks"
+    assert not system.log.has("one by one")
+
+
 def test_three_forks_in_a_row_that_die_end_forking() -> None:
     system = System(1)
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
