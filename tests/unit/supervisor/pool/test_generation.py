@@ -37,6 +37,17 @@ def test_a_template_that_hangs_has_failed_once_however_many_forks_it_owes() -> N
     assert not system.log.has("one by one")
 
 
+def test_a_template_that_dies_is_made_again_at_once_however_many_forks_die_with_it() -> None:
+    system = System(8)
+    system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
+    forks = list(system.forks)
+    system.dies(system.at(Stage.TEMPLATE)[0])
+    assert len(forks) == 8
+    assert not system.forks
+    system.wait(0.0)
+    assert len(system.at(Stage.LOADING)) == 1
+
+
 def test_three_forks_in_a_row_that_die_end_forking() -> None:
     system = System(1)
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
