@@ -5,6 +5,7 @@ the test says so, and a clock that the test moves. Nothing sleeps, and nothing h
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.messages import (
@@ -21,6 +22,8 @@ from corepod.supervisor.pool.state import Process, Slot, Stage
 from corepod.supervisor.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from corepod.contract.messages import Load, Message
 
 SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
@@ -96,6 +99,7 @@ class System:
         self.now, self.random = 1000.0, 0.5
         self.log, self.records = Journal(), Records(records)
         self.refuses = False  # the system has no room for another process
+        self.orphans = False  # forks that haven't said hello outlive their template
         self.alive: dict[int, Process] = {}  # by pid, dead ones until they are reaped
         self.forks: list[Process] = []  # asked of a template, without a pid yet
         self.dying: dict[int, Exit] = {}  # dead, not reaped
@@ -103,7 +107,9 @@ class System:
         self.killed: set[Process] = set()
         self.told: list[tuple[Process, Message]] = []
         self.dumped: list[Process] = []
+        self.served: dict[Slot, int] = {}  # requests, by slot
         self._last_pid = 100
+        self._in_step = False
         self.pool = Pool(
             Settings({**DEFAULTS, **settings, "values": {}}),
             self,
@@ -157,7 +163,16 @@ class System:
     # What the test lets happen; the pool is ticked after each
 
     def tick(self) -> None:
-        self.pool.tick(self.now)
+        if not self._in_step:
+            self.pool.tick(self.now)
+
+    @contextmanager
+    def one_step(self) -> Iterator[None]:
+        """All of this happens in one turn of the supervisor's loop, which ticks the pool once, at its end."""
+        self._in_step = True
+        yield
+        self._in_step = False
+        self.tick()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with a tick at each deadline on the way."""
@@ -197,6 +212,8 @@ class System:
         self.records.rows[process.record][TICK] = 1
         self.records.rows[process.record][REQUESTS] += 1
         self.records.rows[process.record][IN_FLIGHT] = 1
+        assert process.slot is not None
+        self.served[process.slot] = self.served.get(process.slot, 0) + 1
 
     def ready(self, process: Process) -> None:
         self.runs(process)
@@ -219,13 +236,16 @@ class System:
         while self.dying:
             pid, end = self.dying.popitem()
             process = self.alive.pop(pid)
+            while process.stage is Stage.TEMPLATE and not self.orphans and (forks := self._forks_of(process)):
+                self.loses(forks[0])
             if process in self.open:
-                self.open.remove(process)
-            if process.stage is Stage.TEMPLATE:
-                for child in [c for c in self.forks if c.generation == process.generation]:
-                    self.loses(child)
+                self.pool.on_eof(process, self.now)
+                self.open.discard(process)
             self.pool.on_exit(pid, end, self.now)
             self.tick()
+
+    def _forks_of(self, template: Process) -> list[Process]:
+        return [fork for fork in self.forks if fork.generation == template.generation]
 
     # What is there
 
