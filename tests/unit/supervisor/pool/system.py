@@ -239,8 +239,8 @@ class System:
             while process.stage is Stage.TEMPLATE and not self.orphans and (forks := self._forks_of(process)):
                 self.loses(forks[0])
             if process in self.open:
+                self.open.remove(process)
                 self.pool.on_eof(process, self.now)
-                self.open.discard(process)
             self.pool.on_exit(pid, end, self.now)
             self.tick()
 

@@ -22,6 +22,7 @@ from corepod.contract.messages import (
     Unforkable,
     Unpinned,
 )
+from corepod.contract.scoreboard import REQUESTS
 from corepod.supervisor.pool.exits import Exit
 from corepod.supervisor.pool.state import Process, Slot, Stage
 
@@ -40,7 +41,9 @@ class Chaos:
 
     def __init__(self, seed: int) -> None:
         self.dice = dice = random.Random(seed)
-        self.slots = dice.choice([1, 1, 2, 3])
+        slots = dice.choice([1, 1, 2, 3, 20])
+        self.most = slots + 2
+        self.calm = dice.choice([1, 1, 4, 12])  # how much more goes well than goes wrong
         self.budget = dice.choice([(5, 60.0), (1, 10.0), (0, 0.0), (50, 1.0)])
         self.settings = {
             "standby": dice.choice(["armed", "armed", "live", "none"]),
@@ -48,20 +51,25 @@ class Chaos:
             "overlap": dice.random() < 0.7,
             "crash_budget": self.budget,
         }
-        self.system = System(self.slots, forkable=dice.random() < 0.8, records=dice.choice([5, 64]), **self.settings)
+        records = dice.choice([self.most + 1, 64])
+        self.system = System(slots, forkable=dice.random() < 0.8, records=records, **self.settings)
         self.pool = self.system.pool
-        self.good_code = True
+        self.broken: set[Stage] = set()  # what the application fails at
+        self.removed: list[Slot] = []
         self.trace: list[str] = []
-        self.deaths = 0
 
     def run(self, events: int = EVENTS) -> None:
         for _ in range(events):
-            event = self.dice.choices([e for e, _ in EVENT_TABLE], [weight for _, weight in EVENT_TABLE])[0]
-            self.trace.append(event.__name__)
-            event(self)
+            self.happens([*WITHIN_A_STEP, *BETWEEN_STEPS])
             self.check()
             if self.pool.exit_code is not None:
                 return
+
+    def happens(self, table: list[tuple[Callable[[Chaos], None], int]]) -> None:
+        weights = [weight * (self.calm if event is Chaos.goes_well else 1) for event, weight in table]
+        event = self.dice.choices([event for event, _ in table], weights)[0]
+        self.trace.append(event.__name__)
+        event(self)
 
     def one(self, *stages: Stage) -> Process | None:
         found = [p for stage in stages for p in self.system.at(stage)]
@@ -77,7 +85,8 @@ class Chaos:
         if process is None:
             return
         self.note(process)
-        if not self.good_code and process.stage in (Stage.LOADING, Stage.STARTING):
+        starts = Stage.STARTING if process.live and process.stage is Stage.ARMING else process.stage
+        if starts in self.broken:
             self.system.fails(process, self.dice.choice(["exception", "exception", "missing"]))
         elif process in self.system.open or process.stage is Stage.DRAINING:
             self.system.advance(process, forkable=self.dice.random() < 0.9)
@@ -134,19 +143,20 @@ class Chaos:
         self.system.refuses = self.dice.random() < 0.3
 
     def code_changes(self) -> None:
-        self.good_code = self.dice.random() < 0.8
+        self.broken = self.dice.choice([set(), set(), set(), {Stage.LOADING}, {Stage.STARTING}])
 
     def reload(self) -> None:
         self.pool.request_reload()
         self.system.tick()
 
     def slot_more(self) -> None:
-        if len(self.pool.slots) < 4:
+        if len(self.pool.slots) < self.most and not self.pool.stopping:
             self.pool.add_slot(None)
             self.system.tick()
 
     def slot_less(self) -> None:
-        if len(self.pool.slots) > 1:
+        if len(self.pool.slots) > 1 and not self.pool.stopping:
+            self.removed.append(self.pool.slots[-1])
             self.pool.remove_slot(self.system.now)
             self.system.reap()
             self.system.tick()
@@ -159,6 +169,14 @@ class Chaos:
 
     def random_is_random(self) -> None:
         self.system.random = self.dice.random()
+        self.system.orphans = self.dice.random() < 0.5
+
+    def several_at_once(self) -> None:
+        """Messages, signals and deaths in one step of the supervisor, which ticks the pool at its end."""
+        with self.system.one_step():
+            for _ in range(self.dice.randint(2, 6)):
+                if self.pool.exit_code is None:
+                    self.happens(WITHIN_A_STEP)
 
     # What must hold
 
@@ -172,6 +190,7 @@ class Chaos:
                 assert len(slot.processes) <= 1, "two lifespans in one slot"
         self.check_places()
         self.check_records()
+        self.check_numbers()
         self.check_budget()
 
     def is_lost(self, slot: Slot) -> bool:
@@ -205,6 +224,16 @@ class Chaos:
         held = sorted(p.record for p in self.pool.processes.living.values() if p.slot is not None)
         assert held == sorted(self.system.records.rows), "each record has one holder"
 
+    def check_numbers(self) -> None:
+        """Each death and each request is counted once."""
+        slots = [*self.pool.slots, *self.removed]
+        if not self.pool.generations.closed:
+            died = sum(line.startswith("error died: ") for line in self.system.log.lines)
+            assert died == sum(slot.restarts for slot in slots) == sum(sum(slot.reasons.values()) for slot in slots)
+        for slot in slots:
+            living = sum(self.system.records.word(p.record, REQUESTS) for p in slot.processes)
+            assert slot.totals[REQUESTS] + living == self.system.served.get(slot, 0)
+
     def check_budget(self) -> None:
         limit, window = self.budget
         for slot in self.pool.slots:
@@ -213,7 +242,7 @@ class Chaos:
                 assert slot.worker or slot.incoming or slot.waits_for, "a slot over its budget waits to try again"
 
 
-EVENT_TABLE: list[tuple[Callable[[Chaos], None], int]] = [
+WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.goes_well, 50),
     (Chaos.runs_without_being_ready, 4),
     (Chaos.dies, 8),
@@ -228,9 +257,12 @@ EVENT_TABLE: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.reload, 3),
     (Chaos.slot_more, 1),
     (Chaos.slot_less, 1),
+    (Chaos.random_is_random, 1),
+]
+BETWEEN_STEPS: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.a_moment_passes, 10),
     (Chaos.time_passes, 2),
-    (Chaos.random_is_random, 1),
+    (Chaos.several_at_once, 10),
 ]
 
 
@@ -251,7 +283,7 @@ def settles(chaos: Chaos) -> None:
     if pool.exit_code is not None:
         stops(chaos)
         return
-    system.refuses, chaos.good_code = False, True
+    system.refuses, chaos.broken = False, set()
     system.settle()
     if pool.exit_code is not None:  # what had gone wrong before was the last straw
         stops(chaos)
