@@ -96,7 +96,7 @@ class Generation:
         missing, live = self._missing(waiting), not waiting and self._live()
         template = self.template.process
         if template is not None:
-            return [MakeFork(template, warm=not waiting, live=live)] * missing
+            return [] if template.cause else [MakeFork(template, warm=not waiting, live=live)] * missing
         role = "worker" if self.template.forkable is False else "template"
         return [MakeLoader(role, live)] * self.template.missing_loaders(missing)
 
@@ -211,7 +211,7 @@ class Generation:
                 self._log.warning("the application's lifespan fails in the standby: the next one waits without it")
         elif self.template.forkable is False:
             self.backoff.load_failed(now)
-        elif self.template.process is not None:
+        elif (template := self.template.process) is not None and not template.cause:
             self.backoff.fork_failed(now)
 
     def close(self, within: float = DISMISS_TIMEOUT) -> list[Record]:

@@ -163,8 +163,14 @@ class System:
     # What the test lets happen; the pool is ticked after each
 
     def tick(self) -> None:
-        if not self._in_step:
+        """As the supervisor's loop does it, which comes back at once as long as something is due."""
+        for _ in range(0 if self._in_step else 3):
             self.pool.tick(self.now)
+            due = self.pool.deadline()
+            if due is None or due > self.now:
+                break
+        else:
+            assert self._in_step, "something is due again and again: the supervisor would spin"
 
     @contextmanager
     def one_step(self) -> Iterator[None]:
@@ -278,6 +284,18 @@ class System:
             self.ready(process)
         elif process.stage is Stage.DRAINING:
             self.dies(process, EXITED)
+
+    def until(self, stage: Stage) -> Process:
+        """Let everything go well until a process is at this stage, and return it."""
+        for _ in range(200):
+            if found := self.at(stage):
+                return found[0]
+            moving = [p for s in (Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING) for p in self.at(s)]
+            if moving:
+                self.advance(moving[0])
+            else:
+                self.wait(0.1)
+        raise AssertionError(f"none gets to {stage}")
 
     def settle(self, *, forkable: bool = True, quiet: float = 200.0) -> None:
         """Let everything go well until nothing moves any more, for as long as the longest pause."""

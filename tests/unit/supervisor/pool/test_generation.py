@@ -32,6 +32,7 @@ def test_a_template_that_hangs_has_failed_once_however_many_forks_it_owes() -> N
     system.wait(FORK_TIMEOUT)
     assert len(forks) == 3
     assert not system.open.intersection(forks)
+    assert not system.forks, "nothing is asked of a template that has been killed"
     system.settle()
     assert len(system.at(Stage.TEMPLATE)) == 1, "the next one forks"
     assert not system.log.has("one by one")
