@@ -109,7 +109,7 @@ class Pool:
 
     def lame(self) -> None:
         """The pool is about to stop: it goes on serving, but isn't ready, and asks clients to go."""
-        self.stopping = True
+        self._begin_to_stop()
         for process in self.workers:
             self.processes.lame(process)
 
@@ -134,10 +134,14 @@ class Pool:
         self.processes.kill_all("the pool stops at once")
 
     def _close(self, within: float, now: float) -> None:
-        self.stopping = True
+        self._begin_to_stop()
         self.generations.close(within, now)
         for slot in self.slots:
             slot.resume()
+
+    def _begin_to_stop(self) -> None:
+        self.stopping = True
+        self.generations.leave_out_reload()  # else it would be due at once, again and again
 
     # What processes say
 

@@ -61,6 +61,10 @@ class Reload:
         """Reload. What is under way ends first, unless nothing of it serves yet: then it begins anew."""
         self._asked = True
 
+    def leave_out(self) -> None:
+        """The pool stops: the reload that was asked for last doesn't begin any more."""
+        self._asked = False
+
     def deadline(self) -> float | None:
         return self._begun + AFRESH if self._asked and self.fresh is not None else None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,7 @@ from corepod.supervisor.pool.state import Process, Slot, Stage
 from tests.unit.supervisor.pool.system import EXITED, FAILED_BOOT, SIGKILL, System
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 RUNS = 400 if os.environ.get("CI") else 60
 EVENTS = 500  # of a run
@@ -40,7 +41,8 @@ class Chaos:
     """One run: events by the dice, and after each what must hold."""
 
     def __init__(self, seed: int) -> None:
-        self.dice = dice = random.Random(seed)
+        self.seed, self.dice = seed, random.Random(seed)
+        dice = self.dice
         slots = dice.choice([1, 1, 2, 3, 20])
         self.most = slots + 2
         self.calm = dice.choice([1, 1, 4, 12])  # how much more goes well than goes wrong
@@ -270,11 +272,19 @@ BETWEEN_STEPS: list[tuple[Callable[[Chaos], None], int]] = [
 def test_no_slot_is_lost_and_everything_settles(part: int) -> None:
     for seed in range(part * RUNS, (part + 1) * RUNS):
         chaos = Chaos(seed)
-        try:
+        with told(chaos):
             chaos.run()
             settles(chaos)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}, {chaos.settings}: {error}\n" + "\n".join(chaos.trace[-25:])) from error
+
+
+@contextmanager
+def told(chaos: Chaos) -> Iterator[None]:
+    """A failure names the run, and its last events."""
+    try:
+        yield
+    except AssertionError as error:
+        last = "\n".join(chaos.trace[-25:])
+        raise AssertionError(f"seed {chaos.seed}, {chaos.settings}: {error}\n{last}") from error
 
 
 def settles(chaos: Chaos) -> None:
@@ -317,11 +327,12 @@ def stops(chaos: Chaos) -> None:
 def test_every_stop_ends_whenever_it_comes(how: str) -> None:
     for seed in range(RUNS):
         chaos = Chaos(seed)
-        chaos.run(chaos.dice.randrange(EVENTS // 4))
-        if chaos.pool.exit_code is None:
-            stop(chaos, how)
-        stops(chaos)
-        assert chaos.pool.stopping
+        with told(chaos):
+            chaos.run(chaos.dice.randrange(EVENTS // 4))
+            if chaos.pool.exit_code is None:
+                stop(chaos, how)
+            stops(chaos)
+            assert chaos.pool.stopping
 
 
 def stop(chaos: Chaos, how: str) -> None:

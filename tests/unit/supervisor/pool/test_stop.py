@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from corepod.contract.exits import EXIT_BUDGET, EXIT_OK
 from corepod.contract.messages import (
     Drain,
     Lame,
 )
+from corepod.supervisor.pool.reload import AFRESH
 from corepod.supervisor.pool.state import Stage
 
 from tests.unit.supervisor.pool.system import messages, running
@@ -41,6 +43,25 @@ def test_a_reload_while_the_pool_stops_is_left_out() -> None:
     system.wait(10.0)
     assert [g.number for g in system.pool.generations.all] == [1]
     assert system.log.has("the pool stops; this reload is left out")
+
+
+@pytest.mark.parametrize("how", ["lame", "drain", "stop at once"])
+def test_a_reload_that_has_not_begun_when_the_pool_stops_is_not_due_any_more(how: str) -> None:
+    system = running()
+    for _ in range(2):
+        system.pool.request_reload()
+        system.tick()
+    assert system.pool.deadline() == system.now + AFRESH
+    if how == "lame":
+        system.pool.lame()
+    elif how == "drain":
+        system.pool.drain(10.0, system.now)
+    else:
+        system.pool.stop_now(EXIT_OK, system.now)
+    system.wait(AFRESH)
+    due = system.pool.deadline()
+    assert due is None or due > system.now, "the supervisor would spin until the stop has ended"
+    assert [g.number for g in system.pool.generations.all] == [1, 2]
 
 
 def test_a_stop_at_once_while_everything_is_under_way() -> None:
