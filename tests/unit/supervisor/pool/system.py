@@ -183,6 +183,8 @@ class System:
     def wait(self, seconds: float) -> None:
         """Let time pass, with a tick at each deadline on the way."""
         end = self.now + seconds
+        self.tick()
+        self.reap()
         for _ in range(1000):
             due = self.pool.deadline()
             if due is None or due > end:
@@ -190,8 +192,13 @@ class System:
             self.now = max(self.now, due)
             self.tick()
             self.reap()
-        self.now = max(self.now, end)
+        self.now, done = max(self.now, end), self._done()
         self.tick()
+        assert done == self._done(), "it was time for something, and no deadline had said so"
+
+    def _done(self) -> tuple[int, ...]:
+        """Grows with everything that the pool does."""
+        return self._last_pid, len(self.forks), len(self.told), len(self.killed), len(self.log.lines)
 
     def says(self, process: Process, message: Message) -> None:
         """A message arrives, if there is a socket for it."""
