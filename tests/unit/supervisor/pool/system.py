@@ -30,6 +30,8 @@ SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
 EXITED = Exit(0, 0, dumped=False, oom=False)
 FAILED_BOOT = Exit(3, 0, dumped=False, oom=False)
 
+MOVING = (Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING)  # stages that don't last
+
 DEFAULTS: dict[str, Any] = {
     "app": "shop:app",
     "standby": "armed",
@@ -297,7 +299,7 @@ class System:
         for _ in range(200):
             if found := self.at(stage):
                 return found[0]
-            moving = [p for s in (Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING) for p in self.at(s)]
+            moving = [p for s in MOVING for p in self.at(s)]
             if moving:
                 self.advance(moving[0])
             else:

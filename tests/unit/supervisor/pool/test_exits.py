@@ -70,6 +70,11 @@ def test_a_crowd_is_counted(grave: Grave) -> None:
     assert report.text.count("/sleep") == exits.SHOWN
 
 
+def test_a_worker_that_was_ready_while_it_was_reaped_has_not_lived_for_less_than_no_time(grave: Grave) -> None:
+    report = exits.report(grave.process, grave.scoreboard, as_exit(*KILLED, oom=False), 99.999)
+    assert report.text == "signal SIGKILL after 0.0 s and 0 requests"
+
+
 def test_a_core_dump_is_said_and_counted_as_its_signal(grave: Grave) -> None:
     report = grave.report(os.CLD_DUMPED, signal.SIGSEGV)
     assert (report.words, report.reason) == ("signal SIGSEGV (core dumped)", "signal SIGSEGV")

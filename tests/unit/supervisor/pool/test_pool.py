@@ -9,8 +9,10 @@ from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET
 from corepod.contract.messages import (
     Activate,
     Armed,
+    Drain,
     Failed,
     Hello,
+    Lame,
     Loaded,
     Readiness,
     Ready,
@@ -18,12 +20,13 @@ from corepod.contract.messages import (
     Unforkable,
     Unpinned,
 )
+from corepod.supervisor.pool.backoff import BOOT_PAUSE
 from corepod.supervisor.pool.exits import Exit
 from corepod.supervisor.pool.generation import CALM
 from corepod.supervisor.pool.pool import ORPHANED_CONTROL
 from corepod.supervisor.pool.state import Stage
 
-from tests.unit.supervisor.pool.system import SIGKILL, System, messages, running
+from tests.unit.supervisor.pool.system import FAILED_BOOT, MOVING, SIGKILL, System, messages, running
 
 # Boot
 
@@ -40,6 +43,8 @@ def test_a_boot_step_by_step() -> None:
     assert messages(system, system.worker(1)) == ["Activate(slot=1, worker=2, core=1, restarts=0, record=62, slots=2)"]
     system.ready(system.worker(0))
     assert system.pool.ever_ready
+    assert system.log.lines == ["info ready"]
+    assert not system.was_told(system.worker(0), Lame)
     assert (system.worker(0).stage, system.worker(1).stage) == (Stage.SERVING, Stage.STARTING)
     system.wait(CALM)
     (spare,) = system.at(Stage.FORKING)
@@ -72,15 +77,71 @@ def test_a_lifespan_that_fails_is_tried_three_times() -> None:
     system = System(1)
     for _ in range(3):
         assert system.pool.exit_code is None
-        while not system.at(Stage.STARTING):
-            moving = [*system.at(Stage.LOADING), *system.at(Stage.FORKING), *system.at(Stage.ARMING)]
-            if moving:
-                system.advance(moving[0])
-            else:
-                system.wait(0.25)
-        system.fails(system.worker())
+        system.fails(system.until(Stage.STARTING))
     assert system.pool.exit_code == EXIT_BOOT
     assert system.slot().restarts == 0, "nothing has died"
+    assert system.log.has("error no database")
+    assert system.log.has("slot 0 is given up: its lifespan failed 3 times")
+    assert not system.log.has("died")
+
+
+def test_a_lifespan_that_fails_has_its_own_exit_code_where_the_last_one_is_passed_on() -> None:
+    system = System(1, exit_code="worker")
+    for _ in range(3):
+        system.fails(system.until(Stage.STARTING))
+    assert system.pool.exit_code == EXIT_BOOT
+
+
+def test_an_application_that_was_ready_once_is_tried_for_ever_without_a_budget() -> None:
+    system = running(crash_budget=(0, 0.0), standby="none")
+    system.dies(system.at(Stage.TEMPLATE)[0])
+    system.dies(system.worker())
+    for _ in range(5):
+        system.wait(30.0)
+        system.fails(system.at(Stage.LOADING)[0], "missing")
+    assert system.pool.exit_code is None
+    system.settle()
+    assert system.worker().stage is Stage.SERVING
+
+
+def test_code_that_is_gone_ends_no_pool_that_had_loaded_it() -> None:
+    system = System(1)
+    system.until(Stage.FORKING)
+    system.dies(system.at(Stage.TEMPLATE)[0])
+    system.wait(1.0)
+    system.fails(system.at(Stage.LOADING)[0], "missing")
+    assert system.pool.exit_code is None
+    system.settle()
+    assert system.worker().stage is Stage.SERVING
+
+
+def test_as_long_as_one_worker_serves_loading_may_fail() -> None:
+    system = running(2, standby="none", forkable=False)
+    system.dies(system.worker(1))
+    for _ in range(4):
+        system.fails(system.until(Stage.LOADING))
+        system.wait(30.0)
+    assert system.pool.exit_code is None
+    assert system.worker(0).stage is Stage.SERVING
+
+
+@pytest.mark.parametrize(("end", "words"), [(SIGKILL, "signal SIGKILL"), (FAILED_BOOT, "exit code 3")])
+def test_a_loader_that_dies_without_a_word(end: Exit, words: str) -> None:
+    system = System(1)
+    system.dies(system.at(Stage.LOADING)[0], end)
+    assert system.log.lines == [f"error ended before it was ready: {words}"]
+    assert not system.at(Stage.LOADING), "a moment of patience"
+    system.wait(BOOT_PAUSE)
+    assert len(system.at(Stage.LOADING)) == 1
+
+
+def test_a_traceback_is_news_again_after_a_worker_was_ready() -> None:
+    system = running(crash_budget=(0, 0.0))
+    for _ in range(2):
+        system.dies(system.worker())
+        system.fails(system.until(Stage.STARTING))
+        system.settle()
+    assert sum("Traceback" in line for line in system.log.lines) == 2
 
 
 def test_a_failed_boot_that_is_read_with_the_death() -> None:
@@ -106,6 +167,7 @@ def test_the_standby_takes_over_at_once() -> None:
     system.wait(CALM)
     assert len(system.forks) == 1
     assert (system.slot().restarts, system.slot().reasons) == (1, {"signal SIGKILL": 1})
+    assert system.slot().last_exit == "signal SIGKILL"
     assert system.log.has("and 1 requests; lost 1 in flight: unnamed; restarting (death 1 of 5 in 60 s)")
 
 
@@ -133,6 +195,7 @@ def test_a_slot_beyond_its_budget_is_given_up_and_the_last_one_ends_the_pool() -
             system.settle()
             system.dies(system.worker(slot), Exit(7, 0, dumped=False, oom=False))
     assert system.slot(0).failed == "3 deaths in 60 s, allowed are 2"
+    assert system.log.has("error slot 0 is given up: 3 deaths in 60 s, allowed are 2")
     assert system.pool.exit_code == EXIT_BUDGET
     assert system.log.has("every slot is given up: the pool ends")
 
@@ -199,12 +262,50 @@ def test_stacks_are_asked_of_every_worker() -> None:
     assert system.dumped == [system.worker(0), system.worker(1)]
 
 
+def test_without_the_slot_that_still_worked_a_pool_has_given_up() -> None:
+    system = running(2, crash_budget=(1, 60.0))
+    for _ in range(2):
+        system.dies(system.worker(0))
+        system.settle()
+    assert system.slot(0).failed
+    assert system.pool.exit_code is None
+    system.pool.remove_slot(system.now)
+    assert system.pool.exit_code == EXIT_BUDGET
+
+
+def test_slots_are_numbered_without_a_gap() -> None:
+    system = running(3)
+    system.pool.remove_slot(system.now)
+    system.pool.add_slot(None)
+    system.pool.add_slot(None)
+    assert [slot.number for slot in system.pool.slots] == [0, 1, 2, 3]
+
+
+def test_a_slot_that_goes_in_the_middle_of_a_reload_tells_each_of_its_workers_once() -> None:
+    system = running(2)
+    old = system.worker(1)
+    system.pool.request_reload()
+    while system.slot(1).retiring != [old]:
+        system.tick()
+        system.advance(next(p for s in MOVING for p in system.at(s)))
+    new = system.worker(1)
+    system.pool.remove_slot(system.now)
+    for process in (old, new):
+        assert sum(isinstance(m, Drain) for p, m in system.told if p is process) == 1
+    system.settle()
+    assert [p.generation for p in system.pool.workers] == [2]
+    assert not system.pool.generations.reloading
+
+
 # What a process may say
 
 
 @pytest.mark.parametrize(
     "message",
-    [Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x"), Hello(1), Hello(4711)],
+    [
+        *(Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),
+        *(Hello(1), Hello(4711), Unpinned("x"), Readiness(True, "")),
+    ],
 )
 @pytest.mark.parametrize("stage", [Stage.SERVING, Stage.ARMED, Stage.DRAINING])
 def test_a_message_that_a_process_has_no_reason_to_send_changes_nothing(message: Any, stage: Stage) -> None:
@@ -215,6 +316,14 @@ def test_a_message_that_a_process_has_no_reason_to_send_changes_nothing(message:
     before = (process.stage, process.pid, set(system.pool.processes.living), len(system.killed))
     system.says(process, message)
     assert (process.stage, process.pid, set(system.pool.processes.living), len(system.killed)) == before
+
+
+def test_a_fork_is_no_process_that_is_there_already() -> None:
+    system = System(1)
+    fork, template = system.until(Stage.FORKING), system.at(Stage.TEMPLATE)[0]
+    system.says(fork, Hello(template.pid))
+    assert (fork.pid, fork.stage) == (0, Stage.FORKING)
+    assert system.pool.processes.living[template.pid] is template
 
 
 def test_the_application_may_say_that_it_is_not_ready_and_why_it_cannot_be_pinned() -> None:
