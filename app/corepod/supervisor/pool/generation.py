@@ -229,9 +229,8 @@ class Generation:
 
 
 def _dismiss(process: Process, within: float = DISMISS_TIMEOUT) -> Record:
-    """Only a live one has anything to end in order. It stays a candidate until it is gone: its lifespan must not meet
-    that of its successor."""
-    return Dismiss(process, within if process.live else 0.0)
+    """It stays a candidate until it is gone: the lifespan of a live one must not meet that of its successor."""
+    return Dismiss(process, within)
 
 
 def _patience(process: Process) -> float | None:

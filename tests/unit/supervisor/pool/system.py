@@ -106,7 +106,9 @@ class System:
         self.forks: list[Process] = []  # asked of a template, without a pid yet
         self.dying: dict[int, Exit] = {}  # dead, not reaped
         self.open: set[Process] = set()  # those with a control socket
+        self.closed: set[Process] = set()
         self.killed: set[Process] = set()
+        self.loads: dict[Process, Load] = {}  # what loaders were told
         self.told: list[tuple[Process, Message]] = []
         self.dumped: list[Process] = []
         self.served: dict[Slot, int] = {}  # requests, by slot
@@ -129,6 +131,7 @@ class System:
     def spawn(self, process: Process, load: Load) -> int:
         self._may_refuse()
         self.open.add(process)
+        self.loads[process] = load
         return self._born(process)
 
     def fork(self, template: Process, process: Process, *, warm: bool) -> None:
@@ -150,6 +153,7 @@ class System:
 
     def close(self, process: Process) -> None:
         self.open.discard(process)
+        self.closed.add(process)
         if process in self.forks:
             self.forks.remove(process)  # it finds its socket closed and ends; no pid was ever known
 
@@ -257,6 +261,7 @@ class System:
                 self.open.remove(process)
                 self.pool.on_eof(process, self.now)
             self.pool.on_exit(pid, end, self.now)
+            assert process in self.closed, "its control socket stays open"
             self.tick()
 
     def _forks_of(self, template: Process) -> list[Process]:

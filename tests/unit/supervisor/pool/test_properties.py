@@ -190,6 +190,10 @@ class Chaos:
                 assert not slot.waits_for
             if not self.settings["overlap"]:
                 assert len(slot.processes) <= 1, "two lifespans in one slot"
+        if self.pool.generations.closed:
+            assert not any(slot.waits_for or slot.retry_at is not None for slot in self.pool.slots)
+        assert sum(slot.incoming is not None for slot in self.pool.slots) <= 1, "one slot after the other"
+        assert self.pool.generations.forking == bool(self.system.forks)
         self.check_places()
         self.check_records()
         self.check_numbers()
@@ -318,9 +322,10 @@ def stops(chaos: Chaos) -> None:
     while system.alive and system.now < end:
         system.wait(1.0)
         system.reap()
+    chaos.check()
     assert not system.alive
     assert not system.forks
-    assert chaos.pool.deadline() is None or not system.alive
+    assert chaos.pool.deadline() is None
 
 
 @pytest.mark.parametrize("how", ["drain", "at once", "lame, then drain", "drain, then at once"])
