@@ -74,8 +74,7 @@ class Pool:
     def tick(self, now: float) -> None:
         """Do what is due. Called after every event, too: what an event has changed has its consequences here."""
         self.processes.kill_late(now)
-        if not self.stopping:
-            self.generations.begin_reload_if_due(now)
+        self.generations.begin_reload_if_due(now)
         if not self.generations.closed:
             for slot in self.slots:
                 self._let_wait_if_idle(slot, now)

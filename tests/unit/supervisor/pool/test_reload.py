@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from corepod.contract.messages import (
-    Loaded,
-)
+from corepod.contract.messages import Armed
+from corepod.supervisor.pool.backoff import BOOT_PAUSE
 from corepod.supervisor.pool.reload import AFRESH
 from corepod.supervisor.pool.state import Stage
 
-from tests.unit.supervisor.pool.system import EXITED, messages, running
+from tests.unit.supervisor.pool.system import EXITED, MOVING, messages, running
 
 
 def test_a_reload_overlaps_and_goes_slot_by_slot() -> None:
@@ -17,17 +16,202 @@ def test_a_reload_overlaps_and_goes_slot_by_slot() -> None:
     old = [system.worker(0), system.worker(1)]
     system.pool.request_reload()
     system.tick()
-    system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
-    while not system.at(Stage.STARTING):
-        system.advance(next(p for s in (Stage.FORKING, Stage.ARMING) for p in system.at(s)))
+    assert system.log.lines[-1] == "info reload: loading the new code"
+    system.now += 3.0
+    first = system.until(Stage.STARTING)
     assert system.slot(0).worker is old[0], "it serves until its successor does"
-    assert system.slot(1).incoming is None, "one at a time"
-    system.ready(system.at(Stage.STARTING)[0])
+    assert (system.slot(0).incoming, system.slot(1).incoming) == (first, None), "one at a time"
+    assert [g.number for g in system.pool.generations.all] == [1, 2], "the old code stays for crashes"
+    system.ready(first)
+    assert system.pool.generations.current.number == 2, "it has proved itself"
+    assert [g.number for g in system.pool.generations.all] == [2]
     assert system.slot(0).retiring == [old[0]]
     assert messages(system, old[0])[-1] == "Drain(within=30.0, linger=6.0)"
+    second = system.until(Stage.STARTING)
+    assert system.slot(1).incoming is second
+    system.ready(second)
+    assert not system.pool.generations.reloading
+    assert [line for line in system.log.lines if "reload" in line][1:] == ["info reload: done in 3.0 s"]
+    for process in old:
+        system.dies(process, EXITED)
     system.settle()
     assert [system.worker(n).generation for n in (0, 1)] == [2, 2]
-    assert system.log.has("reload: done in")
+    assert [system.slot(n).restarts for n in (0, 1)] == [0, 0], "nothing has died"
+
+
+def test_a_replaced_worker_that_does_not_stop_in_time_is_killed_and_that_is_no_crash() -> None:
+    system = running()
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    system.wait(30.0)
+    assert system.log.has("warning ended while it stopped: it didn't stop in time (signal SIGKILL)")
+    assert (system.slot().restarts, system.slot().last_exit) == (0, None)
+    assert system.slot().lost == 1, "what was in flight is lost all the same"
+
+
+def test_without_overlap_slots_change_over_one_after_the_other() -> None:
+    system = running(2, overlap=False)
+    old = [system.worker(0), system.worker(1)]
+    system.pool.request_reload()
+    system.tick()
+    for number in (0, 1):
+        while old[number].stage is Stage.SERVING:
+            system.advance(next(p for s in MOVING for p in system.at(s)))
+        system.wait(10.0)
+        assert [p.stage is Stage.SERVING for p in old] == [False, number == 0]
+        system.dies(old[number], EXITED)
+        assert old[1].stage is not Stage.DRAINING or number == 1
+        first = system.until(Stage.STARTING)
+        assert system.slot(number).worker is first
+        system.wait(10.0)
+        assert [p.stage is Stage.SERVING for p in old] == [False, number == 0], "until the first one serves"
+        system.ready(first)
+    assert not system.pool.generations.reloading
+
+
+def test_a_crash_while_the_new_code_loads_is_the_old_codes() -> None:
+    system = running(standby="none")
+    system.pool.request_reload()
+    system.tick()
+    system.dies(system.worker())
+    (fork,) = system.forks
+    assert fork.generation == 1
+    system.hello(fork)
+    system.says(fork, Armed())
+    system.ready(fork)
+    assert [g.number for g in system.pool.generations.all] == [1, 2], "that proves nothing about the new code"
+    assert system.pool.generations.current.number == 1
+    system.settle()
+    assert system.worker().generation == 2
+
+
+def test_the_old_codes_failures_do_not_end_a_reload() -> None:
+    system = running(2, standby="none")
+    system.pool.request_reload()
+    system.tick()
+    system.dies(system.worker(0))
+    old = system.forks[0]
+    system.hello(old)
+    system.says(old, Armed())
+    system.fails(old)
+    assert not system.log.has("given up")
+    system.settle()
+    assert [system.worker(n).generation for n in (0, 1)] == [2, 2]
+
+
+def test_the_new_code_may_fail_twice_more_when_it_has_proved_itself() -> None:
+    system = running(2)
+    old = system.worker(1)
+    for _ in range(2):  # a second reload starts to count anew
+        system.pool.request_reload()
+        system.tick()
+        system.ready(system.until(Stage.STARTING))
+        for _ in range(2):
+            system.fails(system.until(Stage.STARTING))
+            assert system.pool.generations.reloading
+            assert not system.at(Stage.STARTING), "after a pause"
+            assert system.pool.slots[1].retry_at == system.now + BOOT_PAUSE
+        system.settle()
+        assert system.worker(1) is not old
+        assert not system.log.has("given up")
+
+
+def test_new_code_that_fails_three_times_stays_where_it_serves() -> None:
+    system = running(3)
+    old = [system.worker(n) for n in range(3)]
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    for _ in range(3):
+        system.fails(system.until(Stage.STARTING))
+    line = "error reload: given up, because a new worker didn't become ready; the workers that serve now stay"
+    assert line + " (new code in slot 0; reload again to change the others)" in system.log.lines
+    system.settle()
+    assert [system.worker(n) for n in (1, 2)] == old[1:]
+    assert system.worker(0).generation == 2
+    assert not system.pool.generations.reloading
+
+
+def test_crashes_of_new_code_that_was_ready_do_not_end_the_reload() -> None:
+    system = running(2)
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    second = system.until(Stage.STARTING)
+    for _ in range(4):
+        system.dies(system.worker(0))
+        while system.slot(0).worker is None or system.worker(0).stage is not Stage.SERVING:
+            moving = [p for s in MOVING for p in system.at(s) if p is not second]
+            system.advance(moving[0]) if moving else system.wait(0.1)
+    assert system.pool.generations.reloading
+    assert not system.log.has("given up")
+
+
+def test_a_fork_of_the_new_code_that_dies_does_not_end_the_reload() -> None:
+    system = running()
+    system.pool.request_reload()
+    system.tick()
+    system.dies(system.until(Stage.ARMING))
+    assert not system.log.has("given up")
+    system.settle()
+    assert system.worker().generation == 2
+
+
+def test_new_code_that_loads_once_and_then_fails_three_times_is_given_up() -> None:
+    system = running(forkable=False)
+    old = system.worker()
+    system.pool.request_reload()
+    system.tick()
+    for _ in range(3):
+        assert not system.log.has("given up")
+        system.dies(system.until(Stage.ARMING))
+    assert system.log.has("reload: given up, because the new code can't be loaded")
+    system.settle()
+    assert system.worker() is old
+
+
+def test_new_code_is_tried_at_once_in_a_slot_that_waits_for_long() -> None:
+    system = running(crash_budget=(0, 0.0))
+    for _ in range(8):
+        system.settle()
+        system.dies(system.worker())
+    assert (system.slot().retry_at or 0.0) > system.now + 10.0
+    system.pool.request_reload()
+    system.tick()
+    new = system.until(Stage.STARTING)
+    assert (system.slot().worker, new.generation) == (new, 2)
+    assert system.slot().retry_at is None
+    system.ready(new)
+    system.dies(new)
+    assert system.slot().retry_at is None, "its streak is the old code's"
+
+
+def test_a_slot_beyond_its_budget_whose_next_worker_is_there_is_not_given_up() -> None:
+    system = running(crash_budget=(1, 60.0))
+    system.pool.request_reload()
+    system.tick()
+    new, old = system.until(Stage.STARTING), system.worker()
+    for _ in range(2):
+        system.slot().deaths.append(system.now)
+    system.dies(old)
+    assert system.pool.exit_code is None
+    assert (system.slot().worker, system.slot().failed) == (new, "")
+
+
+def test_what_a_reload_drops_is_told_to_go_and_not_mourned() -> None:
+    system = running(standby="live")
+    system.pool.request_reload()
+    system.tick()
+    new = system.until(Stage.STARTING)
+    system.pool.request_reload()
+    system.wait(AFRESH)
+    assert messages(system, new)[-1] == "Drain(within=30.0, linger=0.0)"
+    assert (system.slot().incoming, system.slot().retiring) == (None, [new])
+    system.settle()
+    assert system.worker().generation == 3
+    for words in ("ended before it was ready", "is gone", "given up", "died"):
+        assert not system.log.has(words)
 
 
 def test_without_overlap_the_next_lifespan_waits_for_the_end_of_the_last() -> None:
@@ -56,12 +240,29 @@ def test_broken_code_changes_nothing(at: Stage) -> None:
     while not system.at(at):
         system.advance(next(p for s in (Stage.LOADING, Stage.FORKING, Stage.ARMING) for p in system.at(s)))
     system.fails(system.at(at)[0])
-    assert system.log.has("reload: given up")
+    assert system.log.has("error no database")
+    why = "the new code can't be loaded" if at is Stage.LOADING else "a new worker didn't become ready"
+    assert f"error reload: given up, because {why}; the workers that serve now stay" in system.log.lines
+    assert (system.slot().restarts, system.slot().last_exit) == (0, None)
     system.settle()
     assert system.worker() is old
     assert old.stage is Stage.SERVING
     assert [g.number for g in system.pool.generations.all] == [1]
     system.dies(old)
+    system.settle()
+    assert system.worker().generation == 1
+
+
+def test_broken_code_without_overlap_gives_the_slot_back_to_the_old_code() -> None:
+    system = running(overlap=False)
+    old = system.worker()
+    system.pool.request_reload()
+    system.tick()
+    while old.stage is Stage.SERVING:
+        system.advance(next(p for s in MOVING for p in system.at(s)))
+    system.dies(old, EXITED)
+    system.fails(system.until(Stage.STARTING))
+    assert system.log.has("reload: given up, because a new worker didn't become ready")
     system.settle()
     assert system.worker().generation == 1
 
@@ -85,9 +286,14 @@ def test_a_slot_that_was_given_up_gets_the_new_code() -> None:
         system.dies(system.worker(0))
     assert system.slot(0).failed
     system.pool.request_reload()
+    system.tick()
+    assert (system.slot(0).failed, system.slot(0).waits_for) == ("", 2), "the old code has had its chance"
+    first = system.until(Stage.STARTING)
+    assert (system.slot(0).worker, first.number, first.generation) == (first, 4, 2), "three were the old code's"
     system.settle()
     assert [system.worker(n).generation for n in (0, 1)] == [2, 2]
-    assert not system.slot(0).failed
+    system.dies(system.worker(0))
+    assert not system.slot(0).failed, "its deaths are forgotten"
 
 
 def test_no_slot_is_lost_where_two_reloads_and_three_deaths_meet() -> None:

@@ -8,10 +8,12 @@ from corepod.contract.messages import (
     Drain,
     Lame,
 )
+from corepod.contract.scoreboard import IN_FLIGHT
+from corepod.supervisor.pool.generation import DISMISS_TIMEOUT
 from corepod.supervisor.pool.reload import AFRESH
 from corepod.supervisor.pool.state import Stage
 
-from tests.unit.supervisor.pool.system import messages, running
+from tests.unit.supervisor.pool.system import EXITED, messages, running
 
 
 def test_a_stop_in_order() -> None:
@@ -29,11 +31,66 @@ def test_a_stop_in_order() -> None:
     assert messages(system, replacement)[-1] == "Drain(within=10.0, linger=0.0)"
     system.reap()
     assert list(system.alive.values()) == [replacement], "everything else had nothing to finish"
+    assert not system.log.has("is gone"), "that is no surprise"
     system.wait(9.9)
     assert replacement not in system.killed
     system.wait(0.1)
     assert not system.alive
+    assert system.log.has("warning ended while it stopped: it didn't stop in time (signal SIGKILL)")
     assert system.pool.exit_code is None
+
+
+def test_a_worker_that_stops_in_time() -> None:
+    system = running()
+    system.records.rows[system.worker().record][IN_FLIGHT] = 0
+    system.pool.drain(10.0, system.now)
+    system.reap()
+    system.dies(system.at(Stage.DRAINING)[0], EXITED)
+    assert system.log.lines[-1] == "info stopped"
+
+
+def test_a_live_standby_ends_its_lifespan_within_the_time_that_is_left() -> None:
+    for left, within in ((2.0, 2.0), (20.0, DISMISS_TIMEOUT)):
+        system = running(standby="live")
+        (standby,) = system.at(Stage.ARMED)
+        system.pool.drain(left, system.now)
+        assert messages(system, standby) == [f"Drain(within={within}, linger=0.0)"]
+        system.wait(within)
+        assert standby in system.killed
+
+
+def test_both_workers_of_a_slot_that_changes_over_drain() -> None:
+    system = running()
+    old = system.worker()
+    system.pool.request_reload()
+    system.tick()
+    new = system.until(Stage.STARTING)
+    system.pool.drain(10.0, system.now)
+    for process in (old, new):
+        assert messages(system, process)[-1] == "Drain(within=10.0, linger=0.0)"
+    assert not system.at(Stage.LOADING)
+
+
+def test_a_slot_that_waits_gets_no_worker_any_more() -> None:
+    system = running(crash_budget=(0, 0.0))
+    for _ in range(3):
+        system.settle()
+        system.dies(system.worker())
+    assert system.slot().retry_at is not None
+    system.pool.drain(10.0, system.now)
+    assert (system.slot().retry_at, system.slot().waits_for) == (None, 0)
+    system.wait(60.0)
+    assert not system.alive
+
+
+def test_a_worker_that_crashes_while_everything_is_killed_is_not_judged() -> None:
+    system = running(crash_budget=(1, 60.0))
+    system.dies(system.worker())
+    system.settle()
+    system.pool.stop_now(EXIT_OK, system.now)
+    system.reap()
+    assert "error died: the pool stops at once (signal SIGKILL)" in system.log.lines[-1]
+    assert (system.slot().restarts, system.slot().failed) == (1, "")
 
 
 def test_a_reload_while_the_pool_stops_is_left_out() -> None:
@@ -75,6 +132,10 @@ def test_a_stop_at_once_while_everything_is_under_way() -> None:
     assert not system.alive
     assert not system.forks
     assert system.pool.exit_code == EXIT_OK
+    assert not system.log.has("took its place")
+    assert not system.log.has("ended before")
+    assert "error " not in system.log.lines
+    assert (system.pool.stopping, system.pool.deadline()) == (True, None)
 
 
 def test_the_first_exit_code_counts() -> None:
@@ -91,6 +152,7 @@ def test_a_pool_that_gives_up_while_it_stops_has_stopped() -> None:
     system.pool.lame()
     system.dies(system.worker())
     assert system.pool.exit_code == EXIT_OK
+    assert system.log.has("error every slot is given up: the pool ends")
 
 
 def test_a_drained_worker_is_told_once() -> None:
