@@ -169,6 +169,16 @@ class Chaos:
     def time_passes(self) -> None:
         self.system.wait(self.dice.choice([2.0, 10.0, 31.0, 100.0, 301.0]))
 
+    def the_supervisor_was_suspended(self) -> None:
+        """It has missed every deadline on the way."""
+        self.system.now += self.dice.choice([1.0, 15.0, 3600.0])
+        self.system.tick()
+
+    def is_found_stuck(self) -> None:
+        if (process := self.one(Stage.SERVING)) is not None:
+            self.note(process)
+            self.pool.processes.kill(process, "stuck: for 60 s")
+
     def random_is_random(self) -> None:
         self.system.random = self.dice.random()
         self.system.orphans = self.dice.random() < 0.5
@@ -263,11 +273,13 @@ WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.reload, 3),
     (Chaos.slot_more, 1),
     (Chaos.slot_less, 1),
+    (Chaos.is_found_stuck, 1),
     (Chaos.random_is_random, 1),
 ]
 BETWEEN_STEPS: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.a_moment_passes, 10),
     (Chaos.time_passes, 2),
+    (Chaos.the_supervisor_was_suspended, 1),
     (Chaos.several_at_once, 10),
 ]
 
@@ -328,7 +340,7 @@ def stops(chaos: Chaos) -> None:
     assert chaos.pool.deadline() is None
 
 
-@pytest.mark.parametrize("how", ["drain", "at once", "lame, then drain", "drain, then at once"])
+@pytest.mark.parametrize("how", ["drain", "at once", "lame, then drain", "lame, then at once", "drain, then at once"])
 def test_every_stop_ends_whenever_it_comes(how: str) -> None:
     for seed in range(RUNS):
         chaos = Chaos(seed)
@@ -349,8 +361,7 @@ def stop(chaos: Chaos, how: str) -> None:
     if how != "at once":
         pool.drain(10.0, system.now)
         system.tick()
-        for _ in range(chaos.dice.randrange(5)):
-            chaos.dies()
+        chaos.run(chaos.dice.randrange(20))
     if how.endswith("at once"):
         pool.stop_now(0, system.now)
         system.tick()
