@@ -114,6 +114,9 @@ class Generations:
         if proven is None:
             return
         old, self.current = self.current, proven
+        for slot in self._slots:
+            if slot.waits_for == old.number:
+                slot.wait(proven.number, now)
         self._close(old, now)
 
     def on_failure(self, process: Process, slot: Slot, now: float) -> None:

@@ -187,6 +187,132 @@ def test_new_code_is_tried_at_once_in_a_slot_that_waits_for_long() -> None:
     assert system.slot().retry_at is None, "its streak is the old code's"
 
 
+def test_a_slot_that_is_down_gets_the_new_code_first() -> None:
+    system = running(2, crash_budget=(0, 0.0), overlap=False)
+    for _ in range(8):
+        system.settle()
+        system.dies(system.worker(1))
+    serving = system.worker(0)
+    system.pool.request_reload()
+    system.tick()
+    new = system.until(Stage.STARTING)
+    assert system.slot(1).worker is new
+    assert serving.stage is Stage.SERVING
+    system.ready(new)
+    assert serving.stage is Stage.DRAINING
+
+
+def test_a_slot_whose_old_worker_never_gets_ready_gets_the_new_code() -> None:
+    system = running()
+    system.dies(system.worker())
+    hangs = system.worker()
+    system.runs(hangs)
+    system.pool.request_reload()
+    system.tick()
+    while system.slot().incoming is None:
+        moving = [p for s in MOVING for p in system.at(s) if p is not hangs]
+        system.advance(moving[0]) if moving else system.wait(0.1)
+    system.ready(system.slot().incoming)
+    assert system.worker().generation == 2
+    assert hangs.stage is Stage.DRAINING
+
+
+def test_pauses_of_new_code_are_not_cut_short_by_its_own_reload() -> None:
+    system = running(2, crash_budget=(0, 0.0))
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    second = system.until(Stage.STARTING)
+    assert system.slot(1).incoming is second
+    system.dies(system.worker(0))
+    while system.slot(0).worker is None:
+        system.wait(0.1)
+        system.advance(next(p for s in MOVING for p in system.at(s) if p is not second))
+    system.runs(system.worker(0))
+    system.dies(system.worker(0))
+    system.ready(second)
+    assert system.pool.generations.reloading
+    assert system.slot(0).retry_at == system.now + 0.375
+
+
+def test_without_overlap_a_new_worker_that_is_killed_is_followed_at_once() -> None:
+    system = running(2, overlap=False)
+    olds = [system.worker(0), system.worker(1)]
+    system.pool.request_reload()
+    system.tick()
+    for number, old in enumerate(olds):
+        while old.stage is Stage.SERVING:
+            moving = [p for s in MOVING for p in system.at(s)]
+            system.advance(moving[0]) if moving else system.wait(0.1)
+        system.dies(old, EXITED)
+        system.until(Stage.STARTING)
+        if number == 0:
+            system.ready(system.worker(0))
+    system.runs(system.worker(1))
+    system.dies(system.worker(1))
+    assert system.slot(1).retry_at is None
+    assert system.slot(1).waits_for or system.slot(1).worker
+
+
+def test_a_slot_that_goes_down_while_another_changes_over_is_the_old_codes() -> None:
+    system = running(2, standby="none")
+    system.pool.request_reload()
+    system.tick()
+    while system.slot(0).waits_for != 2:
+        system.advance(system.until(Stage.LOADING))
+    system.dies(system.worker(1))
+    assert system.slot(1).waits_for == 1
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_whoever_waits_first_gets_the_next_worker_whatever_becomes_of_a_reload(proven: bool) -> None:
+    system = running(3, standby="none")
+    system.pool.request_reload()
+    system.tick()
+    if proven:
+        new = system.until(Stage.STARTING)
+    for number in (2, 1):
+        system.now += 1.0
+        system.dies(system.worker(number))
+    system.now += 1.0
+    if proven:
+        system.ready(new)
+    else:
+        system.fails(system.at(Stage.LOADING)[0])
+        assert system.log.has("given up")
+    fork = system.until(Stage.ARMING)
+    system.says(fork, Armed())
+    assert fork.generation == (2 if proven else 1)
+    assert system.slot(2).worker is fork
+
+
+def test_failed_boots_after_a_reload_do_not_give_it_up() -> None:
+    system = running()
+    system.pool.request_reload()
+    system.settle()
+    system.dies(system.worker())
+    for _ in range(3):
+        system.fails(system.until(Stage.STARTING))
+    assert system.log.has("slot 0 is given up")
+    assert not system.log.has("reload: given up")
+
+
+def test_a_slot_that_the_new_code_has_used_up_does_not_count_as_changed() -> None:
+    system = running(3, crash_budget=(1, 60.0))
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    for _ in range(2):
+        while not (worker := system.slot(0).worker) or worker.stage is not Stage.SERVING:
+            moving = [p for s in MOVING for p in system.at(s) if p is not system.slot(1).incoming]
+            system.advance(moving[0]) if moving else system.wait(0.1)
+        system.dies(worker)
+    assert system.slot(0).failed
+    for _ in range(3):
+        system.fails(system.until(Stage.STARTING))
+    assert system.log.lines[-1].endswith("the workers that serve now stay")
+
+
 def test_a_slot_beyond_its_budget_whose_next_worker_is_there_is_not_given_up() -> None:
     system = running(crash_budget=(1, 60.0))
     system.pool.request_reload()
