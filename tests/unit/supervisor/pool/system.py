@@ -144,6 +144,7 @@ class System:
         self.told.append((process, message))
 
     def kill(self, process: Process) -> None:
+        assert process.pid, "none to kill it by"
         self.killed.add(process)
         if process.pid in self.alive:
             self.dying.setdefault(process.pid, SIGKILL)
@@ -299,16 +300,20 @@ class System:
         elif process.stage is Stage.DRAINING:
             self.dies(process, EXITED)
 
+    def goes_on(self, *, but: Process | None = None) -> None:
+        """A healthy process does its next thing (not this one); where none has anything to do, a moment passes."""
+        moving = [p for stage in MOVING for p in self.at(stage) if p is not but]
+        if moving:
+            self.advance(moving[0])
+        else:
+            self.wait(0.1)
+
     def until(self, stage: Stage) -> Process:
         """Let everything go well until a process is at this stage, and return it."""
         for _ in range(200):
             if found := self.at(stage):
                 return found[0]
-            moving = [p for s in MOVING for p in self.at(s)]
-            if moving:
-                self.advance(moving[0])
-            else:
-                self.wait(0.1)
+            self.goes_on()
         raise AssertionError(f"none gets to {stage}")
 
     def settle(self, *, forkable: bool = True, quiet: float = 200.0) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from corepod.contract.exits import EXIT_BOOT
-from corepod.contract.messages import Loaded, Refused, Unforkable
+from corepod.contract.messages import Armed, Loaded, Refused, Unforkable
 from corepod.supervisor.pool.backoff import REFUSAL_PAUSE, STABLE
 from corepod.supervisor.pool.generation import ARM_TIMEOUT, CALM, FORK_TIMEOUT
 from corepod.supervisor.pool.state import Stage
@@ -86,8 +87,8 @@ def test_a_template_that_has_grown_threads_is_replaced_by_processes_that_load_th
     assert not system.log.has("template is gone")
     system.dies(system.worker())
     system.wait(CALM)
-    (loader,) = system.at(Stage.LOADING)
-    assert system.loads[loader].role == "worker"
+    assert len(system.at(Stage.LOADING)) == 1
+    assert [load.role for load in system.loads.values()] == ["template", "worker"]
     system.settle(forkable=False)
     assert len(system.at(Stage.ARMED)) == 1
 
@@ -112,14 +113,41 @@ def test_where_nothing_is_forked_candidates_that_die_three_times_end_the_pool() 
     assert {load.role for load in system.loads.values()} == {"worker"}
 
 
-def test_three_forks_in_a_row_that_die_end_forking() -> None:
+def test_a_template_that_hangs_has_failed_once_even_if_it_takes_its_time_to_die() -> None:
+    system = System(1)
+    system.until(Stage.FORKING)
+    system.now += FORK_TIMEOUT / 2
+    system.pool.add_slot(None)
+    system.tick()
+    assert len(system.forks) == 2
+    for _ in range(2):
+        system.now += FORK_TIMEOUT / 2
+        system.tick()
+    assert not system.forks
+    system.reap()
+    assert len(system.at(Stage.LOADING)) == 1, "without a pause"
+
+
+def test_a_template_that_hangs_three_times_is_used_no_more() -> None:
+    system = System(1)
+    for _ in range(3):
+        system.until(Stage.FORKING)
+        system.wait(FORK_TIMEOUT)
+    system.wait(1.0)
+    assert system.log.has("3 forks in a row didn't get ready")
+    system.settle(forkable=False)
+    assert system.worker().stage is Stage.SERVING
+
+
+@pytest.mark.parametrize("how", ["dies", "fails"])
+def test_three_forks_in_a_row_that_die_end_forking(how: str) -> None:
     system = System(1)
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
     for _ in range(3):
         while not system.forks:
             system.wait(0.5)
         system.hello(system.forks[0])
-        system.dies(system.at(Stage.ARMING)[0])
+        getattr(system, how)(system.at(Stage.ARMING)[0])
     system.wait(30.0)
     assert system.log.has("3 forks in a row didn't get ready")
     assert not system.at(Stage.TEMPLATE)
@@ -234,12 +262,37 @@ def test_the_standby_stays_while_no_record_is_free() -> None:
     assert system.at(Stage.ARMED) == [standby]
 
 
-def test_a_standby_that_is_not_live_grows_old() -> None:
-    for settings in ({"standby": "armed", "live_max_age": 300.0}, {"standby": "live", "live_max_age": 0.0}):
-        system = running(**settings)
-        (standby,) = system.at(Stage.ARMED)
+def test_a_standby_that_is_not_live_grows_old_and_so_does_a_live_one_without_a_limit() -> None:
+    for standby, age in (("armed", 300.0), ("live", 0.0)):
+        system = running(standby=standby, live_max_age=age)
+        before = system.at(Stage.ARMED)
         system.wait(10000.0)
-        assert system.at(Stage.ARMED) == [standby]
+        assert system.at(Stage.ARMED) == before
+
+
+def test_a_live_standby_takes_the_place_of_one_that_was_made_in_haste() -> None:
+    system = running(2, standby="live")
+    for number in (0, 1):
+        system.dies(system.worker(number))
+    (hasty,) = system.forks
+    assert not hasty.live
+    system.pool.remove_slot(system.now)
+    system.settle()
+    assert [p.live for p in system.at(Stage.ARMED)] == [True]
+
+
+def test_standbys_that_are_told_to_go_are_no_failures() -> None:
+    system = running(6)
+    for number in range(6):
+        system.dies(system.worker(number))
+    for _ in range(5):
+        system.pool.remove_slot(system.now)
+    for fork in list(system.forks):
+        system.hello(fork)
+        system.says(fork, Armed())
+    system.wait(60.0)
+    assert len(system.at(Stage.ARMED)) == 1
+    assert len(system.at(Stage.TEMPLATE)) == 1
 
 
 def test_only_a_standby_that_has_time_for_it_is_live() -> None:
@@ -261,7 +314,7 @@ def test_a_lifespan_in_the_standby_may_take_its_time() -> None:
 def test_a_live_standby_that_is_killed_says_nothing_about_the_lifespan() -> None:
     system = System(1, standby="live")
     system.until(Stage.SERVING)
-    for _ in range(2):
+    for _ in range(4):
         system.dies(system.until(Stage.ARMING))
     system.settle()
     assert [p.live for p in system.at(Stage.ARMED)] == [True]

@@ -1,8 +1,6 @@
-"""Stories of a pool, told event by event on a simulated system: boot, crash, slots, and what a process may say."""
+"""Stories of a pool, told event by event on a simulated system: boot, crash, slots."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET
@@ -11,14 +9,8 @@ from corepod.contract.messages import (
     Armed,
     Drain,
     Failed,
-    Hello,
     Lame,
     Loaded,
-    Readiness,
-    Ready,
-    Refused,
-    Unforkable,
-    Unpinned,
 )
 from corepod.supervisor.pool.backoff import BOOT_PAUSE
 from corepod.supervisor.pool.exits import Exit
@@ -26,7 +18,7 @@ from corepod.supervisor.pool.generation import CALM
 from corepod.supervisor.pool.pool import ORPHANED_CONTROL
 from corepod.supervisor.pool.state import Stage
 
-from tests.unit.supervisor.pool.system import FAILED_BOOT, MOVING, SIGKILL, System, messages, running
+from tests.unit.supervisor.pool.system import FAILED_BOOT, SIGKILL, System, messages, running
 
 # Boot
 
@@ -287,7 +279,7 @@ def test_a_slot_that_goes_in_the_middle_of_a_reload_tells_each_of_its_workers_on
     system.pool.request_reload()
     while system.slot(1).retiring != [old]:
         system.tick()
-        system.advance(next(p for s in MOVING for p in system.at(s)))
+        system.goes_on()
     new = system.worker(1)
     system.pool.remove_slot(system.now)
     for process in (old, new):
@@ -295,42 +287,3 @@ def test_a_slot_that_goes_in_the_middle_of_a_reload_tells_each_of_its_workers_on
     system.settle()
     assert [p.generation for p in system.pool.workers] == [2]
     assert not system.pool.generations.reloading
-
-
-# What a process may say
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        *(Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),
-        *(Hello(1), Hello(4711), Unpinned("x"), Readiness(True, "")),
-    ],
-)
-@pytest.mark.parametrize("stage", [Stage.SERVING, Stage.ARMED, Stage.DRAINING])
-def test_a_message_that_a_process_has_no_reason_to_send_changes_nothing(message: Any, stage: Stage) -> None:
-    system = running()
-    if stage is Stage.DRAINING:
-        system.pool.drain(10.0, system.now)
-    (process, *_) = system.at(stage)
-    before = (process.stage, process.pid, set(system.pool.processes.living), len(system.killed))
-    system.says(process, message)
-    assert (process.stage, process.pid, set(system.pool.processes.living), len(system.killed)) == before
-
-
-def test_a_fork_is_no_process_that_is_there_already() -> None:
-    system = System(1)
-    fork, template = system.until(Stage.FORKING), system.at(Stage.TEMPLATE)[0]
-    system.says(fork, Hello(template.pid))
-    assert (fork.pid, fork.stage) == (0, Stage.FORKING)
-    assert system.pool.processes.living[template.pid] is template
-
-
-def test_the_application_may_say_that_it_is_not_ready_and_why_it_cannot_be_pinned() -> None:
-    system = running()
-    system.says(system.worker(), Readiness(False, "warming"))
-    assert (system.worker().willing, system.worker().unwilling_why) == (False, "warming")
-    for _ in range(2):
-        system.says(system.worker(), Unpinned("EINVAL"))
-    assert system.slot().unpinned == "EINVAL"
-    assert sum("is not pinned: EINVAL" in line for line in system.log.lines) == 1

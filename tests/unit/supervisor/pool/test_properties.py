@@ -323,6 +323,7 @@ def settles(chaos: Chaos) -> None:
     current = pool.generations.current
     if chaos.settings["standby"] != "none":
         assert current.standby is not None
+        assert current.standby.live == (chaos.settings["standby"] == "live" and not current.backoff.no_live)
     assert len(current.candidates) == (chaos.settings["standby"] != "none")
     assert len(system.alive) == len(pool.workers) + len(current.candidates) + len(current.template.processes)
 
