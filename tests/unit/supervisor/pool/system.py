@@ -108,6 +108,7 @@ class System:
         self.open: set[Process] = set()  # those with a control socket
         self.closed: set[Process] = set()
         self.killed: set[Process] = set()
+        self.warm: set[Process] = set()  # forks that were told to warm up
         self.loads: dict[Process, Load] = {}  # what loaders were told
         self.told: list[tuple[Process, Message]] = []
         self.dumped: list[Process] = []
@@ -139,6 +140,8 @@ class System:
         assert template.stage is Stage.TEMPLATE
         self.open.add(process)
         self.forks.append(process)
+        if warm:
+            self.warm.add(process)
 
     def send(self, process: Process, message: Message) -> None:
         self.told.append((process, message))

@@ -139,7 +139,28 @@ def test_a_template_that_hangs_three_times_is_used_no_more() -> None:
     assert system.worker().stage is Stage.SERVING
 
 
-@pytest.mark.parametrize("how", ["dies", "fails"])
+def test_forks_that_end_because_their_template_is_killed_are_no_failures() -> None:
+    system = System(1)
+    system.until(Stage.FORKING)
+    system.now += FORK_TIMEOUT / 2
+    for _ in range(4):
+        system.pool.add_slot(None)
+    system.wait(FORK_TIMEOUT / 2)
+    assert not system.at(Stage.TEMPLATE)
+    assert len(system.at(Stage.LOADING)) == 1, "without a pause"
+
+
+def test_a_fork_that_gets_ready_clears_those_before_it() -> None:
+    system = System(1)
+    for _ in range(3):
+        for _ in range(2):
+            system.dies(system.until(Stage.ARMING))
+        system.settle()
+        system.dies(system.worker())
+    assert len(system.at(Stage.TEMPLATE)) == 1
+
+
+@pytest.mark.parametrize("how", ["dies", "fails", "hangs"])
 def test_three_forks_in_a_row_that_die_end_forking(how: str) -> None:
     system = System(1)
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
@@ -147,8 +168,13 @@ def test_three_forks_in_a_row_that_die_end_forking(how: str) -> None:
         while not system.forks:
             system.wait(0.5)
         system.hello(system.forks[0])
-        getattr(system, how)(system.at(Stage.ARMING)[0])
-    system.wait(30.0)
+        if how == "dies":
+            system.dies(system.at(Stage.ARMING)[0])
+        elif how == "fails":
+            system.fails(system.at(Stage.ARMING)[0])
+        else:
+            system.wait(ARM_TIMEOUT)
+    system.wait(1.0)
     assert system.log.has("3 forks in a row didn't get ready")
     assert not system.at(Stage.TEMPLATE)
     system.fails(system.at(Stage.LOADING)[0])
@@ -279,6 +305,24 @@ def test_a_live_standby_takes_the_place_of_one_that_was_made_in_haste() -> None:
     system.pool.remove_slot(system.now)
     system.settle()
     assert [p.live for p in system.at(Stage.ARMED)] == [True]
+
+
+def test_one_that_is_ready_stays_rather_than_one_that_is_not() -> None:
+    system = running(2, standby="armed")
+    system.dies(system.worker(0))
+    system.dies(system.worker(1))
+    system.pool.add_slot(None)
+    system.tick()
+    first, second = system.forks
+    system.hello(second)
+    system.pool.remove_slot(system.now)
+    system.pool.remove_slot(system.now)
+    system.says(second, Armed())
+    assert system.at(Stage.ARMED) == [second]
+    system.hello(first)
+    system.says(first, Armed())
+    system.reap()
+    assert len(system.at(Stage.ARMED)) == 1
 
 
 def test_standbys_that_are_told_to_go_are_no_failures() -> None:

@@ -40,6 +40,7 @@ def test_a_boot_step_by_step() -> None:
     assert (system.worker(0).stage, system.worker(1).stage) == (Stage.SERVING, Stage.STARTING)
     system.wait(CALM)
     (spare,) = system.at(Stage.FORKING)
+    assert system.warm == {spare}, "the others were in a hurry"
     system.hello(spare)
     system.says(spare, Armed())
     assert system.pool.generations.current.standby is spare

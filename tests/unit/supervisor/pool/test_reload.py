@@ -205,6 +205,13 @@ def test_without_overlap_the_next_lifespan_waits_for_the_end_of_the_last() -> No
     assert system.worker().generation == 2
 
 
+def test_new_code_is_loaded_once_even_where_no_slot_waits_for_it() -> None:
+    system = running(standby="none", forkable=False)
+    system.pool.request_reload()
+    system.tick()
+    assert [p.generation for p in system.at(Stage.LOADING)] == [2]
+
+
 def test_a_storm_of_reloads_is_a_few_and_the_last_one_counts() -> None:
     system = running()
     for _ in range(50):

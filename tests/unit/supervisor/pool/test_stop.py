@@ -59,6 +59,15 @@ def test_a_live_standby_ends_its_lifespan_within_the_time_that_is_left() -> None
         assert standby in system.killed
 
 
+def test_a_live_standby_that_has_been_told_to_go_is_not_told_again() -> None:
+    system = running(standby="live", live_max_age=300.0)
+    (standby,) = system.at(Stage.ARMED)
+    system.wait(300.0)
+    assert standby.stage is Stage.DRAINING
+    system.pool.drain(20.0, system.now)
+    assert messages(system, standby) == [f"Drain(within={DISMISS_TIMEOUT}, linger=0.0)"]
+
+
 def test_both_workers_of_a_slot_that_changes_over_drain() -> None:
     system = running()
     old = system.worker()
