@@ -97,6 +97,13 @@ def test_an_application_that_was_ready_once_is_tried_for_ever_without_a_budget()
     assert system.worker().stage is Stage.SERVING
 
 
+def test_an_application_that_was_never_ready_is_given_up_without_a_budget_too() -> None:
+    system = System(1, crash_budget=(0, 0.0))
+    for _ in range(3):
+        system.fails(system.until(Stage.LOADING))
+    assert system.pool.exit_code == EXIT_BOOT
+
+
 def test_code_that_is_gone_ends_no_pool_that_had_loaded_it() -> None:
     system = System(1)
     system.until(Stage.FORKING)
@@ -219,6 +226,15 @@ def test_a_standby_that_dies_before_its_first_tick_as_a_worker_costs_the_slot_no
     assert system.log.has("the standby ended before it took its place: signal SIGKILL")
     system.settle()
     assert system.worker().stage is Stage.SERVING
+
+
+def test_where_nothing_is_forked_a_standby_that_dies_before_its_first_tick_is_made_again_after_a_moment() -> None:
+    system = running(forkable=False)
+    system.dies(system.worker())
+    system.dies(system.worker())
+    assert not system.at(Stage.LOADING)
+    system.wait(BOOT_PAUSE)
+    assert len(system.at(Stage.LOADING)) == 1
 
 
 def test_who_loses_its_control_socket_is_killed_for_it() -> None:

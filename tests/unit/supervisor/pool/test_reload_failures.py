@@ -71,6 +71,19 @@ def test_crashes_of_new_code_that_was_ready_do_not_end_the_reload() -> None:
     assert not system.log.has("given up")
 
 
+def test_new_code_that_crashes_while_the_old_worker_still_drains_is_restarted_at_once() -> None:
+    system = running()
+    old = system.worker()
+    system.pool.request_reload()
+    system.tick()
+    new = system.until(Stage.STARTING)
+    system.ready(new)
+    standby = system.until(Stage.ARMED)
+    system.dies(new)
+    assert system.slot().retiring == [old]
+    assert system.worker() is standby
+
+
 def test_a_fork_of_the_new_code_that_dies_does_not_end_the_reload() -> None:
     system = running()
     system.pool.request_reload()
