@@ -101,6 +101,7 @@ class System:
         self.now, self.random = 1000.0, 0.5
         self.log, self.records = Journal(), Records(records)
         self.refuses = False  # the system has no room for another process
+        self.refusal = OSError(11, "Resource temporarily unavailable")
         self.orphans = False  # forks that haven't said hello outlive their template
         self.alive: dict[int, Process] = {}  # by pid, dead ones until they are reaped
         self.forks: list[Process] = []  # asked of a template, without a pid yet
@@ -163,7 +164,7 @@ class System:
 
     def _may_refuse(self) -> None:
         if self.refuses:
-            raise OSError(11, "Resource temporarily unavailable")
+            raise self.refusal
 
     def _born(self, process: Process) -> int:
         self._last_pid += 1

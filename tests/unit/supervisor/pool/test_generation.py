@@ -93,6 +93,19 @@ def test_a_template_that_has_grown_threads_is_replaced_by_processes_that_load_th
     assert len(system.at(Stage.ARMED)) == 1
 
 
+def test_a_template_that_keeps_dying_is_made_at_growing_pauses() -> None:
+    system, pauses = running(), []
+    for _ in range(4):
+        system.dies(system.at(Stage.TEMPLATE)[0])
+        died = system.now
+        while not system.at(Stage.LOADING):
+            system.wait(0.125)
+        pauses.append(system.now - died)
+        system.until(Stage.TEMPLATE)
+    assert pauses == [0.0, 0.375, 0.75, 1.5]
+    assert sum("template is gone (signal SIGKILL) and is made again" in line for line in system.log.lines) == 4
+
+
 def test_the_reaper_knows_whether_a_fork_is_under_way() -> None:
     system = System(2)
     assert not system.pool.generations.forking
@@ -220,6 +233,13 @@ def test_a_refusal_is_told_and_tried_again() -> None:
     system.refuses = False
     system.settle()
     assert len(system.at(Stage.ARMED)) == 1
+
+
+def test_a_refusal_without_a_number_is_told_in_its_own_words() -> None:
+    system = System(1)
+    system.refuses, system.refusal = True, OSError("no room for descriptors")
+    system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
+    assert system.log.has("can't make a process: no room for descriptors")
 
 
 def test_where_one_process_is_refused_the_others_are_not_asked_for() -> None:

@@ -81,7 +81,10 @@ def test_a_lifespan_that_fails_is_tried_three_times() -> None:
 def test_a_lifespan_that_fails_has_its_own_exit_code_where_the_last_one_is_passed_on() -> None:
     system = System(1, exit_code="worker")
     for _ in range(3):
-        system.fails(system.until(Stage.STARTING))
+        worker = system.until(Stage.STARTING)
+        system.runs(worker)
+        system.says(worker, Failed("exception", "no database", "Traceback"))
+        system.dies(worker, Exit(7, 0, dumped=False, oom=False))
     assert system.pool.exit_code == EXIT_BOOT
 
 
@@ -133,6 +136,15 @@ def test_a_loader_that_dies_without_a_word(end: Exit, words: str) -> None:
     assert not system.at(Stage.LOADING), "a moment of patience"
     system.wait(BOOT_PAUSE)
     assert len(system.at(Stage.LOADING)) == 1
+
+
+def test_a_load_that_works_clears_those_before_it() -> None:
+    system = System(1)
+    for _ in range(3):
+        for _ in range(2):
+            system.fails(system.until(Stage.LOADING))
+        system.dies(system.until(Stage.TEMPLATE))
+    assert system.pool.exit_code is None
 
 
 def test_a_traceback_is_news_again_after_a_worker_was_ready() -> None:
