@@ -44,7 +44,7 @@ def test_a_worker_is_ready_from_when_it_serves() -> None:
     slot.count_boot_failure()
     process = worker(slot)
     assert (process.started_at, process.ready_at, process.served(130.0)) == (5000.0, None, 0.0)
-    assert process.willing, "nothing else has been said"
+    assert (process.willing, process.unwilling_why) == (True, ""), "nothing else has been said"
     process.serve(5020.0, 120.0)
     assert (process.ready_at, process.served(130.0), slot.boot_failures) == (5020.0, 10.0, 0)
 
@@ -121,6 +121,7 @@ def test_a_worker_that_drains_is_in_its_slot_until_it_is_dead_and_touches_nobody
     assert (slot.worker, slot.processes) == (new, [new, old])
     slot.forget(old, [0] * len(slot.totals), 3)
     assert (slot.worker, slot.processes, slot.lost) == (new, [new], 3)
+    assert slot.cpu_before == 0.0, "it was never looked at"
 
 
 def test_deaths_are_remembered_for_the_budgets_window() -> None:
