@@ -64,6 +64,13 @@ def test_forks_that_end_with_their_template_are_not_to_blame() -> None:
     assert not held.no_forks
 
 
+def test_a_template_that_is_lost_does_not_end_the_pause_after_a_refusal() -> None:
+    held = new()
+    held.refused(0.0)
+    held.template_lost(1.0, 0.0)
+    assert held.retry_at == backoff.REFUSAL_PAUSE
+
+
 def test_a_template_that_had_lived_long_is_made_again_at_once() -> None:
     held = new()
     for _ in range(3):
