@@ -197,12 +197,27 @@ def test_without_overlap_the_next_lifespan_waits_for_the_end_of_the_last() -> No
     while old.stage is Stage.SERVING:
         system.goes_on()
     assert (system.slot().worker, system.slot().retiring) == (None, [old])
+    system.until(Stage.ARMED)
     system.wait(29.0)
-    assert system.slot().worker is None
+    assert system.slot().worker is None, "although one is ready"
     system.dies(old, EXITED)
     assert system.slot().waits_for == 2 or system.worker().generation == 2
     system.settle()
     assert system.worker().generation == 2
+
+
+def test_a_reload_that_has_proved_itself_ends_before_the_next_one_begins() -> None:
+    system = running(2)
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    system.pool.request_reload()
+    system.wait(2 * AFRESH)
+    assert [g.number for g in system.pool.generations.all] == [2]
+    system.ready(system.until(Stage.STARTING))
+    system.tick()
+    assert system.log.has("reload: done")
+    assert [g.number for g in system.pool.generations.all] == [2, 3]
 
 
 def test_new_code_is_loaded_once_even_where_no_slot_waits_for_it() -> None:

@@ -84,6 +84,22 @@ def test_new_code_that_crashes_while_the_old_worker_still_drains_is_restarted_at
     assert system.worker() is standby
 
 
+def test_a_reload_is_done_without_the_slots_that_are_given_up() -> None:
+    system = running(2, crash_budget=(1, 60.0))
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    second = system.until(Stage.STARTING)
+    for _ in range(2):
+        while not (worker := system.slot(0).worker) or worker.stage is not Stage.SERVING:
+            system.goes_on(but=second)
+        system.dies(worker)
+    assert system.slot(0).failed
+    system.ready(second)
+    assert system.log.has("reload: done")
+    assert (system.slot(0).waits_for, system.slot(0).worker) == (0, None)
+
+
 def test_a_fork_of_the_new_code_that_dies_does_not_end_the_reload() -> None:
     system = running()
     system.pool.request_reload()

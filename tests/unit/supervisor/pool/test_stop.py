@@ -80,6 +80,18 @@ def test_both_workers_of_a_slot_that_changes_over_drain() -> None:
     assert not system.at(Stage.LOADING)
 
 
+def test_a_pool_that_is_about_to_stop_changes_no_more_slots_over() -> None:
+    system = running(2)
+    old = system.worker(1)
+    system.pool.request_reload()
+    system.tick()
+    first = system.until(Stage.STARTING)
+    system.pool.lame()
+    system.ready(first)
+    system.wait(10.0)
+    assert (system.worker(1), system.slot(1).waits_for) == (old, 0)
+
+
 def test_a_slot_that_waits_gets_no_worker_any_more() -> None:
     system = running(crash_budget=(0, 0.0))
     for _ in range(3):
