@@ -84,6 +84,22 @@ def test_new_code_that_crashes_while_the_old_worker_still_drains_is_restarted_at
     assert system.worker() is standby
 
 
+def test_a_slot_whose_new_worker_only_starts_does_not_count_as_changed() -> None:
+    system = running(2)
+    system.pool.request_reload()
+    system.tick()
+    system.ready(system.until(Stage.STARTING))
+    for _ in range(2):
+        system.fails(system.until(Stage.STARTING))
+    third = system.until(Stage.STARTING)
+    system.dies(system.worker(0))
+    while (worker := system.slot(0).worker) is None:
+        system.goes_on(but=third)
+    assert worker.stage is Stage.STARTING
+    system.fails(third)
+    assert system.log.lines[-1].endswith("the workers that serve now stay")
+
+
 def test_a_reload_is_done_without_the_slots_that_are_given_up() -> None:
     system = running(2, crash_budget=(1, 60.0))
     system.pool.request_reload()
