@@ -101,7 +101,9 @@ class Backoff:
         self.hold_spare(now + max(BOOT_PAUSE, self._lifespans.pause(self._random())))
 
     def template_lost(self, lived: float, now: float) -> None:
-        self._forks.end()  # the forks that it didn't bring to life were lost with it
+        if self._forks.count:  # the forks that it didn't bring to life were lost with it: many would mean a long pause
+            self._forks.end()
+            self.retry_at = None
         self._hold(now, self._templates, lived)
 
     def standby_lost(self, lived: float, now: float) -> None:

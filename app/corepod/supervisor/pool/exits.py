@@ -63,7 +63,8 @@ def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> E
     lost = scoreboard.word(process.record, IN_FLIGHT)
     requests = scoreboard.word(process.record, REQUESTS)
     serving = scoreboard.serving(process.record) if lost else []
-    text = f"{words} after {now - process.since:.1f} s and {requests} requests{_lost(lost, serving, now)}"
+    # It may have said that it is ready while it was reaped, an instant after the time of this step.
+    text = f"{words} after {max(0.0, now - process.since):.1f} s and {requests} requests{_lost(lost, serving, now)}"
     return ExitReport(words, reason, text, lost, end.status)
 
 

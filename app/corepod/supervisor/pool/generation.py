@@ -96,7 +96,7 @@ class Generation:
         missing, live = self._missing(waiting), not waiting and self._live()
         template = self.template.process
         if template is not None:
-            return [MakeFork(template, warm=not waiting, live=live)] * missing
+            return [] if template.cause else [MakeFork(template, warm=not waiting, live=live)] * missing
         role = "worker" if self.template.forkable is False else "template"
         return [MakeLoader(role, live)] * self.template.missing_loaders(missing)
 
@@ -140,22 +140,24 @@ class Generation:
         # Only after the pause: had the template died, too, it has been seen meanwhile and the forks aren't to blame.
         if self.backoff.expire(now) and self.backoff.no_forks and self.template.forkable:
             orders += self._stop_forking(f"{BOOT_TRIES} forks in a row didn't get ready")
-        for process in [p for p in self.candidates if (t := _patience(p)) is not None and now >= t]:
-            orders += self._on_late(process, now)
+        late = [p for p in self.candidates if (t := _patience(p)) is not None and now >= t]
+        orders += [Kill(p, f"it didn't get ready within {ARM_TIMEOUT:g} s") for p in late if p.stage is Stage.ARMING]
+        orders += self._give_up_forks([p for p in late if p.stage is Stage.FORKING], now)
         until = self._live_until()
         if until is not None and now >= until and self.standby is not None:
             orders.append(_dismiss(self.standby))
         return orders
 
-    def _on_late(self, process: Process, now: float) -> list[Record]:
-        if process.stage is Stage.ARMING:
-            return [Kill(process, f"it didn't get ready within {ARM_TIMEOUT:g} s")]
-        self.candidates.remove(process)
+    def _give_up_forks(self, forks: list[Process], now: float) -> list[Record]:
+        """The template hangs. That is one failure, however many forks it owes: three would end forking for good."""
+        for fork in forks:
+            self.candidates.remove(fork)
+        orders: list[Record] = [Forget(fork) for fork in forks]
         template = self.template.process
-        if template is None or template.cause:
-            return [Forget(process)]
-        self.backoff.fork_failed(now)
-        return [Forget(process), Kill(template, f"it didn't fork within {FORK_TIMEOUT:g} s")]
+        if forks and template is not None and not template.cause:
+            self.backoff.fork_failed(now)
+            orders.append(Kill(template, f"it didn't fork within {FORK_TIMEOUT:g} s"))
+        return orders
 
     def _live_until(self) -> float | None:
         ready, age = self.standby, self._settings.live_max_age
@@ -209,7 +211,7 @@ class Generation:
                 self._log.warning("the application's lifespan fails in the standby: the next one waits without it")
         elif self.template.forkable is False:
             self.backoff.load_failed(now)
-        elif self.template.process is not None:
+        elif (template := self.template.process) is not None and not template.cause:
             self.backoff.fork_failed(now)
 
     def close(self, within: float = DISMISS_TIMEOUT) -> list[Record]:
@@ -227,9 +229,8 @@ class Generation:
 
 
 def _dismiss(process: Process, within: float = DISMISS_TIMEOUT) -> Record:
-    """Only a live one has anything to end in order. It stays a candidate until it is gone: its lifespan must not meet
-    that of its successor."""
-    return Dismiss(process, within if process.live else 0.0)
+    """It stays a candidate until it is gone: the lifespan of a live one must not meet that of its successor."""
+    return Dismiss(process, within)
 
 
 def _patience(process: Process) -> float | None:

@@ -92,6 +92,9 @@ class Generations:
     def request_reload(self) -> None:
         self._reload.request()
 
+    def leave_out_reload(self) -> None:
+        self._reload.leave_out()
+
     def begin_reload_if_due(self, now: float) -> None:
         """Load new code, if that was asked for. It takes the place of new code that hasn't proved itself yet."""
         if not self._reload.is_due(now):

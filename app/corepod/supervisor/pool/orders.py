@@ -32,7 +32,7 @@ class MakeLoader(Record):
 
 
 class Dismiss(Record):
-    """Let a live standby end its lifespan."""
+    """Let a live standby end its lifespan. One that isn't live is killed."""
 
     process: Process
     within: float

@@ -74,8 +74,7 @@ class Pool:
     def tick(self, now: float) -> None:
         """Do what is due. Called after every event, too: what an event has changed has its consequences here."""
         self.processes.kill_late(now)
-        if not self.stopping:
-            self.generations.begin_reload_if_due(now)
+        self.generations.begin_reload_if_due(now)
         if not self.generations.closed:
             for slot in self.slots:
                 self._let_wait_if_idle(slot, now)
@@ -91,7 +90,7 @@ class Pool:
     # What is asked of the pool
 
     def add_slot(self, core: int | None) -> None:
-        self.slots.append(Slot(max((s.number for s in self.slots), default=-1) + 1, core))
+        self.slots.append(Slot(len(self.slots), core))  # slots come and go at the end
 
     def remove_slot(self, now: float) -> None:
         """One slot less: the last one's worker drains, and its numbers go with it."""
@@ -109,7 +108,7 @@ class Pool:
 
     def lame(self) -> None:
         """The pool is about to stop: it goes on serving, but isn't ready, and asks clients to go."""
-        self.stopping = True
+        self._begin_to_stop()
         for process in self.workers:
             self.processes.lame(process)
 
@@ -134,10 +133,14 @@ class Pool:
         self.processes.kill_all("the pool stops at once")
 
     def _close(self, within: float, now: float) -> None:
-        self.stopping = True
+        self._begin_to_stop()
         self.generations.close(within, now)
         for slot in self.slots:
             slot.resume()
+
+    def _begin_to_stop(self) -> None:
+        self.stopping = True
+        self.generations.leave_out_reload()  # else it would be due at once, again and again
 
     # What processes say
 
@@ -162,8 +165,8 @@ class Pool:
         if process.pid in self.processes.living:
             # Dead and about to be reaped; or the application closed descriptors that it didn't open.
             process.expect_end(now + ORPHANED_CONTROL)
-        elif not process.pid and generation is not None:
-            generation.on_lost(process, "", now)
+        elif generation is not None:
+            generation.on_lost(process, "", now)  # a fork that never told its pid
 
     def _on_hello(self, process: Process, pid: int, now: float) -> None:
         generation = self.generations.of(process)
@@ -232,7 +235,7 @@ class Pool:
         if self.generations.is_fresh(generation):
             if no_load or not generation.loaded:
                 self.generations.abort_reload("the new code can't be loaded", now)
-        elif kind == "missing" and not generation.loaded and not self.ever_ready:
+        elif kind == "missing" and not generation.loaded:
             self.stop_now(EXIT_APP, now)
         elif no_load and self._budget.final(self.ever_ready) and not any(slot.worker for slot in self.slots):
             self.stop_now(EXIT_BOOT, now, f"the application can't be loaded ({BOOT_TRIES} tries)")

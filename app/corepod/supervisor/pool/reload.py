@@ -61,6 +61,10 @@ class Reload:
         """Reload. What is under way ends first, unless nothing of it serves yet: then it begins anew."""
         self._asked = True
 
+    def leave_out(self) -> None:
+        """The pool stops: the reload that was asked for last doesn't begin any more."""
+        self._asked = False
+
     def deadline(self) -> float | None:
         return self._begun + AFRESH if self._asked and self.fresh is not None else None
 
@@ -120,6 +124,6 @@ class Reload:
             # Down with the old code, waiting for it perhaps or in a long pause: the new one may be what helps.
             return slot.waits_for == self._number or bool(slot.retiring)
         if worker is None:
-            return not slot.failed and (not slot.idle or bool(slot.retiring))
+            return not slot.failed
         starts = worker.generation == self._number and worker.stage is Stage.STARTING
         return starts or bool(slot.waits_for) or slot.incoming is not None or slot.retry_at is not None

@@ -117,7 +117,7 @@ class Slot:
         self.number, self.core = number, core
         self.unpinned = ""  # why its workers can't be pinned to the core
         self.worker: Process | None = None
-        self.incoming: Process | None = None  # takes over in a reload
+        self.incoming: Process | None = None  # beside a worker, which it replaces in a reload
         self.retiring: list[Process] = []
         self.waits_for = 0  # the generation that it waits for to get a worker, 0 for none
         self.waits_since = 0.0
@@ -140,7 +140,7 @@ class Slot:
     @property
     def idle(self) -> bool:
         """Whether it has no worker, none on its way, and no reason not to get one now."""
-        coming = self.worker or self.incoming or self.waits_for or self.retry_at is not None
+        coming = self.worker or self.waits_for or self.retry_at is not None
         return not coming and not self.failed
 
     # Waiting for a worker

@@ -5,6 +5,7 @@ the test says so, and a clock that the test moves. Nothing sleeps, and nothing h
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.messages import (
@@ -21,11 +22,15 @@ from corepod.supervisor.pool.state import Process, Slot, Stage
 from corepod.supervisor.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from corepod.contract.messages import Load, Message
 
 SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
 EXITED = Exit(0, 0, dumped=False, oom=False)
 FAILED_BOOT = Exit(3, 0, dumped=False, oom=False)
+
+MOVING = (Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING)  # stages that don't last
 
 DEFAULTS: dict[str, Any] = {
     "app": "shop:app",
@@ -96,14 +101,21 @@ class System:
         self.now, self.random = 1000.0, 0.5
         self.log, self.records = Journal(), Records(records)
         self.refuses = False  # the system has no room for another process
+        self.refusal = OSError(11, "Resource temporarily unavailable")
+        self.orphans = False  # forks that haven't said hello outlive their template
         self.alive: dict[int, Process] = {}  # by pid, dead ones until they are reaped
         self.forks: list[Process] = []  # asked of a template, without a pid yet
         self.dying: dict[int, Exit] = {}  # dead, not reaped
         self.open: set[Process] = set()  # those with a control socket
+        self.closed: set[Process] = set()
         self.killed: set[Process] = set()
+        self.warm: set[Process] = set()  # forks that were told to warm up
+        self.loads: dict[Process, Load] = {}  # what loaders were told
         self.told: list[tuple[Process, Message]] = []
         self.dumped: list[Process] = []
+        self.served: dict[Slot, int] = {}  # requests, by slot
         self._last_pid = 100
+        self._in_step = False
         self.pool = Pool(
             Settings({**DEFAULTS, **settings, "values": {}}),
             self,
@@ -121,6 +133,7 @@ class System:
     def spawn(self, process: Process, load: Load) -> int:
         self._may_refuse()
         self.open.add(process)
+        self.loads[process] = load
         return self._born(process)
 
     def fork(self, template: Process, process: Process, *, warm: bool) -> None:
@@ -128,11 +141,14 @@ class System:
         assert template.stage is Stage.TEMPLATE
         self.open.add(process)
         self.forks.append(process)
+        if warm:
+            self.warm.add(process)
 
     def send(self, process: Process, message: Message) -> None:
         self.told.append((process, message))
 
     def kill(self, process: Process) -> None:
+        assert process.pid, "none to kill it by"
         self.killed.add(process)
         if process.pid in self.alive:
             self.dying.setdefault(process.pid, SIGKILL)
@@ -142,12 +158,13 @@ class System:
 
     def close(self, process: Process) -> None:
         self.open.discard(process)
+        self.closed.add(process)
         if process in self.forks:
             self.forks.remove(process)  # it finds its socket closed and ends; no pid was ever known
 
     def _may_refuse(self) -> None:
         if self.refuses:
-            raise OSError(11, "Resource temporarily unavailable")
+            raise self.refusal
 
     def _born(self, process: Process) -> int:
         self._last_pid += 1
@@ -157,11 +174,28 @@ class System:
     # What the test lets happen; the pool is ticked after each
 
     def tick(self) -> None:
-        self.pool.tick(self.now)
+        """As the supervisor's loop does it, which comes back at once as long as something is due."""
+        for _ in range(0 if self._in_step else 3):
+            self.pool.tick(self.now)
+            due = self.pool.deadline()
+            if due is None or due > self.now:
+                break
+        else:
+            assert self._in_step, "something is due again and again: the supervisor would spin"
+
+    @contextmanager
+    def one_step(self) -> Iterator[None]:
+        """All of this happens in one turn of the supervisor's loop, which ticks the pool once, at its end."""
+        self._in_step = True
+        yield
+        self._in_step = False
+        self.tick()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with a tick at each deadline on the way."""
         end = self.now + seconds
+        self.tick()
+        self.reap()
         for _ in range(1000):
             due = self.pool.deadline()
             if due is None or due > end:
@@ -169,8 +203,13 @@ class System:
             self.now = max(self.now, due)
             self.tick()
             self.reap()
-        self.now = max(self.now, end)
+        self.now, done = max(self.now, end), self._done()
         self.tick()
+        assert done == self._done(), "it was time for something, and no deadline had said so"
+
+    def _done(self) -> tuple[int, ...]:
+        """Grows with everything that the pool does."""
+        return self._last_pid, len(self.forks), len(self.told), len(self.killed), len(self.log.lines)
 
     def says(self, process: Process, message: Message) -> None:
         """A message arrives, if there is a socket for it."""
@@ -197,6 +236,8 @@ class System:
         self.records.rows[process.record][TICK] = 1
         self.records.rows[process.record][REQUESTS] += 1
         self.records.rows[process.record][IN_FLIGHT] = 1
+        assert process.slot is not None
+        self.served[process.slot] = self.served.get(process.slot, 0) + 1
 
     def ready(self, process: Process) -> None:
         self.runs(process)
@@ -219,13 +260,17 @@ class System:
         while self.dying:
             pid, end = self.dying.popitem()
             process = self.alive.pop(pid)
+            while process.stage is Stage.TEMPLATE and not self.orphans and (forks := self._forks_of(process)):
+                self.loses(forks[0])
             if process in self.open:
                 self.open.remove(process)
-            if process.stage is Stage.TEMPLATE:
-                for child in [c for c in self.forks if c.generation == process.generation]:
-                    self.loses(child)
+                self.pool.on_eof(process, self.now)
             self.pool.on_exit(pid, end, self.now)
+            assert process in self.closed, "its control socket stays open"
             self.tick()
+
+    def _forks_of(self, template: Process) -> list[Process]:
+        return [fork for fork in self.forks if fork.generation == template.generation]
 
     # What is there
 
@@ -259,6 +304,22 @@ class System:
         elif process.stage is Stage.DRAINING:
             self.dies(process, EXITED)
 
+    def goes_on(self, *, but: Process | None = None) -> None:
+        """A healthy process does its next thing (not this one); where none has anything to do, a moment passes."""
+        moving = [p for stage in MOVING for p in self.at(stage) if p is not but]
+        if moving:
+            self.advance(moving[0])
+        else:
+            self.wait(0.1)
+
+    def until(self, stage: Stage) -> Process:
+        """Let everything go well until a process is at this stage, and return it."""
+        for _ in range(200):
+            if found := self.at(stage):
+                return found[0]
+            self.goes_on()
+        raise AssertionError(f"none gets to {stage}")
+
     def settle(self, *, forkable: bool = True, quiet: float = 200.0) -> None:
         """Let everything go well until nothing moves any more, for as long as the longest pause."""
         self.tick()
@@ -275,3 +336,14 @@ class System:
             self.now = max(self.now, due)
             self.tick()
         raise AssertionError("it doesn't settle")
+
+
+def running(cores: int = 1, **settings: Any) -> System:
+    """A pool whose workers serve and whose standby stands by."""
+    system = System(cores, **settings)
+    system.settle()
+    return system
+
+
+def messages(system: System, process: Process) -> list[str]:
+    return [repr(message) for told, message in system.told if told is process]

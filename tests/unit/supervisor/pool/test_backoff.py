@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from corepod.supervisor.pool import backoff
 from corepod.supervisor.pool.backoff import Backoff, FailureStreak, pause_after
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -12,6 +12,7 @@ def new() -> Backoff:
     return Backoff(lambda: 0.5)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100), st.floats(0, 1))
 def test_pauses_double_within_their_bounds(failures: int, random: float) -> None:
     pause = pause_after(failures, random)
@@ -21,6 +22,7 @@ def test_pauses_double_within_their_bounds(failures: int, random: float) -> None
     assert pause_after(failures + 1, 0.0) >= pause_after(failures, 0.0)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_a_streak_ends_with_a_stable_life(random: float) -> None:
     streak = FailureStreak()
@@ -62,6 +64,13 @@ def test_forks_that_end_with_their_template_are_not_to_blame() -> None:
     assert not held.no_forks
 
 
+def test_a_template_that_is_lost_does_not_end_the_pause_after_a_refusal() -> None:
+    held = new()
+    held.refused(0.0)
+    held.template_lost(1.0, 0.0)
+    assert held.retry_at == backoff.REFUSAL_PAUSE
+
+
 def test_a_template_that_had_lived_long_is_made_again_at_once() -> None:
     held = new()
     for _ in range(3):
@@ -72,6 +81,28 @@ def test_a_template_that_had_lived_long_is_made_again_at_once() -> None:
     for _ in range(3):
         held.template_lost(backoff.STABLE, 5.0)
     assert held.retry_at == 5.0
+
+
+def test_the_longest_pause_of_all_wins() -> None:
+    held = new()
+    held.refused(0.0)
+    held.load_failed(0.0)
+    assert held.retry_at == backoff.REFUSAL_PAUSE
+    held.load_failed(5.0)
+    assert held.retry_at == 5.375
+
+
+def test_pauses_of_the_standby_grow() -> None:
+    held = new()
+    held.lifespan_failed(10.0)
+    assert held.spare_at == 10.0 + backoff.BOOT_PAUSE
+    held.lifespan_failed(20.0)
+    assert held.spare_at == 20.375
+    held = new()
+    held.standby_lost(1.0, 10.0)
+    assert held.spare_at == 10.0
+    held.standby_lost(1.0, 10.0)
+    assert held.spare_at == 10.375
 
 
 def test_the_longest_hold_of_the_spare_wins() -> None:

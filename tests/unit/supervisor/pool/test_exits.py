@@ -70,6 +70,22 @@ def test_a_crowd_is_counted(grave: Grave) -> None:
     assert report.text.count("/sleep") == exits.SHOWN
 
 
+def test_a_worker_that_was_ready_while_it_was_reaped_has_not_lived_for_less_than_no_time(grave: Grave) -> None:
+    report = exits.report(grave.process, grave.scoreboard, as_exit(*KILLED, oom=False), 99.999)
+    assert report.text == "signal SIGKILL after 0.0 s and 0 requests"
+
+
+@pytest.mark.parametrize(("count", "end"), [(3, "GET /c (8.0 s)"), (4, "GET /c (8.0 s) and 1 more")])
+def test_three_are_named(grave: Grave, count: int, end: str) -> None:
+    grave.serve(*["/a", "/b", "/c", "/d"][:count])
+    assert grave.report().text.endswith(end)
+
+
+def test_a_crowd_without_names(grave: Grave) -> None:
+    grave.writer.words[IN_FLIGHT] = 20
+    assert grave.report().text.endswith("; lost 20 in flight: unnamed")
+
+
 def test_a_core_dump_is_said_and_counted_as_its_signal(grave: Grave) -> None:
     report = grave.report(os.CLD_DUMPED, signal.SIGSEGV)
     assert (report.words, report.reason) == ("signal SIGSEGV (core dumped)", "signal SIGSEGV")
@@ -133,6 +149,26 @@ def test_a_retired_worker_is_worth_a_warning_only_where_something_went_wrong(gra
     exits.log_retired(journal, grave.process, grave.report())
     assert [line.split()[0] for line in journal.lines] == ["info", "warning", "warning"]
     assert "it didn't stop in time" in journal.lines[-1]
+
+
+@pytest.mark.parametrize("wrong", ["killed", "lost", "status"])
+def test_one_thing_that_went_wrong_is_worth_a_warning(grave: Grave, wrong: str) -> None:
+    if wrong == "killed":
+        grave.process.killed("it didn't stop in time")
+    elif wrong == "lost":
+        grave.serve("/a")
+    journal = Journal()
+    exits.log_retired(journal, grave.process, grave.report(os.CLD_EXITED, 1 if wrong == "status" else 0))
+    assert journal.lines[0].startswith("warning ended while it stopped: exit code ")
+
+
+def test_a_failure_without_a_traceback_makes_none_news() -> None:
+    journal = Journal()
+    reports, process = BootReports(journal), Process(Stage.LOADING, 1, 0.0)
+    for traceback in ("Traceback: here", "", "Traceback: here"):
+        process.failed(Failed("exception", "no database", traceback))
+        reports.write(process, "exit code 3")
+    assert journal.lines == ["error no database\nTraceback: here", "error no database", "error no database"]
 
 
 def test_a_traceback_is_logged_once_until_a_worker_is_ready() -> None:

@@ -8,7 +8,7 @@ import pytest
 from corepod.contract.exits import EXIT_BOOT, EXIT_BUDGET
 from corepod.supervisor.pool.backoff import BOOT_PAUSE
 from corepod.supervisor.pool.restarts import Budget, GiveUp, Loss, RestartNow, Wait, decide, outlook
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NOW = 100.0
@@ -39,6 +39,7 @@ def boot(failures: int, **facts: Any) -> Loss:
         # Deaths, without one
         (loss(), NONE, RestartNow()),
         (loss(streak=2), NONE, Wait(0.375)),
+        (loss(deaths=[NOW] * 9), Budget(0, 60.0), RestartNow()),
         (loss(streak=3, deaths=[NOW] * 50), NONE, Wait(0.75)),
         (loss(streak=100), NONE, Wait(22.5)),
         # Failed boots
@@ -60,6 +61,7 @@ def test_the_verdict(case: Loss, budget: Budget, verdict: RestartNow | Wait | Gi
     assert decide(case, budget, NOW, 0.5) == verdict
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 600), min_size=1, max_size=40).map(sorted), st.integers(1, 6), st.floats(1, 120))
 def test_the_budget_is_that_of_any_window(deaths: list[float], limit: int, window: float) -> None:
     now = deaths[-1]
@@ -68,6 +70,7 @@ def test_the_budget_is_that_of_any_window(deaths: list[float], limit: int, windo
     assert isinstance(verdict, GiveUp) == (len(recent) > limit)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1000), st.booleans(), st.floats(0, 1))
 def test_without_a_budget_what_was_ready_once_is_never_given_up(streak: int, failed_boot: bool, random: float) -> None:
     case = loss(failed_boot=failed_boot, boot_failures=streak, deaths=[NOW] * streak, streak=streak)
