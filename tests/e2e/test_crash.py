@@ -125,7 +125,7 @@ def test_a_crash_loop_ends_the_container_and_says_why(release: Release) -> None:
     until(lambda: pod.again().restarts == 1, "RESTARTS grown to 1")
     end = pod.again().container["lastState"]["terminated"]
     assert end["exitCode"] == 5
-    assert "slot 0 is given up: 3 deaths in 60 s, allowed are 2" in end["message"]
+    assert "slot 0 is given up: 3 deaths in 60 s, and the crash budget allows 2" in end["message"]
     assert "exit code 7" in end["message"]
     release.ready()
 

@@ -36,7 +36,7 @@ async def app(scope, receive, send):
     else:
         await ok.app(scope, receive, send)
 """
-GIVEN_UP = "reload: given up, because "
+GIVEN_UP = "reload aborted: "
 
 
 class Code:
@@ -307,7 +307,7 @@ def test_a_boot_that_gets_nowhere_is_helped_by_new_code(code: Code, at_import: s
     pool = code.start("--crash-budget", "0")
     pool.until_log("on 127.0.0.1")
     if in_lifespan.startswith("os."):
-        pool.until_log("again in", 2)
+        pool.until_log("; restarting in", 2)
     code.write(2)
     pool.signal(signal.SIGHUP)
     pool.until_log("reload: done")

@@ -35,8 +35,8 @@ def test_a_used_up_budget(start: Start, tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     assert "died: signal SIGKILL" in lines[-3]
     assert lines[-2:] == [
-        "slot 0 is given up: 2 deaths in 60 s, allowed are 1",
-        "every slot is given up: the pool ends",
+        "slot 0 is given up: 2 deaths in 60 s, and the crash budget allows 1",
+        "every slot is given up: the pool exits",
     ]
 
 

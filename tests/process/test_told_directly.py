@@ -30,6 +30,6 @@ def test_a_standby_ends_in_order_and_is_made_again(start: Callable[..., Pool]) -
     pool = start("ok:app", "--workers", "1").ready()
     first = standby(pool)
     os.kill(first, signal.SIGTERM)
-    pool.until_log("the standby is gone (exit code 0) and is made again")
+    pool.until_log("the standby is gone (exit code 0) and another one is started")
     until(lambda: standby(pool) not in (None, first), "the next standby")
     assert pool.slot()["restarts"] == 0

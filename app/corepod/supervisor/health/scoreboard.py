@@ -25,7 +25,7 @@ class SharedScoreboard:
         """How many records are left. There may be none while the workers of several reloads still drain."""
         return len(self._free)
 
-    def claim(self) -> int:
+    def acquire(self) -> int:
         """An empty record for a new worker. Raises IndexError where there is none."""
         record = self._free.pop()
         start = record * RECORD_SIZE

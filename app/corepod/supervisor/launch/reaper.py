@@ -11,7 +11,7 @@ from corepod.supervisor.pool.exits import Exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
 PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 1.0  # seconds between TERM and KILL for what the application left behind
@@ -29,23 +29,25 @@ def become_subreaper() -> bool:
         return False
 
 
-def reap(owned: Iterable[int], keep_strangers: bool) -> list[tuple[int, int, int]]:
-    """(pid, si_code, si_status) of each owned process that is dead, reaped now; orphans are reaped in silence.
+def reap(owned: Sequence[int], keep_strangers: bool) -> Iterator[tuple[int, int, int]]:
+    """(pid, si_code, si_status) of each owned process that is dead; orphans are reaped in silence.
+
+    One at a time: what one death leads to may kill others, and a pid that is reaped already may be another process's.
 
     `keep_strangers` leaves unknown zombies alone while a fork is under way: one may be a worker that died before its
     pid was known. Only owned pids are waited for by number, so an orphan's exit code is never a worker's.
     """
-    dead = []
+    left = set(owned)
     for pid in owned:
         try:
             info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
         except ChildProcessError:
             continue  # a sandbox in which orphans aren't handed to us: its control socket tells of its end
         if info is not None:
-            dead.append((pid, info.si_code, info.si_status))
+            left.discard(pid)
+            yield pid, info.si_code, info.si_status
     if not keep_strangers:
-        _reap_strangers(set(owned).difference(pid for pid, _, _ in dead))
-    return dead
+        _reap_strangers(left)
 
 
 def as_exit(code: int, status: int, *, oom: bool) -> Exit:

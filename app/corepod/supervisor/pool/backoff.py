@@ -55,7 +55,7 @@ class Backoff:
         self.retry_at: float | None = None
         self.spare_at: float | None = None
         self._random = random
-        self._loads = FailureStreak()  # loaders that failed; where nothing is forked, candidates too
+        self._loads = FailureStreak()  # bootstrap processes that failed; where nothing is forked, candidates too
         self._forks = FailureStreak()  # forks that ended before they were armed
         self._lifespans = FailureStreak()  # of live standbys
         self._templates = FailureStreak()  # that ended by themselves

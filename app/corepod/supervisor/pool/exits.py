@@ -1,4 +1,4 @@
-"""How a process ended: the fact, its words for people, and what was lost with it."""
+"""How a process ended: the fact, a description for people, and what was lost with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Exit(Record):
     oom: bool  # the container's count of kills for memory has grown since the last death
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """For people, such as "signal SIGKILL"."""
         if not self.signum:
             return f"exit code {self.code}"
@@ -41,9 +41,9 @@ class Exit(Record):
 
 
 class ExitReport(Record):
-    """A worker's end: `words` and `text` for people, `reason` for counting, `status` to pass on."""
+    """A worker's end: `description` and `text` for people, `reason` for counting, `status` to pass on."""
 
-    words: str
+    description: str
     reason: str
     text: str
     lost: int  # requests that were in flight
@@ -52,20 +52,22 @@ class ExitReport(Record):
 
 def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> ExitReport:
     """The report of the end of a process that had a slot."""
-    words = end.words
-    reason = words.removesuffix(" (core dumped)")
-    if words != "signal SIGKILL":
+    description = end.description
+    reason = description.removesuffix(" (core dumped)")
+    if description != "signal SIGKILL":
         pass  # it ended by itself, perhaps just before it would have been killed
     elif process.cause:
-        words, reason = f"{process.cause} ({words})", process.cause.partition(":")[0]
+        description, reason = f"{process.cause} ({description})", process.cause.partition(":")[0]
     elif end.oom:
-        words, reason = "killed for memory (signal SIGKILL)", "oom"
+        description, reason = "killed for memory (signal SIGKILL)", "oom"
     lost = scoreboard.word(process.record, IN_FLIGHT)
     requests = scoreboard.word(process.record, REQUESTS)
     serving = scoreboard.serving(process.record) if lost else []
     # It may have said that it is ready while it was reaped, an instant after the time of this step.
-    text = f"{words} after {max(0.0, now - process.since):.1f} s and {requests} requests{_lost(lost, serving, now)}"
-    return ExitReport(words, reason, text, lost, end.status)
+    text = (
+        f"{description} after {max(0.0, now - process.since):.1f} s and {requests} requests{_lost(lost, serving, now)}"
+    )
+    return ExitReport(description, reason, text, lost, end.status)
 
 
 def _lost(count: int, serving: list[tuple[float, str]], now: float) -> str:

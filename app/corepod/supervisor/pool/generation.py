@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from corepod.contract.messages import Armed, Loaded, Refused, Unforkable
 from corepod.supervisor.pool.backoff import BOOT_TRIES, Backoff
-from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeFork, MakeLoader
+from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeBootstrap, MakeFork
 from corepod.supervisor.pool.state import Stage
 from corepod.supervisor.pool.template import Template
 
@@ -98,7 +98,7 @@ class Generation:
         if template is not None:
             return [] if template.cause else [MakeFork(template, warm=not waiting, live=live)] * missing
         role = "worker" if self.template.forkable is False else "template"
-        return [MakeLoader(role, live)] * self.template.missing_loaders(missing)
+        return [MakeBootstrap(role, live)] * self.template.missing_bootstraps(missing)
 
     def _missing(self, waiting: list[Slot]) -> int:
         if waiting:
@@ -116,12 +116,14 @@ class Generation:
 
     def add(self, process: Process) -> None:
         """A process that was ordered has been made."""
-        (self.template.loaders if process.stage is Stage.LOADING else self.candidates).append(process)
+        (self.template.bootstraps if process.stage is Stage.LOADING else self.candidates).append(process)
 
     def refused(self, why: str, now: float) -> None:
         """The system refused to make a process."""
         self.backoff.refused(now)
-        self._log.error(f"can't make a process: {why}; trying again (ulimit -u and -n, memory and pids limits?)")
+        self._log.error(
+            f"can't start a process: {why}; trying again (check ulimit -u and -n, and the limits of memory and pids)"
+        )
 
     # Time
 
@@ -165,13 +167,13 @@ class Generation:
 
     def _stop_forking(self, why: str) -> list[Record]:
         template = self.template.stop_forking(why)
-        return [Kill(template, "nothing is forked any more")] if template is not None else []
+        return [Kill(template, "workers are no longer forked")] if template is not None else []
 
     # What its processes say, and how they end
 
     def on_message(self, process: Process, message: Message, now: float) -> list[Record]:
         """Loaded, Armed, Unforkable or Refused; from a process that has no reason to say so it changes nothing."""
-        if isinstance(message, Loaded) and process in self.template.loaders:
+        if isinstance(message, Loaded) and process in self.template.bootstraps:
             candidate = self.template.on_loaded(process, message, now)
             if candidate is not None:
                 self.candidates.append(candidate)
@@ -199,7 +201,7 @@ class Generation:
         self.candidates.remove(process)
         if process.stage is Stage.ARMED:
             self.backoff.standby_lost(now - process.since, now)
-            self._log.warning(f"the standby is gone ({process.cause or how}) and is made again", **process.who)
+            self._log.warning(f"the standby is gone ({process.cause or how}) and another one is started", **process.who)
         elif process.stage is not Stage.DRAINING:
             self.on_failed_birth(process, now)
 
@@ -208,7 +210,9 @@ class Generation:
         if process.live and process.failure is not None:
             self.backoff.lifespan_failed(now)
             if self.backoff.no_live:
-                self._log.warning("the application's lifespan fails in the standby: the next one waits without it")
+                self._log.warning(
+                    "the application's lifespan keeps failing in the standby: from now on standbys wait without it"
+                )
         elif self.template.forkable is False:
             self.backoff.load_failed(now)
         elif (template := self.template.process) is not None and not template.cause:

@@ -131,7 +131,7 @@ class Generations:
         """Keep what serves now."""
         new = [str(s.number) for s in self._slots if self._reload.has_changed(s) and not s.failed]
         mixed = f" (new code in slot {', '.join(new)}; reload again to change the others)" if new else ""
-        self._log.error(f"reload: given up, because {why}; the workers that serve now stay{mixed}")
+        self._log.error(f"reload aborted: {why}; the present workers stay{mixed}")
         self._drop(self._reload.end(), now)
 
     def _change_over(self, now: float) -> None:

@@ -24,7 +24,7 @@ class MakeFork(Record):
     live: bool
 
 
-class MakeLoader(Record):
+class MakeBootstrap(Record):
     """Execute an interpreter that loads the application."""
 
     role: str  # what it becomes: template, or worker where nothing is forked

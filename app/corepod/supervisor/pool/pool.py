@@ -102,7 +102,7 @@ class Pool:
 
     def request_reload(self) -> None:
         if self.stopping:
-            self._log.warning("the pool stops; this reload is left out")
+            self._log.warning("the reload is ignored: the pool is stopping")
         else:
             self.generations.request_reload()
 
@@ -130,7 +130,7 @@ class Pool:
             self._log.error(message)
         self.exit_code = code if self.exit_code is None else self.exit_code
         self._close(0.0, now)
-        self.processes.kill_all("the pool stops at once")
+        self.processes.kill_all("the pool was stopped at once")
 
     def _close(self, within: float, now: float) -> None:
         self._begin_to_stop()
@@ -201,7 +201,7 @@ class Pool:
         process = self.processes.remove(pid)
         slot = process.slot
         if slot is None:
-            self._on_exit_without_slot(process, end.words, now)
+            self._on_exit_without_slot(process, end.description, now)
             return
         report = exits.report(process, self._scoreboard, end, now)
         # Before its first tick nothing of the application has run: the slot hasn't lost anything.
@@ -214,7 +214,7 @@ class Pool:
         elif unplaced:
             self._on_unplaced(process, report, now)
         elif incoming:
-            self._boots.write(process, report.words)
+            self._boots.write(process, report.description)
             self.generations.on_failure(process, slot, now)
         else:
             self._on_loss(process, slot, report, now)
@@ -243,12 +243,12 @@ class Pool:
     def _on_unplaced(self, process: Process, report: ExitReport, now: float) -> None:
         if self.generations.closed:
             return
-        self._log.warning(f"the standby ended before it took its place: {report.words}", **process.who)
+        self._log.warning(f"the standby ended before it could take its place: {report.description}", **process.who)
         if (generation := self.generations.of(process)) is not None:
             generation.on_failed_birth(process, now)
 
     def _on_loss(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:
-        slot.ended(report.words)
+        slot.ended(report.description)
         self._last_status = report.status
         if self.generations.closed:
             self._log.error(f"died: {report.text}", **process.who)
@@ -266,7 +266,7 @@ class Pool:
         loss = Loss(failed_boot, slot.boot_failures, list(slot.deaths), slot.streak.count, self.ever_ready)
         verdict = restarts.decide(loss, self._budget, now, self._random())
         if failed_boot:
-            self._boots.write(process, report.words)
+            self._boots.write(process, report.description)
         else:
             self._log.error(f"died: {report.text}{restarts.outlook(verdict, loss, self._budget, now)}", **process.who)
         if slot.idle:  # else another worker has its chance already
@@ -284,4 +284,4 @@ class Pool:
     def _end_if_given_up(self, code: int, now: float) -> None:
         """Leave with `code` if every slot has been given up; where a stop was asked for, that is what it is."""
         if all(slot.failed for slot in self.slots):
-            self.stop_now(EXIT_OK if self.stopping else code, now, "every slot is given up: the pool ends")
+            self.stop_now(EXIT_OK if self.stopping else code, now, "every slot is given up: the pool exits")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         def free(self) -> int:
             """How many records are left."""
 
-        def claim(self) -> int:
+        def acquire(self) -> int:
             """An empty record. Raises IndexError where `free` is 0."""
 
         def release(self, record: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from corepod.contract.messages import Activate, Drain, Lame, Load
 from corepod.supervisor.pool.generation import UNNEEDED
-from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeFork, MakeLoader
+from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeBootstrap, MakeFork
 from corepod.supervisor.pool.state import Process, Stage
 
 TYPE_CHECKING = False
@@ -53,14 +53,14 @@ class Processes:
                 self.kill(order.process, order.cause)
             elif isinstance(order, Forget):
                 self._launcher.close(order.process)
-            elif isinstance(order, MakeFork | MakeLoader):
+            elif isinstance(order, MakeFork | MakeBootstrap):
                 try:
                     generation.add(self._make(order, generation.number, now))
                 except OSError as error:
                     generation.refused(error.strerror or str(error), now)
                     return
 
-    def _make(self, order: MakeFork | MakeLoader, generation: int, now: float) -> Process:
+    def _make(self, order: MakeFork | MakeBootstrap, generation: int, now: float) -> Process:
         if isinstance(order, MakeFork):
             process = Process(Stage.FORKING, generation, now, live=order.live)
             self._launcher.fork(order.template, process, warm=order.warm)
@@ -85,7 +85,7 @@ class Processes:
     def _activate(self, process: Process, slot: Slot, now: float) -> None:
         """Make an armed process the worker of `slot` (beside the old one in a reload)."""
         self._activated += 1
-        process.take_place(slot, self._activated, self._scoreboard.claim(), self._wall(), now)
+        process.take_place(slot, self._activated, self._scoreboard.acquire(), self._wall(), now)
         message = Activate(
             slot.number, process.number, slot.core, slot.restarts, process.record, max(1, len(self._slots))
         )

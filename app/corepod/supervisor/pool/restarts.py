@@ -57,7 +57,7 @@ def decide(loss: Loss, budget: Budget, now: float, random: float) -> RestartNow 
     """The verdict on the slot. `random` from 0 to 1 spreads the pauses."""
     used = budget.used(loss.deaths, now)
     if budget.limit and used > budget.limit:
-        return GiveUp(EXIT_BUDGET, f"{used} deaths in {budget.window:g} s, allowed are {budget.limit}")
+        return GiveUp(EXIT_BUDGET, f"{used} deaths in {budget.window:g} s, and the crash budget allows {budget.limit}")
     backoff = 0.0 if budget.limit else pause_after(loss.streak, random)
     if loss.failed_boot:
         if loss.boot_failures >= BOOT_TRIES and budget.final(loss.ever_ready):
@@ -71,4 +71,4 @@ def outlook(verdict: RestartNow | Wait | GiveUp, loss: Loss, budget: Budget, now
     if isinstance(verdict, GiveUp):
         return ""
     count = f" (death {budget.used(loss.deaths, now)} of {budget.limit} in {budget.window:g} s)" if budget.limit else ""
-    return (f"; again in {verdict.seconds:.1f} s" if isinstance(verdict, Wait) else "; restarting") + count
+    return (f"; restarting in {verdict.seconds:.1f} s" if isinstance(verdict, Wait) else "; restarting") + count

@@ -53,7 +53,7 @@ class Process:
         """Names it in the log."""
         if self.slot is not None:
             return {"worker": self.number, "slot": self.slot.number, "core": self.slot.core, "pid": self.pid}
-        name = {Stage.LOADING: "loader", Stage.TEMPLATE: "template", Stage.FORKING: "forking"}
+        name = {Stage.LOADING: "bootstrap", Stage.TEMPLATE: "template", Stage.FORKING: "forking"}
         return {"process": name.get(self.stage, "standby"), "pid": self.pid or None}
 
     def enter(self, stage: Stage, now: float) -> None:
@@ -204,9 +204,9 @@ class Slot:
         self.boot_failures += 1
         self.streak.add()
 
-    def ended(self, words: str) -> None:
+    def ended(self, description: str) -> None:
         """How its last worker ended, for people."""
-        self.last_exit = words
+        self.last_exit = description
 
     def give_up(self, why: str) -> None:
         self.failed = why

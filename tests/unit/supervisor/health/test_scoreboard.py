@@ -16,7 +16,7 @@ def board() -> SharedScoreboard:
 
 
 def test_both_sides_agree(board: SharedScoreboard) -> None:
-    record, other = board.claim(), board.claim()
+    record, other = board.acquire(), board.acquire()
     writer = Writer(board.fd)
     writer.attach(record)
     for word in range(scoreboard.WORDS):
@@ -27,7 +27,7 @@ def test_both_sides_agree(board: SharedScoreboard) -> None:
 
 
 def test_a_writer_without_a_record_writes_nowhere(board: SharedScoreboard) -> None:
-    record = board.claim()
+    record = board.acquire()
     writer = Writer(board.fd)
     writer.words[scoreboard.REQUESTS] += 1
     writer.begin(1, "GET", b"/rehearsal")
@@ -36,29 +36,29 @@ def test_a_writer_without_a_record_writes_nowhere(board: SharedScoreboard) -> No
 
 
 def test_a_record_comes_back_empty(board: SharedScoreboard) -> None:
-    record = board.claim()
+    record = board.acquire()
     writer = Writer(board.fd)
     writer.attach(record)
     writer.words[scoreboard.REQUESTS] = 7
     writer.begin(1, "GET", b"/left")
     board.release(record)
-    assert board.claim() == record, "the last one returned is the first one given: few pages are touched"
+    assert board.acquire() == record, "the last one returned is the first one given: few pages are touched"
     assert not any(board.words(record))
     assert board.serving(record) == []
 
 
 def test_no_record_is_given_twice_and_the_last_one_shows(board: SharedScoreboard) -> None:
-    taken = [board.claim() for _ in range(scoreboard.RECORDS)]
+    taken = [board.acquire() for _ in range(scoreboard.RECORDS)]
     assert sorted(taken) == list(range(scoreboard.RECORDS))
     assert board.free == 0
     with pytest.raises(IndexError):
-        board.claim()
+        board.acquire()
     board.release(taken[0])
     assert board.free
 
 
 def test_what_is_being_served_comes_oldest_first(board: SharedScoreboard) -> None:
-    record = board.claim()
+    record = board.acquire()
     writer = Writer(board.fd)
     writer.attach(record)
     first = writer.begin(2_000_000_000, "GET", b"/orders/17")
@@ -71,7 +71,7 @@ def test_what_is_being_served_comes_oldest_first(board: SharedScoreboard) -> Non
 
 
 def test_more_than_there_are_entries_is_no_error(board: SharedScoreboard) -> None:
-    record = board.claim()
+    record = board.acquire()
     writer = Writer(board.fd)
     writer.attach(record)
     entries = [writer.begin(number + 1, "GET", b"/") for number in range(scoreboard.ENTRIES + 3)]
@@ -85,7 +85,7 @@ def test_more_than_there_are_entries_is_no_error(board: SharedScoreboard) -> Non
 @given(path=st.binary(max_size=300))
 def test_any_path_can_be_noted(path: bytes) -> None:
     board = SharedScoreboard()
-    record = board.claim()
+    record = board.acquire()
     writer = Writer(board.fd)
     writer.attach(record)
     writer.begin(1, "GET", path)

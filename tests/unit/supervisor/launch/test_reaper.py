@@ -58,14 +58,14 @@ os.kill(killed, signal.SIGKILL)
 until(lambda: len(zombies()) == 2)
 dead = {pid: (code, status) for pid, code, status in reaper.reap([mine, killed], False)}
 assert dead == {mine: (os.CLD_EXITED, 3), killed: (os.CLD_KILLED, signal.SIGKILL)}, dead
-assert reaper.reap([mine, killed], False) == []
+assert list(reaper.reap([mine, killed], False)) == []
 """)
 
 
 def test_a_living_one_is_left_alone() -> None:
     run("""
 mine = child(pause=60)
-assert reaper.reap([mine], False) == []
+assert list(reaper.reap([mine], False)) == []
 assert children() == [mine]
 os.kill(mine, signal.SIGKILL)
 """)
@@ -77,7 +77,7 @@ def test_orphans_are_reaped_in_silence_whatever_their_exit_code(code: int) -> No
 mine = child(pause=60)
 middle = child(code={code}, parent_of=20)
 until(lambda: len(zombies()) == 21)
-assert reaper.reap([mine], False) == []
+assert list(reaper.reap([mine], False)) == []
 assert children() == [mine]
 os.kill(mine, signal.SIGKILL)
 """)
@@ -89,7 +89,7 @@ def test_the_death_among_a_crowd_of_orphans_is_seen() -> None:
 mine = child(code=7)
 child(parent_of=300)
 until(lambda: len(zombies()) == 302)
-dead = reaper.reap([mine], False)
+dead = list(reaper.reap([mine], False))
 assert dead == [(mine, os.CLD_EXITED, 7)], dead
 assert children() == []
 """)
@@ -102,7 +102,7 @@ mine = child(code=7)
 until(lambda: len(zombies()) == 1)
 reaper._reap_strangers({mine})
 assert zombies() == [mine]
-assert reaper.reap([mine], False) == [(mine, os.CLD_EXITED, 7)]
+assert list(reaper.reap([mine], False)) == [(mine, os.CLD_EXITED, 7)]
 """)
 
 
@@ -111,14 +111,14 @@ def test_strangers_are_kept_while_a_fork_is_under_way() -> None:
     run("""
 unknown = child(code=7)
 until(lambda: len(zombies()) == 1)
-assert reaper.reap([], True) == []
+assert list(reaper.reap([], True)) == []
 assert zombies() == [unknown]
-assert reaper.reap([unknown], False) == [(unknown, os.CLD_EXITED, 7)]
+assert list(reaper.reap([unknown], False)) == [(unknown, os.CLD_EXITED, 7)]
 """)
 
 
 def test_one_that_is_no_child_is_passed_over() -> None:
-    run("assert reaper.reap([1], False) == []")
+    run("assert list(reaper.reap([1], False)) == []")
 
 
 def test_the_end_of_all_that_is_left() -> None:

@@ -74,7 +74,7 @@ class Records:
     def free(self) -> int:
         return len(self._unused)
 
-    def claim(self) -> int:
+    def acquire(self) -> int:
         record = self._unused.pop()
         self.rows[record] = [0] * WORDS
         return record
@@ -110,7 +110,7 @@ class System:
         self.closed: set[Process] = set()
         self.killed: set[Process] = set()
         self.warm: set[Process] = set()  # forks that were told to warm up
-        self.loads: dict[Process, Load] = {}  # what loaders were told
+        self.loads: dict[Process, Load] = {}  # what bootstrap processes were told
         self.told: list[tuple[Process, Message]] = []
         self.dumped: list[Process] = []
         self.served: dict[Slot, int] = {}  # requests, by slot

@@ -26,7 +26,7 @@ class Grave:
     def __init__(self) -> None:
         self.scoreboard, self.slot = SharedScoreboard(), Slot(3, None)
         self.process = Process(Stage.ARMED, 1, 90.0)
-        self.process.take_place(self.slot, 1, self.scoreboard.claim(), 0.0, 95.0)
+        self.process.take_place(self.slot, 1, self.scoreboard.acquire(), 0.0, 95.0)
         self.process.serve(0.0, 100.0)
         self.writer = Writer(self.scoreboard.fd)
         self.writer.attach(self.process.record)
@@ -49,7 +49,7 @@ def grave() -> Grave:
 def test_a_signal(grave: Grave) -> None:
     grave.writer.words[REQUESTS] = 12
     report = grave.report()
-    assert (report.words, report.reason, report.status) == ("signal SIGKILL", "signal SIGKILL", 137)
+    assert (report.description, report.reason, report.status) == ("signal SIGKILL", "signal SIGKILL", 137)
     assert report.text == "signal SIGKILL after 60.0 s and 12 requests"
     assert report.lost == 0
 
@@ -88,12 +88,12 @@ def test_a_crowd_without_names(grave: Grave) -> None:
 
 def test_a_core_dump_is_said_and_counted_as_its_signal(grave: Grave) -> None:
     report = grave.report(os.CLD_DUMPED, signal.SIGSEGV)
-    assert (report.words, report.reason) == ("signal SIGSEGV (core dumped)", "signal SIGSEGV")
+    assert (report.description, report.reason) == ("signal SIGSEGV (core dumped)", "signal SIGSEGV")
 
 
 def test_killed_for_memory(grave: Grave) -> None:
     report = grave.report(oom=True)
-    assert (report.words, report.reason) == ("killed for memory (signal SIGKILL)", "oom")
+    assert (report.description, report.reason) == ("killed for memory (signal SIGKILL)", "oom")
 
 
 def test_another_death_is_not_blamed_on_memory(grave: Grave) -> None:
@@ -103,13 +103,13 @@ def test_another_death_is_not_blamed_on_memory(grave: Grave) -> None:
 def test_ended_by_the_supervisor(grave: Grave) -> None:
     grave.process.killed("stuck: blocked without using CPU for 60 s")
     report = grave.report(oom=True)
-    assert report.words == "stuck: blocked without using CPU for 60 s (signal SIGKILL)"
+    assert report.description == "stuck: blocked without using CPU for 60 s (signal SIGKILL)"
     assert report.reason == "stuck"
 
 
 def test_who_ended_by_itself_at_the_last_moment_is_not_called_killed(grave: Grave) -> None:
     grave.process.killed("it didn't stop in time")
-    assert grave.report(os.CLD_EXITED, 0).words == "exit code 0"
+    assert grave.report(os.CLD_EXITED, 0).description == "exit code 0"
     assert grave.report(os.CLD_DUMPED, signal.SIGABRT).reason == "signal SIGABRT"
 
 
@@ -137,7 +137,7 @@ def test_the_slot_keeps_the_numbers(grave: Grave) -> None:
 )
 def test_the_words_for_an_exit(code: int, status: int, words: str, passed_on: int) -> None:
     end = as_exit(code, status, oom=False)
-    assert (end.words, end.status) == (words, passed_on)
+    assert (end.description, end.status) == (words, passed_on)
 
 
 def test_a_retired_worker_is_worth_a_warning_only_where_something_went_wrong(grave: Grave) -> None:

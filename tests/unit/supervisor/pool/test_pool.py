@@ -129,7 +129,7 @@ def test_as_long_as_one_worker_serves_loading_may_fail() -> None:
 
 
 @pytest.mark.parametrize(("end", "words"), [(SIGKILL, "signal SIGKILL"), (FAILED_BOOT, "exit code 3")])
-def test_a_loader_that_dies_without_a_word(end: Exit, words: str) -> None:
+def test_a_bootstrap_that_dies_without_a_word(end: Exit, words: str) -> None:
     system = System(1)
     system.dies(system.at(Stage.LOADING)[0], end)
     assert system.log.lines == [f"error ended before it was ready: {words}"]
@@ -206,10 +206,10 @@ def test_a_slot_beyond_its_budget_is_given_up_and_the_last_one_ends_the_pool() -
             assert system.pool.exit_code is None
             system.settle()
             system.dies(system.worker(slot), Exit(7, 0, dumped=False, oom=False))
-    assert system.slot(0).failed == "3 deaths in 60 s, allowed are 2"
-    assert system.log.has("error slot 0 is given up: 3 deaths in 60 s, allowed are 2")
+    assert system.slot(0).failed == "3 deaths in 60 s, and the crash budget allows 2"
+    assert system.log.has("error slot 0 is given up: 3 deaths in 60 s, and the crash budget allows 2")
     assert system.pool.exit_code == EXIT_BUDGET
-    assert system.log.has("every slot is given up: the pool ends")
+    assert system.log.has("every slot is given up: the pool exits")
 
 
 def test_the_last_exit_code_is_passed_on_where_that_is_asked_for() -> None:
@@ -235,7 +235,7 @@ def test_a_standby_that_dies_before_its_first_tick_as_a_worker_costs_the_slot_no
     system.dies(system.worker())
     system.dies(system.worker())
     assert system.slot().restarts == 1
-    assert system.log.has("the standby ended before it took its place: signal SIGKILL")
+    assert system.log.has("the standby ended before it could take its place: signal SIGKILL")
     system.settle()
     assert system.worker().stage is Stage.SERVING
 

@@ -155,7 +155,7 @@ def test_whoever_waits_first_gets_the_next_worker_whatever_becomes_of_a_reload(p
         system.ready(new)
     else:
         system.fails(system.at(Stage.LOADING)[0])
-        assert system.log.has("given up")
+        assert system.log.has("reload aborted")
     fork = system.until(Stage.ARMING)
     system.says(fork, Armed())
     assert fork.generation == (2 if proven else 1)
@@ -185,7 +185,7 @@ def test_what_a_reload_drops_is_told_to_go_and_not_mourned() -> None:
     assert (system.slot().incoming, system.slot().retiring) == (None, [new])
     system.settle()
     assert system.worker().generation == 3
-    for words in ("ended before it was ready", "is gone", "given up", "died"):
+    for words in ("ended before it was ready", "is gone", "aborted", "given up", "died"):
         assert not system.log.has(words)
 
 
@@ -272,11 +272,11 @@ def test_no_slot_is_lost_where_two_reloads_and_three_deaths_meet() -> None:
     system.wait(AFRESH)
     assert [g.number for g in system.pool.generations.all] == [1, 3]
     system.dies(next(p for p in system.at(Stage.LOADING) if p.generation == 3))
-    assert system.log.has("reload: given up")
+    assert system.log.has("reload aborted")
     system.dies(second)
     slot = system.slot()
     assert slot.worker or slot.waits_for or slot.retry_at, "the slot waits for its next worker"
-    assert system.log.has("the standby ended before it took its place")
+    assert system.log.has("the standby ended before it could take its place")
     system.settle()
     assert system.worker().stage is Stage.SERVING
     assert system.worker().generation == 1

@@ -19,7 +19,7 @@ def test_the_old_codes_failures_do_not_end_a_reload() -> None:
     system.hello(old)
     system.says(old, Armed())
     system.fails(old)
-    assert not system.log.has("given up")
+    assert not system.log.has("reload aborted")
     system.settle()
     assert [system.worker(n).generation for n in (0, 1)] == [2, 2]
 
@@ -38,7 +38,7 @@ def test_the_new_code_may_fail_twice_more_when_it_has_proved_itself() -> None:
             assert system.pool.slots[1].retry_at == system.now + BOOT_PAUSE
         system.settle()
         assert system.worker(1) is not old
-        assert not system.log.has("given up")
+        assert not system.log.has("reload aborted")
 
 
 def test_new_code_that_fails_three_times_stays_where_it_serves() -> None:
@@ -49,7 +49,7 @@ def test_new_code_that_fails_three_times_stays_where_it_serves() -> None:
     system.ready(system.until(Stage.STARTING))
     for _ in range(3):
         system.fails(system.until(Stage.STARTING))
-    line = "error reload: given up, because a new worker didn't become ready; the workers that serve now stay"
+    line = "error reload aborted: a new worker didn't become ready; the present workers stay"
     assert line + " (new code in slot 0; reload again to change the others)" in system.log.lines
     system.settle()
     assert [system.worker(n) for n in (1, 2)] == old[1:]
@@ -68,7 +68,7 @@ def test_crashes_of_new_code_that_was_ready_do_not_end_the_reload() -> None:
         while system.slot(0).worker is None or system.worker(0).stage is not Stage.SERVING:
             system.goes_on(but=second)
     assert system.pool.generations.reloading
-    assert not system.log.has("given up")
+    assert not system.log.has("reload aborted")
 
 
 def test_new_code_that_crashes_while_the_old_worker_still_drains_is_restarted_at_once() -> None:
@@ -97,7 +97,7 @@ def test_a_slot_whose_new_worker_only_starts_does_not_count_as_changed() -> None
         system.goes_on(but=third)
     assert worker.stage is Stage.STARTING
     system.fails(third)
-    assert system.log.lines[-1].endswith("the workers that serve now stay")
+    assert system.log.lines[-1].endswith("the present workers stay")
 
 
 def test_a_reload_is_done_without_the_slots_that_are_given_up() -> None:
@@ -121,7 +121,7 @@ def test_a_fork_of_the_new_code_that_dies_does_not_end_the_reload() -> None:
     system.pool.request_reload()
     system.tick()
     system.dies(system.until(Stage.ARMING))
-    assert not system.log.has("given up")
+    assert not system.log.has("reload aborted")
     system.settle()
     assert system.worker().generation == 2
 
@@ -132,9 +132,9 @@ def test_new_code_that_loads_once_and_then_fails_three_times_is_given_up() -> No
     system.pool.request_reload()
     system.tick()
     for _ in range(3):
-        assert not system.log.has("given up")
+        assert not system.log.has("reload aborted")
         system.dies(system.until(Stage.ARMING))
-    assert system.log.has("reload: given up, because the new code can't be loaded")
+    assert system.log.has("reload aborted: the new code can't be loaded")
     system.settle()
     assert system.worker() is old
 
@@ -183,7 +183,7 @@ def test_failed_boots_after_a_reload_do_not_give_it_up() -> None:
     for _ in range(3):
         system.fails(system.until(Stage.STARTING))
     assert system.log.has("slot 0 is given up")
-    assert not system.log.has("reload: given up")
+    assert not system.log.has("reload aborted")
 
 
 def test_a_slot_that_the_new_code_has_used_up_does_not_count_as_changed() -> None:
@@ -198,7 +198,7 @@ def test_a_slot_that_the_new_code_has_used_up_does_not_count_as_changed() -> Non
     assert system.slot(0).failed
     for _ in range(3):
         system.fails(system.until(Stage.STARTING))
-    assert system.log.lines[-1].endswith("the workers that serve now stay")
+    assert system.log.lines[-1].endswith("the present workers stay")
 
 
 @pytest.mark.parametrize("at", [Stage.LOADING, Stage.STARTING])
@@ -210,7 +210,7 @@ def test_broken_code_changes_nothing(at: Stage) -> None:
     system.fails(system.until(at))
     assert system.log.has("error no database")
     why = "the new code can't be loaded" if at is Stage.LOADING else "a new worker didn't become ready"
-    assert f"error reload: given up, because {why}; the workers that serve now stay" in system.log.lines
+    assert f"error reload aborted: {why}; the present workers stay" in system.log.lines
     assert (system.slot().restarts, system.slot().last_exit) == (0, None)
     system.settle()
     assert system.worker() is old
@@ -230,6 +230,6 @@ def test_broken_code_without_overlap_gives_the_slot_back_to_the_old_code() -> No
         system.goes_on()
     system.dies(old, EXITED)
     system.fails(system.until(Stage.STARTING))
-    assert system.log.has("reload: given up, because a new worker didn't become ready")
+    assert system.log.has("reload aborted: a new worker didn't become ready")
     system.settle()
     assert system.worker().generation == 1

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 NOW = 100.0
 FIVE, NONE = Budget(5, 60.0), Budget(0, 0.0)
-SPENT = GiveUp(EXIT_BUDGET, "6 deaths in 60 s, allowed are 5")
+SPENT = GiveUp(EXIT_BUDGET, "6 deaths in 60 s, and the crash budget allows 5")
+SPENT_ONE = GiveUp(EXIT_BUDGET, "2 deaths in 2.5 s, and the crash budget allows 1")
 BOOTS = "its lifespan failed 3 times"
 
 
@@ -34,7 +35,7 @@ def boot(failures: int, **facts: Any) -> Loss:
         (loss(deaths=[NOW - n for n in (40, 30, 20, 10, 0)], streak=5), FIVE, RestartNow()),
         (loss(deaths=[NOW - n for n in (59, 40, 30, 20, 10, 0)]), FIVE, SPENT),
         (loss(deaths=[NOW - n for n in (60, 40, 30, 20, 10, 0)]), FIVE, RestartNow()),
-        (loss(deaths=[NOW - 1, NOW]), Budget(1, 2.5), GiveUp(EXIT_BUDGET, "2 deaths in 2.5 s, allowed are 1")),
+        (loss(deaths=[NOW - 1, NOW]), Budget(1, 2.5), SPENT_ONE),
         (loss(deaths=[NOW - n for n in (9, 8, 7, 6, 5, 0)], ever_ready=False), FIVE, SPENT),
         # Deaths, without one
         (loss(), NONE, RestartNow()),
@@ -82,7 +83,7 @@ def test_without_a_budget_what_was_ready_once_is_never_given_up(streak: int, fai
     [
         (RestartNow(), FIVE, "; restarting (death 1 of 5 in 60 s)"),
         (RestartNow(), NONE, "; restarting"),
-        (Wait(1.25), NONE, "; again in 1.2 s"),
+        (Wait(1.25), NONE, "; restarting in 1.2 s"),
         (GiveUp(EXIT_BUDGET, "6 deaths"), FIVE, ""),
     ],
 )

@@ -20,7 +20,7 @@ def test_a_standby_that_keeps_dying_is_made_at_growing_pauses() -> None:
         pauses.append(system.now - died)
         system.settle()
     assert pauses == [0.0, 0.375, 0.75, 1.5]
-    assert system.log.has("warning the standby is gone (signal SIGKILL) and is made again")
+    assert system.log.has("warning the standby is gone (signal SIGKILL) and another one is started")
     assert not system.log.has("ended before it was ready")
     system.wait(STABLE + 1.0)
     system.dies(system.at(Stage.ARMED)[0])
@@ -143,7 +143,7 @@ def test_lifespans_that_fail_in_the_standby_are_forgotten_when_one_takes_its_slo
         system.settle()
         system.dies(system.worker())
         system.ready(system.worker())
-    assert not system.log.has("the application's lifespan fails in the standby")
+    assert not system.log.has("the application's lifespan keeps failing in the standby")
 
 
 def test_the_oldest_live_standby_goes_and_its_successor_waits_for_its_end() -> None:
@@ -173,7 +173,7 @@ def test_a_lifespan_that_fails_in_the_standby_three_times_is_not_run_there() -> 
             system.advance(moving[0])
         else:
             system.wait(1.0)
-    assert sum("the application's lifespan fails in the standby" in line for line in system.log.lines) == 1
+    assert sum("the application's lifespan keeps failing in the standby" in line for line in system.log.lines) == 1
     assert [p.live for p in system.at(Stage.ARMED)] == [False]
     assert system.worker().stage is Stage.SERVING
 

@@ -19,7 +19,7 @@ def worker(slot: Slot, number: int = 1) -> Process:
 @pytest.mark.parametrize(
     ("stage", "name"),
     [
-        (Stage.LOADING, "loader"),
+        (Stage.LOADING, "bootstrap"),
         (Stage.TEMPLATE, "template"),
         (Stage.FORKING, "forking"),
         (Stage.ARMING, "standby"),
@@ -65,7 +65,7 @@ def test_the_first_cause_of_a_kill_explains_it() -> None:
     process = worker(Slot(0, None))
     process.expect_end(101.0)
     process.killed("stuck")
-    process.killed("the pool stops at once")
+    process.killed("the pool was stopped at once")
     assert (process.cause, process.kill_at) == ("stuck", None)
 
 

@@ -110,7 +110,7 @@ def test_a_worker_that_crashes_while_everything_is_killed_is_not_judged() -> Non
     system.settle()
     system.pool.stop_now(EXIT_OK, system.now)
     system.reap()
-    assert "error died: the pool stops at once (signal SIGKILL)" in system.log.lines[-1]
+    assert "error died: the pool was stopped at once (signal SIGKILL)" in system.log.lines[-1]
     assert (system.slot().restarts, system.slot().failed) == (1, "")
 
 
@@ -120,7 +120,7 @@ def test_a_reload_while_the_pool_stops_is_left_out() -> None:
     system.pool.request_reload()
     system.wait(10.0)
     assert [g.number for g in system.pool.generations.all] == [1]
-    assert system.log.has("the pool stops; this reload is left out")
+    assert system.log.has("the reload is ignored: the pool is stopping")
 
 
 @pytest.mark.parametrize("how", ["lame", "drain", "stop at once"])
@@ -173,7 +173,7 @@ def test_a_pool_that_gives_up_while_it_stops_has_stopped() -> None:
     system.pool.lame()
     system.dies(system.worker())
     assert system.pool.exit_code == EXIT_OK
-    assert system.log.has("error every slot is given up: the pool ends")
+    assert system.log.has("error every slot is given up: the pool exits")
 
 
 def test_a_drained_worker_is_told_once() -> None:

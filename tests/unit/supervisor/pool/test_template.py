@@ -82,7 +82,7 @@ def test_a_template_that_has_grown_threads_is_replaced_by_processes_that_load_th
     (template,) = system.at(Stage.TEMPLATE)
     system.says(template, Unforkable("2 threads"))
     assert template in system.killed
-    assert system.log.has("workers are started one by one from now on, not forked: 2 threads")
+    assert system.log.has("from now on workers are started one by one, not forked: 2 threads")
     system.reap()
     assert not system.log.has("template is gone")
     system.dies(system.worker())
@@ -103,7 +103,7 @@ def test_a_template_that_keeps_dying_is_made_at_growing_pauses() -> None:
         pauses.append(system.now - died)
         system.until(Stage.TEMPLATE)
     assert pauses == [0.0, 0.375, 0.75, 1.5]
-    assert sum("template is gone (signal SIGKILL) and is made again" in line for line in system.log.lines) == 4
+    assert sum("template is gone (signal SIGKILL) and another one is started" in line for line in system.log.lines) == 4
 
 
 def test_the_reaper_knows_whether_a_fork_is_under_way() -> None:
@@ -224,12 +224,12 @@ def test_a_refusal_is_told_and_tried_again() -> None:
     system.refuses = True
     system.dies(system.worker())
     system.wait(CALM)
-    refusals = ["error can't make a process: Resource temporarily unavailable; trying again"]
-    assert [line.partition(" (")[0] for line in system.log.lines if "make" in line] == refusals
+    refusals = ["error can't start a process: Resource temporarily unavailable; trying again"]
+    assert [line.partition(" (")[0] for line in system.log.lines if "start a process" in line] == refusals
     system.wait(REFUSAL_PAUSE - 0.01)
-    assert len([line for line in system.log.lines if "make" in line]) == 1
+    assert len([line for line in system.log.lines if "start a process" in line]) == 1
     system.wait(0.01)
-    assert len([line for line in system.log.lines if "make" in line]) == 2
+    assert len([line for line in system.log.lines if "start a process" in line]) == 2
     system.refuses = False
     system.settle()
     assert len(system.at(Stage.ARMED)) == 1
@@ -239,21 +239,21 @@ def test_a_refusal_without_a_number_is_told_in_its_own_words() -> None:
     system = System(1)
     system.refuses, system.refusal = True, OSError("no room for descriptors")
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
-    assert system.log.has("can't make a process: no room for descriptors")
+    assert system.log.has("can't start a process: no room for descriptors")
 
 
 def test_where_one_process_is_refused_the_others_are_not_asked_for() -> None:
     system = System(3)
     system.refuses = True
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
-    assert sum("can't make a process" in line for line in system.log.lines) == 1
+    assert sum("can't start a process" in line for line in system.log.lines) == 1
 
 
 def test_a_fork_that_the_template_was_refused_is_tried_again() -> None:
     system = System(1)
     fork = system.until(Stage.FORKING)
     system.says(fork, Refused("Cannot allocate memory"))
-    assert system.log.has("can't make a process: Cannot allocate memory")
+    assert system.log.has("can't start a process: Cannot allocate memory")
     assert not system.forks
     assert fork not in system.open
     system.wait(REFUSAL_PAUSE)
