@@ -174,7 +174,7 @@ def test_the_old_workers_stay_where_the_new_code_is_broken(code: Code) -> None:
             code.write(2, at_import, in_lifespan)
             pool.signal(signal.SIGHUP)
             pool.until_log(GIVEN_UP, number)
-            assert pool.log.splitlines()[-1].endswith(f"{GIVEN_UP}{why}; the workers that serve now stay")
+            assert pool.log.splitlines()[-1].endswith(f"{GIVEN_UP}{why}; the present workers stay")
             traffic.more(3)
         assert set(traffic.answers) == {"1"}
         slot = pool.ready().slot()
