@@ -66,7 +66,8 @@ def test_what_a_pod_costs(pods: list[Pod], capsys: pytest.CaptureFixture[str]) -
     request = pod.document["spec"]["containers"][0]["resources"]["requests"]["memory"]
     assert request.endswith("Mi")
     assert 2 * total <= int(request.removesuffix("Mi")) * 1024
-    assert parts["corepod"].rss <= 14 * 1024, "the supervisor is to stay below 14 MiB"
+    # More than half of it are pages of the interpreter itself, which all pods of a node share. Before 3.14 it was 14.
+    assert parts["corepod"].rss <= 15 * 1024, "the supervisor is to stay below 15 MiB"
 
 
 def test_nothing_but_tmp_can_be_written_and_nobody_is_root(pods: list[Pod]) -> None:
