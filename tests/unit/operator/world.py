@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 SPACE = "shop"
 CORE = 1000
+FULL: Json = {"full": "true"}  # annotations of a workload that takes every core
 
 
 def node(name: str, cpu: int = 4 * CORE, **more: Any) -> Json:
@@ -32,6 +33,10 @@ def node(name: str, cpu: int = 4 * CORE, **more: Any) -> Json:
     allocatable = {"cpu": f"{cpu}m", "memory": "64Gi", "pods": "110", "ephemeral-storage": "100Gi"} | given
     conditions = [{"type": "Ready", "status": "True" if ready else "Unknown"}]
     return {"metadata": meta, "spec": spec, "status": {"allocatable": allocatable, "conditions": conditions}}
+
+
+def nodes(count: int, cpu: int = 4 * CORE, **more: Any) -> list[Json]:
+    return [node(f"n{index}", cpu, **more) for index in range(count)]
 
 
 def spec(cpu: int = CORE, memory: str = "128Mi", **more: Any) -> Json:
@@ -239,3 +244,11 @@ def _cpu(pod: Json) -> int:
 def _memory(pod: Json) -> int:
     requests = [each["resources"]["requests"]["memory"] for each in pod["spec"]["containers"]]
     return sum(int(text.removesuffix("Mi")) for text in requests)
+
+
+def sized(count: int = 10, **notes: Any) -> World:
+    """A cluster whose one workload has been sized, with nothing written since."""
+    world = World(*nodes(count)).deploy(deployment(**(notes or FULL)))
+    world.operate()
+    world.writes.clear()
+    return world

@@ -7,15 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.world import CORE, SPACE, Json, World, deployment, node, spec
+from tests.unit.operator.world import CORE, FULL, SPACE, Json, World, deployment, node, nodes, spec
 
-FULL: Json = {"full": "true"}
 ZONE = "topology.kubernetes.io/zone"
 HOST = "kubernetes.io/hostname"
-
-
-def nodes(count: int, cpu: int = 4 * CORE, **more: Any) -> list[Json]:
-    return [node(f"n{index}", cpu, **more) for index in range(count)]
 
 
 def sizes(world: World) -> dict[str, int]:

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from corepod.operator.sizing.decision import Outcome
 
-from tests.unit.operator.world import CORE, SPACE, Autoscaler, Json, World, deployment, node
-
-FULL: Json = {"full": "true"}
+from tests.unit.operator.world import CORE, FULL, SPACE, Autoscaler, Json, World, deployment, node
 
 
 def hpa(name: str = "web", most: int = 3, **meta: Any) -> Json:

@@ -8,13 +8,7 @@ from corepod.operator.api import decode
 from corepod.operator.sizing.backoff import FIRST, PATIENCE
 from corepod.operator.sizing.capacity import REFUSED
 
-from tests.unit.operator.world import CORE, Json, World, deployment, node, spec
-
-FULL: Json = {"full": "true"}
-
-
-def nodes(count: int, cpu: int = 4 * CORE, **more: Any) -> list[Json]:
-    return [node(f"n{index}", cpu, **more) for index in range(count)]
+from tests.unit.operator.world import CORE, FULL, World, deployment, node, nodes, spec
 
 
 def refuse(world: World, uid: str, reason: str = "SMTAlignmentError") -> None:

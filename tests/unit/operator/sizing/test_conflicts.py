@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from corepod.operator.sizing.conflicts import CHANGES, ECHO, MEMORY, REST, CompetingWriter
 from corepod.operator.sizing.decision import Outcome
 
-from tests.unit.operator.world import CORE, Json, World, deployment, node
-
-FULL: Json = {"full": "true"}
-
-
-def nodes(count: int, cpu: int = 4 * CORE, **more: Any) -> list[Json]:
-    return [node(f"n{index}", cpu, **more) for index in range(count)]
-
-
-def sized(count: int = 10, **notes: Any) -> World:
-    world = World(*nodes(count)).deploy(deployment(**(notes or FULL)))
-    world.operate()
-    world.writes.clear()
-    return world
+from tests.unit.operator.world import FULL, World, deployment, nodes, sized
 
 
 def test_what_the_watch_shows_after_a_write_may_be_older() -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from corepod.operator.sizing.decision import Outcome
 
-from tests.unit.operator.world import CORE, World, deployment, node, spec
+from tests.unit.operator.world import CORE, FULL, World, deployment, node, nodes, spec
 
 if TYPE_CHECKING:
     from tests.unit.operator.world import Json
 
-FULL: dict[str, Any] = {"full": "true"}
 TAINT = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
 TOLERATES = [{"key": "dedicated", "operator": "Exists"}]
-
-
-def nodes(count: int, cpu: int = 4 * CORE, **more: Any) -> list[Json]:
-    return [node(f"n{index}", cpu, **more) for index in range(count)]
 
 
 @pytest.mark.parametrize(

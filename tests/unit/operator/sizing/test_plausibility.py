@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from corepod.operator.sizing.decision import Outcome
 from corepod.operator.sizing.engine import WAIT
 from corepod.operator.sizing.plausibility import HOLD, STALE, Plausibility
 
-from tests.unit.operator.world import CORE, Json, World, deployment, node
-
-FULL: Json = {"full": "true"}
-
-
-def nodes(count: int, cpu: int = 4 * CORE, **more: Any) -> list[Json]:
-    return [node(f"n{index}", cpu, **more) for index in range(count)]
-
-
-def sized(count: int = 10, **notes: Any) -> World:
-    world = World(*nodes(count)).deploy(deployment(**(notes or FULL)))
-    world.operate()
-    world.writes.clear()
-    return world
+from tests.unit.operator.world import node, sized
 
 
 @pytest.mark.parametrize("count", [1, 3, 10])

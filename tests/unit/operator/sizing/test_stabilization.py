@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from corepod.operator.sizing.decision import Outcome
 from corepod.operator.sizing.engine import WAIT
@@ -11,20 +9,7 @@ from corepod.operator.sizing.stabilization import Peak, Stabilization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.operator.world import CORE, Json, World, deployment, node
-
-FULL: Json = {"full": "true"}
-
-
-def nodes(count: int, cpu: int = 4 * CORE, **more: Any) -> list[Json]:
-    return [node(f"n{index}", cpu, **more) for index in range(count)]
-
-
-def sized(count: int = 10, **notes: Any) -> World:
-    world = World(*nodes(count)).deploy(deployment(**(notes or FULL)))
-    world.operate()
-    world.writes.clear()
-    return world
+from tests.unit.operator.world import World, deployment, nodes, sized
 
 
 @settings(deadline=None)
