@@ -86,9 +86,7 @@ class Processes:
         """Make an armed process the worker of `slot` (beside the old one in a reload)."""
         self._activated += 1
         process.take_place(slot, self._activated, self._scoreboard.acquire(), self._wall(), now)
-        message = Activate(
-            slot.number, process.number, slot.core, slot.restarts, process.record, max(1, len(self._slots))
-        )
+        message = Activate(slot.number, process.number, slot.core, slot.restarts, process.record, len(self._slots))
         self._launcher.send(process, message)
 
     def ready(self, process: Process, now: float) -> None:
