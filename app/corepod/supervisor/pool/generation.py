@@ -90,7 +90,7 @@ class Generation:
         """What was made for slots that don't wait any more."""
         armed = [p for p in self.candidates if p.stage is Stage.ARMED and (p.live or not self._live())]
         kept = armed[:1] if self._settings.standby != "none" else []
-        return [_dismiss(p) for p in self.candidates if p.stage is Stage.ARMED and p not in kept]
+        return [Dismiss(p, DISMISS_TIMEOUT) for p in self.candidates if p.stage is Stage.ARMED and p not in kept]
 
     def _births(self, waiting: list[Slot]) -> list[Record]:
         missing, live = self._missing(waiting), not waiting and self._live()
@@ -147,7 +147,7 @@ class Generation:
         orders += self._give_up_forks([p for p in late if p.stage is Stage.FORKING], now)
         until = self._live_until()
         if until is not None and now >= until and self.standby is not None:
-            orders.append(_dismiss(self.standby))
+            orders.append(Dismiss(self.standby, DISMISS_TIMEOUT))
         return orders
 
     def _give_up_forks(self, forks: list[Process], now: float) -> list[Record]:
@@ -226,15 +226,10 @@ class Generation:
             if process.stage is Stage.FORKING:
                 orders.append(Forget(process))
             elif process.stage is not Stage.DRAINING:
-                orders.append(_dismiss(process, min(within, DISMISS_TIMEOUT)))
+                orders.append(Dismiss(process, min(within, DISMISS_TIMEOUT)))
         self.candidates.clear()
         self.template.clear()
         return orders
-
-
-def _dismiss(process: Process, within: float = DISMISS_TIMEOUT) -> Record:
-    """It stays a candidate until it is gone: the lifespan of a live one must not meet that of its successor."""
-    return Dismiss(process, within)
 
 
 def _patience(process: Process) -> float | None:

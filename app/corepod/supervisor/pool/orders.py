@@ -32,7 +32,8 @@ class MakeBootstrap(Record):
 
 
 class Dismiss(Record):
-    """Let a live standby end its lifespan. One that isn't live is killed."""
+    """Let a live standby end its lifespan, and kill one that isn't live. It stays a candidate until it is gone: the
+    lifespan of a live one must not meet that of its successor."""
 
     process: Process
     within: float
