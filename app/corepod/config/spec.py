@@ -73,6 +73,14 @@ _APPLICATION = _group(
         "event loop of the workers; uvloop has to be installed",
         {"choices": ("asyncio", "uvloop")},
     ),
+    (
+        "preload",
+        "choice",
+        "libraries",
+        "what workers share: libraries are imported once, and each worker imports the application itself; application "
+        "imports it once for all workers; nothing starts each worker from scratch",
+        {"choices": ("libraries", "application", "nothing")},
+    ),
     ("debug", "flag", False, "for a debugger in a worker: no timeouts, and asyncio's debug mode"),
 )
 _POOL = _group(

@@ -27,7 +27,7 @@ class Message(Record):
 
 
 class Load(Message):
-    """Import the application. With it come the scoreboard, the listening sockets and the pipe for stacks."""
+    """Import the application, or its libraries. With it come scoreboard, listening sockets and the pipe for stacks."""
 
     settings: dict[str, Any]
     role: str  # template, or worker where nothing is forked
@@ -73,10 +73,14 @@ class Hello(Message):
 
 
 class Loaded(Message):
-    """The application is imported. `why` says what forbids forking the process, if anything does."""
+    """What is to be shared is imported. `why` says what forbids forking the process, if anything does."""
 
     forkable: bool
     why: str
+
+
+class Imported(Message):
+    """A fork of a template that has only the libraries has imported the application."""
 
 
 class Unforkable(Message):

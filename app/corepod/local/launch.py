@@ -12,7 +12,7 @@ from typing import Any
 import corepod
 from corepod.config import envfile
 from corepod.config.resolve import Effective, SettingsError, resolve
-from corepod.contract.env import ENV_SETTINGS, PRELOAD
+from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
 
@@ -51,7 +51,7 @@ def command(
         "cwd": str(Path(values["chdir"] or ".").resolve()),
         "admin_explicit": effective.explicit("admin"),
         "lifeline": lifeline,
-        "preload": environment.pop(PRELOAD, ""),
+        "ld_preload": environment.pop(LD_PRELOAD, ""),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR)]

@@ -16,6 +16,7 @@ class Settings:
     """What the supervisor uses of `corepod.config.spec`, by the same names; the worker gets all of `values`."""
 
     app: str
+    preload: str
     name: str
     workers: str | int
     pin: str
@@ -47,7 +48,7 @@ class Settings:
     python: str
     cwd: str
     admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
-    preload: str  # LD_PRELOAD of the workers
+    ld_preload: str  # LD_PRELOAD of the workers
     lifeline: int | None  # descriptor whose end means that the command line is gone
 
     def __init__(self, values: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""Imports the application, then serves as the template, or becomes a worker itself where it may not be forked."""
+"""Imports the application or its libraries, then serves as the template, or becomes a worker itself where it may not be
+forked."""
 
 from __future__ import annotations
 
@@ -10,27 +11,18 @@ import os
 import pwd
 import socket
 import sys
-import traceback
 from typing import Any
 
-from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
+from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
-from corepod.worker import forkable, template
-from corepod.worker.application.importer import AppNotFoundError, import_application
+from corepod.worker import forkable, template, trial
 from corepod.worker.control import Control
+from corepod.worker.load import BootError, load_application
 from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
 from corepod.worker.run import become_worker
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
 from corepod.worker.warmup import warm_up_without_application
-
-
-class BootError(Exception):
-    """The application can't be run. `kind` is that of the message Failed, `code` is the exit code."""
-
-    def __init__(self, kind: str, code: int, message: str, traceback: str = "") -> None:
-        super().__init__(message)
-        self.kind, self.code, self.traceback = kind, code, traceback
 
 
 def main() -> int:
@@ -51,7 +43,7 @@ def main() -> int:
 
 
 def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance, str]:
-    """Import the application. The text says why this process may not be forked, empty where it may.
+    """Import what is to be shared. The text says why this process may not be forked, empty where it may.
 
     Raises BootError.
     """
@@ -64,20 +56,17 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
     _warm_up(settings, record)
-    before = forkable.open_fds()
-    app = _import(settings)
-    why = forkable.why_not_forkable(before) if message.role == "template" else "decided before"
+    before, app = forkable.open_fds(), None
+    why = "decided before"
+    if message.role == "template":
+        if settings.preload == "libraries" and forkable.threads() == 1:
+            trial.import_libraries(settings, [control.fileno(), *listener_fds])
+        else:
+            app = load_application(settings)
+        why = forkable.why_not_forkable(before)
+    if why and app is None:
+        app = load_application(settings)
     return Inheritance(control, settings, record, listeners, app, forkable.shared_files(before)), why
-
-
-def _import(settings: WorkerSettings) -> Any:
-    try:
-        return import_application(settings)
-    except AppNotFoundError as error:
-        raise BootError("missing", EXIT_APP, str(error)) from None
-    except BaseException as error:
-        message = f"the application raised {type(error).__name__} while it was imported"
-        raise BootError("exception", EXIT_BOOT, message, _application_traceback(error)) from None
 
 
 def _apply_process_settings(settings: WorkerSettings) -> None:
@@ -92,8 +81,6 @@ def _apply_process_settings(settings: WorkerSettings) -> None:
 def _set_folder_and_user(settings: WorkerSettings) -> None:
     """Folder, umask, group and user, in the order in which each is still allowed."""
     os.chdir(settings.cwd)
-    if settings.cwd not in sys.path:
-        sys.path.insert(0, settings.cwd)
     if settings.umask is not None:
         os.umask(settings.umask)
     user = _lookup(settings.user, pwd.getpwnam, pwd.getpwuid)
@@ -125,15 +112,3 @@ def _warm_up(settings: WorkerSettings, record: ScoreboardRecord) -> None:
             pass
     asyncio.run(warm_up_without_application(settings, record))
     gc.collect()
-
-
-def _application_traceback(error: BaseException) -> str:
-    """The traceback without the frames of corepod and of the import machinery, which aren't at fault."""
-    frames = error.__traceback__
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    while frames is not None and frames.tb_next is not None:
-        file = frames.tb_frame.f_code.co_filename
-        if not (file.startswith(ours) or "importlib" in file) or "demo" in file:
-            break
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames))

@@ -34,14 +34,19 @@ def threads() -> int:
 
 
 def why_not_forkable(before: dict[int, str]) -> str:
-    """Empty where this process may be forked. `before`: the descriptors that were open before the user's import."""
+    """Empty where this process may be forked. `before`: the descriptors that were open before the import."""
     if (count := threads()) > 1:
         names = ", ".join(sorted(_thread_names())) or "started by an extension"
         return f"the application's import started {count - 1} thread(s) ({names})"
-    for fd, target in open_fds().items():
-        if before.get(fd) != target and (what := _hazard(fd, target)):
-            return f"the application's import left {what} open"
+    for what in hazards(before).values():
+        return f"the application's import left {what} open"
     return ""
+
+
+def hazards(before: dict[int, str]) -> dict[int, str]:
+    """What two processes must not share, of the descriptors opened since `before`, and what each of them is."""
+    new = {fd: target for fd, target in open_fds().items() if before.get(fd) != target}
+    return {fd: what for fd, target in new.items() if (what := _hazard(fd, target))}
 
 
 def shared_files(before: dict[int, str]) -> list[int]:

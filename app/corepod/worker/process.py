@@ -34,7 +34,7 @@ class Inheritance:
     settings: WorkerSettings
     record: ScoreboardRecord
     listeners: list[socket.socket]
-    app: Any
+    app: Any  # None in a template that holds only the libraries
     files: list[int]  # descriptors whose place in the file a fork must not share
 
 
@@ -60,6 +60,13 @@ def prepare_process(stacks_fd: int) -> None:
 def die_with_supervisor() -> None:
     """Be killed when the supervisor dies, for the port would stay taken otherwise. A change of user undoes it."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def die_with_parent(parent: int) -> None:
+    """Be killed when the process that has forked this one dies. It may be dead already: then end now."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _reseed() -> None:

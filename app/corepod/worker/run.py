@@ -30,7 +30,7 @@ def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoRetu
         code = _exit_code(error)
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    _end_process(code)
+    end_process(code)
 
 
 def _exit_code(error: SystemExit) -> int:
@@ -41,8 +41,8 @@ def _exit_code(error: SystemExit) -> int:
     return 0 if error.code is None else 1
 
 
-def _end_process(code: int) -> NoReturn:
-    # As an interpreter ends: threads are joined, the application's atexit functions run, buffers are flushed.
+def end_process(code: int) -> NoReturn:
+    """End as an interpreter does: threads are joined, the application's exit functions run, buffers are flushed."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()

@@ -19,6 +19,7 @@ class WorkerSettings:
     interface: str
     wsgi_threads: int
     loop: str
+    preload: str
     debug: bool
     # The process
     user: str

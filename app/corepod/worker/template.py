@@ -1,4 +1,5 @@
-"""The template: it holds the imported application, runs no event loop and no thread, and forks workers on request."""
+"""The template: it holds the application or its libraries, runs no event loop and no thread, and forks workers on
+request."""
 
 from __future__ import annotations
 
@@ -9,14 +10,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
-from corepod.contract.messages import Fork, Hello, Refused, Unforkable
+from corepod.contract.messages import Fork, Hello, Imported, Refused, Unforkable
 from corepod.worker import forkable
 from corepod.worker.control import Control
+from corepod.worker.load import BootError, load_application
 from corepod.worker.process import Inheritance, prepare_process, set_name
-from corepod.worker.run import become_worker
+from corepod.worker.run import become_worker, end_process
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 
 def serve(inheritance: Inheritance) -> int:
@@ -81,4 +83,16 @@ def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm
     for fd in inheritance.files:
         forkable.reopen(fd)
     inheritance.control.send(Hello(os.getpid()))
+    if inheritance.app is None:
+        inheritance.app = _import_application(inheritance)
     become_worker(inheritance, warm=warm, live=live)
+
+
+def _import_application(inheritance: Inheritance) -> Any:
+    try:
+        app = load_application(inheritance.settings)
+    except BootError as error:
+        inheritance.control.failed(error.kind, str(error), error.traceback)
+        end_process(error.code)
+    inheritance.control.send(Imported())
+    return app

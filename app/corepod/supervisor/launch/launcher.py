@@ -7,7 +7,7 @@ import select
 import signal
 import socket
 
-from corepod.contract.env import PRELOAD
+from corepod.contract.env import LD_PRELOAD
 from corepod.contract.messages import CONTROL_FD, PACKET, Fork, decode, encode
 from corepod.supervisor.io.relay import Relay, Stacks
 
@@ -54,7 +54,7 @@ class SystemLauncher:
             pid = os.posix_spawn(
                 self._settings.python,
                 [self._settings.python, "-m", "corepod.worker"],
-                {**os.environ, PRELOAD: self._settings.preload} if self._settings.preload else os.environ,
+                {**os.environ, LD_PRELOAD: self._settings.ld_preload} if self._settings.ld_preload else os.environ,
                 file_actions=self._file_actions(theirs.fileno(), fds[1:]),
                 setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order
                 # A clean start: what the supervisor blocks or ignores must not reach the application.

@@ -55,7 +55,8 @@ class Backoff:
         self.retry_at: float | None = None
         self.spare_at: float | None = None
         self._random = random
-        self._loads = FailureStreak()  # bootstrap processes that failed; where nothing is forked, candidates too
+        self._loads = FailureStreak()  # of the application; where nothing is forked, candidates that died, too
+        self._load_failed_at: float | None = None  # when the last one was counted
         self._forks = FailureStreak()  # forks that ended before they were armed
         self._lifespans = FailureStreak()  # of live standbys
         self._templates = FailureStreak()  # that ended by themselves
@@ -90,8 +91,12 @@ class Backoff:
         """Make no standby before `until`."""
         self.spare_at = max(self.spare_at or until, until)
 
-    def load_failed(self, now: float) -> None:
-        self._hold(now, self._loads, least=BOOT_PAUSE)
+    def load_failed(self, began: float, now: float) -> None:
+        """An import that began at `began` has failed. Imports that ran side by side have one cause and
+        count once."""
+        if self._load_failed_at is None or began > self._load_failed_at:
+            self._load_failed_at = now
+            self._hold(now, self._loads, least=BOOT_PAUSE)
 
     def fork_failed(self, now: float) -> None:
         self._hold(now, self._forks)

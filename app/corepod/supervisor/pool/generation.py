@@ -8,7 +8,7 @@ What it decides comes back as orders, which the pool carries out.
 
 from __future__ import annotations
 
-from corepod.contract.messages import Armed, Loaded, Refused, Unforkable
+from corepod.contract.messages import Armed, Imported, Loaded, Refused, Unforkable
 from corepod.supervisor.pool.backoff import BOOT_TRIES, Backoff
 from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeBootstrap, MakeFork
 from corepod.supervisor.pool.state import Stage
@@ -172,11 +172,13 @@ class Generation:
     # What its processes say, and how they end
 
     def on_message(self, process: Process, message: Message, now: float) -> list[Record]:
-        """Loaded, Armed, Unforkable or Refused; from a process that has no reason to say so it changes nothing."""
+        """Loaded, Imported, Armed, Unforkable or Refused; from a process that has no reason to say so it changes nothing."""
         if isinstance(message, Loaded) and process in self.template.bootstraps:
             candidate = self.template.on_loaded(process, message, now)
             if candidate is not None:
                 self.candidates.append(candidate)
+        elif isinstance(message, Imported) and process.stage is Stage.IMPORTING:
+            process.enter(Stage.ARMING, now)
         elif isinstance(message, Armed) and process.stage is Stage.ARMING and process in self.candidates:
             process.enter(Stage.ARMED, now)
             self.backoff.armed()
@@ -191,7 +193,7 @@ class Generation:
 
     def on_hello(self, process: Process, now: float) -> None:
         """A fork has come to life and has told its pid."""
-        process.enter(Stage.ARMING, now)
+        process.enter(Stage.IMPORTING if self._settings.preload == "libraries" else Stage.ARMING, now)
 
     def on_lost(self, process: Process, how: str, now: float) -> None:
         """A process of it without a slot is gone; `how` is empty for a fork that never told its pid."""
@@ -207,14 +209,16 @@ class Generation:
 
     def on_failed_birth(self, process: Process, now: float) -> None:
         """A candidate has ended before it could take a place."""
-        if process.live and process.failure is not None:
+        if process.stage is Stage.IMPORTING and process.failure is not None:
+            self.backoff.load_failed(process.since, now)
+        elif process.live and process.failure is not None:
             self.backoff.lifespan_failed(now)
             if self.backoff.no_live:
                 self._log.warning(
                     "the application's lifespan keeps failing in the standby: from now on standbys wait without it"
                 )
         elif self.template.forkable is False:
-            self.backoff.load_failed(now)
+            self.backoff.load_failed(process.since, now)
         elif (template := self.template.process) is not None and not template.cause:
             self.backoff.fork_failed(now)
 

@@ -31,7 +31,7 @@ class Generations:
         forkable: bool,
     ) -> None:
         self._settings, self._processes, self._slots, self._log = settings, processes, slots, log
-        self._random, self._forkable = random, forkable
+        self._random, self._forkable = random, forkable and settings.preload != "nothing"
         self._made = 0
         self.current = self._new()
         self._reload = Reload(overlap=settings.overlap)

@@ -224,7 +224,7 @@ class Pool:
         if generation is None or generation.closed:
             return
         kind = ""
-        if process.stage in (Stage.LOADING, Stage.ARMING):
+        if process.stage in (Stage.LOADING, Stage.IMPORTING, Stage.ARMING):
             kind = self._boots.write(process, process.cause or how)
         generation.on_lost(process, how, now)
         if kind:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Stage(Enum):
     """How far a process has come."""
 
-    LOADING = "loading"  # executed; imports and warms the application
+    LOADING = "loading"  # executed; imports what is to be shared and warms the server
     TEMPLATE = "template"  # loaded; forks on request
     FORKING = "forking"  # asked of the template; its pid isn't known yet
-    ARMING = "arming"  # forked, or loaded where nothing may be forked; warms its server
+    IMPORTING = "importing"  # forked from a template that has only the libraries; imports the application
+    ARMING = "arming"  # has the application; warms its server
     ARMED = "armed"  # the standby: waits for a slot
     STARTING = "starting"  # has its slot; runs the application's lifespan
     SERVING = "serving"

@@ -72,4 +72,4 @@ class Template:
             )
         elif process in self.bootstraps:
             self.bootstraps.remove(process)
-            self._backoff.load_failed(now)
+            self._backoff.load_failed(process.since, now)

@@ -12,6 +12,7 @@ from corepod.contract.messages import (
     Armed,
     Failed,
     Hello,
+    Imported,
     Loaded,
     Ready,
 )
@@ -30,10 +31,11 @@ SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
 EXITED = Exit(0, 0, dumped=False, oom=False)
 FAILED_BOOT = Exit(3, 0, dumped=False, oom=False)
 
-MOVING = (Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING)  # stages that don't last
+MOVING = (Stage.LOADING, Stage.FORKING, Stage.IMPORTING, Stage.ARMING, Stage.STARTING)  # stages that don't last
 
 DEFAULTS: dict[str, Any] = {
     "app": "shop:app",
+    "preload": "application",
     "standby": "armed",
     "live_max_age": 0.0,
     "crash_budget": (5, 60.0),
@@ -297,6 +299,8 @@ class System:
             self.says(process, Loaded(forkable, "" if forkable else "2 threads"))
         elif process.stage is Stage.FORKING:
             self.hello(process)
+        elif process.stage is Stage.IMPORTING:
+            self.says(process, Imported())
         elif process.stage is Stage.ARMING:
             self.says(process, Armed())
         elif process.stage is Stage.STARTING:

@@ -6,6 +6,7 @@ import pytest
 from corepod.contract.messages import (
     Armed,
     Hello,
+    Imported,
     Loaded,
     Message,
     Readiness,
@@ -19,13 +20,14 @@ from corepod.supervisor.pool.state import Process, Stage
 from tests.unit.supervisor.pool.system import System, running
 
 MESSAGES: list[Message] = [
-    *(Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),
+    *(Imported(), Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),
     *(Hello(1), Hello(4711), Unpinned("x"), Readiness(True, "")),
 ]
 REASONS: dict[Stage, tuple[type[Message], ...]] = {
     Stage.LOADING: (Loaded,),
     Stage.TEMPLATE: (Unforkable,),
     Stage.FORKING: (Hello, Refused),
+    Stage.IMPORTING: (Imported,),
     Stage.ARMING: (Armed,),
     Stage.STARTING: (Ready,),
 }
@@ -36,7 +38,7 @@ MISPLACED = [
 
 def one_at(stage: Stage) -> tuple[System, Process]:
     """A pool in which a process is at this stage."""
-    system = System(1)
+    system = System(1, preload="libraries")
     if stage in (Stage.TEMPLATE, Stage.ARMED, Stage.SERVING, Stage.DRAINING):
         system.settle()
     if stage is Stage.DRAINING:

@@ -15,6 +15,7 @@ from corepod.contract.messages import (
     Armed,
     Failed,
     Hello,
+    Imported,
     Loaded,
     Message,
     Readiness,
@@ -49,6 +50,7 @@ class Chaos:
         self.calm = dice.choice([1, 1, 4, 12])  # how much more goes well than goes wrong
         self.budget = dice.choice([(5, 60.0), (1, 10.0), (0, 0.0), (50, 1.0)])
         self.settings = {
+            "preload": dice.choice(["libraries", "libraries", "application", "nothing"]),
             "standby": dice.choice(["armed", "armed", "live", "none"]),
             "live_max_age": dice.choice([0.0, 300.0]),
             "overlap": dice.random() < 0.7,
@@ -84,11 +86,12 @@ class Chaos:
     # Events
 
     def goes_well(self) -> None:
-        process = self.one(Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING, Stage.DRAINING)
+        process = self.one(Stage.LOADING, Stage.FORKING, Stage.IMPORTING, Stage.ARMING, Stage.STARTING, Stage.DRAINING)
         if process is None:
             return
         self.note(process)
         starts = Stage.STARTING if process.live and process.stage is Stage.ARMING else process.stage
+        starts = Stage.LOADING if process.stage is Stage.IMPORTING else starts
         if starts in self.broken:
             self.system.fails(process, self.dice.choice(["exception", "exception", "missing"]))
         elif process in self.system.open or process.stage is Stage.DRAINING:
@@ -105,7 +108,7 @@ class Chaos:
             self.system.dies(process, self.dice.choice([SIGKILL, EXITED, Exit(0, 11, dumped=True, oom=False)]))
 
     def fails(self) -> None:
-        if (process := self.one(Stage.LOADING, Stage.ARMING, Stage.STARTING)) is not None:
+        if (process := self.one(Stage.LOADING, Stage.IMPORTING, Stage.ARMING, Stage.STARTING)) is not None:
             self.note(process)
             self.system.fails(process)
 
@@ -132,7 +135,7 @@ class Chaos:
         if not self.system.open:
             return
         process = self.dice.choice(sorted(self.system.open, key=lambda p: (p.pid, p.since)))
-        messages: list[Message] = [Armed(), Loaded(True, ""), Loaded(False, ""), Unpinned("EINVAL"), Unforkable("x")]
+        messages: list[Message] = [Imported(), Armed(), Loaded(True, ""), Loaded(False, ""), Unpinned("EINVAL"), Unforkable("x")]
         messages += [Refused("x"), Hello(1), Hello(process.pid), Readiness(False, "busy")]
         if process.stage is not Stage.STARTING:
             messages += [Ready(), Failed("exception", "", "")]
