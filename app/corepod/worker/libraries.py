@@ -136,7 +136,9 @@ class ImportWatch:
 
     def _begin(self) -> None:
         """The application, not a library, imports a library."""
-        self._patched = self._patched or _patchable() != self._originals
+        present = _patchable()
+        self._patched = self._patched or any(present.get(key) is not value for key, value in self._originals.items())
+        self._originals = present | self._originals  # with those of modules that have been loaded since
         now = dict(os.environ)
         names = {name for name in {*now, *self._environment} if now.get(name) != self._environment.get(name)}
         if names and not self._patched:
