@@ -76,23 +76,27 @@ def test_frameworks(start: Start, app: str, flags: tuple[str, ...], path: str, a
     ],
 )
 def test_libraries_at_import(start: Start, app: str, mode: str, why: str) -> None:
-    """What may not be forked is executed, with one line that says why; the pool is used in the same way."""
-    pool = start(app, "--workers", "1").ready()
-    assert pool.status()["mode"] == mode
-    lines = [line for line in pool.log.splitlines() if "one by one" in line]
-    assert len(lines) == (mode == SPAWN)
-    if why:
-        assert re.search(f"workers are started one by one, not forked: the application's import {why}", lines[0])
-    crash(pool)
-    assert pool.get("/").status_code == 200
+    """An application that may not be forked is executed, with one line that says why; the pool is used in the same way.
+    Where only its libraries are forked, it may do what it likes."""
+    for preload in ("application", "libraries"):
+        pool = start(app, "--workers", "1", "--preload", preload).ready()
+        executed = preload == "application" and mode == SPAWN
+        assert pool.status()["mode"] == (SPAWN if executed else FORK)
+        lines = [line for line in pool.log.splitlines() if "one by one" in line]
+        assert len(lines) == executed
+        if executed:
+            assert re.search(f"workers are started one by one, not forked: the application's import {why}", lines[0])
+        crash(pool)
+        assert pool.get("/").status_code == 200
+        pool.stop()
 
 
 def test_a_file_opened_to_append_is_no_obstacle(start: Start, tmp_path: Path) -> None:
     """Log files are opened so; one that is written over is shared at its offset, and is."""
-    file = str(tmp_path / "open")
-    assert start("file_at_import:app", "--workers", "1", env={"OPEN_FILE": file}).ready().status()["mode"] == FORK
+    file, flags = str(tmp_path / "open"), ("--workers", "1", "--preload", "application")
+    assert start("file_at_import:app", *flags, env={"OPEN_FILE": file}).ready().status()["mode"] == FORK
     written = {"OPEN_FILE": file, "OPEN_MODE": "w"}
-    assert start("file_at_import:app", "--workers", "1", env=written).ready().status()["mode"] == SPAWN
+    assert start("file_at_import:app", *flags, env=written).ready().status()["mode"] == SPAWN
 
 
 @compat("numpy")

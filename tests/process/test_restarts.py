@@ -341,7 +341,7 @@ def test_an_application_that_closes_foreign_descriptors(start: Start) -> None:
 def test_a_fork_that_the_system_refuses_is_asked_for_again(start: Start, tmp_path: Path) -> None:
     """The worker goes on, and forks come back when they can: nothing is given up for good."""
     flag = tmp_path / "refuse"
-    pool = start("no_fork:app", "--workers", "1", env={"REFUSE_WHILE": str(flag)}).ready()
+    pool = start("no_fork:app", "--workers", "1", "--preload", "application", env={"REFUSE_WHILE": str(flag)}).ready()
     template, spare = pool.status()["template"]["pid"], standby(pool)
     flag.touch()
     kill(spare)
@@ -355,7 +355,7 @@ def test_a_fork_that_the_system_refuses_is_asked_for_again(start: Start, tmp_pat
 
 def test_what_dies_in_a_fork_is_executed_instead(start: Start) -> None:
     """No circle of forks: after three the application is loaded once for each worker."""
-    pool = start("dies_after_fork:app", "--workers", "1").ready()
+    pool = start("dies_after_fork:app", "--workers", "1", "--preload", "application").ready()
     assert pool.status()["mode"] == "spawn"
     assert "not forked: 3 forks in a row didn't get ready" in pool.log
     kill(pool.slot()["pid"])

@@ -135,7 +135,8 @@ def test_none_is_none(start: Start) -> None:
 @pytest.mark.parametrize("mode", ["armed", "live", "none"])
 def test_where_nothing_may_be_forked_each_is_executed(start: Start, diary: Diary, mode: str) -> None:
     """The same modes, with one line that says why."""
-    pool = start("thread_at_import:app", "--workers", "1", "--standby", mode, env=diary.env).ready()
+    flags = ("--workers", "1", "--standby", mode, "--preload", "application")
+    pool = start("thread_at_import:app", *flags, env=diary.env).ready()
     first = pool.slot()["pid"]
     assert pool.status()["mode"] == "spawn"
     assert pool.log.count("workers are started one by one, not forked: ") == 1

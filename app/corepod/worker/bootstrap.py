@@ -10,7 +10,6 @@ import importlib
 import os
 import pwd
 import socket
-import sys
 from typing import Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_OK

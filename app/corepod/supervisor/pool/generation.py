@@ -172,7 +172,8 @@ class Generation:
     # What its processes say, and how they end
 
     def on_message(self, process: Process, message: Message, now: float) -> list[Record]:
-        """Loaded, Imported, Armed, Unforkable or Refused; from a process that has no reason to say so it changes nothing."""
+        """Loaded, Imported, Armed, Unforkable or Refused; one from a process that has no reason to say so changes
+        nothing."""
         if isinstance(message, Loaded) and process in self.template.bootstraps:
             candidate = self.template.on_loaded(process, message, now)
             if candidate is not None:

@@ -17,11 +17,11 @@ def test_a_fork_of_the_libraries_imports_the_application_before_it_is_armed() ->
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
     fork = system.forks[0]
     system.hello(fork)
-    assert fork.stage is Stage.IMPORTING
+    assert system.at(Stage.IMPORTING) == [fork]
     system.says(fork, Armed())
-    assert fork.stage is Stage.IMPORTING, "not before it has the application"
+    assert system.at(Stage.IMPORTING) == [fork], "not before it has the application"
     system.says(fork, Imported())
-    assert fork.stage is Stage.ARMING
+    assert system.at(Stage.ARMING) == [fork]
     system.says(fork, Armed())
     assert system.worker() is fork
 

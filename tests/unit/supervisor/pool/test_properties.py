@@ -135,7 +135,14 @@ class Chaos:
         if not self.system.open:
             return
         process = self.dice.choice(sorted(self.system.open, key=lambda p: (p.pid, p.since)))
-        messages: list[Message] = [Imported(), Armed(), Loaded(True, ""), Loaded(False, ""), Unpinned("EINVAL"), Unforkable("x")]
+        messages: list[Message] = [
+            Imported(),
+            Armed(),
+            Loaded(True, ""),
+            Loaded(False, ""),
+            Unpinned("EINVAL"),
+            Unforkable("x"),
+        ]
         messages += [Refused("x"), Hello(1), Hello(process.pid), Readiness(False, "busy")]
         if process.stage is not Stage.STARTING:
             messages += [Ready(), Failed("exception", "", "")]

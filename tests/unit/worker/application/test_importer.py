@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.worker.application.importer import AppNotFoundError, detect_interface, import_application
-from corepod.worker.bootstrap import _application_traceback
+from corepod.worker.load import _application_traceback
 
 from tests.unit.served import settings
 
