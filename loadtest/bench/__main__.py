@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from loadtest.bench import cores, crash, footprint, host, overhead, queue, row, slow_start
+from loadtest.bench import cores, crash, footprint, host, overhead, preload, queue, row, slow_start
 from loadtest.bench.harness import Bench, ignore_signals, on_term
 from loadtest.bench.operators import measure as operators
 from loadtest.bench.report import Table, show, summary, write_markdown
@@ -35,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "b15": footprint.starts,
     "memory": footprint.memory,
     "idle": footprint.idle,
+    "preload": preload.modes,
     "probes": cores.probes,
     "scaling": cores.scaling,
 }

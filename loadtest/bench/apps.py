@@ -1,13 +1,15 @@
 """The application every server runs. Each answer is the pid of the process that gave it.
 
-`BENCH_IMPORT_SECONDS`, `BENCH_IMPORT_MB` and `BENCH_LIFESPAN_SECONDS` make its start heavy, `BENCH_LOOPS` says how much
-work `/cpu`, `/thread` and `/burn` do: a fixed amount, calibrated once a run, the same for every server.
+`BENCH_LIBRARIES`, `BENCH_IMPORT_SECONDS`, `BENCH_IMPORT_MB` and `BENCH_LIFESPAN_SECONDS` make its start heavy,
+`BENCH_LOOPS` says how much work `/cpu`, `/thread` and `/burn` do: a fixed amount, calibrated once a run, the same for
+every server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -34,6 +36,8 @@ def work(loops: int) -> int:
 
 
 def _heavy_import() -> bytearray:
+    for name in os.environ.get("BENCH_LIBRARIES", "").split():
+        importlib.import_module(name)
     end = time.thread_time() + float(os.environ.get("BENCH_IMPORT_SECONDS", "0"))
     while time.thread_time() < end:
         work(1000)
