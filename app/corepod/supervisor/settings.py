@@ -16,6 +16,7 @@ class Settings:
     """What the supervisor uses of `corepod.config.spec`, by the same names; the worker gets all of `values`."""
 
     app: str
+    env_file: str
     name: str
     workers: str | int
     pin: str
@@ -45,6 +46,7 @@ class Settings:
     # Beside the table: what the command line knows.
     profile: str  # "run" on one machine, "pod" as a container's PID 1
     python: str
+    interpreter: list[str]  # options of the workers' interpreter
     cwd: str
     admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
     preload: str  # LD_PRELOAD of the workers

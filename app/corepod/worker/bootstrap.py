@@ -11,18 +11,23 @@ import pwd
 import socket
 import sys
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import forkable, template
 from corepod.worker.application.importer import AppNotFoundError, import_application
 from corepod.worker.control import Control
+from corepod.worker.environment import read_env_file_again
+from corepod.worker.implementation import tls_context
 from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
 from corepod.worker.run import become_worker
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
 from corepod.worker.warmup import warm_up_without_application
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class BootError(Exception):
@@ -59,6 +64,7 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     set_name("corepod-boot")
     scoreboard_fd, *listener_fds, stacks_fd = fds
     prepare_process(stacks_fd)
+    tls = _read_files(settings)  # while this process may: they may be readable by root alone
     _apply_process_settings(settings)
     record = ScoreboardRecord(scoreboard_fd)
     os.close(scoreboard_fd)
@@ -67,7 +73,7 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     before = forkable.open_fds()
     app = _import(settings)
     why = forkable.why_not_forkable(before) if message.role == "template" else "decided before"
-    return Inheritance(control, settings, record, listeners, app, forkable.shared_files(before)), why
+    return Inheritance(control, settings, record, listeners, app, tls, forkable.shared_files(before)), why
 
 
 def _import(settings: WorkerSettings) -> Any:
@@ -78,6 +84,18 @@ def _import(settings: WorkerSettings) -> Any:
     except BaseException as error:
         message = f"the application raised {type(error).__name__} while it was imported"
         raise BootError("exception", EXIT_BOOT, message, _application_traceback(error)) from None
+
+
+def _read_files(settings: WorkerSettings) -> ssl.SSLContext | None:
+    try:
+        read_env_file_again(settings)
+    except (OSError, ValueError) as error:
+        raise BootError("missing", EXIT_APP, f"the file of variables can't be read (env_file): {error}") from None
+    try:
+        return tls_context(settings)
+    except OSError as error:  # ssl.SSLError is one
+        what = f"certificate and key can't be used (tls_cert, tls_key): {error.strerror or error}"
+        raise BootError("missing", EXIT_APP, what) from None
 
 
 def _apply_process_settings(settings: WorkerSettings) -> None:
@@ -92,8 +110,6 @@ def _apply_process_settings(settings: WorkerSettings) -> None:
 def _set_folder_and_user(settings: WorkerSettings) -> None:
     """Folder, umask, group and user, in the order in which each is still allowed."""
     os.chdir(settings.cwd)
-    if settings.cwd not in sys.path:
-        sys.path.insert(0, settings.cwd)
     if settings.umask is not None:
         os.umask(settings.umask)
     user = _lookup(settings.user, pwd.getpwnam, pwd.getpwuid)

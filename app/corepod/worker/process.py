@@ -16,6 +16,7 @@ from corepod.worker.application.api import Worker
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from corepod.contract.messages import Activate
     from corepod.worker.control import Control
@@ -35,6 +36,7 @@ class Inheritance:
     record: ScoreboardRecord
     listeners: list[socket.socket]
     app: Any
+    tls: ssl.SSLContext | None
     files: list[int]  # descriptors whose place in the file a fork must not share
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ def import_application(settings: WorkerSettings) -> Any:
     Raises AppNotFoundError, or any exception that the application raises while it is imported.
     """
     reference, factory = settings.app, settings.factory
+    _look_up_here_first()
     module_name, _, attribute = reference.partition(":")
     app = _attribute(_module(module_name), module_name, attribute)
     if factory:
@@ -33,6 +35,14 @@ def import_application(settings: WorkerSettings) -> Any:
             )
         app = app()
     return _adapt(app, reference, settings)
+
+
+def _look_up_here_first() -> None:
+    # Where the folder really is: a release that a symbolic link names must not be mixed with the next one. And not before
+    # the server is imported, which needs the standard library's modules, not a user's of the same name.
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
 
 
 def _module(name: str) -> Any:
