@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
 
 DEFAULT_ATTRIBUTES = ("app", "application")
+# Modules of the standard library that this server doesn't need, but gunicorn and uvicorn do: there a user's file of the
+# same name doesn't take their place, and frameworks rely on that.
+STANDARD_FIRST = frozenset(
+    "argparse calendar concurrent configparser csv email gettext glob hmac html importlib multiprocessing quopri secrets "
+    "shlex uuid zipfile".split()
+)
 
 
 class AppNotFoundError(Exception):
@@ -41,8 +47,15 @@ def _look_up_here_first() -> None:
     # Where the folder really is: a release that a symbolic link names must not be mixed with the next one. And not before
     # the server is imported, which needs the standard library's modules, not a user's of the same name.
     folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    if folder in sys.path:
+        return
+    try:
+        beside = {entry.removesuffix(".py") for entry in os.listdir(folder)}
+    except OSError:
+        beside = set()  # a user who may pass through it, but not list it
+    for name in STANDARD_FIRST & beside:
+        importlib.import_module(name)
+    sys.path.insert(0, folder)
 
 
 def _module(name: str) -> Any:
