@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
-from corepod.worker import forkable, template
+from corepod.worker import children, forkable, template
 from corepod.worker.application.importer import AppNotFoundError, import_application
 from corepod.worker.control import Control
 from corepod.worker.environment import read_env_file_again
@@ -69,6 +69,7 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     record = ScoreboardRecord(scoreboard_fd)
     os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
+    children.keep_from_children(control, *listeners)
     _warm_up(settings, record)
     before = forkable.open_fds()
     app = _import(settings)

@@ -46,6 +46,7 @@ _stacks_fds: list[int] = []
 def prepare_process(stacks_fd: int) -> None:
     """Set up a process after exec or fork, before any code of the application runs in it."""
     die_with_supervisor()
+    lead_group()
     os.set_inheritable(stacks_fd, False)
     # It writes the stacks in C, without the interpreter's help: it has to work in a loop that is blocked for ever.
     faulthandler.register(signal.SIGQUIT, file=stacks_fd, all_threads=True, chain=False)
@@ -57,6 +58,24 @@ def prepare_process(stacks_fd: int) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
     _reseed()
+
+
+def stop_writing_stacks() -> None:
+    """Undo what `prepare_process` has done for the stacks of this process."""
+    faulthandler.unregister(signal.SIGQUIT)
+    faulthandler.disable()
+    while _stacks_fds:
+        os.close(_stacks_fds.pop())
+
+
+def lead_group() -> None:
+    """Have a process group of its own. The supervisor ends it with this process, and so what the application has
+    started, should this process be killed or crash."""
+    if os.getpgrp() != os.getpid():
+        try:
+            os.setpgid(0, 0)
+        except OSError:
+            pass  # forbidden by a sandbox; the supervisor ends no group that workers share
 
 
 def die_with_supervisor() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
 from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
-from corepod.worker import logs
+from corepod.worker import children, logs
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
 from corepod.worker.application.instrumented import Instrumented
@@ -59,8 +58,7 @@ class WorkerProcess:
         if live and not started:
             return EXIT_BOOT
         # Not when it starts accepting: this takes a tenth of the time from a crash to the next answer.
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(signum, self._on_stop_signal)
+        children.handle_stops(self._loop, self._on_stop_signal)
         self._control.send(Armed())
         message = await self._inbox.get()
         if not isinstance(message, Activate):
