@@ -34,6 +34,8 @@ MOVING = (Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING)  # stages 
 
 DEFAULTS: dict[str, Any] = {
     "app": "shop:app",
+    "env_file": "",
+    "debug": False,
     "standby": "armed",
     "live_max_age": 0.0,
     "crash_budget": (5, 60.0),
