@@ -61,9 +61,7 @@ class Served:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
         self.instrumented = Instrumented(wrap(self._app, self._settings, self.record), self.record)
-        self.server: Any = create_server(
-            self.instrumented, self._settings, self.record, tls_context(self._settings)
-        )
+        self.server: Any = create_server(self.instrumented, self._settings, self.record, tls_context(self._settings))
         self.acceptor = Acceptor(
             self.loop,
             [self._listener],

@@ -15,7 +15,7 @@ _ASSIGNMENT = re.compile(
 )
 _COMMENT = re.compile(r"[ \t]+#.*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_MEANINGS = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\", '"': '"', "'": "'"}
+_MEANINGS = dict(zip("nrtabfv\\\"'", "\n\r\t\a\b\f\v\\\"'", strict=True))
 
 
 def read(path: str) -> dict[str, str]:

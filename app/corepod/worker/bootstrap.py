@@ -9,7 +9,6 @@ import importlib
 import os
 import pwd
 import socket
-import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 

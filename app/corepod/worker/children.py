@@ -33,8 +33,8 @@ class _Worker:
 
     def __init__(self) -> None:
         self.closeables: list[Closeable] = []
-        self.handlers: dict[int, tuple[Any, Any]] = {}  # by signal: the worker's, and the one before
-        self.masks: dict[int, set[signal.Signals]] = {}  # by thread that forks
+        self.handlers: dict[signal.Signals, Any] = {}
+        self.masks: dict[int, set[int]] = {}  # by thread that forks
         self.forks_workers = False
 
 
@@ -49,9 +49,8 @@ def keep_from_children(*closeables: Closeable) -> None:
 def handle_stops(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     """Let the loop call back at TERM and INT, in this process and not in its children."""
     for signum in STOPS:
-        before = signal.getsignal(signum)
         loop.add_signal_handler(signum, callback)
-        _worker.handlers[signum] = (signal.getsignal(signum), before)
+        _worker.handlers[signum] = signal.getsignal(signum)
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def _before() -> None:
     # Until its handlers are its own, a signal to the child would arrive at the worker: the handler, which is still the
     # loop's, writes to the descriptor that both have.
     if not _worker.forks_workers:
-        _worker.masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        _worker.masks[threading.get_ident()] = set(signal.pthread_sigmask(signal.SIG_BLOCK, STOPS))
 
 
 def _after() -> None:
@@ -88,9 +87,11 @@ def _after_in_child() -> None:
 def _leave() -> None:
     if _worker.handlers:
         signal.set_wakeup_fd(-1)
-    for signum, (ours, before) in _worker.handlers.items():
+    for signum, ours in _worker.handlers.items():
         if signal.getsignal(signum) == ours:  # else the application has its own
-            signal.signal(signum, before)
+            # An interrupt that is here already would be raised in this hook, where Python drops it.
+            interrupts = signum == signal.SIGINT and signum not in signal.sigpending()
+            signal.signal(signum, signal.default_int_handler if interrupts else signal.SIG_DFL)
     stop_writing_stacks()  # they would be shown as the worker's
     for closeable in _worker.closeables:
         closeable.close()

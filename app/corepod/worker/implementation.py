@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
 
 
-def create_server(
-    app: Any, settings: WorkerSettings, record: ScoreboardRecord, tls: ssl.SSLContext | None
-) -> Server:
+def create_server(app: Any, settings: WorkerSettings, record: ScoreboardRecord, tls: ssl.SSLContext | None) -> Server:
     """A server of this application, in the running event loop. `tls` is what `tls_context` has made of the settings."""
     return HypercornServer(app, settings, record, tls)

@@ -44,9 +44,7 @@ class WorkerProcess:
         self._loop.add_reader(inheritance.control.fileno(), self._read)
         logs.configure_logging(inheritance.settings)
         self._app = Instrumented(wrap(inheritance.app, inheritance.settings, inheritance.record), inheritance.record)
-        self._server = create_server(
-            self._app, inheritance.settings, inheritance.record, inheritance.tls
-        )
+        self._server = create_server(self._app, inheritance.settings, inheritance.record, inheritance.tls)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None

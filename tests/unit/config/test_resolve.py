@@ -185,12 +185,12 @@ def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phras
         ("# a comment\n\nA=1\nexport B = two words \nC=\n", {"A": "1", "B": "two words", "C": ""}),
         ("\ufeffA=1\n", {"A": "1"}),
         ("A=1\r\nB='2'\r\n", {"A": "1", "B": "2"}),
-        ("A=a=b\nB=it's\nC={\"key\": \"value\"}", {"A": "a=b", "B": "it's", "C": '{"key": "value"}'}),
+        ('A=a=b\nB=it\'s\nC={"key": "value"}', {"A": "a=b", "B": "it's", "C": '{"key": "value"}'}),
         # Comments behind values
         ("A=5432 # the port\nB=a#b\nC= # none\nD=#fff", {"A": "5432", "B": "a#b", "C": "", "D": "#fff"}),
         ("A=\"x # y\" # z\nB='x # y'\n", {"A": "x # y", "B": "x # y"}),
         # Several lines
-        ('A="one\ntwo\n"\nB=\'three\n\nfour\'\nC=5', {"A": "one\ntwo\n", "B": "three\n\nfour", "C": "5"}),
+        ("A=\"one\ntwo\n\"\nB='three\n\nfour'\nC=5", {"A": "one\ntwo\n", "B": "three\n\nfour", "C": "5"}),
         # Backslashes
         (r'A="a\nb\t\"c\" \\ \d"', {"A": 'a\nb\t"c" \\ \\d'}),
         (r"A='a\nb \' \\'", {"A": "a\\nb ' \\"}),

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 DEFAULT_ATTRIBUTES = ("app", "application")
 # Modules of the standard library that this server doesn't need, but gunicorn and uvicorn do: there a user's file of the
 # same name doesn't take their place, and frameworks rely on that.
-STANDARD_FIRST = frozenset(
-    "argparse calendar concurrent configparser csv email gettext glob hmac html importlib multiprocessing quopri secrets "
-    "shlex uuid zipfile".split()
-)
+STANDARD_FIRST = {
+    *("argparse", "calendar", "concurrent", "configparser", "csv", "email", "gettext", "glob", "hmac", "html"),
+    *("importlib", "multiprocessing", "quopri", "secrets", "shlex", "uuid", "zipfile"),
+}
 
 
 class AppNotFoundError(Exception):
@@ -44,8 +44,8 @@ def import_application(settings: WorkerSettings) -> Any:
 
 
 def _look_up_here_first() -> None:
-    # Where the folder really is: a release that a symbolic link names must not be mixed with the next one. And not before
-    # the server is imported, which needs the standard library's modules, not a user's of the same name.
+    # Where the folder really is: a release that a symbolic link names must not be mixed with the next one. And not
+    # before the server is imported, which needs the standard library's modules, not a user's of the same name.
     folder = os.getcwd()
     if folder in sys.path:
         return

@@ -52,7 +52,7 @@ class Lifespan:
         return self._error()
 
     def _tell_where(self) -> None:
-        # That it takes long is the supervisor's to say. The stacks of threads, which it asks for, show a loop that waits.
+        # The supervisor says how long it has taken, and asks for the stacks of threads: those show a loop that waits.
         if self._task is not None and (place := where_it_waits(self._task)):
             log.warning("the application's lifespan startup waits here:\n%s", place)
 

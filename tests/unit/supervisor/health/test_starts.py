@@ -41,7 +41,8 @@ def test_an_import_that_hangs_is_told_sparsely_and_shown_once() -> None:
     (bootstrap,) = system.at(Stage.LOADING)
     assert looks(system, slow, FIRST - 0.1) == []
     assert looks(system, slow, 1000) == [
-        f"warning a start takes long: the application's import has taken {seconds} s" for seconds in (10, 30, 90, 270, 810)
+        f"warning a start takes long: the application's import has taken {seconds} s"
+        for seconds in (10, 30, 90, 270, 810)
     ]
     assert system.dumped == [bootstrap]
     assert slow.why(system.slot(), system.now) == "the application's import has taken 1010 s"
