@@ -79,25 +79,27 @@ def _after() -> None:
 def _after_in_child() -> None:
     if _worker.forks_workers:
         return
-    if _worker.closeables:
-        _leave()
+    interrupted = bool(_worker.closeables) and _leave()
     _after()
+    if interrupted:
+        # Last: what is raised in this hook is dropped. An interrupt that comes before ends the child.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _leave() -> None:
+def _leave() -> bool:
+    """Undo what makes this process a worker. Whether an interrupt has to get Python's handler again."""
     if _worker.handlers:
         signal.set_wakeup_fd(-1)
-    for signum, ours in _worker.handlers.items():
-        if signal.getsignal(signum) == ours:  # else the application has its own
-            # An interrupt that is here already would be raised in this hook, where Python drops it.
-            interrupts = signum == signal.SIGINT and signum not in signal.sigpending()
-            signal.signal(signum, signal.default_int_handler if interrupts else signal.SIG_DFL)
+    ours = [signum for signum, handler in _worker.handlers.items() if signal.getsignal(signum) == handler]
+    for signum in ours:  # the application may have replaced them by its own
+        signal.signal(signum, signal.SIG_DFL)
     stop_writing_stacks()  # they would be shown as the worker's
     for closeable in _worker.closeables:
         closeable.close()
     _worker.closeables, _worker.handlers = [], {}
     api.leave_pool()
     set_name(os.path.basename(sys.executable))  # as a child of any other program would be called
+    return signal.SIGINT in ours
 
 
 os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
