@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from corepod.supervisor.health.procfs import read
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,4 +59,5 @@ def _exists(pid: int) -> bool:
         return False
     except (PermissionError, OverflowError):
         pass
-    return True
+    # A zombie, left by a pool that was killed, waits for init.
+    return not read(f"/proc/{pid}/stat").rpartition(")")[2].startswith(" Z")
