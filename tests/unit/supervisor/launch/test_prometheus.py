@@ -57,6 +57,15 @@ def test_at_the_start_of_a_pool_those_of_living_processes_stay(tmp_path: Path) -
     assert counters <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_a_zombie_is_dead(tmp_path: Path) -> None:
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    (tmp_path / f"gauge_liveall_{zombie.pid}.db").touch()
+    gauges(tmp_path).forget_the_dead()
+    assert live(tmp_path) == set()
+    zombie.wait()
+
+
 def test_without_the_variable_or_the_folder_nothing_is_done(tmp_path: Path) -> None:
     for one in (LiveGauges({}, str(tmp_path)), gauges(tmp_path / "missing")):
         one.forget_the_dead()

@@ -134,7 +134,7 @@ def test_a_start_that_takes_long_says_where_it_waits(monkeypatch: pytest.MonkeyP
         go.set()
 
     monkeypatch.setattr(lifespan, "SLOW", 0.0)
-    monkeypatch.setattr(lifespan.log, "warning", warning)
+    monkeypatch.setattr(logging.getLogger("corepod"), "warning", warning)
 
     async def connect() -> None:
         await go.wait()
