@@ -255,3 +255,31 @@ def test_overload_is_shed_and_does_not_change_readiness(start: Start, tmp_path: 
     assert [request.result() for request in slow] == [200, 200]
     assert pool.slot()["shed"] == 5
     assert pool.get("/pid").status_code == 200
+
+
+# Starts that take long
+
+
+@pytest.mark.parametrize(
+    ("at_import", "in_lifespan", "what", "where"),
+    [
+        ("time.sleep(600)", "pass", "import", 'served.py", line'),
+        ("", "time.sleep(600)", "lifespan startup", 'served.py", line'),
+        ("", "await asyncio.sleep(600)", "lifespan startup", "lifespan startup waits here:"),
+    ],
+    ids=["import", "blocked lifespan", "lifespan"],
+)
+def test_a_start_that_hangs_says_where(
+    start: Start, tmp_path: Path, at_import: str, in_lifespan: str, what: str, where: str
+) -> None:
+    (tmp_path / "served.py").write_text(
+        f"import asyncio, time\n{at_import}\nasync def app(scope, receive, send):\n    {in_lifespan}\n"
+    )
+    pool = start("served:app", "--workers", "1", "--pin", "never", "--chdir", str(tmp_path), "--stop-timeout", "2")
+    waits = f"slot 0 is starting: the application's {what}"
+    until(lambda: waits in pool.admin("/readyz").text, "the reason in /readyz")
+    pool.until_log(f"a start takes long: the application's {what}")
+    assert "has taken 10 s" in pool.log
+    pool.until_log(where)
+    assert waits in pool.slot()["why"]
+    assert pool.stop() == 0

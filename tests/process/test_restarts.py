@@ -371,3 +371,26 @@ def test_nothing_is_left_when_it_stops(start: Start) -> None:
     kill(pool.slot()["pid"])
     assert pool.stop() == 0
     assert not any(alive(pid) for pid in family)
+
+
+def test_live_gauges_of_prometheus_do_not_count_the_dead(start: Start, tmp_path: Path) -> None:
+    """After a crash, a reload, a slot less, and an end of the whole pool without any order."""
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    flags = ("--workers", "2", "--pin", "never", "--crash-budget", "1000/60", "--keep-alive", "0.2")
+    pool = start("live_gauges:app", *flags, env=env).ready()
+    assert pool.get("/alive").json()[0] == 2
+    pool.kill_worker()
+    assert pool.get("/alive").json()[0] == 2
+    pool.signal(signal.SIGHUP)
+    pool.until_log("reload: done")
+    until(lambda: pool.get("/alive").json()[0] == 2, "the old workers gone")
+    pool.signal(signal.SIGTTOU)
+    until(lambda: pool.get("/alive").json()[0] == 1, "one worker")
+    asked = pool.get("/alive").json()[1]
+    assert asked >= 4
+    family = pool.family()
+    os.kill(pool.supervisor, signal.SIGKILL)
+    pool.wait()
+    until(lambda: not any(map(alive, family)), "everybody gone")
+    again = start("live_gauges:app", *flags, env=env).ready()
+    assert again.get("/alive").json() == [2, asked + 1]

@@ -14,7 +14,7 @@ from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, REC
 from corepod.worker.accept import Acceptor
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.middleware import wrap
-from corepod.worker.implementation import create_server
+from corepod.worker.implementation import create_server, tls_context
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def settings(**changed: Any) -> WorkerSettings:
     """Every setting at its default but these."""
     defaults = {setting.name: setting.default for setting in SETTINGS}
-    return replace(WorkerSettings.from_values({**defaults, "profile": "run", "cwd": "."}), **changed)
+    return replace(WorkerSettings.from_values({**defaults, "profile": "run", "cwd": ".", "env_names": []}), **changed)
 
 
 def make_record() -> ScoreboardRecord:
@@ -61,7 +61,7 @@ class Served:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
         self.instrumented = Instrumented(wrap(self._app, self._settings, self.record), self.record)
-        self.server: Any = create_server(self.instrumented, self._settings, self.record)
+        self.server: Any = create_server(self.instrumented, self._settings, self.record, tls_context(self._settings))
         self.acceptor = Acceptor(
             self.loop,
             [self._listener],

@@ -57,13 +57,19 @@ _APPLICATION = _group(
         "the interface of the application; auto detects it by the signature",
         {"choices": ("auto", "asgi", "wsgi")},
     ),
-    ("chdir", "text", "", "folder to change to before the application is imported; modules are looked up there first"),
+    (
+        "chdir",
+        "text",
+        "",
+        "folder to change to before the application is imported; modules are looked up there first. "
+        "A symbolic link in the path is followed anew by each reload",
+    ),
     (
         "env_file",
         "text",
         "",
         "file of NAME=VALUE lines added to the application's environment; variables that are already "
-        "set keep their value",
+        "set keep their value. A reload reads the file again",
     ),
     ("wsgi_threads", "count", 8, "threads for a WSGI application, in each worker", {"minimum": 1}),
     (
@@ -269,7 +275,13 @@ _HTTP = _group(
     ("websocket_max_message", "bytes", 16 << 20, "maximum size of a WebSocket message", {"minimum": 1}),
     ("websocket_ping", "seconds", 20.0, "interval between two WebSocket pings, 0 for none", {"minimum": 0}),
     ("http2_max_streams", "count", 100, "maximum number of concurrent streams of an HTTP/2 connection", {"minimum": 1}),
-    ("root_path", "text", "", "path prefix under which a proxy serves the application"),
+    (
+        "root_path",
+        "text",
+        "",
+        "path prefix under which a proxy serves the application; whether the proxy removes the prefix or passes it on, "
+        "the application sees the public path",
+    ),
     ("server_header", "flag", False, "send a Server header"),
     (
         "accept",

@@ -11,7 +11,13 @@ LD_PRELOAD = "LD_PRELOAD"  # kept from the supervisor and given back to the work
 
 # What workers find in their environment where nobody has set it.
 WORKER_ENV = {
-    # Numeric libraries start a thread per core of the host; on one core those only take turns.
+    # ddtrace-run unloads asyncio and loads it again where it sees that gevent is installed, used or not; with two
+    # classes of CancelledError hypercorn then answers nothing.
+    "DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE": "false",
+}
+# The same, where each worker has one core. Numeric libraries start a thread for each core of the host, which only take
+# turns there.
+ONE_CORE_ENV = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -19,9 +25,6 @@ WORKER_ENV = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "PYTHON_CPU_COUNT": "1",
-    # ddtrace-run unloads asyncio and loads it again where it sees that gevent is installed, used or not; with two
-    # classes of CancelledError hypercorn then answers nothing.
-    "DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE": "false",
 }
 
 APP_PORT = 8000

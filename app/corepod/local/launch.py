@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import corepod
 from corepod.config import envfile
+from corepod.config.checks import FILES
 from corepod.config.resolve import Effective, SettingsError, resolve
 from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD
 
@@ -24,6 +26,7 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
     """
     file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
+    effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
     environment = _environment(effective.values["env_file"])
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
@@ -43,12 +46,15 @@ def command(
 ) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment of the supervisor."""
     values = dict(effective.values)
+    values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
     values["control"] = values["control"] or control
     environment = dict(environment)
     beside = {
         "profile": "pod" if pod else "run",
         "python": sys.executable,
-        "cwd": str(Path(values["chdir"] or ".").resolve()),
+        "interpreter": _interpreter_options(),
+        "cwd": _from_here(values["chdir"]),
+        "env_names": sorted(environment.keys() - os.environ.keys()),
         "admin_explicit": effective.explicit("admin"),
         "lifeline": lifeline,
         "ld_preload": environment.pop(LD_PRELOAD, ""),
@@ -65,6 +71,33 @@ def _environment(env_file: str) -> dict[str, str]:
         return {**envfile.read(env_file), **os.environ}
     except (ValueError, OSError) as error:
         raise SettingsError([f"env_file: {error}"]) from error
+
+
+def _can_be_read_again(path: str) -> bool:
+    """Not a pipe, and not a name that means another file in each process (/dev/stdin, /dev/fd/63)."""
+    return os.path.isfile(path) and not path.startswith(("/dev/", "/proc/"))
+
+
+def _from_here(path: str) -> str:
+    """The path made absolute, with its symbolic links: a reload has to find what they name by then."""
+    here = os.environ.get("PWD", "")
+    try:
+        if not (os.path.isabs(here) and os.path.samefile(here, ".")):
+            here = os.getcwd()
+    except OSError:
+        here = os.getcwd()
+    return here if path in ("", ".") else os.path.join(here, path)
+
+
+def _interpreter_options() -> list[str]:
+    """Those that this interpreter was started with (-O, -W, -X ...), for the workers', and -P: the server must not
+    import a user's `logging.py` in place of the standard library's."""
+    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    told = {option.partition("=")[0] for option in options}
+    for name, value in sys._xoptions.items():
+        if name not in told:
+            options += ["-X", name if value is True else f"{name}={value}"]
+    return options if {"-P", "-I"} & told else [*options, "-P"]
 
 
 def _can_draw() -> bool:

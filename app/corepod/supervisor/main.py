@@ -6,7 +6,7 @@ import os
 import select
 import sys
 
-from corepod.contract.env import WORKER_ENV
+from corepod.contract.env import ONE_CORE_ENV, WORKER_ENV
 from corepod.supervisor.io.log import StreamLog
 from corepod.supervisor.io.loop import Loop, catchable
 from corepod.supervisor.launch import sockets
@@ -28,7 +28,7 @@ def main() -> int:
     settings = from_environment()
     log = StreamLog(loop, form=settings.log_format, level=settings.log_level)
     sys.excepthook = log.fault
-    _quiet_libraries()
+    _set_defaults(WORKER_ENV)
     _set_name("corepod")
     code = _supervise(settings, loop, log)
     if code and settings.termination_log:
@@ -44,6 +44,8 @@ def _supervise(settings: Settings, loop: Loop, log: StreamLog) -> int:
         log.error(str(error))
         log.close(FLUSH_TIMEOUT)
         return error.code
+    if supervisor.placement.one_core_each and (names := _set_defaults(ONE_CORE_ENV)):
+        log.info(f"a worker has one core, so native libraries are told to use one thread: {'=1, '.join(names)}=1")
     if settings.lifeline is not None:
         _watch_lifeline(supervisor, settings.lifeline)
     return supervisor.run()
@@ -69,9 +71,11 @@ def _own_descriptors() -> None:
                 continue  # that of the listing itself
 
 
-def _quiet_libraries() -> None:
-    for name, value in WORKER_ENV.items():
-        os.environ.setdefault(name, value)
+def _set_defaults(variables: dict[str, str]) -> list[str]:
+    """Set what the user hasn't set, and return its names."""
+    names = [name for name in variables if name not in os.environ]
+    os.environ.update({name: variables[name] for name in names})
+    return names
 
 
 def _watch_lifeline(supervisor: Supervisor, fd: int) -> None:

@@ -17,6 +17,7 @@ class Settings:
 
     app: str
     preload: str
+    env_file: str
     name: str
     workers: str | int
     pin: str
@@ -46,6 +47,7 @@ class Settings:
     # Beside the table: what the command line knows.
     profile: str  # "run" on one machine, "pod" as a container's PID 1
     python: str
+    interpreter: list[str]  # options of the workers' interpreter
     cwd: str
     admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
     ld_preload: str  # LD_PRELOAD of the workers

@@ -18,6 +18,7 @@ from corepod.supervisor.io.notify import Notifier
 from corepod.supervisor.launch import reaper, sockets
 from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.launch.placement import MOST_SLOTS, Placement
+from corepod.supervisor.launch.prometheus import LiveGauges
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.stop import Asked, Stop
 
@@ -49,6 +50,8 @@ class Supervisor:
         self.unlink = [s for s in (admin, control) if s is not None]
         subreaper = reaper.become_subreaper()
         self.cgroup, scoreboard = Cgroup(), SharedScoreboard()
+        self.live_gauges = LiveGauges(os.environ, settings.cwd)
+        self.live_gauges.forget_the_dead()
         self.launcher = SystemLauncher(loop, log, settings, scoreboard.fd, self.listeners, self._hear)
         self.pool = Pool(
             settings,
@@ -144,6 +147,7 @@ class Supervisor:
         forking, living = self.pool.generations.forking, self.pool.processes.living
         for pid, code, status in reaper.reap(list(living), forking):
             self.launcher.read_rest(living[pid])
+            self.live_gauges.forget(pid)
             oom = (code, status) == (os.CLD_KILLED, signal.SIGKILL) and self.cgroup.killed_for_memory()
             self.pool.on_exit(pid, reaper.as_exit(code, status, oom=oom), now)
         # Zombies left alone during a fork are looked at again when it has ended.

@@ -10,18 +10,23 @@ import importlib
 import os
 import pwd
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
-from corepod.worker import forkable, template, trial
+from corepod.worker import children, forkable, template, trial
 from corepod.worker.control import Control
+from corepod.worker.environment import read_env_file_again
+from corepod.worker.implementation import tls_context
 from corepod.worker.load import BootError, load_application
 from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
 from corepod.worker.run import become_worker
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
 from corepod.worker.warmup import warm_up_without_application
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def main() -> int:
@@ -50,22 +55,36 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     set_name("corepod-boot")
     scoreboard_fd, *listener_fds, stacks_fd = fds
     prepare_process(stacks_fd)
+    tls = _read_files(settings)  # while this process may: they may be readable by root alone
     _apply_process_settings(settings)
     record = ScoreboardRecord(scoreboard_fd)
     os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
+    children.keep_from_children(control, *listeners)
     _warm_up(settings, record)
     before, app = forkable.open_fds(), None
     why = "decided before"
     if message.role == "template":
         if settings.preload == "libraries" and forkable.threads() == 1:
-            trial.import_libraries(settings, [control.fileno(), *listener_fds])
+            trial.import_libraries(settings, control, *listeners)
         else:
             app = load_application(settings)
         why = forkable.why_not_forkable(before)
     if why and app is None:
         app = load_application(settings)
-    return Inheritance(control, settings, record, listeners, app, forkable.shared_files(before)), why
+    return Inheritance(control, settings, record, listeners, app, tls, forkable.shared_files(before)), why
+
+
+def _read_files(settings: WorkerSettings) -> ssl.SSLContext | None:
+    try:
+        read_env_file_again(settings)
+    except (OSError, ValueError) as error:
+        raise BootError("missing", EXIT_APP, f"the file of variables can't be read (env_file): {error}") from None
+    try:
+        return tls_context(settings)
+    except OSError as error:  # ssl.SSLError is one
+        what = f"certificate and key can't be used (tls_cert, tls_key): {error.strerror or error}"
+        raise BootError("missing", EXIT_APP, what) from None
 
 
 def _apply_process_settings(settings: WorkerSettings) -> None:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 # Imported with this module, while the current folder isn't on sys.path yet: no file of the user's called h11.py or
 # logging.py may take the place of a library's.
+from corepod.worker.hypercorn.configure import tls_context as tls_context
 from corepod.worker.hypercorn.serving import HypercornServer
 
 if TYPE_CHECKING:
+    import ssl
+
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.server import Server
     from corepod.worker.settings import WorkerSettings
 
 
-def create_server(app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> Server:
-    """A server of this application, in the running event loop.
-
-    Raises OSError or ssl.SSLError where the certificate or its key can't be used.
-    """
-    return HypercornServer(app, settings, record)
+def create_server(app: Any, settings: WorkerSettings, record: ScoreboardRecord, tls: ssl.SSLContext | None) -> Server:
+    """A server of this application, in the running event loop. `tls` is what `tls_context` has made of the settings."""
+    return HypercornServer(app, settings, record, tls)

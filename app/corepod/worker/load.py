@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +28,6 @@ def load_application(settings: WorkerSettings) -> Any:
 
     Raises BootError.
     """
-    # Only now: while libraries are imported for all workers, none of the application's own modules may be found.
-    if settings.cwd not in sys.path:
-        sys.path.insert(0, settings.cwd)
     try:
         return import_application(settings)
     except AppNotFoundError as error:

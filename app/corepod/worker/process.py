@@ -7,6 +7,7 @@ import faulthandler
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from corepod.worker.application.api import Worker
 
 if TYPE_CHECKING:
     import socket
+    import ssl
+    from collections.abc import Iterator
 
     from corepod.contract.messages import Activate
     from corepod.worker.control import Control
@@ -35,6 +38,7 @@ class Inheritance:
     record: ScoreboardRecord
     listeners: list[socket.socket]
     app: Any  # None in a template that holds only the libraries
+    tls: ssl.SSLContext | None
     files: list[int]  # descriptors whose place in the file a fork must not share
 
 
@@ -44,17 +48,52 @@ _stacks_fds: list[int] = []
 def prepare_process(stacks_fd: int) -> None:
     """Set up a process after exec or fork, before any code of the application runs in it."""
     die_with_supervisor()
+    lead_group()
     os.set_inheritable(stacks_fd, False)
-    # It writes the stacks in C, without the interpreter's help: it has to work in a loop that is blocked for ever.
-    faulthandler.register(signal.SIGQUIT, file=stacks_fd, all_threads=True, chain=False)
-    faulthandler.enable(file=stacks_fd)
     if _stacks_fds:
         os.close(_stacks_fds.pop())  # the template's, inherited by the fork
     _stacks_fds.append(stacks_fd)
+    _write_stacks_at_quit()
+    faulthandler.enable(file=stacks_fd)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
     _reseed()
+
+
+@contextmanager
+def stacks_of(child: int) -> Iterator[None]:
+    """Meanwhile QUIT makes this child write its stacks, not this process, which only waits for it."""
+    faulthandler.unregister(signal.SIGQUIT)
+    signal.signal(signal.SIGQUIT, lambda signum, frame: os.kill(child, signum))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # what a child of the application gets back
+        _write_stacks_at_quit()
+
+
+def _write_stacks_at_quit() -> None:
+    # In C, without the interpreter's help: it has to work in a loop that is blocked for ever.
+    faulthandler.register(signal.SIGQUIT, file=_stacks_fds[-1], all_threads=True, chain=False)
+
+
+def stop_writing_stacks() -> None:
+    """Undo what `prepare_process` has done for the stacks of this process."""
+    faulthandler.unregister(signal.SIGQUIT)
+    faulthandler.disable()
+    while _stacks_fds:
+        os.close(_stacks_fds.pop())
+
+
+def lead_group() -> None:
+    """Have a process group of its own. The supervisor ends it with this process, and so what the application has
+    started, should this process be killed or crash."""
+    if os.getpgrp() != os.getpid():
+        try:
+            os.setpgid(0, 0)
+        except OSError:
+            pass  # forbidden by a sandbox; the supervisor ends no group that workers share
 
 
 def die_with_supervisor() -> None:

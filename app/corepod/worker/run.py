@@ -22,7 +22,8 @@ def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoRetu
     """Serve until told to stop, then end this process: the callers' frames are the template's, and must not run on."""
     code, settings = 1, inheritance.settings
     try:
-        with asyncio.Runner(debug=settings.debug, loop_factory=_loop_factory(settings)) as runner:
+        # None: as the interpreter was told, by PYTHONASYNCIODEBUG or -X dev.
+        with asyncio.Runner(debug=settings.debug or None, loop_factory=_loop_factory(settings)) as runner:
             code = runner.run(run_worker(inheritance, warm=warm, live=live))
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 0

@@ -15,6 +15,7 @@ class WorkerSettings:
 
     # The application
     app: str
+    env_file: str
     factory: bool
     interface: str
     wsgi_threads: int
@@ -58,7 +59,8 @@ class WorkerSettings:
     log_level: str
     # Not in the table: the command line knows these.
     profile: str  # "run" on one machine, "pod" as a container's PID 1
-    cwd: str  # the folder that the application is imported from
+    cwd: str  # the folder that the application is imported from; symbolic links are followed anew at each load
+    env_names: list[str]  # the variables that were set from env_file
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> WorkerSettings:

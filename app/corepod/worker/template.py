@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.contract.messages import Fork, Hello, Imported, Refused, Unforkable
-from corepod.worker import forkable
+from corepod.worker import children, forkable
 from corepod.worker.control import Control
 from corepod.worker.load import BootError, load_application
-from corepod.worker.process import Inheritance, prepare_process, set_name
+from corepod.worker.process import Inheritance, lead_group, prepare_process, set_name
 from corepod.worker.run import become_worker, end_process
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def serve(inheritance: Inheritance) -> int:
         if (threads := forkable.threads()) > 1:
             inheritance.control.send(Unforkable(f"the template has {threads} threads now"))
         else:
-            if refusal := _fork_worker(inheritance, fds, warm=message.warm, live=message.live):
+            with children.forking_workers():
+                refusal = _fork_worker(inheritance, fds, warm=message.warm, live=message.live)
+            if refusal:
                 # On the child's own socket: of several requests under way this one has failed.
                 child = Control(os.dup(fds[0]))
                 child.send(Refused(refusal))
@@ -53,6 +55,7 @@ def _fork_worker(inheritance: Inheritance, fds: list[int], *, warm: bool, live: 
     if middle == 0:
         code = EXIT_INTERNAL
         try:
+            lead_group()  # the template's is ended with the template, which must not hit what it has forked
             me = os.getpid()
             if os.fork() == 0:
                 _become_child(inheritance, fds, me, warm=warm, live=live)
@@ -75,6 +78,7 @@ def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm
     control_fd, stacks_fd, *outputs = fds
     inheritance.control.close()
     inheritance.control = Control(control_fd)
+    children.keep_from_children(inheritance.control, *inheritance.listeners)
     for fd, number in zip(outputs, (1, 2), strict=False):
         os.dup2(fd, number, inheritable=True)
         os.close(fd)

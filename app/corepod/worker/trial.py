@@ -16,33 +16,38 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BOOT, EXIT_OK
+from corepod.worker import children
 from corepod.worker.libraries import ImportWatch, Libraries
 from corepod.worker.load import BootError, load_application
-from corepod.worker.process import die_with_parent
+from corepod.worker.process import die_with_parent, set_name, stacks_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import NoReturn
 
+    from corepod.worker.children import Closeable
     from corepod.worker.settings import WorkerSettings
 
 GOODBYE = 5.0  # seconds that the application's exit functions may take in the trial
 
 
-def import_libraries(settings: WorkerSettings, close: list[int]) -> None:
-    """Import the application in a child, and what it has of libraries in this process. `close`: descriptors that the
-    child must not have.
+def import_libraries(settings: WorkerSettings, *private: Closeable) -> None:
+    """Import the application in a child, and what it has of libraries in this process. The child closes what is
+    `private`.
 
     Raises BootError where the application can't be imported.
     """
     reader, writer = os.pipe()
     me = os.getpid()
-    child = os.fork()
+    with children.forking_workers():
+        child = os.fork()
     if child == 0:
         os.close(reader)
-        _be_the_trial(settings, writer, close, me)
+        children.keep_from_children()
+        _be_the_trial(settings, writer, private, me)
     os.close(writer)
     outcome: dict[str, Any] = {}
-    with os.fdopen(reader) as stream, _environment_restored() as changed:
+    with os.fdopen(reader) as stream, _environment_restored() as changed, stacks_of(child):
         for line in stream:
             outcome = json.loads(line)
             _follow(outcome, changed)
@@ -84,11 +89,12 @@ def _set_variable(name: str, value: str | None) -> None:
         os.environ[name] = value
 
 
-def _be_the_trial(settings: WorkerSettings, writer: int, close: list[int], parent: int) -> NoReturn:
+def _be_the_trial(settings: WorkerSettings, writer: int, private: Iterable[Closeable], parent: int) -> NoReturn:
     try:
         die_with_parent(parent)
-        for fd in close:
-            os.close(fd)
+        set_name("corepod-trial")
+        for one in private:
+            one.close()
         _import(settings, lambda message: _write(writer, message))
         os.close(writer)
         _leave()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.application.instrumented import Instrumented
@@ -41,12 +40,9 @@ async def warm_up(server: Server, instrumented: Instrumented) -> None:
 
 
 async def warm_up_without_application(settings: WorkerSettings, record: ScoreboardRecord) -> None:
-    """Before the application is imported, with a server that is made for this alone.
-
-    It has no TLS: the certificate need not be readable before a worker serves.
-    """
+    """Before the application is imported, with a server that is made for this alone."""
     instrumented = Instrumented(stub, record)
-    await warm_up(create_server(instrumented, replace(settings, tls_cert="", tls_key=""), record), instrumented)
+    await warm_up(create_server(instrumented, settings, record, None), instrumented)
 
 
 async def _request(server: Server) -> bytes:

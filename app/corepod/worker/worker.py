@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
 from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
-from corepod.worker import logs
+from corepod.worker import children, logs
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
 from corepod.worker.application.instrumented import Instrumented
@@ -45,7 +44,7 @@ class WorkerProcess:
         self._loop.add_reader(inheritance.control.fileno(), self._read)
         logs.configure_logging(inheritance.settings)
         self._app = Instrumented(wrap(inheritance.app, inheritance.settings, inheritance.record), inheritance.record)
-        self._server = create_server(self._app, inheritance.settings, inheritance.record)
+        self._server = create_server(self._app, inheritance.settings, inheritance.record, inheritance.tls)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
@@ -57,8 +56,7 @@ class WorkerProcess:
         if live and not started:
             return EXIT_BOOT
         # Not when it starts accepting: this takes a tenth of the time from a crash to the next answer.
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(signum, self._on_stop_signal)
+        children.handle_stops(self._loop, self._on_stop_signal)
         self._control.send(Armed())
         message = await self._inbox.get()
         if not isinstance(message, Activate):

@@ -179,12 +179,49 @@ def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phras
         settle(tmp_path, flags, {})
 
 
-def test_env_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("# a comment\n\nA=1\nexport B = two words \nC=\n", {"A": "1", "B": "two words", "C": ""}),
+        ("\ufeffA=1\n", {"A": "1"}),
+        ("A=1\r\nB='2'\r\n", {"A": "1", "B": "2"}),
+        ('A=a=b\nB=it\'s\nC={"key": "value"}', {"A": "a=b", "B": "it's", "C": '{"key": "value"}'}),
+        # Comments behind values
+        ("A=5432 # the port\nB=a#b\nC= # none\nD=#fff", {"A": "5432", "B": "a#b", "C": "", "D": "#fff"}),
+        ("A=\"x # y\" # z\nB='x # y'\n", {"A": "x # y", "B": "x # y"}),
+        # Several lines
+        ("A=\"one\ntwo\n\"\nB='three\n\nfour'\nC=5", {"A": "one\ntwo\n", "B": "three\n\nfour", "C": "5"}),
+        # Backslashes
+        (r'A="a\nb\t\"c\" \\ \d"', {"A": 'a\nb\t"c" \\ \\d'}),
+        (r"A='a\nb \' \\'", {"A": "a\\nb ' \\"}),
+        (r"A=a\nb", {"A": r"a\nb"}),
+        ("A=$HOME ${HOME}", {"A": "$HOME ${HOME}"}),
+        ("A=1\nA=2", {"A": "2"}),
+        ("", {}),
+    ],
+    ids=repr,
+)
+def test_env_file(tmp_path: Path, text: str, found: dict[str, str]) -> None:
     path = tmp_path / "env"
-    path.write_text("# a comment\n\nA=1\nexport B = two words \nC='quoted # kept'\nD=\nE=a=b\n")
-    assert envfile.read(str(path)) == {"A": "1", "B": "two words", "C": "quoted # kept", "D": "", "E": "a=b"}
-    path.write_text("A=1\nsecret without equals\n")
-    with pytest.raises(ValueError, match="line 2: not NAME=VALUE") as caught:
+    path.write_bytes(text.encode())
+    assert envfile.read(str(path)) == found
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"A=1\nsecret without equals\n", "line 2: not NAME=VALUE"),
+        (b'A="\n\n"\nB="secret', "line 4: not NAME=VALUE"),
+        (b"A='secret'd\n", "line 1: not NAME=VALUE"),
+        (b"A=\xffsecret", "is not UTF-8"),
+        (b"A=\0secret", "a NUL"),
+    ],
+    ids=repr,
+)
+def test_a_fault_in_an_env_file_is_told_by_its_line(tmp_path: Path, content: bytes, fault: str) -> None:
+    path = tmp_path / "env"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=fault) as caught:
         envfile.read(str(path))
     assert "secret" not in str(caught.value)
 

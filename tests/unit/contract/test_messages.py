@@ -20,8 +20,8 @@ _VALUES = {
 }
 
 
-def test_there_are_five_in_one_direction_and_nine_in_the_other() -> None:
-    assert len(Message.__subclasses__()) == 14
+def test_there_are_five_in_one_direction_and_ten_in_the_other() -> None:
+    assert len(Message.__subclasses__()) == 15
 
 
 @pytest.mark.parametrize("kind", Message.__subclasses__())

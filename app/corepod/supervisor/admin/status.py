@@ -122,7 +122,8 @@ class PoolStatus:
     def _slot_ready(self, slot: Slot) -> tuple[bool, str]:
         worker, number = slot.worker, slot.number
         if worker is None or worker.stage is not Stage.SERVING:
-            return False, f"slot {number} is {self._checks.state(slot, draining=False)}"
+            state, why = self._checks.state(slot, draining=False), self._checks.starts.why(slot, self._clock())
+            return False, f"slot {number} is {state}" + (f": {why}" if state == "starting" and why else "")
         if not worker.willing:
             return False, f"the application says: {worker.unwilling_why or 'not ready'}"
         watch = self._checks.watchdog(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from corepod.contract.scoreboard import TICK
 from corepod.supervisor.health.procfs import cpu_time, thread_time, writes_to_full_pipe
+from corepod.supervisor.health.starts import SlowStarts
 from corepod.supervisor.health.watchdog import LATE, Step, Watchdog, interval
 from corepod.supervisor.pool.state import Stage
 
@@ -25,17 +26,20 @@ class Checks:
     def __init__(self, pool: Pool, scoreboard: SharedScoreboard, cgroup: Cgroup, log: StreamLog, now: float) -> None:
         self._pool, self._settings = pool, pool.settings
         self._scoreboard, self._cgroup, self._log = scoreboard, cgroup, log
+        self.starts = SlowStarts(pool, log)
         self._looked = self._at = now
         self._throttled = cgroup.throttled() or 0.0
         self._watchdogs: dict[Process, Watchdog] = {}
         self._samples: dict[Process, tuple[float, float, float]] = {}  # time, CPU seconds, busy share before
 
     def deadline(self) -> float | None:
-        return self._at if self._serving() else None
+        times = [self._at if self._serving() else None, self.starts.deadline()]
+        return min((t for t in times if t is not None), default=None)
 
     def look(self, now: float, asked: bool = False) -> None:
         """Judge every worker by both clocks, if it is time, or if somebody asked and the last look is some time ago:
         a probe must not be told what was true seconds before."""
+        self.starts.look(now)
         if now < self._at and not (asked and now - self._looked >= ANSWER_AGE):
             return
         late = now - self._at > LATE

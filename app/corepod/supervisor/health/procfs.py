@@ -44,6 +44,12 @@ def writes_to_full_pipe(pid: int) -> bool:
     return "pipe_w" in read(f"/proc/{pid}/task/{pid}/wchan")
 
 
+def catches(pid: int, signum: int) -> bool:
+    """Whether `pid` has a handler for this signal."""
+    mask = read(f"/proc/{pid}/status").partition("SigCgt:")[2].split("\n")[0].strip()
+    return bool(mask) and bool(int(mask, 16) >> signum - 1 & 1)
+
+
 def children(pid: int | str = "self") -> list[int]:
     """Direct children, from the kernel's list or, where it keeps none, from every process's parent."""
     listed = read(f"/proc/{pid}/task/{os.getpid() if pid == 'self' else pid}/children")

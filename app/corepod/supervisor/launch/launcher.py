@@ -53,7 +53,7 @@ class SystemLauncher:
         try:
             pid = os.posix_spawn(
                 self._settings.python,
-                [self._settings.python, "-m", "corepod.worker"],
+                [self._settings.python, *self._settings.interpreter, "-m", "corepod.worker"],
                 {**os.environ, LD_PRELOAD: self._settings.ld_preload} if self._settings.ld_preload else os.environ,
                 file_actions=self._file_actions(theirs.fileno(), fds[1:]),
                 setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order

@@ -30,7 +30,8 @@ def become_subreaper() -> bool:
 
 
 def reap(owned: Sequence[int], keep_strangers: bool) -> Iterator[tuple[int, int, int]]:
-    """(pid, si_code, si_status) of each owned process that is dead; orphans are reaped in silence.
+    """(pid, si_code, si_status) of each owned process that is dead; orphans are reaped in silence. What the application
+    has started in a process that was killed or crashed, and has left in its group, is ended with it.
 
     One at a time: what one death leads to may kill others, and a pid that is reaped already may be another process's.
 
@@ -40,14 +41,33 @@ def reap(owned: Sequence[int], keep_strangers: bool) -> Iterator[tuple[int, int,
     left = set(owned)
     for pid in owned:
         try:
-            info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+            info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             continue  # a sandbox in which orphans aren't handed to us: its control socket tells of its end
         if info is not None:
+            if (info.si_code, info.si_status) != (os.CLD_EXITED, 0):
+                _end_group(pid, left)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
             left.discard(pid)
             yield pid, info.si_code, info.si_status
     if not keep_strangers:
         _reap_strangers(left)
+
+
+def _end_group(leader: int, owned: set[int]) -> None:
+    # Before it is reaped: until then its number, which is the group's, can't be anybody else's.
+    if _group(leader) == leader and all(_group(pid) != leader for pid in owned - {leader}):
+        try:
+            os.killpg(leader, signal.SIGKILL)
+        except OSError:
+            pass  # of another user now, which only root may end
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
 
 
 def as_exit(code: int, status: int, *, oom: bool) -> Exit:

@@ -100,7 +100,8 @@ class Generations:
         if not self._reload.is_due(now):
             return
         self._drop(self._reload.end(), now)
-        self._log.info("reload: loading the new code")
+        also = f" and {self._settings.env_file}" if self._settings.env_file else ""
+        self._log.info(f"reload: loading the new code{also}; other settings stay as they were at the start")
         fresh = self._new()
         self._reload.begin(fresh, now)
         for slot in self._slots:

@@ -36,6 +36,12 @@ def join_pool(worker: Worker, control: Control) -> None:
             _report()
 
 
+def leave_pool() -> None:
+    """This process is a child of a worker, and none itself. It has just been forked: the lock may be held for ever."""
+    global _control, _worker, _lock
+    _control, _worker, _lock = None, None, threading.Lock()
+
+
 def set_ready(ready: bool, why: str = "") -> None:
     """Whether the application says that it is ready; `corepod.set_ready` documents it."""
     _set_reason("application", "" if ready else why or "not ready")

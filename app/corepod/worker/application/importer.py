@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
 
 DEFAULT_ATTRIBUTES = ("app", "application")
+# Modules of the standard library that this server doesn't need, but gunicorn and uvicorn do: there a user's file of the
+# same name doesn't take their place, and frameworks rely on that.
+STANDARD_FIRST = {
+    *("argparse", "calendar", "concurrent", "configparser", "csv", "email", "gettext", "glob", "hmac", "html"),
+    *("importlib", "multiprocessing", "quopri", "secrets", "shlex", "uuid", "zipfile"),
+}
 
 
 class AppNotFoundError(Exception):
@@ -24,6 +31,7 @@ def import_application(settings: WorkerSettings) -> Any:
     Raises AppNotFoundError, or any exception that the application raises while it is imported.
     """
     reference, factory = settings.app, settings.factory
+    _look_up_here_first()
     module_name, _, attribute = reference.partition(":")
     app = _attribute(_module(module_name), module_name, attribute)
     if factory:
@@ -33,6 +41,21 @@ def import_application(settings: WorkerSettings) -> Any:
             )
         app = app()
     return _adapt(app, reference, settings)
+
+
+def _look_up_here_first() -> None:
+    # Where the folder really is: a release that a symbolic link names must not be mixed with the next one. And not
+    # before the server is imported, which needs the standard library's modules, not a user's of the same name.
+    folder = os.getcwd()
+    if folder in sys.path:
+        return
+    try:
+        beside = {entry.removesuffix(".py") for entry in os.listdir(folder)}
+    except OSError:
+        beside = set()  # a user who may pass through it, but not list it
+    for name in STANDARD_FIRST & beside:
+        importlib.import_module(name)
+    sys.path.insert(0, folder)
 
 
 def _module(name: str) -> Any:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from corepod.worker.application.awaiting import where_it_waits
 from corepod.worker.logs import log
+
+SLOW = 10.0  # seconds after which a startup says where it waits
 
 
 class LifespanFailedError(Exception):
@@ -27,7 +30,11 @@ class Lifespan:
         Raises LifespanFailedError, or SystemExit where the application asks the process to exit.
         """
         self._task = asyncio.get_running_loop().create_task(self._run())
-        answer = await self._ask("lifespan.startup")
+        slow = asyncio.get_running_loop().call_later(SLOW, self._tell_where)
+        try:
+            answer = await self._ask("lifespan.startup")
+        finally:
+            slow.cancel()
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise LifespanFailedError(answer.get("message") or "the application's lifespan failed")
         if answer is None and (error := self._error()):
@@ -43,6 +50,11 @@ class Lifespan:
         if answer is not None and answer["type"] == "lifespan.shutdown.failed":
             return str(answer.get("message", "")) or "it gave no reason"
         return self._error()
+
+    def _tell_where(self) -> None:
+        # The supervisor says how long it has taken, and asks for the stacks of threads: those show a loop that waits.
+        if self._task is not None and (place := where_it_waits(self._task)):
+            log.warning("the application's lifespan startup waits here:\n%s", place)
 
     async def _ask(self, kind: str) -> dict[str, Any] | None:
         """The application's answer, None where it ended without one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import SHED
 from corepod.worker.application.proxy_headers import ProxyHeaders
+from corepod.worker.application.root_path import with_root_path
 
 if TYPE_CHECKING:
     from corepod.worker.scoreboard import ScoreboardRecord
@@ -32,6 +33,7 @@ def wrap(app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> Any:
         app = limit_time(app, settings.request_timeout)
     if settings.limit_requests:
         app = limit_requests(app, settings.limit_requests, record)
+    app = with_root_path(app, settings)
     if settings.trusted_proxies:
         app = ProxyHeaders(app, settings.trusted_proxies)
     return app

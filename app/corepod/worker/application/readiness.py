@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from corepod.worker.application.root_path import with_root_path
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,6 +17,7 @@ async def poll_ready_path(
     app: Any, settings: WorkerSettings, state: dict[str, Any], report: Callable[[str], None]
 ) -> None:
     """Ask every `ready_interval` seconds, and report why the application isn't ready, empty when it is."""
+    app = with_root_path(app, settings)
     while True:
         report(await _why_not_ready(app, settings.ready_path, settings.ready_interval, state))
         await asyncio.sleep(settings.ready_interval)

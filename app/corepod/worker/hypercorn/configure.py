@@ -32,7 +32,15 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     config.h2_max_concurrent_streams = settings.http2_max_streams
     config.websocket_max_message_size = settings.websocket_max_message
     config.websocket_ping_interval = settings.websocket_ping or None
-    config.root_path = settings.root_path
+    return config
+
+
+def tls_context(settings: WorkerSettings) -> ssl.SSLContext | None:
+    """What a server needs for TLS, None where it speaks none. Certificate and key are read here and never again.
+
+    Raises OSError or ssl.SSLError where they can't be used.
+    """
+    config = Config()
     config.certfile = settings.tls_cert or None
     # Without a key hypercorn would serve in the clear; certificate and key may be in one file.
     config.keyfile = settings.tls_key or config.certfile
@@ -41,4 +49,4 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
         config.ca_certs, config.verify_mode = settings.tls_client_ca, ssl.VerifyMode.CERT_REQUIRED
     if settings.tls_ciphers:
         config.ciphers = settings.tls_ciphers
-    return config
+    return config.create_ssl_context()

@@ -26,6 +26,7 @@ from corepod.worker.logs import log
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Callable, Iterator
 
     from corepod.worker.scoreboard import ScoreboardRecord
@@ -87,12 +88,14 @@ class HypercornConnection(TCPServer):
 class HypercornServer:
     """Implements `corepod.worker.server.Server`, which says what each method is for."""
 
-    def __init__(self, app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> None:
+    def __init__(
+        self, app: Any, settings: WorkerSettings, record: ScoreboardRecord, tls: ssl.SSLContext | None
+    ) -> None:
         self._app, self._record = app, record
         self.state: dict[str, Any] = {}
         self.connections: set[HypercornConnection] = set()
         self.config = configure(settings, record)
-        self.ssl = self.config.create_ssl_context()
+        self.ssl = tls
         self.on_count: Callable[[int], None] = lambda count: None
         self._loop = asyncio.get_running_loop()
         self._context = WorkerContext(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -179,3 +180,9 @@ def test_this_machine_is_understood() -> None:
     group = procfs.Cgroup()
     assert group.memory_kills() >= 0
     assert (group.throttled() or 0.0) >= 0.0
+
+
+def test_which_signals_a_process_handles(child: subprocess.Popen[bytes]) -> None:
+    until(lambda: procfs.catches(child.pid, signal.SIGINT), "Python's own handler")
+    assert not procfs.catches(child.pid, signal.SIGQUIT)
+    assert not procfs.catches(0, signal.SIGINT)

@@ -166,3 +166,78 @@ for name in ("corepod-worker", "sidecar"):
 until(lambda: {open(f"/proc/{p}/comm").read() for p in children()} == {"corepod-worker\\n", "sidecar\\n"})
 assert reaper.end_descendants() == ["sidecar"]
 """)
+
+
+# What a dead worker leaves in its group
+
+FAMILY = """
+def worker(end, *, own=True):
+    ready, told = os.pipe()
+    pid = os.fork()
+    if pid:
+        inside = int(os.read(ready, 20)) or None
+        return pid, inside
+    if own:
+        os.setpgid(0, 0)
+    inside = os.fork()
+    if inside == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.write(told, str(inside).encode())
+    if end is None:
+        time.sleep(60)
+    os._exit(end)
+
+def dead(pid):
+    return pid in zombies() or not os.path.exists(f"/proc/{pid}")
+
+def reaped(pid, others=()):
+    until(lambda: pid in zombies())
+    return [one for one, _, _ in reaper.reap([pid, *others], False)]
+"""
+
+
+@pytest.mark.parametrize("end", ["1", "None"], ids=["exit code", "killed"])
+def test_its_children_end_with_a_process_that_crashes(end: str) -> None:
+    run(
+        FAMILY
+        + f"""
+pid, inside = worker({end})
+if {end} is None:
+    os.kill(pid, signal.SIGKILL)
+assert reaped(pid) == [pid]
+until(lambda: dead(inside))
+"""
+    )
+
+
+def test_its_children_are_left_alone_where_it_ends_in_order() -> None:
+    run(
+        FAMILY
+        + """
+pid, inside = worker(0)
+assert reaped(pid) == [pid]
+assert children() == [inside] and not dead(inside)
+os.kill(inside, signal.SIGKILL)
+"""
+    )
+
+
+def test_a_group_that_is_not_its_own_is_left_alone() -> None:
+    """Where a sandbox forbids groups, it is that of the supervisor, or of other workers."""
+    run(
+        FAMILY
+        + """
+pid, inside = worker(1, own=False)
+assert reaped(pid) == [pid]
+assert not dead(inside)
+leader, _ = worker(None)
+member = child(pause=60)
+os.setpgid(member, leader)
+os.kill(leader, signal.SIGKILL)
+assert reaped(leader, [member]) == [leader]
+assert not dead(member)
+for left in children():
+    os.kill(left, signal.SIGKILL)
+"""
+    )

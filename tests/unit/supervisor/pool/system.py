@@ -36,6 +36,8 @@ MOVING = (Stage.LOADING, Stage.FORKING, Stage.IMPORTING, Stage.ARMING, Stage.STA
 DEFAULTS: dict[str, Any] = {
     "app": "shop:app",
     "preload": "application",
+    "env_file": "",
+    "debug": False,
     "standby": "armed",
     "live_max_age": 0.0,
     "crash_budget": (5, 60.0),

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.worker.application import lifespan
 from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 
 if TYPE_CHECKING:
@@ -123,3 +124,27 @@ def test_a_start_can_be_given_up() -> None:
             await start
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_start_that_takes_long_says_where_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    go, told = asyncio.Event(), []
+
+    def warning(message: str, place: str) -> None:
+        told.append(message % place)
+        go.set()
+
+    monkeypatch.setattr(lifespan, "SLOW", 0.0)
+    monkeypatch.setattr(logging.getLogger("corepod"), "warning", warning)
+
+    async def connect() -> None:
+        await go.wait()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await connect()
+        await send({"type": "lifespan.startup.complete"})
+
+    asyncio.run(asyncio.wait_for(Lifespan(app, {}).startup(), 20))
+    (text,) = told
+    assert text.startswith("the application's lifespan startup waits here:\n")
+    assert ", in connect\n    await go.wait()\n" in text
