@@ -57,6 +57,7 @@ class Supervisor:
             log,
             self.placement.cores,
             forkable=subreaper,
+            usable=len(self.placement.usable.cores),
             wall=time.time,
             random=_random,
         )

@@ -37,6 +37,7 @@ METRICS = (
     ("corepod_slots", "gauge", "Number of slots of the pool.", ()),
     ("corepod_usable_cores", "gauge", "Number of cores that the pool may use.", ()),
     ("corepod_standby_ready", "gauge", "1 if a standby is ready to become the next worker.", ()),
+    ("corepod_standbys", "gauge", "Number of standbys that are ready to become workers.", ()),
     ("corepod_template_ready", "gauge", "1 if a template is ready to fork workers.", ()),
     ("corepod_accept_queue_length", "gauge", "Connections waiting to be accepted by a worker.", ()),
     ("corepod_accept_queue_limit", "gauge", "Maximum number of connections that can wait to be accepted.", ()),
@@ -131,6 +132,7 @@ def _pool(written: Exposition, status: dict[str, Any]) -> None:
     written.put("corepod_slots", len(status["slots"]))
     written.put("corepod_usable_cores", len(status["cores"]["usable"]))
     written.put("corepod_standby_ready", status["standby"]["ready"])
+    written.put("corepod_standbys", status["standby"]["count"])
     written.put("corepod_template_ready", status["template"]["state"] == "ready")
     queue = status["accept_queue"] or {}
     written.put("corepod_accept_queue_length", queue.get("length"))

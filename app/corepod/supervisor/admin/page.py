@@ -86,6 +86,8 @@ def render(status: dict[str, Any], now: float) -> str:
 def _facts(status: dict[str, Any], now: float) -> list[tuple[str, str]]:
     cores, queue, standby = status["cores"], status["accept_queue"], status["standby"]
     ready = "ready" if standby["ready"] else "not ready"
+    if standby["wanted"] > 1:
+        ready = f"{standby['count']} of {standby['wanted']} ready"
     return [
         ("listens on", ", ".join(status["binds"]) or "no address any more"),
         ("application", status["app"]),

@@ -98,7 +98,12 @@ class PoolStatus:
             "mode": "spawn" if template.forkable is False else "fork",
             **self._about,
             "reloading": pool.generations.reloading,
-            "standby": {"mode": pool.settings.standby, "ready": generation.standby is not None},
+            "standby": {
+                "mode": pool.settings.standby,
+                "ready": bool(generation.standbys),
+                "count": len(generation.standbys),
+                "wanted": pool.settings.standbys if pool.settings.standby != "none" else 0,
+            },
             "template": {
                 "pid": template.process.pid if template.process else None,
                 "state": "ready" if template.process else "absent",

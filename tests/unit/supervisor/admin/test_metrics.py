@@ -59,7 +59,10 @@ def real_status() -> PoolStatus:
     settings, log = Settings({**values, **beside, "lifeline": None}), StreamLog(loop, form="text", level="info")
     scoreboard, cgroup = SharedScoreboard(), Cgroup()
     launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message: None)
-    pool = Pool(settings, launcher, scoreboard, log, [0, None], forkable=False, wall=time.time, random=lambda: 0.5)
+    cores = [0, None]
+    pool = Pool(
+        settings, launcher, scoreboard, log, cores, forkable=False, usable=2, wall=time.time, random=lambda: 0.5
+    )
     checks = Checks(pool, scoreboard, cgroup, log, loop.now())
     about = {"cores": {"usable": [0, 1], "limit": "affinity"}, "binds": ["127.0.0.1:8000"], "admin": "none"}
     return PoolStatus(pool, checks, scoreboard, cgroup, log, [], about=about, clock=loop.now)

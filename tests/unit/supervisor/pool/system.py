@@ -35,6 +35,7 @@ MOVING = (Stage.LOADING, Stage.FORKING, Stage.ARMING, Stage.STARTING)  # stages 
 DEFAULTS: dict[str, Any] = {
     "app": "shop:app",
     "standby": "armed",
+    "standbys": 1,
     "live_max_age": 0.0,
     "crash_budget": (5, 60.0),
     "overlap": True,
@@ -97,7 +98,9 @@ class Records:
 class System:
     """Launcher of the pool and owner of its processes. `now` moves with `wait` only."""
 
-    def __init__(self, cores: int = 1, *, forkable: bool = True, records: int = 64, **settings: Any) -> None:
+    def __init__(
+        self, cores: int = 1, *, forkable: bool = True, records: int = 64, usable: int = 64, **settings: Any
+    ) -> None:
         self.now, self.random = 1000.0, 0.5
         self.log, self.records = Journal(), Records(records)
         self.refuses = False  # the system has no room for another process
@@ -123,6 +126,7 @@ class System:
             self.log,
             list(range(cores)),
             forkable=forkable,
+            usable=usable,
             wall=lambda: self.now + 1e9,
             random=lambda: self.random,
         )
@@ -306,6 +310,7 @@ class System:
 
     def goes_on(self, *, but: Process | None = None) -> None:
         """A healthy process does its next thing (not this one); where none has anything to do, a moment passes."""
+        self.reap()
         moving = [p for stage in MOVING for p in self.at(stage) if p is not but]
         if moving:
             self.advance(moving[0])

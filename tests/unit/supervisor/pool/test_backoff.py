@@ -136,7 +136,7 @@ def test_an_armed_process_ends_the_streaks_that_kept_it_from_being_made() -> Non
         held.refused(0.0)
         held.fork_failed(0.0)
         held.load_failed(0.0)
-    held.armed()
+    held.armed(forked=True)
     assert not held.no_load
     assert not held.no_forks
     held.expire(1e9)
