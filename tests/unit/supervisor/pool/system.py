@@ -15,7 +15,7 @@ from corepod.contract.messages import (
     Loaded,
     Ready,
 )
-from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS, TICK, WORDS
+from corepod.contract.scoreboard import OWED, REQUESTS, TICK, WORDS
 from corepod.supervisor.pool.exits import Exit
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.pool.state import Process, Slot, Stage
@@ -239,7 +239,7 @@ class System:
         """A worker's loop turns for the first time."""
         self.records.rows[process.record][TICK] = 1
         self.records.rows[process.record][REQUESTS] += 1
-        self.records.rows[process.record][IN_FLIGHT] = 1
+        self.records.rows[process.record][OWED] = 1
         assert process.slot is not None
         self.served[process.slot] = self.served.get(process.slot, 0) + 1
 
