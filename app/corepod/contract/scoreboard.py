@@ -2,7 +2,7 @@
 
 # Scoreboard: shared memory of RECORDS records, one for each living worker. A record is written by its worker
 # alone and read by the supervisor, which adds it to the slot's totals when the worker is gone.
-RECORDS = 512
+RECORDS = 1200
 RECORD_SIZE = 2048  # bytes
 # Indices of 64-bit words in a record.
 TICK = 0  # CLOCK_MONOTONIC of the loop's last tick, ns

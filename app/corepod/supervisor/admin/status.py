@@ -74,10 +74,13 @@ class PoolStatus:
         if self._pool.stopping:
             return False, "draining"
         self._checks.look(self._clock(), asked=True)
-        answers = [self._slot_ready(slot) for slot in self._pool.slots]
-        if any(ready for ready, _ in answers):
-            return True, "ok"
-        return False, "; ".join(sorted({why for _, why in answers})) or "no slots"
+        whys = set()
+        for slot in self._pool.slots:
+            ready, why = self._slot_ready(slot)
+            if ready:
+                return True, "ok"
+            whys.add(why)
+        return False, "; ".join(sorted(whys)) or "no slots"
 
     def state(self) -> str:
         if self._pool.stopping:
@@ -85,7 +88,7 @@ class PoolStatus:
         return "ready" if self.ready()[0] else "starting"
 
     def document(self) -> dict[str, Any]:
-        """The document that /status shows."""
+        """The document that /status shows. Its slots are an iterator, which looks at a slot when its turn comes."""
         pool = self._pool
         generation = pool.generations.current
         template = generation.template
@@ -113,7 +116,7 @@ class PoolStatus:
             "log_lines_dropped": self._log.dropped,
             "supervisor": {"rss_bytes": rss("self"), "cpu_seconds": cpu_time("self")},
             "throttled_seconds": self._cgroup.throttled(),
-            "slots": [self._slot(slot) for slot in pool.slots],
+            "slots": map(self._slot, list(pool.slots)),
         }
 
     def _queue(self) -> dict[str, int] | None:

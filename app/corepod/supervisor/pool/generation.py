@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
 ARM_TIMEOUT = 30.0  # seconds a process may take to get ready for a slot, without the application's lifespan
+FORKS_AT_ONCE = 64  # that a template may owe: each is a packet in its socket's queue, which has room for some hundreds
 LATE = 1.0  # seconds by which the supervisor may miss a deadline before that proves that it didn't run
 DISMISS_TIMEOUT = 5.0  # seconds a live standby has to end its lifespan
 # Seconds in which a slot that has just got its worker has the core to itself: making the next standby at once costs the
@@ -114,6 +115,7 @@ class Generation:
             return [MakeBootstrap(role, live)] * self.template.missing_bootstraps(missing, together)
         if template.cause:  # it is killed, and may take its time to die
             return [MakeBootstrap("template", live=False)] if waiting and self.template.to_be is None else []
+        missing = min(missing, FORKS_AT_ONCE - len(self._owed))
         forks: list[Record] = [MakeFork(template, warm=not waiting, live=live)] * missing
         due = self._doubtful_at()
         if due is None or now < due:

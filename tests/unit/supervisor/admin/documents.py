@@ -87,4 +87,4 @@ class FakeStatus:
         self.asked += 1
         if self.broken:
             raise RuntimeError("an internal error")
-        return self.content
+        return {**self.content, "slots": iter(self.content["slots"])}

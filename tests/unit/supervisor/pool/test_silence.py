@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from corepod.contract.messages import Armed, Failed, Loaded
-from corepod.supervisor.pool.generation import CALM
+from corepod.supervisor.pool.generation import CALM, FORKS_AT_ONCE
 from corepod.supervisor.pool.state import Stage
 from corepod.supervisor.pool.template import FORK_TIMEOUT, PATIENCE
 
@@ -196,3 +196,15 @@ def test_everything_that_dies_at_once_is_back_after_one_import() -> None:
     assert len(system.at(Stage.LOADING)) == 1
     system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
     assert len(system.forks) == 8
+
+
+def test_a_template_is_never_asked_for_more_forks_than_its_queue_holds() -> None:
+    system = System(200, records=200)
+    system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
+    assert len(system.forks) == FORKS_AT_ONCE
+    system.hello(system.forks[0])
+    assert len(system.forks) == FORKS_AT_ONCE
+    for _ in range(300):
+        if system.forks:
+            system.hello(system.forks[0])
+    assert len(system.at(Stage.ARMING)) == 200
