@@ -114,6 +114,8 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
         values["access_log_format"] % defaultdict(str)
     except (ValueError, TypeError) as error:
         faults.append(("access_log_format", f"is not a valid format: {error}"))
+    if values["standbys"] > 1 and values["standby"] == "none":
+        faults.append(("standbys", f"{values['standbys']} standbys are asked for, but standby is none"))
     if not values["bind"]:
         faults.append(("bind", "has no address"))
     return faults

@@ -109,6 +109,14 @@ _POOL = _group(
         "also run the application's lifespan, none keeps no process ready",
         {"choices": ("armed", "live", "none")},
     ),
+    (
+        "standbys",
+        "count",
+        1,
+        "number of standbys that are kept ready, for applications that must survive several crashes in a row as fast "
+        "as the first one; without a meaning where standby is none",
+        {"minimum": 1},
+    ),
     ("live_max_age", "seconds", 3600.0, "maximum age of a live standby, 0 for no limit", {"minimum": 0}),
     (
         "crash_budget",
@@ -127,7 +135,8 @@ _POOL = _group(
         "exit_code",
         "choice",
         "contract",
-        "exit code when the crash budget is used up: corepod's own, or that of the last worker (128 + signal)",
+        "exit code when the crash budget is used up: corepod's own, or that of the last worker (128 + signal); "
+        "corepod's own, too, where that would be 0",
         {"choices": ("contract", "worker")},
     ),
     ("user", "text", "", "user that the workers run as (name or number)"),

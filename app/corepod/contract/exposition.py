@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     Family = tuple[str, str, str, tuple[str, ...]]  # name, type, help, names of the labels
 
@@ -45,12 +45,14 @@ class Exposition:
 
     def text(self) -> str:
         """The whole text, without metrics that have no sample."""
-        parts = []
+        return "".join(self.parts())
+
+    def parts(self) -> Iterator[str]:
+        """The same, metric by metric."""
         for name, kind, meaning, _ in self._families.values():
             if self._lines[name]:
-                parts.append(f"# HELP {name} {meaning.translate(_IN_HELP)}\n# TYPE {name} {kind}\n")
-                parts += self._lines[name]
-        return "".join(parts)
+                yield f"# HELP {name} {meaning.translate(_IN_HELP)}\n# TYPE {name} {kind}\n"
+                yield "".join(self._lines[name])
 
 
 def _braces(names: Sequence[str], values: Sequence[object]) -> str:

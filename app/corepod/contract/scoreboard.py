@@ -2,14 +2,14 @@
 
 # Scoreboard: shared memory of RECORDS records, one for each living worker. A record is written by its worker
 # alone and read by the supervisor, which adds it to the slot's totals when the worker is gone.
-RECORDS = 512
+RECORDS = 1200
 RECORD_SIZE = 2048  # bytes
 # Indices of 64-bit words in a record.
 TICK = 0  # CLOCK_MONOTONIC of the loop's last tick, ns
 LAG = 1  # how late the last tick was, ns
 LAG_MAX = 2
 REQUESTS = 3  # requests (and WebSocket sessions) that reached the application
-IN_FLIGHT = 4
+IN_FLIGHT = 4  # the application's coroutines: a drain waits for them
 SHED = 5  # answered 503 because of a limit
 ACCEPTED = 6  # connections
 CONNECTIONS = 7  # open now
@@ -19,9 +19,12 @@ STATUS = 10  # six words: no answer, 1xx, 2xx, 3xx, 4xx, 5xx
 LATENCY_SUM = 16  # ns
 LATENCY = 17  # one word a bucket, the last one without bound
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
-WORDS = LATENCY + len(LATENCY_BOUNDS) + 1
+# Requests in flight whose response hasn't been handed to the kernel completely: what a death would lose. Work that goes
+# on after the response, such as a background task, is in flight and owes nobody anything.
+OWED = LATENCY + len(LATENCY_BOUNDS) + 1
+WORDS = OWED + 1
 # Words that only ever grow: what a slot keeps of a dead worker.
-COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, WORDS))
+COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED))
 # Behind the words: what is being served, for the report of a death.
 ENTRIES = 8
 ENTRY_OFFSET = 512  # bytes

@@ -22,6 +22,7 @@ class Settings:
     workers: str | int
     pin: str
     standby: str
+    standbys: int
     live_max_age: float
     crash_budget: tuple[int, float]
     overlap: bool

@@ -60,6 +60,7 @@ class Supervisor:
             log,
             self.placement.cores,
             forkable=subreaper,
+            usable=len(self.placement.usable.cores),
             wall=time.time,
             random=_random,
         )
@@ -93,6 +94,8 @@ class Supervisor:
             f"{', '.join(map(sockets.name, self.listeners))}, admin on {admin}; "
             f"usable cores {cores.format_list(usable.cores)} (limit: {usable.limit})"
         )
+        if self.placement.capped:
+            self.log.warning(f"{self.placement.capped}: the others stay unused by this pool")
         if self.placement.why_not:
             self.log.warning(self.placement.why_not)
         if admin != wanted and not wanted.endswith(":0"):

@@ -14,8 +14,9 @@ class Server(Protocol):
     """Serves an ASGI application on connections that it is handed; it neither binds nor listens nor accepts.
 
     It counts connections, bytes and the status of each response on the worker's scoreboard record. Requests are counted
-    by the application it is given (`Instrumented`), which it calls without a wrapper of its own. Every method is called
-    in the event loop's thread.
+    by the application it is given (`Instrumented`), which it calls without a wrapper of its own, and which it tells
+    when the last byte of a response has been handed to the kernel (`answered`). Every method is called in the event
+    loop's thread.
     """
 
     state: dict[str, Any]  # filled by the application's lifespan; the scope of each request has a copy of it

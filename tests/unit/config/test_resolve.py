@@ -171,6 +171,7 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
         ({"access_log_format": "%(h"}, "is not a valid format"),
         ({"user": "nobody-of-that-name"}, "user"),
         ({"bind": ","}, "has no address"),
+        ({"standbys": "2", "standby": "none"}, "2 standbys are asked for, but standby is none"),
     ],
     ids=str,
 )

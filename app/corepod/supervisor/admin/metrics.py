@@ -9,6 +9,7 @@ from corepod.contract.scoreboard import LATENCY_BOUNDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 CODES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # in the order of the scoreboard's STATUS words
@@ -37,6 +38,7 @@ METRICS = (
     ("corepod_slots", "gauge", "Number of slots of the pool.", ()),
     ("corepod_usable_cores", "gauge", "Number of cores that the pool may use.", ()),
     ("corepod_standby_ready", "gauge", "1 if a standby is ready to become the next worker.", ()),
+    ("corepod_standbys", "gauge", "Number of standbys that are ready to become workers.", ()),
     ("corepod_template_ready", "gauge", "1 if a template is ready to fork workers.", ()),
     ("corepod_accept_queue_length", "gauge", "Connections waiting to be accepted by a worker.", ()),
     ("corepod_accept_queue_limit", "gauge", "Maximum number of connections that can wait to be accepted.", ()),
@@ -111,13 +113,17 @@ _SLOT_VALUES = (
 )
 
 
-def render(status: dict[str, Any]) -> str:
-    """The metrics of a status document, in Prometheus' text format. Values of None are unknown and left out."""
-    written = Exposition(METRICS)
+def render(status: dict[str, Any]) -> Iterator[str]:
+    """The metrics of a status document, in Prometheus' text format, piece by piece: each one takes about as long as one
+    slot does. Values of None are unknown and left out."""
+    written, slots = Exposition(METRICS), 0
     _pool(written, status)
     for slot in status["slots"]:
         _slot(written, slot)
-    return written.text()
+        slots += 1
+        yield ""  # the samples of a metric stand together, so that none is complete before the last slot
+    written.put("corepod_slots", slots)
+    yield from written.parts()
 
 
 def _pool(written: Exposition, status: dict[str, Any]) -> None:
@@ -128,9 +134,9 @@ def _pool(written: Exposition, status: dict[str, Any]) -> None:
         written.put("corepod_pool_state", status["state"] == state, state)
     written.put("corepod_ready", status["state"] == "ready")
     written.put("corepod_start_time_seconds", status["started_at"])
-    written.put("corepod_slots", len(status["slots"]))
     written.put("corepod_usable_cores", len(status["cores"]["usable"]))
     written.put("corepod_standby_ready", status["standby"]["ready"])
+    written.put("corepod_standbys", status["standby"]["count"])
     written.put("corepod_template_ready", status["template"]["state"] == "ready")
     queue = status["accept_queue"] or {}
     written.put("corepod_accept_queue_length", queue.get("length"))

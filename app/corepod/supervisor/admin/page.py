@@ -6,6 +6,7 @@ from corepod.contract.units import duration, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 REFRESH = 2  # seconds
@@ -65,27 +66,30 @@ LINKS = ("/status", "/metrics", "/livez", "/readyz", "/startupz")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
 
 
-def render(status: dict[str, Any], now: float) -> str:
-    """The page for a status document; `now` is Unix time in seconds."""
+def render(status: dict[str, Any], now: float) -> Iterator[str]:
+    """The page for a status document, piece by piece; `now` is Unix time in seconds."""
     name, state = _escape(status["name"]), _escape(status["state"])
     head = "".join(f'<th scope="col" class="{kind}">{title}</th>' for title, kind in COLUMNS)
-    rows = "".join(f"<tr>{_row(slot, now)}</tr>\n" for slot in status["slots"])
     links = "".join(f'<a href="{path}">{path}</a>' for path in LINKS)
-    return (
+    yield (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="refresh" content="{REFRESH}">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         f"<title>{name}: {state}</title>\n<style>{STYLE}</style></head>\n<body>\n"
         f"<header><h1>{name}</h1>{_state(status['state'])}<p>corepod {_escape(status['version'])}</p></header>\n"
         f"<dl>{''.join(_fact(term, text) for term, text in _facts(status, now))}</dl>\n"
-        f'<div class="card"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n'
-        f"<footer>{links}</footer>\n</body></html>\n"
+        f'<div class="card"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
     )
+    for slot in status["slots"]:
+        yield f"<tr>{_row(slot, now)}</tr>\n"
+    yield f"</tbody></table></div>\n<footer>{links}</footer>\n</body></html>\n"
 
 
 def _facts(status: dict[str, Any], now: float) -> list[tuple[str, str]]:
     cores, queue, standby = status["cores"], status["accept_queue"], status["standby"]
     ready = "ready" if standby["ready"] else "not ready"
+    if standby["wanted"] > 1:
+        ready = f"{standby['count']} of {standby['wanted']} ready"
     return [
         ("listens on", ", ".join(status["binds"]) or "no address any more"),
         ("application", status["app"]),

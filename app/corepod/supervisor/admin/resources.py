@@ -1,13 +1,13 @@
-"""The admin port's resources: from the head of a request to the bytes of its response."""
+"""The admin port's resources: from the head of a request to its response."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 
 from corepod.contract import access, exposition
 from corepod.supervisor.admin import metrics, page
+from corepod.supervisor.admin.responses import END, HTML, JSON, PLAIN, Making, Reply, as_json, encode, response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,18 +18,6 @@ WHY_MOST = 300  # characters of a probe's line: the application's own reason may
 
 OPEN = ("/livez", "/readyz", "/startupz", "/metrics")  # for every address
 RESTRICTED = ("/status", "/")  # see contract.access
-END = b"\r\n\r\n"
-PLAIN, JSON, HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
-REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 NOT_FOUND = f"not found; there are {' '.join(OPEN)}, and for this machine {' '.join(RESTRICTED)} (a page)\n"
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -42,15 +30,6 @@ class RequestRefused(Exception):
     def __init__(self, status: int, text: str, header: str = "") -> None:
         super().__init__(text)
         self.status, self.text, self.header = status, text, header
-
-
-class Reply:
-    """The bytes of a complete response, and whether the client may still be sending bytes behind its request."""
-
-    __slots__ = ("data", "more")
-
-    def __init__(self, data: bytes, more: bool) -> None:
-        self.data, self.more = data, more
 
 
 class Request:
@@ -94,13 +73,26 @@ class Resources:
     def __init__(self, status: PoolStatus, *, status_public: bool) -> None:
         self._status, self._public = status, status_public
         self._probes = {"/livez": status.live, "/readyz": status.ready, "/startupz": status.started}
-        self._metrics: bytes | None = None
+        self._made: dict[str, Making] = {}  # by path
         self._logged = False
 
+    @property
+    def making(self) -> bool:
+        """Whether a response is being made: call `go_on` soon."""
+        return any(not making.data for making in self._made.values())
+
+    def go_on(self) -> None:
+        """Make a piece more of each response that isn't complete. Call it between two wake-ups."""
+        for making in self._made.values():
+            try:
+                making.go_on()
+            except Exception as error:
+                making.data = self._failure(error)
+
     def forget(self) -> None:
-        """Call between two wake-ups. Within one, all clients share one text of the metrics, so that many of them at a
-        time, or slow readers, cost the time and memory of one."""
-        self._metrics = None
+        """Call between two wake-ups. Within one, and while it is made, all clients share one response, so that many of
+        them at a time, or slow readers, cost the time and memory of one."""
+        self._made = {path: making for path, making in self._made.items() if not making.data}
 
     def reply(self, received: bytes, *, local: bool, trusted: bool) -> Reply | None:
         """The response to the received bytes, None while the head isn't complete.
@@ -115,13 +107,16 @@ class Resources:
             request = Request(head)
             head_only, more = request.head_only, len(received) > len(head) + len(END)
             self._check(request, local, trusted)
-            status, kind, body, header = self._answer(request.path)
+            if request.path not in self._probes:
+                return Reply(b"", more, making=self._make(request.path), head_only=head_only)
+            good, why = self._probes[request.path]()
+            line = " ".join(why.split())[:WHY_MOST] + "\n"
+            data = response(200 if good else 503, PLAIN, encode(line))
         except RequestRefused as refused:
-            status, kind, body, header = refused.status, PLAIN, refused.text.encode(), refused.header
+            data = response(refused.status, PLAIN, refused.text.encode(), refused.header)
         except Exception as error:
-            status, kind, body, header = 500, PLAIN, f"{type(error).__name__}, see the log\n".encode(), ""
-            self._log_once()
-        return Reply(_response(status, kind, body, header, head_only), more)
+            data = self._failure(error)
+        return Reply(data[: data.index(END) + len(END)] if head_only else data, more)
 
     def _check(self, request: Request, local: bool, trusted: bool) -> None:
         """Raise RequestRefused unless the path exists and the peer may see it."""
@@ -133,25 +128,28 @@ class Resources:
         if why:
             raise RequestRefused(403, f"{why}\n")
 
-    def _answer(self, path: str) -> tuple[int, str, bytes, str]:
-        """Status, content type, body and further header lines of the resource at `path`."""
-        if path in self._probes:
-            good, why = self._probes[path]()
-            line = " ".join(why.split())[:WHY_MOST] + "\n"
-            return 200 if good else 503, PLAIN, _encode(line), ""
-        if path == "/metrics":
-            if self._metrics is None:
-                self._metrics = _encode(metrics.render(self._status.document()))
-            return 200, exposition.CONTENT_TYPE, self._metrics, ""
-        if path == "/status":
-            return 200, JSON, json.dumps(self._status.document(), indent=1).encode() + b"\n", ""
-        return 200, HTML, _encode(page.render(self._status.document(), time.time())), page.HEADER
+    def _make(self, path: str) -> Making:
+        """The document at `path`, begun; that of a small pool is complete."""
+        if path not in self._made:
+            making = self._begin(path)
+            making.go_on()
+            self._made[path] = making
+        return self._made[path]
 
-    def _log_once(self) -> None:
+    def _begin(self, path: str) -> Making:
+        status = self._status.document()
+        if path == "/metrics":
+            return Making(metrics.render(status), exposition.CONTENT_TYPE)
+        if path == "/status":
+            return Making(as_json(status), JSON)
+        return Making(page.render(status, time.time()), HTML, page.HEADER)
+
+    def _failure(self, error: Exception) -> bytes:
         # Only once, because it would be repeated with every probe.
         if not self._logged:
             sys.excepthook(*sys.exc_info())
         self._logged = True
+        return response(500, PLAIN, f"{type(error).__name__}, see the log\n".encode())
 
 
 def _head(received: bytes) -> bytes | None:
@@ -167,18 +165,3 @@ def _head(received: bytes) -> bytes | None:
     if not found and len(received) >= HEAD_MOST:
         raise RequestRefused(431, f"the head of a request must not exceed {HEAD_MOST} bytes\n")
     return head if found else None
-
-
-def _response(status: int, kind: str, body: bytes, header: str, head_only: bool) -> bytes:
-    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
-    head = (
-        f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {date}\r\nContent-Type: {kind}\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\nCache-Control: no-store\r\n"
-        f"X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n{header}\r\n"
-    )
-    return head.encode("ascii") + (b"" if head_only else body)
-
-
-def _encode(text: str) -> bytes:
-    # An application's reason may contain half of a surrogate pair, which UTF-8 can't encode.
-    return text.encode("utf-8", "replace")

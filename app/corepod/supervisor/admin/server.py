@@ -11,7 +11,7 @@ from corepod.supervisor.admin.resources import HEAD_MOST, Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from corepod.supervisor.admin.resources import Reply
+    from corepod.supervisor.admin.responses import Reply
     from corepod.supervisor.admin.status import PoolStatus
     from corepod.supervisor.io.loop import Loop
 
@@ -45,7 +45,7 @@ class AdminServer:
 
         Returns when to call it again, None if there is no need.
         """
-        self.resources.forget()
+        making = self._go_on()
         for connection in list(self.open.values()):
             if now < connection.deadline:
                 break  # all have the same time, and the oldest comes first
@@ -54,8 +54,17 @@ class AdminServer:
             self._resume_at = None
             self._accept_on(select.EPOLLIN)
         oldest = next(iter(self.open.values()), None)
-        times = (self._resume_at, oldest.deadline if oldest else None)
+        times = (self._resume_at, oldest.deadline if oldest else None, now if making else None)
         return min((t for t in times if t is not None), default=None)
+
+    def _go_on(self) -> bool:
+        """Make the next piece of each response, and send what is complete. Returns whether there is more to make."""
+        if self.resources.making:
+            self.resources.go_on()
+            for connection in list(self.open.values()):
+                connection.proceed()
+        self.resources.forget()
+        return self.resources.making
 
     def close(self) -> None:
         """Cut every connection and stop listening."""
@@ -141,16 +150,23 @@ class AdminConnection:
     @property
     def answering(self) -> bool:
         """Whether the request is complete and the response isn't sent yet."""
-        return len(self._rest) > 0
+        return len(self._rest) > 0 or self._made_later
+
+    @property
+    def _made_later(self) -> bool:
+        return self._reply is not None and not self._reply.data
 
     def proceed(self, mask: int = 0) -> None:
         """Do what is possible without waiting. The calls themselves show what the event was."""
+        if self._made_later and mask & (select.EPOLLHUP | select.EPOLLERR):
+            return self.close()
         try:
             self._step()
             if self._sock.fileno() >= 0:
                 self._wait()
         except OSError:
             self.close()  # reset by its client, or no room in the epoll
+        return None
 
     def close(self) -> None:
         """Close it, if it is open. The part of the response that the kernel has is still delivered."""
@@ -164,6 +180,8 @@ class AdminConnection:
         try:
             if self._reply is None:
                 self._read()
+            elif self._made_later:
+                self._begin(self._reply)
             elif self.answering:
                 self._write(self._reply)
             else:
@@ -178,9 +196,13 @@ class AdminConnection:
         self._received += data
         self._reply = self._admin.resources.reply(self._received, local=self._local, trusted=self._trusted)
         if self._reply is not None:
-            self._rest = memoryview(self._reply.data)
-            self._write(self._reply)
+            self._begin(self._reply)
         return None
+
+    def _begin(self, reply: Reply) -> None:
+        if reply.complete():
+            self._rest = memoryview(reply.data)
+            self._write(reply)
 
     def _write(self, reply: Reply) -> None:
         while self._rest:
@@ -198,7 +220,8 @@ class AdminConnection:
             self.close()
 
     def _wait(self) -> None:
-        events = select.EPOLLOUT if self.answering else select.EPOLLIN
+        # While the response is made nothing is read: a client may be half closed, and readable all the time.
+        events = select.EPOLLERR if self._made_later else select.EPOLLOUT if self.answering else select.EPOLLIN
         if not self._events:
             self._admin.loop.add(self._sock.fileno(), events, self.proceed)
         elif events != self._events:

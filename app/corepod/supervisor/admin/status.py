@@ -16,6 +16,7 @@ from corepod.contract.scoreboard import (
     LAG_MAX,
     LATENCY,
     LATENCY_SUM,
+    OWED,
     REQUESTS,
     SHED,
     STATUS,
@@ -73,10 +74,13 @@ class PoolStatus:
         if self._pool.stopping:
             return False, "draining"
         self._checks.look(self._clock(), asked=True)
-        answers = [self._slot_ready(slot) for slot in self._pool.slots]
-        if any(ready for ready, _ in answers):
-            return True, "ok"
-        return False, "; ".join(sorted({why for _, why in answers})) or "no slots"
+        whys = set()
+        for slot in self._pool.slots:
+            ready, why = self._slot_ready(slot)
+            if ready:
+                return True, "ok"
+            whys.add(why)
+        return False, "; ".join(sorted(whys)) or "no slots"
 
     def state(self) -> str:
         if self._pool.stopping:
@@ -84,7 +88,7 @@ class PoolStatus:
         return "ready" if self.ready()[0] else "starting"
 
     def document(self) -> dict[str, Any]:
-        """The document that /status shows."""
+        """The document that /status shows. Its slots are an iterator, which looks at a slot when its turn comes."""
         pool = self._pool
         generation = pool.generations.current
         template = generation.template
@@ -98,7 +102,12 @@ class PoolStatus:
             "mode": "spawn" if template.forkable is False else "fork",
             **self._about,
             "reloading": pool.generations.reloading,
-            "standby": {"mode": pool.settings.standby, "ready": generation.standby is not None},
+            "standby": {
+                "mode": pool.settings.standby,
+                "ready": bool(generation.standbys),
+                "count": len(generation.standbys),
+                "wanted": pool.settings.standbys if pool.settings.standby != "none" else 0,
+            },
             "template": {
                 "pid": template.process.pid if template.process else None,
                 "state": "ready" if template.process else "absent",
@@ -107,7 +116,7 @@ class PoolStatus:
             "log_lines_dropped": self._log.dropped,
             "supervisor": {"rss_bytes": rss("self"), "cpu_seconds": cpu_time("self")},
             "throttled_seconds": self._cgroup.throttled(),
-            "slots": [self._slot(slot) for slot in pool.slots],
+            "slots": map(self._slot, list(pool.slots)),
         }
 
     def _queue(self) -> dict[str, int] | None:
@@ -170,7 +179,7 @@ class PoolStatus:
             "bytes_in": words[BYTES_IN],
             "bytes_out": words[BYTES_OUT],
             "status": words[STATUS : STATUS + 6],
-            "latency": words[LATENCY:WORDS],
+            "latency": words[LATENCY:OWED],
             "latency_sum": words[LATENCY_SUM] / 1e9,
             "lag_seconds": now_words[LAG] / 1e9,
             "lag_max_seconds": now_words[LAG_MAX] / 1e9,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process, Slot
 
 ANSWER_AGE = 0.5  # seconds an answer about a worker may be old
+TOGETHER = 32  # workers that are looked at before others of the supervisor's duties have their turn
 SAMPLE = 1.0  # least seconds over which a share of CPU is measured
 
 
@@ -29,6 +30,8 @@ class Checks:
         self.starts = SlowStarts(pool, log)
         self._looked = self._at = now
         self._throttled = cgroup.throttled() or 0.0
+        self._late, self._lost, self._suspect = False, 0.0, False  # of the present round
+        self._left: list[Process] = []  # that haven't been looked at in it
         self._watchdogs: dict[Process, Watchdog] = {}
         self._samples: dict[Process, tuple[float, float, float]] = {}  # time, CPU seconds, busy share before
 
@@ -37,24 +40,44 @@ class Checks:
         return min((t for t in times if t is not None), default=None)
 
     def look(self, now: float, asked: bool = False) -> None:
-        """Judge every worker by both clocks, if it is time, or if somebody asked and the last look is some time ago:
-        a probe must not be told what was true seconds before."""
+        """Judge the workers by both clocks, if it is time, or if somebody asked and the last look is some time ago: a
+        probe must not be told what was true seconds before. A large pool is looked at in several calls; for a probe
+        until a worker is found that accepts."""
         self.starts.look(now)
-        if now < self._at and not (asked and now - self._looked >= ANSWER_AGE):
+        if not self._left:
+            if now < self._at and not (asked and now - self._looked >= ANSWER_AGE):
+                return
+            self._begin(now)
+        found = False
+        while self._left and not found:
+            some, self._left = self._left[:TOGETHER], self._left[TOGETHER:]
+            # Those that have died meanwhile have a pid that may be another process's by now.
+            judged = [self._judge(p, now) for p in some if self._still_serves(p)]
+            found = not asked or any(judged)
+        if self._left:
+            self._at = now
             return
-        late = now - self._at > LATE
-        throttled = self._cgroup.throttled() or 0.0
-        lost, self._throttled = throttled - self._throttled, throttled
-        suspect = False
-        for process in self._serving():
-            watchdog = self.watchdog(process)
-            tick = self._scoreboard.word(process.record, TICK) / 1e9
-            watchdog.observe(now, tick=tick, cpu=thread_time(process.pid), late=late, throttled=lost)
-            self._act(process, watchdog)
-            process.used_cpu(cpu_time(process.pid) or process.cpu_seen)
-            suspect = suspect or watchdog.blocked > 0
         self._forget_the_dead()
-        self._looked, self._at = now, now + interval(self._settings, suspect)
+        self._looked, self._at = now, now + interval(self._settings, self._suspect)
+
+    def _begin(self, now: float) -> None:
+        throttled = self._cgroup.throttled() or 0.0
+        self._late, self._suspect = now - self._at > LATE, False
+        self._lost, self._throttled = throttled - self._throttled, throttled
+        self._left = self._serving()
+
+    def _still_serves(self, process: Process) -> bool:
+        return process.stage is Stage.SERVING and self._pool.processes.living.get(process.pid) is process
+
+    def _judge(self, process: Process, now: float) -> bool:
+        """Look at one worker. Returns whether it accepts requests."""
+        watchdog = self.watchdog(process)
+        tick = self._scoreboard.word(process.record, TICK) / 1e9
+        watchdog.observe(now, tick=tick, cpu=thread_time(process.pid), late=self._late, throttled=self._lost)
+        self._act(process, watchdog)
+        process.used_cpu(cpu_time(process.pid) or process.cpu_seen)
+        self._suspect = self._suspect or watchdog.blocked > 0
+        return watchdog.accepts(self._settings)
 
     def watchdog(self, process: Process) -> Watchdog:
         """What the looks have found about a worker. Its time counts from when it was ready."""

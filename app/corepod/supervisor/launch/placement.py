@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
-MOST_SLOTS = 200  # twice as many workers, in a reload, still fit on the scoreboard
+MOST_SLOTS = 512  # twice as many workers, in a reload, still fit on the scoreboard
 
 
 class Placement:
@@ -26,9 +26,12 @@ class Placement:
         self._pin = settings.pin
         self._claims = pinning.CoreClaims()
         self._local = not pinning.in_container()
+        self.capped = ""  # why there are fewer slots than usable cores, where nobody has asked for that
+        if settings.workers == "auto" and len(self.usable.cores) > MOST_SLOTS:
+            self.capped = f"{len(self.usable.cores)} cores are usable, and a pool has at most {MOST_SLOTS} workers"
         slots = _slots(settings, self.usable)
         self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.claim)
-        _make_room_for_files(slots)
+        _make_room_for_files(slots, settings.standbys)
 
     @property
     def one_core_each(self) -> bool:
@@ -52,7 +55,7 @@ class Placement:
 
 
 def _slots(settings: Settings, usable: cores.Usable) -> int:
-    slots = len(usable.cores) if settings.workers == "auto" else int(settings.workers)
+    slots = min(len(usable.cores), MOST_SLOTS) if settings.workers == "auto" else int(settings.workers)
     if slots > MOST_SLOTS:
         raise StartError(f"{slots} workers are asked for, but a pool has {MOST_SLOTS} at most (workers)", EXIT_SETTINGS)
     if slots > len(usable.cores) and settings.pin != "never":
@@ -65,10 +68,11 @@ def _slots(settings: Settings, usable: cores.Usable) -> int:
     return slots
 
 
-def _make_room_for_files(slots: int) -> None:
-    # A socket and three pipes for each process (in a reload two a slot), sixteen connections of the admin port, and the
-    # pool's own. The usual soft limit of 1024 is there for select(2), which isn't used here.
-    needed = 36 + 4 * (2 * slots + 3)
+def _make_room_for_files(slots: int, standbys: int) -> None:
+    # A socket and three pipes for each process (in a reload two a slot), the claim of each slot's core, sixteen
+    # connections of the admin port, and the pool's own. The usual soft limit of 1024 is there for select(2), which
+    # isn't used here.
+    needed = 36 + slots + 4 * (2 * (slots + standbys) + 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

@@ -12,6 +12,8 @@ FIRST_PAUSE = 0.5  # before the second restart of a streak
 LONGEST_PAUSE = 30.0
 STABLE = 60.0  # a process has to live this long before the next failure begins a new streak
 REFUSAL_PAUSE = 1.0  # at least, until the system is asked again for a process that it has refused
+FORK_PAUSE = 60.0  # without forks after BOOT_TRIES rows of them have failed; doubled each time, up to the next line
+LONGEST_FORK_PAUSE = 600.0
 
 
 def pause_after(failures: int, random: float) -> float:
@@ -44,24 +46,34 @@ class FailureStreak:
     def end(self) -> None:
         self.count = 0
 
+    def one_is_left(self) -> None:
+        """One more failure is enough to make it as long as it was."""
+        self.count = BOOT_TRIES - 1
+
 
 class Backoff:
     """What goes wrong while a generation makes processes. Until `retry_at` no process is made, until `spare_at` no
-    standby. Each kind of failure has a streak of its own: a standby that dies at night must not delay a worker that is
-    missing now.
+    standby, until `fork_at` nothing is forked. Each kind of failure has a streak of its own: a standby that dies at
+    night must not delay a worker that is missing now.
+
+    One cause counts once, however many processes it ends. `row` is the number of failures so far, and each process
+    remembers the row in which it was made. A failure of a process that belongs to an earlier row isn't counted: it was
+    under way together with the one that was.
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
+        self.row = 0
         self.retry_at: float | None = None
         self.spare_at: float | None = None
+        self.fork_at: float | None = None
         self._random = random
         self._loads = FailureStreak()  # of the application; where nothing is forked, candidates that died, too
-        self._load_failed_at: float | None = None  # when the last one was counted
         self._forks = FailureStreak()  # forks that ended before they were armed
         self._lifespans = FailureStreak()  # of live standbys
         self._templates = FailureStreak()  # that ended by themselves
         self._standbys = FailureStreak()  # likewise
         self._refusals = FailureStreak()  # of the system to make a process
+        self._without_forks = 0  # how often forking has been stopped without a success in between
 
     @property
     def no_load(self) -> bool:
@@ -91,42 +103,79 @@ class Backoff:
         """Make no standby before `until`."""
         self.spare_at = max(self.spare_at or until, until)
 
-    def load_failed(self, began: float, now: float) -> None:
-        """An import that began at `began` has failed. Imports that ran side by side have one cause and
-        count once."""
-        if self._load_failed_at is None or began > self._load_failed_at:
-            self._load_failed_at = now
+    def load_failed(self, now: float, row: int | None = None) -> None:
+        """A bootstrap process of this row has failed; None here and below for what is counted in any case."""
+        if self._is_news(row):
             self._hold(now, self._loads, least=BOOT_PAUSE)
 
-    def fork_failed(self, now: float) -> None:
-        self._hold(now, self._forks)
+    def fork_failed(self, now: float, row: int | None = None) -> None:
+        if self._is_news(row):
+            self._hold(now, self._forks)
 
-    def lifespan_failed(self, now: float) -> None:
-        self._lifespans.add()
-        self.hold_spare(now + max(BOOT_PAUSE, self._lifespans.pause(self._random())))
+    def fork_refused(self, now: float, row: int | None = None) -> bool:
+        """The system has refused the template a fork. Returns whether that is news. A limit may be the template's own,
+        so that it counts as a fork that failed, too."""
+        if not self._is_news(row):
+            return False
+        self._forks.add()
+        self._hold(now, self._refusals, least=REFUSAL_PAUSE)
+        return True
+
+    def lifespan_failed(self, now: float, row: int | None = None) -> None:
+        if self._is_news(row):
+            self._lifespans.add()
+            self.hold_spare(now + max(BOOT_PAUSE, self._lifespans.pause(self._random())))
 
     def template_lost(self, lived: float, now: float) -> None:
         if self._forks.count:  # the forks that it didn't bring to life were lost with it: many would mean a long pause
             self._forks.end()
-            self.retry_at = None
+            self.retry_at = None if not self._refusals.count else self.retry_at
+        self.row += 1
         self._hold(now, self._templates, lived)
 
-    def standby_lost(self, lived: float, now: float) -> None:
-        self._standbys.add(lived)
-        self.hold_spare(now + self._standbys.pause(self._random()))
+    def standby_lost(self, lived: float, now: float, row: int | None = None) -> None:
+        if self._is_news(row):
+            self._standbys.add(lived)
+            self.hold_spare(now + self._standbys.pause(self._random()))
 
     def refused(self, now: float) -> None:
         self._hold(now, self._refusals, least=REFUSAL_PAUSE)
 
+    def stop_forking(self, now: float) -> float:
+        """Fork nothing for a while. Returns for how many seconds."""
+        pause = min(LONGEST_FORK_PAUSE, FORK_PAUSE * 2.0 ** min(self._without_forks, 16))
+        self._without_forks += 1
+        self.fork_at = now + pause
+        return pause
+
+    def fork_again(self, now: float) -> bool:
+        """Whether the time without forks ends now. The next failure begins another one."""
+        if self.fork_at is None or now < self.fork_at:
+            return False
+        self.fork_at = None
+        self._forks.one_is_left()
+        return True
+
     def loaded(self) -> None:
         self._loads.end()
 
-    def armed(self) -> None:
-        for streak in (self._loads, self._forks, self._refusals):
+    def armed(self, *, forked: bool) -> tuple[bool, bool]:
+        """A process is armed. Returns what that ends: a time of refusals, and one without forks."""
+        ends = self._refusals.count > 0, forked and self._without_forks > 0
+        for streak in (self._loads, self._refusals):
             streak.end()
+        if forked:
+            self._forks.end()
+            self._without_forks = 0
+        return ends
 
     def handed_over(self) -> None:
         self._lifespans.end()
+
+    def _is_news(self, row: int | None) -> bool:
+        news = row is None or row == self.row
+        self.row += news
+        return news
 
     def _hold(self, now: float, streak: FailureStreak, lived: float = 0.0, least: float = 0.0) -> None:
         streak.add(lived)

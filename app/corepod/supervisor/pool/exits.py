@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from corepod.contract.record import Record
-from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS
+from corepod.contract.scoreboard import OWED, REQUESTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> E
         description, reason = f"{process.cause} ({description})", process.cause.partition(":")[0]
     elif end.oom:
         description, reason = "killed for memory (signal SIGKILL)", "oom"
-    lost = scoreboard.word(process.record, IN_FLIGHT)
+    lost = scoreboard.word(process.record, OWED)
     requests = scoreboard.word(process.record, REQUESTS)
     serving = scoreboard.serving(process.record) if lost else []
     # It may have said that it is ready while it was reaped, an instant after the time of this step.

@@ -12,7 +12,7 @@ from corepod.contract.messages import Armed, Imported, Loaded, Refused, Unforkab
 from corepod.supervisor.pool.backoff import BOOT_TRIES, Backoff
 from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeBootstrap, MakeFork
 from corepod.supervisor.pool.state import Stage
-from corepod.supervisor.pool.template import Template
+from corepod.supervisor.pool.template import FORK_TIMEOUT, Template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process, Slot
     from corepod.supervisor.settings import Settings
 
-FORK_TIMEOUT = 10.0  # seconds a fork may take to say hello before the template counts as hung
-ARM_TIMEOUT = 30.0  # seconds it may then take to get ready for a slot, without the application's lifespan
+NEVER = float("inf")
+ARM_TIMEOUT = 30.0  # seconds a process may take to get ready for a slot, without the application's lifespan
+FORKS_AT_ONCE = 64  # that a template may owe: each is a packet in its socket's queue, which has room for some hundreds
+LATE = 1.0  # seconds by which the supervisor may miss a deadline before that proves that it didn't run
 DISMISS_TIMEOUT = 5.0  # seconds a live standby has to end its lifespan
 # Seconds in which a slot that has just got its worker has the core to itself: making the next standby at once costs the
 # first requests after a crash a third of their time, and a second crash would wait for its warm-up.
@@ -45,16 +47,24 @@ class Generation:
         self.template = Template(log, self.backoff, forkable=forkable)
         self.candidates: list[Process] = []
         self.closed = False
+        self._unneeded: list[Process] = []  # to be dismissed
+        self._waiting = 0  # slots that wait for a process which isn't armed yet
+        self._ahead = 0  # slots of a reload that get a worker of this generation soon
 
     @property
-    def standby(self) -> Process | None:
-        """The armed candidate that no slot waits for."""
-        return next((p for p in self.candidates if p.stage is Stage.ARMED), None)
+    def standbys(self) -> list[Process]:
+        """The armed candidates, which no slot waits for."""
+        return [p for p in self.candidates if p.stage is Stage.ARMED]
 
     @property
     def forking(self) -> bool:
         """Whether a child may exist whose pid isn't known yet: an unknown zombie may be it."""
-        return any(p.stage is Stage.FORKING for p in self.candidates)
+        return bool(self._owed)
+
+    @property
+    def _owed(self) -> list[Process]:
+        """The forks that a template has been asked for and that haven't come to life."""
+        return [p for p in self.candidates if p.stage is Stage.FORKING]
 
     @property
     def loaded(self) -> bool:
@@ -63,23 +73,30 @@ class Generation:
 
     # Its strength
 
-    def fill(self, waiting: list[Slot], free_records: int, now: float) -> list[Record]:
-        """Bring it to its strength. Called after everything that may have changed it."""
+    def fill(
+        self, waiting: list[Slot], free_records: int, now: float, *, together: int = 1, ahead: int = 0
+    ) -> list[Record]:
+        """Bring it to its strength. Called after everything that may have changed it.
+
+        `together`: how many processes may load the application at the same time. `ahead`: how many slots don't wait yet
+        and will soon, in a reload; where each process imports the application, they get theirs loaded before.
+        """
         if self.closed:
             return []
+        imports_itself = self.template.forkable is False or self._settings.preload == "libraries"
+        self._ahead = min(ahead, together) if imports_itself else 0
         orders: list[Record] = self._hand_overs(waiting[:free_records], now)
         left = waiting[len(orders) :]
+        self._waiting = len(left)
         if not left:
             orders += self._surplus()
         if self.backoff.retry_at is None:
-            orders += self._births(left)
+            orders += self._births(left, together, now)
         return orders
 
     def _hand_overs(self, waiting: list[Slot], now: float) -> list[Record]:
         orders: list[Record] = []
-        for slot in waiting:
-            if (ready := self.standby) is None:
-                break
+        for slot, ready in zip(waiting, self.standbys, strict=False):
             self.candidates.remove(ready)
             self.backoff.handed_over()
             self.backoff.hold_spare(now + CALM)
@@ -88,39 +105,69 @@ class Generation:
 
     def _surplus(self) -> list[Record]:
         """What was made for slots that don't wait any more."""
-        armed = [p for p in self.candidates if p.stage is Stage.ARMED and (p.live or not self._live())]
-        kept = armed[:1] if self._settings.standby != "none" else []
-        return [Dismiss(p, DISMISS_TIMEOUT) for p in self.candidates if p.stage is Stage.ARMED and p not in kept]
+        fit = [p for p in self.standbys if p.live or not self._live()]
+        kept = fit[: max(self._standbys(), self._ahead)]
+        return [Dismiss(p, DISMISS_TIMEOUT) for p in self.standbys if p not in kept]
 
-    def _births(self, waiting: list[Slot]) -> list[Record]:
+    def _births(self, waiting: list[Slot], together: int, now: float) -> list[Record]:
         missing, live = self._missing(waiting), not waiting and self._live()
         template = self.template.process
-        if template is not None:
-            return [] if template.cause else [MakeFork(template, warm=not waiting, live=live)] * missing
-        role = "worker" if self.template.forkable is False else "template"
-        return [MakeBootstrap(role, live)] * self.template.missing_bootstraps(missing)
+        if template is None:
+            role = "worker" if self.template.forkable is False else "template"
+            return [MakeBootstrap(role, live)] * self.template.missing_bootstraps(missing, together)
+        if template.cause:  # it is killed, and may take its time to die
+            return [MakeBootstrap("template", live=False)] if waiting and self.template.to_be is None else []
+        missing = min(missing, FORKS_AT_ONCE - len(self._owed))
+        if self._settings.preload == "libraries":
+            importing = sum(p.stage in (Stage.FORKING, Stage.IMPORTING) for p in self.candidates)
+            missing = min(missing, together - importing)
+        forks: list[Record] = [MakeFork(template, warm=not waiting, live=live)] * missing
+        due = self._doubtful_at()
+        if due is None or now < due:
+            return forks
+        silence = self.template.silence(now)
+        self._log.warning(
+            f"the template has not forked for {silence:.1f} s: another one is loaded to take its place", **template.who
+        )
+        return [*forks, MakeBootstrap("template", live=False)]
+
+    def _doubtful_at(self) -> float | None:
+        """When a slot that waits for the template's forks gets another template, beside the present one."""
+        in_use = self.template.process is not None and not self.template.process.cause
+        if in_use and self._waiting and self._owed and self.template.to_be is None:
+            return self.template.doubtful_at
+        return None
 
     def _missing(self, waiting: list[Slot]) -> int:
         if waiting:
-            return len(waiting) - sum(p.stage is not Stage.DRAINING for p in self.candidates)
-        return self._spare() - len(self.candidates)
+            return len(waiting) + self._ahead - sum(p.stage is not Stage.DRAINING for p in self.candidates)
+        return max(self._spare(), self._ahead) - len(self.candidates)
 
     def _spare(self) -> int:
         if self._settings.standby == "none":
             # Loaded once all the same, although no slot waits: a reload has to know the new code.
             return 0 if self.loaded else 1
-        return 1 if self.backoff.spare_at is None else 0
+        return self._standbys() if self.backoff.spare_at is None else 0
+
+    def _standbys(self) -> int:
+        return self._settings.standbys if self._settings.standby != "none" else 0
 
     def _live(self) -> bool:
-        return self._settings.standby == "live" and not self.backoff.no_live
+        return self._settings.standby == "live" and not self.backoff.no_live and not self._ahead
 
     def add(self, process: Process) -> None:
         """A process that was ordered has been made."""
+        process.belongs_to(self.backoff.row)
+        if process.stage is Stage.FORKING:
+            self.template.asked(process.since, len(self._owed))
         (self.template.bootstraps if process.stage is Stage.LOADING else self.candidates).append(process)
 
     def refused(self, why: str, now: float) -> None:
         """The system refused to make a process."""
         self.backoff.refused(now)
+        self._tell_refusal(why)
+
+    def _tell_refusal(self, why: str) -> None:
         self._log.error(
             f"can't start a process: {why}; trying again (check ulimit -u and -n, and the limits of memory and pids)"
         )
@@ -131,43 +178,70 @@ class Generation:
         """When `expire` and `fill` have something to do by themselves."""
         if self.closed:
             return None
-        times = [self.backoff.retry_at, self.backoff.spare_at, self._live_until(), *map(_patience, self.candidates)]
+        held = self.backoff
+        times = [held.retry_at, held.spare_at, held.fork_at, *map(_patience, self.candidates)]
+        times += [until for until in map(self._live_until, self.standbys) if until < NEVER]
+        template = self.template.process
+        if template is not None and not template.cause and self._owed:
+            times.append(self.template.hangs_at)
+        if held.retry_at is None:
+            times.append(self._doubtful_at())
         return min((t for t in times if t is not None), default=None)
 
     def expire(self, now: float) -> list[Record]:
         """Go on after a pause, and end what took too long."""
         if self.closed:
             return []
-        orders: list[Record] = []
+        self._excuse_if_late(now)
+        orders: list[Record] = [Dismiss(p, DISMISS_TIMEOUT) for p in self._unneeded]
+        self._unneeded.clear()
         # Only after the pause: had the template died, too, it has been seen meanwhile and the forks aren't to blame.
         if self.backoff.expire(now) and self.backoff.no_forks and self.template.forkable:
-            orders += self._stop_forking(f"{BOOT_TRIES} forks in a row didn't get ready")
+            pause = self.backoff.stop_forking(now)
+            orders += self._stop_forking(f"for {pause:g} s", f"{BOOT_TRIES} forks in a row didn't get ready")
+        elif self.backoff.fork_again(now):
+            self.template.fork_again()
         late = [p for p in self.candidates if (t := _patience(p)) is not None and now >= t]
-        orders += [Kill(p, f"it didn't get ready within {ARM_TIMEOUT:g} s") for p in late if p.stage is Stage.ARMING]
-        orders += self._give_up_forks([p for p in late if p.stage is Stage.FORKING], now)
-        until = self._live_until()
-        if until is not None and now >= until and self.standby is not None:
-            orders.append(Dismiss(self.standby, DISMISS_TIMEOUT))
-        return orders
+        orders += [Kill(p, f"it didn't get ready within {ARM_TIMEOUT:g} s") for p in late]
+        orders += self._end_if_hung(now)
+        orders += self._forget([p for p in self._owed if p.parent is not self.template.process])
+        return orders + [Dismiss(p, DISMISS_TIMEOUT) for p in self.standbys if now >= self._live_until(p)]
 
-    def _give_up_forks(self, forks: list[Process], now: float) -> list[Record]:
-        """The template hangs. That is one failure, however many forks it owes: three would end forking for good."""
+    def _excuse_if_late(self, now: float) -> None:
+        """Where the supervisor itself has missed a deadline by far, it, or the whole machine, was stopped or starved:
+        what its processes were doing has not had that time either."""
+        due = self.deadline()
+        if due is None or now - due <= LATE:
+            return
+        for process in self.candidates:
+            if process.stage is not Stage.ARMED:
+                process.begin_anew(now)
+        self.template.begin_anew(now)
+
+    def _end_if_hung(self, now: float) -> list[Record]:
+        """That is one failure, however many forks it owes: three would end forking."""
+        template = self.template.process
+        if template is None or template.cause or not self._owed or now < self.template.hangs_at:
+            return []
+        self.backoff.fork_failed(now)
+        return [*self._forget(self._owed), Kill(template, f"it has not forked for {FORK_TIMEOUT:g} s")]
+
+    def _forget(self, forks: list[Process]) -> list[Record]:
         for fork in forks:
             self.candidates.remove(fork)
-        orders: list[Record] = [Forget(fork) for fork in forks]
-        template = self.template.process
-        if forks and template is not None and not template.cause:
-            self.backoff.fork_failed(now)
-            orders.append(Kill(template, f"it didn't fork within {FORK_TIMEOUT:g} s"))
-        return orders
+        return [Forget(fork) for fork in forks]
 
-    def _live_until(self) -> float | None:
-        ready, age = self.standby, self._settings.live_max_age
-        return ready.since + age if ready is not None and ready.live and age else None
+    def _live_until(self, standby: Process) -> float:
+        age = self._settings.live_max_age
+        return standby.since + age if standby.live and age else NEVER
 
-    def _stop_forking(self, why: str) -> list[Record]:
-        template = self.template.stop_forking(why)
-        return [Kill(template, "workers are no longer forked")] if template is not None else []
+    def _stop_forking(self, how_long: str, why: str) -> list[Record]:
+        self._log.warning(f"{how_long} workers are started one by one, not forked: {why}")
+        orders = self._forget(self._owed)
+        if (successor := self.template.drop_successor()) is not None:
+            orders.append(Dismiss(successor, DISMISS_TIMEOUT))
+        template = self.template.stop_forking()
+        return [*orders, Kill(template, "workers are no longer forked")] if template is not None else orders
 
     # What its processes say, and how they end
 
@@ -175,26 +249,50 @@ class Generation:
         """Loaded, Imported, Armed, Unforkable or Refused; one from a process that has no reason to say so changes
         nothing."""
         if isinstance(message, Loaded) and process in self.template.bootstraps:
-            candidate = self.template.on_loaded(process, message, now)
-            if candidate is not None:
-                self.candidates.append(candidate)
-        elif isinstance(message, Imported) and process.stage is Stage.IMPORTING:
+            return self._on_loaded(process, message, now)
+        if isinstance(message, Imported) and process.stage is Stage.IMPORTING:
             process.enter(Stage.ARMING, now)
         elif isinstance(message, Armed) and process.stage is Stage.ARMING and process in self.candidates:
-            process.enter(Stage.ARMED, now)
-            self.backoff.armed()
+            self._on_armed(process, now)
         elif isinstance(message, Unforkable) and process is self.template.process:
             # It has grown threads since it was loaded: its children would inherit locks that nobody frees.
-            return self._stop_forking(message.why)
+            return self._stop_forking("from now on", message.why)
         elif isinstance(message, Refused) and process.stage is Stage.FORKING and process in self.candidates:
-            self.candidates.remove(process)
-            self.refused(message.why, now)
-            return [Forget(process)]
+            self._hear(process, now)
+            if self.backoff.fork_refused(now, process.row):
+                self._tell_refusal(message.why)
+            return self._forget([process])
         return []
+
+    def _on_loaded(self, process: Process, message: Loaded, now: float) -> list[Record]:
+        old = self.template.process if process.templates else None
+        silence = self.template.silence(now)
+        candidate = self.template.on_loaded(process, message, now)
+        if candidate is not None:
+            self.candidates.append(candidate)
+        if old is None:
+            return []
+        if not old.cause:
+            self.backoff.fork_failed(now)
+        return [Kill(old, f"it has not forked for {silence:.1f} s")]
+
+    def _on_armed(self, process: Process, now: float) -> None:
+        process.enter(Stage.ARMED, now)
+        process.belongs_to(self.backoff.row)
+        again, forks_again = self.backoff.armed(forked=process.parent is not None)
+        if again:
+            self._log.info("processes can be started again")
+        if forks_again:
+            self._log.info("workers are forked again")
 
     def on_hello(self, process: Process, now: float) -> None:
         """A fork has come to life and has told its pid."""
         process.enter(Stage.IMPORTING if self._settings.preload == "libraries" else Stage.ARMING, now)
+        self._hear(process, now)
+
+    def _hear(self, fork: Process, now: float) -> None:
+        if fork.parent is self.template.process and (successor := self.template.heard(now)) is not None:
+            self._unneeded.append(successor)
 
     def on_lost(self, process: Process, how: str, now: float) -> None:
         """A process of it without a slot is gone; `how` is empty for a fork that never told its pid."""
@@ -203,7 +301,7 @@ class Generation:
             return
         self.candidates.remove(process)
         if process.stage is Stage.ARMED:
-            self.backoff.standby_lost(now - process.since, now)
+            self.backoff.standby_lost(now - process.since, now, process.row)
             self._log.warning(f"the standby is gone ({process.cause or how}) and another one is started", **process.who)
         elif process.stage is not Stage.DRAINING:
             self.on_failed_birth(process, now)
@@ -211,22 +309,22 @@ class Generation:
     def on_failed_birth(self, process: Process, now: float) -> None:
         """A candidate has ended before it could take a place."""
         if process.stage is Stage.IMPORTING and process.failure is not None:
-            self.backoff.load_failed(process.since, now)
+            self.backoff.load_failed(now, process.row)
         elif process.live and process.failure is not None:
-            self.backoff.lifespan_failed(now)
+            self.backoff.lifespan_failed(now, process.row)
             if self.backoff.no_live:
                 self._log.warning(
                     "the application's lifespan keeps failing in the standby: from now on standbys wait without it"
                 )
-        elif self.template.forkable is False:
-            self.backoff.load_failed(process.since, now)
-        elif (template := self.template.process) is not None and not template.cause:
-            self.backoff.fork_failed(now)
+        elif process.parent is None:
+            self.backoff.load_failed(now, process.row)
+        elif process.parent is self.template.process and not process.parent.cause:
+            self.backoff.fork_failed(now, process.row)
 
     def close(self, within: float = DISMISS_TIMEOUT) -> list[Record]:
         """No more workers from here: end all its processes, a live standby within this time."""
         self.closed = True
-        orders: list[Record] = [Kill(p, UNNEEDED) for p in self.template.processes]
+        orders: list[Record] = [Kill(p, UNNEEDED) for p in [*self.template.processes, *self._unneeded]]
         for process in self.candidates:
             if process.stage is Stage.FORKING:
                 orders.append(Forget(process))
@@ -239,8 +337,6 @@ class Generation:
 
 def _patience(process: Process) -> float | None:
     """Until when a candidate may take for what it is doing."""
-    if process.stage is Stage.FORKING:
-        return process.since + FORK_TIMEOUT
     if process.stage is Stage.ARMING and not process.live and not process.cause:
         return process.since + ARM_TIMEOUT
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from corepod.supervisor.pool.generation import DISMISS_TIMEOUT, Generation
 from corepod.supervisor.pool.reload import Abort, Done, Reload, Retire, Want
 from corepod.supervisor.pool.restarts import Wait
+from corepod.supervisor.pool.state import Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.processes import Processes
     from corepod.supervisor.pool.state import Process, Slot
     from corepod.supervisor.settings import Settings
+
+IMPORTS_A_CORE = 4  # of the application, at the same time
 
 
 class Generations:
@@ -29,7 +32,9 @@ class Generations:
         random: Callable[[], float],
         *,
         forkable: bool,
+        usable: int,
     ) -> None:
+        self._usable = usable
         self._settings, self._processes, self._slots, self._log = settings, processes, slots, log
         self._random, self._forkable = random, forkable and settings.preload != "nothing"
         self._made = 0
@@ -85,7 +90,20 @@ class Generations:
             self._processes.carry_out(generation, generation.expire(now), now)
             waiting = [slot for slot in self._slots if slot.waits_for == generation.number]
             waiting.sort(key=lambda slot: (slot.waits_since, slot.number))
-            self._processes.carry_out(generation, generation.fill(waiting, self._processes.free_records, now), now)
+            orders = generation.fill(
+                waiting,
+                self._processes.free_records,
+                now,
+                together=self._together(),
+                ahead=self._reload.still_to_come(generation, self._slots),
+            )
+            self._processes.carry_out(generation, orders, now)
+
+    def _together(self) -> int:
+        """How many processes may import the application at the same time. While nobody serves, no more than there are
+        cores, so that the first one is there soon; later more, because an import also waits for disks and servers."""
+        serves = any(slot.worker is not None and slot.worker.stage is Stage.SERVING for slot in self._slots)
+        return self._usable * (IMPORTS_A_CORE if serves else 1)
 
     # Reload
 

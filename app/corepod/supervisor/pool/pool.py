@@ -43,15 +43,19 @@ class Pool:
         cores: Sequence[int | None],
         *,
         forkable: bool,
+        usable: int,
         wall: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
-        """A slot for each of `cores`. `wall` is the time of day, for people, `random` a number from 0 to 1."""
+        """A slot for each of `cores`. `usable` is the number of cores on which processes may run, `wall` the time of
+        day, for people, and `random` a number from 0 to 1."""
         self.settings = settings
         self._scoreboard, self._log, self._random = scoreboard, log, random
         self.slots = [Slot(number, core) for number, core in enumerate(cores)]
         self.processes = Processes(settings, launcher, scoreboard, self.slots, wall)
-        self.generations = Generations(settings, self.processes, self.slots, log, random, forkable=forkable)
+        self.generations = Generations(
+            settings, self.processes, self.slots, log, random, forkable=forkable, usable=usable
+        )
         self.ever_ready = False
         self.stopping = False
         self.exit_code: int | None = None
@@ -279,7 +283,8 @@ class Pool:
             slot.give_up(verdict.why)
             self._log.error(f"slot {slot.number} is given up: {verdict.why}")
             passed_on = verdict.code == EXIT_BUDGET and self.settings.exit_code == "worker"
-            self._end_if_given_up(self._last_status if passed_on else verdict.code, now)
+            # Never 0: who starts the pool would take that for a success and leave it at that.
+            self._end_if_given_up((passed_on and self._last_status) or verdict.code, now)
 
     def _end_if_given_up(self, code: int, now: float) -> None:
         """Leave with `code` if every slot has been given up; where a stop was asked for, that is what it is."""

@@ -62,10 +62,10 @@ class Processes:
 
     def _make(self, order: MakeFork | MakeBootstrap, generation: int, now: float) -> Process:
         if isinstance(order, MakeFork):
-            process = Process(Stage.FORKING, generation, now, live=order.live)
+            process = Process(Stage.FORKING, generation, now, live=order.live, parent=order.template)
             self._launcher.fork(order.template, process, warm=order.warm)
             return process
-        process = Process(Stage.LOADING, generation, now, live=order.live)
+        process = Process(Stage.LOADING, generation, now, live=order.live, templates=order.role == "template")
         self.register(process, self._launcher.spawn(process, Load(self._settings.values, order.role, order.live)))
         return process
 

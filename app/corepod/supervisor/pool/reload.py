@@ -107,6 +107,12 @@ class Reload:
             return Abort("a new worker didn't become ready")
         return Wait(BOOT_PAUSE) if slot.worker is not None else None
 
+    def still_to_come(self, generation: Generation, slots: Sequence[Slot]) -> int:
+        """How many slots don't wait yet for a worker of this generation, and will."""
+        if not self.active or self.fresh is not None or generation.number != self._number:
+            return 0
+        return sum(not self.has_changed(s) and not self._changing(s) for s in slots)
+
     def end(self) -> Generation | None:
         """The reload is aborted or begins anew. Returns the fresh generation, if it wasn't proven yet."""
         self.active, fresh, self.fresh = False, self.fresh, None

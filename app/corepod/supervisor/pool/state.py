@@ -31,11 +31,23 @@ class Stage(Enum):
 class Process:
     """One process of the pool, from its spawn or fork until it is reaped. `pid` is 0 until it is known."""
 
-    def __init__(self, stage: Stage, generation: int, now: float, *, live: bool = False) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        generation: int,
+        now: float,
+        *,
+        live: bool = False,
+        parent: Process | None = None,
+        templates: bool = False,
+    ) -> None:
         self.stage = stage
         self.since = now  # when it entered its stage
         self.generation = generation
         self.live = live  # the application's lifespan runs before it has a slot
+        self.parent = parent  # the template that was asked to fork it
+        self.templates = templates  # a bootstrap process that becomes the template if it may be forked
+        self.row = 0  # see backoff.Backoff.row
         self.pid = 0
         self.slot: Slot | None = None
         self.number = 0
@@ -63,6 +75,14 @@ class Process:
 
     def has_pid(self, pid: int) -> None:
         self.pid = pid
+
+    def belongs_to(self, row: int) -> None:
+        """It has been made, or has come further, since failure number `row` was counted."""
+        self.row = row
+
+    def begin_anew(self, now: float) -> None:
+        """Its stage counts from now: what was before may have been no time of its own."""
+        self.since = now
 
     def take_place(self, slot: Slot, number: int, record: int, wall: float, now: float) -> None:
         """Become the worker of a slot, beside its present one if it has one."""

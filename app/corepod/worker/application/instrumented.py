@@ -7,7 +7,7 @@ from bisect import bisect_left
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract.scoreboard import IN_FLIGHT, LATENCY, LATENCY_BOUNDS, LATENCY_SUM, REQUESTS
+from corepod.contract.scoreboard import IN_FLIGHT, LATENCY, LATENCY_BOUNDS, LATENCY_SUM, OWED, REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,19 @@ class Instrumented:
         self.arrived: Callable[[], None] = lambda: None  # called when a request has reached the application
         self.idle: Callable[[], None] = lambda: None  # called when the last request has been answered
         self.extension: dict[str, Any] = {}  # what `scope["extensions"]["corepod"]` is
+        self._owed: dict[int, int] = {}  # entries on the scoreboard, by the identity of the request's scope
 
     @property
     def in_flight(self) -> int:
         return self.record.words[IN_FLIGHT]
+
+    def answered(self, scope: Any) -> None:
+        """The last byte of this request's response has been handed to the kernel. The server calls it at once: should
+        the worker die in what the application still does, its client has lost nothing. More calls change nothing."""
+        entry = self._owed.pop(id(scope), None)
+        if entry is not None:
+            self.record.end(entry)
+            self.record.words[OWED] -= 1
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.arrived()
@@ -37,13 +46,14 @@ class Instrumented:
         words = record.words
         words[REQUESTS] += 1
         words[IN_FLIGHT] += 1
+        words[OWED] += 1
         started = monotonic_ns()
         scope["extensions"]["corepod"] = self.extension
-        entry = record.begin(started, scope.get("method", "WEBSOCKET"), scope["raw_path"])
+        self._owed[id(scope)] = record.begin(started, scope.get("method", "WEBSOCKET"), scope["raw_path"])
         try:
             await self.app(scope, receive, send)
         finally:
-            record.end(entry)
+            self.answered(scope)
             words[IN_FLIGHT] -= 1
             if scope["type"] == "http":
                 took = monotonic_ns() - started

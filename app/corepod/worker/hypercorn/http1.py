@@ -16,7 +16,9 @@ class PatchedH11(H11Protocol):
     """Refuses requests that two servers in a row might understand differently, and sends a response's head with its
     first body, as ASGI asks: one system call and one packet less pay for all that corepod adds to a request."""
 
+    app: Any  # the worker's Instrumented
     _read = 0  # bytes, the last time
+    _left = -1  # bytes of the body of the present response, where its head has announced them
     _head = b""  # of a response whose body hasn't begun
 
     async def _send_h11_event(self, event: Any) -> None:
@@ -30,6 +32,17 @@ class PatchedH11(H11Protocol):
         # The end of a body whose length the head has announced takes no bytes.
         if data and not self._head:
             await self.send(RawData(data))
+        if isinstance(event, h11.Response):
+            self._left = _announced(event.headers)
+        elif isinstance(event, h11.Data):
+            self._left -= len(event.data)
+        if (self._left == 0 and isinstance(event, h11.Data)) or isinstance(event, h11.EndOfMessage):
+            self._answered()
+
+    def _answered(self) -> None:
+        # A body is complete when as many bytes as announced have left, even if the application hasn't said so yet.
+        if (scope := getattr(self.stream, "scope", None)) is not None:
+            self.app.answered(scope)
 
     async def handle(self, event: Any) -> None:
         if isinstance(event, RawData):
@@ -69,6 +82,11 @@ class PatchedH11(H11Protocol):
     def asked(self) -> bool:
         """Whether there has been a request."""
         return self.keep_alive_requests % NO_LIMIT > 0
+
+
+def _announced(headers: Any) -> int:
+    """The length of the body, -1 where it shows at its end."""
+    return next((int(value) for name, value in headers if name == b"content-length"), -1)
 
 
 def head_size(headers: Any) -> int:

@@ -38,6 +38,8 @@ class PatchedH2(H2Protocol):
     (CVE-2023-44487) or that floods the connection (CVE-2019-9512 and its kind) is cut off.
     """
 
+    app: Any  # the worker's Instrumented
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._requests = self._resets = self._chatter = 0
@@ -92,6 +94,12 @@ class PatchedH2(H2Protocol):
         except ProtocolError:
             pass  # it is closed by now
         await self._flush()
+
+    async def _send_data(self, stream_id: int) -> None:
+        stream = self.streams.get(stream_id)
+        await super()._send_data(stream_id)
+        if stream is not None and stream_id not in self.stream_buffers:
+            self.app.answered(stream.scope)
 
     async def stream_send(self, event: Any) -> None:
         if isinstance(event, StreamClosed) and self._unfinished(event.stream_id):

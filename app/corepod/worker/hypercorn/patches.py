@@ -18,6 +18,7 @@ from hypercorn.asyncio.task_group import TaskGroup
 
 from corepod.worker.hypercorn.http1 import PatchedH11
 from corepod.worker.hypercorn.http2 import PatchedH2
+from corepod.worker.hypercorn.http_stream import PatchedHTTPStream
 from corepod.worker.hypercorn.websocket import PatchedWebSocket
 
 
@@ -66,6 +67,8 @@ def install() -> None:
     for module, name, patched in (
         (hypercorn.protocol, "H11Protocol", PatchedH11),
         (hypercorn.protocol, "H2Protocol", PatchedH2),
+        (hypercorn.protocol.h11, "HTTPStream", PatchedHTTPStream),
+        (hypercorn.protocol.h2, "HTTPStream", PatchedHTTPStream),
         (hypercorn.protocol.h11, "WSStream", PatchedWebSocket),
         (hypercorn.protocol.h2, "WSStream", PatchedWebSocket),
         (hypercorn.asyncio.tcp_server, "TaskGroup", AppTasks),

@@ -164,6 +164,7 @@ class HypercornServer:
         except OSError:
             sock.close()  # the client has gone, was too slow, or doesn't speak TLS
             return None
+        _wait_for_kernel(transport)
         return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -199,6 +200,15 @@ class HypercornServer:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _wait_for_kernel(transport: Any) -> None:
+    """Let a write end when the kernel has all of it, and not when less than 64 KiB are left: what is still in this
+    process when it dies is lost."""
+    transport.set_write_buffer_limits(high=0)
+    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)  # asyncio's TLS has two buffers
+    if below is not None:
+        below.set_write_buffer_limits(high=0)
 
 
 class _CountingProtocol(asyncio.StreamReaderProtocol):

@@ -19,6 +19,8 @@ class PatchedWebSocket(WSStream):
     """It can be asked to close, tells the application the close code, and stops its pings when it is closed:
     hypercorn's own ping task would sleep on, and the connection would count as open for as long."""
 
+    app: Any  # the worker's Instrumented
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._gone = asyncio.Event()
@@ -35,6 +37,13 @@ class PatchedWebSocket(WSStream):
                 # Refused: hypercorn would leave the connection open, and an application that had begun waiting.
                 await self.send(StreamClosed(stream_id=self.stream_id))
 
+    async def app_send(self, message: Any) -> None:
+        if message is None and self.state is ASGIWebsocketState.HANDSHAKE and not self.closed:
+            # Neither accepted nor refused. hypercorn would count and log its answer twice.
+            await self._send_error_response(500)
+            self.state = ASGIWebsocketState.HTTPCLOSED
+        await super().app_send(message)
+
     async def _tell_app(self) -> None:
         self.closed = True
         if self.app_put is not None and not self._gone.is_set():
@@ -46,6 +55,8 @@ class PatchedWebSocket(WSStream):
         if isinstance(event, CloseConnection):
             self._last = event  # ours, or our answer to the client's
         await super()._send_wsproto_event(event)
+        if isinstance(event, CloseConnection):
+            self.app.answered(self.scope)  # whatever the application still does, the session has ended in order
 
     async def _send_pings(self) -> None:
         while not self.closed:

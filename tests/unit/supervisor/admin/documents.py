@@ -53,7 +53,7 @@ def document(*slots: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "cores": {"usable": [0, 1], "limit": "quota of 2 cores"},
         "binds": ["127.0.0.1:8000"],
         "admin": "127.0.0.1:9000",
-        "standby": {"mode": "armed", "ready": True},
+        "standby": {"mode": "armed", "ready": True, "count": 2, "wanted": 3},
         "template": {"pid": 7, "state": "ready"},
         "accept_queue": {"length": 3, "limit": 2048},
         "reloading": False,
@@ -87,4 +87,4 @@ class FakeStatus:
         self.asked += 1
         if self.broken:
             raise RuntimeError("an internal error")
-        return self.content
+        return {**self.content, "slots": iter(self.content["slots"])}

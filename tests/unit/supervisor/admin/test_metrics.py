@@ -34,7 +34,7 @@ Labels = dict[str, str]
 
 def parse(status: dict[str, Any]) -> dict[str, Metric]:
     """The families of the rendered text, by name."""
-    families = list(text_string_to_metric_families(metrics.render(status)))
+    families = list(text_string_to_metric_families("".join(metrics.render(status))))
     assert len({f.name for f in families}) == len(families), "samples of one metric have to stand together"
     return {family.name: family for family in families}
 
@@ -59,7 +59,10 @@ def real_status() -> PoolStatus:
     settings, log = Settings({**values, **beside, "lifeline": None}), StreamLog(loop, form="text", level="info")
     scoreboard, cgroup = SharedScoreboard(), Cgroup()
     launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message: None)
-    pool = Pool(settings, launcher, scoreboard, log, [0, None], forkable=False, wall=time.time, random=lambda: 0.5)
+    cores = [0, None]
+    pool = Pool(
+        settings, launcher, scoreboard, log, cores, forkable=False, usable=2, wall=time.time, random=lambda: 0.5
+    )
     checks = Checks(pool, scoreboard, cgroup, log, loop.now())
     about = {"cores": {"usable": [0, 1], "limit": "affinity"}, "binds": ["127.0.0.1:8000"], "admin": "none"}
     return PoolStatus(pool, checks, scoreboard, cgroup, log, [], about=about, clock=loop.now)
@@ -193,6 +196,7 @@ def test_any_label_value_survives(text: str) -> None:
 def test_the_real_document() -> None:
     # The documents of these tests are made by hand: what the pool really says has the same keys, and renders.
     status = real_status().document()
+    status["slots"] = list(status["slots"])
     assert set(status) == set(document())
     for real in status["slots"]:
         assert set(real) == set(slot())

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
-from corepod.supervisor.admin import page
+from corepod.supervisor.admin import page, responses
 from corepod.supervisor.admin.resources import HEAD_MOST, WHY_MOST, Resources
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -57,8 +57,11 @@ def ask(
     trusted: bool = False,
     public: bool = False,
 ) -> Answer:
-    reply = resources(status or FakeStatus(), public=public).reply(request, local=local, trusted=trusted)
+    served = resources(status or FakeStatus(), public=public)
+    reply = served.reply(request, local=local, trusted=trusted)
     assert reply is not None
+    while not reply.complete():
+        served.go_on()
     return read(reply.data, more=reply.more)
 
 
@@ -95,7 +98,8 @@ def test_metrics_have_their_type() -> None:
     assert "\ncorepod_ready 1\n" in answer.body
 
 
-def test_metrics_are_made_once_a_wake_up() -> None:
+def test_metrics_are_made_once_a_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "MOMENT", 60.0)  # complete at once, however busy the machine is
     status = FakeStatus()
     served = resources(status)
     for _ in range(3):
@@ -318,7 +322,7 @@ class Outline(HTMLParser):
 
 def test_the_page_shows_each_slot() -> None:
     status = document(slot(0), slot(1, state="busy", why="computes for 31 s", busy=0.99))
-    html = page.render(status, status["started_at"] + 90_000)
+    html = "".join(page.render(status, status["started_at"] + 90_000))
     outline = Outline.of(html)
     rows = re.findall(r"<tr>(.*?)</tr>", html.partition("<tbody>")[2])
     cells = [re.sub("<[^>]*>", "", row.replace("</td>", "|")).split("|")[:-1] for row in rows]
@@ -333,8 +337,8 @@ def test_the_page_shows_each_slot() -> None:
 def test_the_page_with_as_little_as_possible() -> None:
     empty = slot(worker=None, core=None, pid=None, rss_bytes=None, started_at=None, ready_at=None, last_exit=None)
     unknown = {"rss_bytes": None, "cpu_seconds": None}
-    Outline.of(page.render(document(empty, binds=[], accept_queue=None, supervisor=unknown), 0.0))
-    Outline.of(page.render(document(slots=[]), 0.0))
+    Outline.of("".join(page.render(document(empty, binds=[], accept_queue=None, supervisor=unknown), 0.0)))
+    Outline.of("".join(page.render(document(slots=[]), 0.0)))
 
 
 def test_the_page_escapes_everything() -> None:
@@ -342,7 +346,7 @@ def test_the_page_escapes_everything() -> None:
     status = document(slot(**words), name=HOSTILE, version=HOSTILE, state=HOSTILE, app=HOSTILE, binds=[HOSTILE])
     status["cores"]["limit"] = HOSTILE
     status["standby"]["mode"] = HOSTILE
-    html = page.render(status, 0.0)
+    html = "".join(page.render(status, 0.0))
     outline = Outline.of(html)
     assert "<script" not in html
     assert "script" not in {tag for tag, _ in outline.elements}

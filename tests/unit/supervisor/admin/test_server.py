@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from corepod.supervisor.admin import server as module
-from corepod.supervisor.admin.resources import HEAD_MOST, Reply
+from corepod.supervisor.admin.resources import HEAD_MOST
+from corepod.supervisor.admin.responses import Reply
 from corepod.supervisor.admin.server import MOST, PAUSE, AdminConnection, AdminServer
 from corepod.supervisor.io.loop import Loop
 
@@ -171,6 +172,8 @@ def big(server: Server, slots: int = 60) -> bytes:
     server.status.content["slots"] = [slot(number) for number in range(slots)]
     reply = server.admin.resources.reply(SCRAPE, local=True, trusted=False)
     assert reply is not None
+    while not reply.complete():
+        server.admin.resources.go_on()
     return reply.data.partition(b"\r\n\r\n")[2]
 
 
@@ -595,3 +598,57 @@ def test_the_bound_of_a_head_is_what_one_read_may_bring(serve: Callable[..., Ser
     server = serve()
     head = OK + b"A: " + b"x" * (HEAD_MOST - len(OK) - 7) + b"\r\n\r\n"
     assert read(server.exchange(server.listen(), head)).status == 200
+
+
+# A large pool, whose responses are made in pieces
+
+
+@pytest.mark.parametrize("request_", [SCRAPE, MINE, MINE.replace(b"/status", b"/")], ids=["metrics", "status", "page"])
+def test_others_are_answered_while_a_large_response_is_made(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, request_: bytes
+) -> None:
+    monkeypatch.setattr("corepod.supervisor.admin.responses.MOMENT", 0.0)  # a piece a turn, however fast the machine is
+    server = serve(*(slot(number) for number in range(512)))
+    to = server.listen()
+    with server.connect(to, request_) as scraper, server.connect(to) as prober:
+        server.until(lambda: server.admin.resources.making, "it is being made")
+        prober.send(PROBE)
+        assert read(prober.finish()).body == "ok\n"
+        assert server.admin.resources.making, "it isn't complete yet"
+        assert not scraper.received
+        assert read(scraper.finish()).status == 200
+    assert server.status.asked == 1
+
+
+def test_a_large_response_is_whole_and_shared(serve: Callable[..., Server]) -> None:
+    server = serve(*(slot(number) for number in range(512)))
+    to = server.listen()
+    with server.connect(to, SCRAPE) as first:
+        server.until(lambda: server.admin.resources.making, "it is being made")
+        with server.connect(to, SCRAPE.replace(b"GET", b"HEAD")) as second:
+            body = read(first.finish()).body
+            head = read(second.finish())
+    assert server.status.asked == 1
+    assert 'corepod_worker_ready{slot="511"} 1\n' in body
+    assert "corepod_slots 512\n" in body
+    assert (head.body, head.headers["Content-Length"]) == ("", str(len(body)))
+    assert '"slot": 511' in read(server.exchange(to, MINE)).body
+
+
+def test_a_client_that_leaves_while_its_response_is_made(serve: Callable[..., Server]) -> None:
+    server = serve(*(slot(number) for number in range(512)))
+    to = server.listen()
+    with server.connect(to, SCRAPE):
+        server.until(lambda: server.admin.resources.making, "it is being made")
+    server.until(lambda: not server.admin.open, "its connection closed")
+    server.until(lambda: not server.admin.resources.making, "its response complete")
+    assert server.admin.expire(server.loop.now()) is None
+
+
+def test_a_fault_in_the_middle_of_a_response(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr("sys.excepthook", lambda *what: told.append(what[0]))
+    server = serve(*(slot(number) for number in range(512)))
+    del server.status.content["slots"][500]["cpu_seconds"]
+    assert read(server.exchange(server.listen(), SCRAPE)).status == 500
+    assert told == [KeyError]

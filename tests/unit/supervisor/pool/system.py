@@ -16,7 +16,7 @@ from corepod.contract.messages import (
     Loaded,
     Ready,
 )
-from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS, TICK, WORDS
+from corepod.contract.scoreboard import OWED, REQUESTS, TICK, WORDS
 from corepod.supervisor.pool.exits import Exit
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.pool.state import Process, Slot, Stage
@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "env_file": "",
     "debug": False,
     "standby": "armed",
+    "standbys": 1,
     "live_max_age": 0.0,
     "crash_budget": (5, 60.0),
     "overlap": True,
@@ -101,7 +102,9 @@ class Records:
 class System:
     """Launcher of the pool and owner of its processes. `now` moves with `wait` only."""
 
-    def __init__(self, cores: int = 1, *, forkable: bool = True, records: int = 64, **settings: Any) -> None:
+    def __init__(
+        self, cores: int = 1, *, forkable: bool = True, records: int = 64, usable: int = 64, **settings: Any
+    ) -> None:
         self.now, self.random = 1000.0, 0.5
         self.log, self.records = Journal(), Records(records)
         self.refuses = False  # the system has no room for another process
@@ -127,6 +130,7 @@ class System:
             self.log,
             list(range(cores)),
             forkable=forkable,
+            usable=usable,
             wall=lambda: self.now + 1e9,
             random=lambda: self.random,
         )
@@ -239,7 +243,7 @@ class System:
         """A worker's loop turns for the first time."""
         self.records.rows[process.record][TICK] = 1
         self.records.rows[process.record][REQUESTS] += 1
-        self.records.rows[process.record][IN_FLIGHT] = 1
+        self.records.rows[process.record][OWED] = 1
         assert process.slot is not None
         self.served[process.slot] = self.served.get(process.slot, 0) + 1
 
@@ -312,6 +316,7 @@ class System:
 
     def goes_on(self, *, but: Process | None = None) -> None:
         """A healthy process does its next thing (not this one); where none has anything to do, a moment passes."""
+        self.reap()
         moving = [p for stage in MOVING for p in self.at(stage) if p is not but]
         if moving:
             self.advance(moving[0])

@@ -40,7 +40,7 @@ def test_a_streak_ends_with_a_stable_life(random: float) -> None:
 def test_loads_that_fail_are_tried_at_growing_pauses_and_forgotten_once_one_works() -> None:
     held, now, pauses = new(), 0.0, []
     for _ in range(6):
-        held.load_failed(now, now)
+        held.load_failed(now)
         assert held.retry_at is not None
         pauses.append(held.retry_at - now)
         assert not held.expire(now + pauses[-1] - 0.001)
@@ -83,22 +83,12 @@ def test_a_template_that_had_lived_long_is_made_again_at_once() -> None:
     assert held.retry_at == 5.0
 
 
-def test_loads_that_ran_side_by_side_fail_once() -> None:
-    held = new()
-    for _ in range(backoff.BOOT_TRIES):
-        held.load_failed(1.0, 2.0)
-    assert not held.no_load
-    for began in (2.5, 3.5):
-        held.load_failed(began, began + 0.5)
-    assert held.no_load
-
-
 def test_the_longest_pause_of_all_wins() -> None:
     held = new()
     held.refused(0.0)
-    held.load_failed(0.0, 0.0)
+    held.load_failed(0.0)
     assert held.retry_at == backoff.REFUSAL_PAUSE
-    held.load_failed(5.0, 5.0)
+    held.load_failed(5.0)
     assert held.retry_at == 5.375
 
 
@@ -145,8 +135,8 @@ def test_an_armed_process_ends_the_streaks_that_kept_it_from_being_made() -> Non
     for _ in range(4):
         held.refused(0.0)
         held.fork_failed(0.0)
-        held.load_failed(0.0, 0.0)
-    held.armed()
+        held.load_failed(0.0)
+    held.armed(forked=True)
     assert not held.no_load
     assert not held.no_forks
     held.expire(1e9)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from corepod.contract.messages import Failed
-from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS, TICK
+from corepod.contract.scoreboard import IN_FLIGHT, OWED, REQUESTS, TICK
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.supervisor.launch.reaper import as_exit
 from corepod.supervisor.pool import exits
@@ -35,6 +35,7 @@ class Grave:
         for number, path in enumerate(paths):
             self.writer.words[REQUESTS] += 1
             self.writer.words[IN_FLIGHT] += 1
+            self.writer.words[OWED] += 1
             self.writer.begin((150 + number) * 1_000_000_000, "GET", path.encode())
 
     def report(self, code: int = KILLED[0], status: int = KILLED[1], *, oom: bool = False) -> ExitReport:
@@ -81,8 +82,15 @@ def test_three_are_named(grave: Grave, count: int, end: str) -> None:
     assert grave.report().text.endswith(end)
 
 
+def test_what_goes_on_after_its_response_is_not_lost(grave: Grave) -> None:
+    grave.writer.words[REQUESTS] = grave.writer.words[IN_FLIGHT] = 1
+    report = grave.report()
+    assert report.lost == 0
+    assert report.text == "signal SIGKILL after 60.0 s and 1 requests"
+
+
 def test_a_crowd_without_names(grave: Grave) -> None:
-    grave.writer.words[IN_FLIGHT] = 20
+    grave.writer.words[OWED] = 20
     assert grave.report().text.endswith("; lost 20 in flight: unnamed")
 
 
@@ -119,7 +127,7 @@ def test_the_slot_keeps_the_numbers(grave: Grave) -> None:
     grave.process.used_cpu(1.5)
     grave.slot.forget(grave.process, grave.scoreboard.words(grave.process.record), grave.report().lost)
     assert grave.slot.totals[REQUESTS] == 2
-    assert grave.slot.totals[IN_FLIGHT] == grave.slot.totals[TICK] == 0, "they aren't sums"
+    assert grave.slot.totals[IN_FLIGHT] == grave.slot.totals[OWED] == grave.slot.totals[TICK] == 0, "they aren't sums"
     assert (grave.slot.lost, grave.slot.cpu_before) == (2, 1.5)
     assert grave.slot.worker is None
 

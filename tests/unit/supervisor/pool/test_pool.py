@@ -18,7 +18,7 @@ from corepod.supervisor.pool.generation import CALM
 from corepod.supervisor.pool.pool import ORPHANED_CONTROL
 from corepod.supervisor.pool.state import Stage
 
-from tests.unit.supervisor.pool.system import FAILED_BOOT, SIGKILL, System, messages, running
+from tests.unit.supervisor.pool.system import EXITED, FAILED_BOOT, SIGKILL, System, messages, running
 
 # Boot
 
@@ -43,7 +43,7 @@ def test_a_boot_step_by_step() -> None:
     assert system.warm == {spare}, "the others were in a hurry"
     system.hello(spare)
     system.says(spare, Armed())
-    assert system.pool.generations.current.standby is spare
+    assert system.pool.generations.current.standbys == [spare]
 
 
 def test_where_nothing_may_be_forked_each_worker_loads_the_application() -> None:
@@ -86,6 +86,19 @@ def test_a_lifespan_that_fails_has_its_own_exit_code_where_the_last_one_is_passe
         system.says(worker, Failed("exception", "no database", "Traceback"))
         system.dies(worker, Exit(7, 0, dumped=False, oom=False))
     assert system.pool.exit_code == EXIT_BOOT
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(EXITED, EXIT_BUDGET), (Exit(7, 0, dumped=False, oom=False), 7), (SIGKILL, 137)]
+)
+def test_a_pool_that_gives_up_passes_on_how_its_last_worker_ended_unless_that_was_a_success(
+    end: Exit, code: int
+) -> None:
+    system = running(exit_code="worker", crash_budget=(1, 60.0))
+    for _ in range(2):
+        system.dies(system.worker(), end)
+        system.settle(quiet=1.0)
+    assert system.pool.exit_code == code
 
 
 def test_an_application_that_was_ready_once_is_tried_for_ever_without_a_budget() -> None:
@@ -169,7 +182,7 @@ def test_a_failed_boot_that_is_read_with_the_death() -> None:
 
 def test_the_standby_takes_over_at_once() -> None:
     system = running()
-    old, standby = system.worker(), system.pool.generations.current.standby
+    old, standby = system.worker(), system.pool.generations.current.standbys[0]
     assert standby is not None
     system.dies(old)
     assert system.worker() is standby

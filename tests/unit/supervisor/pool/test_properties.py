@@ -46,18 +46,21 @@ class Chaos:
         self.seed, self.dice = seed, random.Random(seed)
         dice = self.dice
         slots = dice.choice([1, 1, 2, 3, 20])
+        standbys = dice.choice([1, 1, 2, 4])
         self.most = slots + 2
         self.calm = dice.choice([1, 1, 4, 12])  # how much more goes well than goes wrong
         self.budget = dice.choice([(5, 60.0), (1, 10.0), (0, 0.0), (50, 1.0)])
         self.settings = {
             "preload": dice.choice(["libraries", "libraries", "application", "nothing"]),
             "standby": dice.choice(["armed", "armed", "live", "none"]),
-            "live_max_age": dice.choice([0.0, 300.0]),
+            "standbys": standbys,
+            "live_max_age": dice.choice([0.0, 1000.0]),
             "overlap": dice.random() < 0.7,
             "crash_budget": self.budget,
         }
         records = dice.choice([self.most + 1, 64])
-        self.system = System(slots, forkable=dice.random() < 0.8, records=records, **self.settings)
+        forkable, usable = dice.random() < 0.8, dice.choice([1, 2, 64])
+        self.system = System(slots, forkable=forkable, records=records, usable=usable, **self.settings)
         self.pool = self.system.pool
         self.broken: set[Stage] = set()  # what the application fails at
         self.removed: list[Slot] = []
@@ -332,10 +335,10 @@ def settles(chaos: Chaos) -> None:
         assert slot.incoming is None
     assert not pool.generations.reloading
     current = pool.generations.current
-    if chaos.settings["standby"] != "none":
-        assert current.standby is not None
-        assert current.standby.live == (chaos.settings["standby"] == "live" and not current.backoff.no_live)
-    assert len(current.candidates) == (chaos.settings["standby"] != "none")
+    wanted = chaos.settings["standbys"] if chaos.settings["standby"] != "none" else 0
+    assert len(current.standbys) == len(current.candidates) == wanted
+    live = chaos.settings["standby"] == "live" and not current.backoff.no_live
+    assert all(standby.live == live for standby in current.standbys)
     assert len(system.alive) == len(pool.workers) + len(current.candidates) + len(current.template.processes)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from corepod.contract.messages import Armed
+from corepod.contract.messages import Armed, Loaded
+from corepod.supervisor.pool.generations import IMPORTS_A_CORE
 from corepod.supervisor.pool.reload import AFRESH
 from corepod.supervisor.pool.state import Stage
 
-from tests.unit.supervisor.pool.system import EXITED, messages, running
+from tests.unit.supervisor.pool.system import EXITED, System, messages, running
 
 
 def test_a_reload_overlaps_and_goes_slot_by_slot() -> None:
@@ -280,3 +281,51 @@ def test_no_slot_is_lost_where_two_reloads_and_three_deaths_meet() -> None:
     system.settle()
     assert system.worker().stage is Stage.SERVING
     assert system.worker().generation == 1
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_where_nothing_is_forked_the_new_workers_are_loaded_together(overlap: bool) -> None:
+    """And yet one slot changes over after the other."""
+    system = System(8, forkable=False, usable=8, overlap=overlap)
+    system.settle()
+    system.pool.request_reload()
+    system.tick()
+    loads, most = 0, 0
+    for _ in range(200):
+        if not system.pool.generations.reloading:
+            break
+        loading = system.at(Stage.LOADING)
+        most = max(most, len(loading))
+        loads += bool(loading)
+        for process in loading:
+            system.says(process, Loaded(False, "told so"))
+        while moving := [p for s in (Stage.ARMING, Stage.STARTING, Stage.DRAINING) for p in system.at(s)]:
+            assert sum(slot.worker is None or slot.incoming is not None for slot in system.pool.slots) <= 1
+            system.advance(moving[0])
+        system.wait(0.1)
+    assert not system.pool.generations.reloading
+    assert most >= 7
+    assert loads <= 4, "the first one, all others, and the standby"
+    system.settle()
+    assert len(system.at(Stage.ARMED)) == 1
+
+
+def test_no_more_processes_import_the_application_at_a_time_than_the_cores_bear() -> None:
+    system = System(20, forkable=False, usable=2)
+    assert len(system.at(Stage.LOADING)) == 2, "so that the first answer comes soon"
+    first = system.at(Stage.LOADING)[0]
+    system.says(first, Loaded(False, "told so"))
+    assert len(system.at(Stage.LOADING)) == 2
+    system.says(first, Armed())
+    system.ready(first)
+    assert len(system.at(Stage.LOADING)) == 2 * IMPORTS_A_CORE
+    system.settle()
+    assert len(system.pool.workers) == 20
+
+
+def test_new_code_that_has_not_proved_itself_is_loaded_once() -> None:
+    system = System(8, forkable=False, usable=8)
+    system.settle()
+    system.pool.request_reload()
+    system.tick()
+    assert len(system.at(Stage.LOADING)) == 1

@@ -183,3 +183,44 @@ def test_without_a_standby_a_crash_is_followed_by_a_fork() -> None:
     assert not system.at(Stage.ARMED)
     system.dies(system.worker())
     assert len(system.forks) == 1
+
+
+def test_as_many_standbys_are_kept_as_are_asked_for() -> None:
+    system = running(2, standbys=3)
+    first = system.at(Stage.ARMED)
+    assert len(first) == 3
+    for number in (0, 1, 0):
+        system.dies(system.worker(number))
+    assert not system.at(Stage.ARMED)
+    assert not system.forks, "each crash has found a standby"
+    assert {system.worker(0), system.worker(1)} < set(first)
+    system.settle()
+    assert len(system.at(Stage.ARMED)) == 3
+
+
+def test_standbys_that_die_together_have_failed_once() -> None:
+    system = running(standbys=4)
+    with system.one_step():
+        for standby in system.at(Stage.ARMED):
+            system.dies(standby)
+    assert len(system.forks) == 4, "without a pause"
+
+
+def test_each_live_standby_grows_old_by_itself() -> None:
+    system = System(1, standby="live", standbys=2, live_max_age=300.0)
+    while len(system.at(Stage.ARMED)) < 2:
+        if not system.at(Stage.ARMED) or not system.at(Stage.ARMING):
+            system.goes_on()
+        else:
+            system.wait(100.0)
+            system.says(system.at(Stage.ARMING)[0], Armed())
+    old, young = sorted(system.at(Stage.ARMED), key=lambda p: p.since)
+    system.wait(old.since + 300.0 - system.now)
+    assert system.at(Stage.DRAINING) == [old]
+    assert young.stage is Stage.ARMED
+
+
+def test_without_a_standby_their_number_means_nothing() -> None:
+    system = running(standby="none", standbys=3)
+    assert not system.at(Stage.ARMED)
+    assert not system.pool.generations.current.candidates

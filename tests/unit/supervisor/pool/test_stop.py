@@ -8,7 +8,7 @@ from corepod.contract.messages import (
     Drain,
     Lame,
 )
-from corepod.contract.scoreboard import IN_FLIGHT
+from corepod.contract.scoreboard import OWED
 from corepod.supervisor.pool.generation import DISMISS_TIMEOUT
 from corepod.supervisor.pool.reload import AFRESH
 from corepod.supervisor.pool.state import Stage
@@ -42,7 +42,7 @@ def test_a_stop_in_order() -> None:
 
 def test_a_worker_that_stops_in_time() -> None:
     system = running()
-    system.records.rows[system.worker().record][IN_FLIGHT] = 0
+    system.records.rows[system.worker().record][OWED] = 0
     system.pool.drain(10.0, system.now)
     system.reap()
     system.dies(system.at(Stage.DRAINING)[0], EXITED)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Loaded, Refused, Unforkable
-from corepod.supervisor.pool.backoff import REFUSAL_PAUSE
-from corepod.supervisor.pool.generation import ARM_TIMEOUT, CALM, FORK_TIMEOUT
+from corepod.supervisor.pool.backoff import FORK_PAUSE, LONGEST_FORK_PAUSE, REFUSAL_PAUSE
+from corepod.supervisor.pool.generation import ARM_TIMEOUT, CALM
 from corepod.supervisor.pool.state import Stage
+from corepod.supervisor.pool.template import FORK_TIMEOUT
 
 from tests.unit.supervisor.pool.system import System, running
 
@@ -129,13 +130,13 @@ def test_where_nothing_is_forked_candidates_that_die_three_times_end_the_pool() 
 def test_a_template_that_hangs_has_failed_once_even_if_it_takes_its_time_to_die() -> None:
     system = System(1)
     system.until(Stage.FORKING)
-    system.now += FORK_TIMEOUT / 2
     system.pool.add_slot(None)
     system.tick()
     assert len(system.forks) == 2
-    for _ in range(2):
-        system.now += FORK_TIMEOUT / 2
+    for _ in range(int(1.5 * FORK_TIMEOUT)):
+        system.now += 1.0
         system.tick()
+    assert len(system.killed) == 1
     assert not system.forks
     system.reap()
     assert len(system.at(Stage.LOADING)) == 1, "without a pause"
@@ -155,12 +156,14 @@ def test_a_template_that_hangs_three_times_is_used_no_more() -> None:
 def test_forks_that_end_because_their_template_is_killed_are_no_failures() -> None:
     system = System(1)
     system.until(Stage.FORKING)
-    system.now += FORK_TIMEOUT / 2
+    system.wait(FORK_TIMEOUT / 2)
     for _ in range(4):
         system.pool.add_slot(None)
     system.wait(FORK_TIMEOUT / 2)
     assert not system.at(Stage.TEMPLATE)
     assert len(system.at(Stage.LOADING)) == 1, "without a pause"
+    system.settle()
+    assert not system.log.has("one by one")
 
 
 def test_a_fork_that_gets_ready_clears_those_before_it() -> None:
@@ -191,7 +194,7 @@ def test_three_forks_in_a_row_that_die_end_forking(how: str) -> None:
     assert system.log.has("3 forks in a row didn't get ready")
     assert not system.at(Stage.TEMPLATE)
     system.fails(system.at(Stage.LOADING)[0])
-    system.settle(forkable=False)
+    system.settle(forkable=False, quiet=FORK_PAUSE / 2)
     assert system.worker().stage is Stage.SERVING
     assert sum("one by one" in line for line in system.log.lines) == 1
 
@@ -258,3 +261,72 @@ def test_a_fork_that_the_template_was_refused_is_tried_again() -> None:
     assert fork not in system.open
     system.wait(REFUSAL_PAUSE)
     assert len(system.forks) == 1
+
+
+def test_the_refusals_of_one_moment_are_one_refusal() -> None:
+    system = System(8)
+    system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
+    with system.one_step():
+        for fork in list(system.forks):
+            system.says(fork, Refused("Cannot allocate memory"))
+    assert sum("can't start a process" in line for line in system.log.lines) == 1
+    system.wait(REFUSAL_PAUSE)
+    assert len(system.forks) == 8
+    system.settle()
+    assert system.log.has("info processes can be started again")
+
+
+def fails_to_fork(system: System, how: str) -> None:
+    """Every fork fails until the pool forks no more."""
+    for _ in range(100):
+        if system.forks:
+            fork = system.forks[0]
+            if how == "refused":
+                system.says(fork, Refused("Cannot allocate memory"))
+            else:
+                system.hello(fork)
+                system.dies(fork)
+        elif not system.at(Stage.TEMPLATE):
+            return
+        else:
+            system.wait(0.1)
+    raise AssertionError("it goes on forking")
+
+
+@pytest.mark.parametrize("how", ["refused", "dies"])
+def test_forks_that_fail_are_tried_again_later(how: str) -> None:
+    system = running()
+    for _ in range(2):
+        system.dies(system.worker())
+    fails_to_fork(system, how)
+    assert system.log.has("warning for 60 s workers are started one by one, not forked: 3 forks in a row")
+    stopped = system.now
+    system.settle(forkable=False, quiet=1.0)
+    assert system.worker().stage is Stage.SERVING
+    assert len(system.at(Stage.ARMED)) == 1
+    system.wait(stopped + FORK_PAUSE - system.now)
+    assert [system.loads[p].role for p in system.at(Stage.LOADING)] == ["template"]
+    system.settle()
+    system.dies(system.worker())
+    system.settle()
+    assert system.log.has("info workers are forked again")
+    assert len(system.at(Stage.TEMPLATE)) == 1
+
+
+def test_forks_that_go_on_failing_are_tried_at_growing_pauses_and_one_failure_is_enough() -> None:
+    system, pauses = System(1), []
+    system.says(system.at(Stage.LOADING)[0], Loaded(True, ""))
+    for _ in range(6):
+        fails_to_fork(system, "dies")
+        stopped = system.now
+        while not system.at(Stage.TEMPLATE):
+            for process in system.at(Stage.LOADING):
+                system.says(process, Loaded(system.loads[process].role == "template", "told so"))
+            for process in [*system.at(Stage.ARMING), *system.at(Stage.STARTING)]:
+                system.advance(process)
+            system.wait(0.5)
+        pauses.append(system.now - stopped)
+        system.dies(system.worker())
+        system.ready(system.worker())
+    assert [round(pause / FORK_PAUSE) for pause in pauses] == [1, 2, 4, 8, 10, 10]
+    assert LONGEST_FORK_PAUSE == 10 * FORK_PAUSE

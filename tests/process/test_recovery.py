@@ -1,0 +1,109 @@
+"""More than one process is gone, or the template doesn't do its part: how soon somebody answers again."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from typing import TYPE_CHECKING
+
+from tests.process.traffic import ask, standby, workers
+from tests.procfs import alive, descendants
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.process.harness import Pool
+
+    Start = Callable[..., Pool]
+
+FLAGS = ("--pin", "never", "--crash-budget", "1000/60")
+HUNG = "it has not forked for 10 s"
+
+
+def kill(*pids: int, signum: int = signal.SIGKILL) -> None:
+    for pid in pids:
+        os.kill(pid, signum)
+
+
+def template(pool: Pool) -> int:
+    pid: int | None = pool.status()["template"]["pid"]
+    assert pid is not None
+    return pid
+
+
+def leave_nobody(pool: Pool) -> None:
+    """End the workers and what takes their places, until every slot waits for the template, which doesn't fork."""
+    while pids := [pid for pid in workers(pool) if pid and alive(pid)]:
+        kill(*pids)
+        until(lambda pids=pids: not any(map(alive, pids)), "dead")  # type: ignore[misc]
+        until(lambda pids=pids: not set(pids).intersection(workers(pool)), "seen")  # type: ignore[misc]
+
+
+def test_a_template_that_is_stopped_is_replaced_while_a_slot_waits(start: Start) -> None:
+    """It isn't killed before another one is loaded: a template that is merely slow goes on."""
+    pool = start("ok:app", "--workers", "1", *FLAGS).ready()
+    stopped = template(pool)
+    standby(pool)
+    kill(stopped, signum=signal.SIGSTOP)
+    leave_nobody(pool)
+    assert ask(pool.port, "/pid").isdigit()
+    until(lambda: not alive(stopped), "the template that was stopped gone")
+    assert f"pid {stopped}] the template has not forked for " in pool.log
+    assert HUNG not in pool.log
+    assert template(pool.ready()) != stopped
+    kill(pool.slot()["pid"])
+    assert ask(pool.port, "/pid").isdigit()
+    assert len(descendants(pool.ready().supervisor)) == 3, "template, worker, standby"
+
+
+def test_a_template_that_dies_with_forks_outstanding_has_failed_once(start: Start) -> None:
+    pool = start("ok:app", "--workers", "4", *FLAGS).ready()
+    old = template(pool)
+    kill(old, signum=signal.SIGSTOP)
+    leave_nobody(pool)
+    kill(old)
+    assert ask(pool.port, "/pid").isdigit()
+    pool.ready()
+    assert pool.log.count("the template is gone") == 1
+    assert "is started in " not in pool.log, "there was no pause"
+    assert "one by one" not in pool.log
+
+
+def test_all_children_die_at_once(start: Start) -> None:
+    """As `pkill -9 -P` does it, or the kernel, which ends a whole control group for its memory."""
+    pool = start("ok:app", "--workers", "4", *FLAGS).ready()
+    for _ in range(3):
+        children = descendants(pool.supervisor)
+        kill(*children)
+        assert ask(pool.port, "/pid").isdigit()
+        until(lambda children=children: not any(map(alive, children)), "gone")  # type: ignore[misc]
+        pool.ready()
+    assert "one by one" not in pool.log
+    assert pool.stop() == 0
+
+
+def test_forks_that_a_limit_of_the_template_kills_do_not_keep_a_slot_empty(start: Start) -> None:
+    """Its forks inherit the limit and can't allocate anything; executed processes have the supervisor's."""
+    pool = start("ok:app", "--workers", "1", *FLAGS).ready()
+    resource.prlimit(template(pool), resource.RLIMIT_AS, (1 << 20, 1 << 20))
+    for _ in range(2):
+        kill(pool.slot()["pid"])
+        assert ask(pool.port, "/pid").isdigit()
+    pool.ready()
+    for _ in range(3):
+        kill(pool.slot()["pid"])
+        assert ask(pool.port, "/pid").isdigit()
+
+
+def test_several_standbys_are_kept(start: Start) -> None:
+    pool = start("ok:app", "--workers", "1", "--standbys", "3", *FLAGS).ready()
+    until(lambda: pool.status()["standby"]["count"] == 3, "three standbys")
+    assert pool.status()["standby"] == {"mode": "armed", "ready": True, "count": 3, "wanted": 3}
+    assert "corepod_standbys 3\n" in pool.admin("/metrics").text
+    ready = set(descendants(pool.supervisor)) - {template(pool), pool.slot()["pid"]}
+    for _ in range(3):
+        kill(pool.slot()["pid"])
+        assert int(ask(pool.port, "/pid")) in ready
+    until(lambda: pool.status()["standby"]["count"] == 3, "three standbys again")
