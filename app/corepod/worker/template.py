@@ -80,5 +80,5 @@ def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm
     set_name("corepod-standby")
     for fd in inheritance.files:
         forkable.reopen(fd)
-    inheritance.control.send(Hello(os.getpid()))
+    inheritance.control.send(Hello())
     become_worker(inheritance, warm=warm, live=live)

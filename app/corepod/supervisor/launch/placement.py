@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import select
 
 from corepod.contract.exits import EXIT_SETTINGS
 from corepod.cpu import cores, pinning
@@ -10,6 +11,7 @@ from corepod.supervisor.launch.sockets import StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.settings import Settings
 
 MOST_SLOTS = 200  # twice as many workers, in a reload, still fit on the scoreboard
@@ -21,28 +23,44 @@ class Placement:
     Raises StartError where settings and machine don't fit together.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, loop: Loop) -> None:
+        self._loop = loop
         self.usable = cores.usable()
         self._pin = settings.pin
         self._claims = pinning.CoreClaims()
         self._local = not pinning.in_container()
         slots = _slots(settings, self.usable)
-        self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.claim)
+        self.cores, self.why_not = pinning.assign(
+            self.usable, slots, settings.pin, not self._local, self._claims.claim, self._claims.squatter
+        )
+        for core in self._claims.held:
+            self._watch(core)
         _make_room_for_files(slots)
 
-    def another(self, taken: list[int | None]) -> int | None:
-        """A core for another slot, None where no core is free for it."""
+    def another(self, taken: list[int | None]) -> tuple[int | None, str]:
+        """A core for another slot, None where no core is free for it, and what is to be said about it."""
         free = [core for core in self.usable.allowed if core not in taken]
         if self._pin == "never" or (self._pin == "auto" and not self._local):
-            return None
+            return None, ""
         if self._pin == "always":
-            return free[0] if free else None
-        return next((core for core in free if self._claims.claim(core)), None)
+            return (free[0] if free else None), ""
+        core = next((core for core in free if self._claims.claim(core)), None)
+        if core is not None:
+            self._watch(core)
+            return core, ""
+        squatted = ((core, self._claims.squatter(core)) for core in free)
+        core, who = next(((core, who) for core, who in squatted if who), (None, ""))
+        return core, pinning.ignored(core, who) if core is not None else ""
 
     def give_back(self, core: int | None) -> None:
         """A slot is gone: other pools may have its core."""
-        if core is not None:
+        if core in self._claims.held:
+            self._loop.remove(self._claims.held[core].fileno())
             self._claims.release(core)
+
+    def _watch(self, core: int) -> None:
+        claimed = self._claims.held[core]
+        self._loop.add(claimed.fileno(), select.EPOLLIN, lambda mask: pinning.forget_visitors(claimed))
 
 
 def _slots(settings: Settings, usable: cores.Usable) -> int:
@@ -60,9 +78,9 @@ def _slots(settings: Settings, usable: cores.Usable) -> int:
 
 
 def _make_room_for_files(slots: int) -> None:
-    # A socket and three pipes for each process (in a reload two a slot), sixteen connections of the admin port, and the
-    # pool's own. The usual soft limit of 1024 is there for select(2), which isn't used here.
-    needed = 36 + 4 * (2 * slots + 3)
+    # A socket, three pipes and a pidfd for each process (in a reload two a slot), sixteen connections of the admin
+    # port, and the pool's own. The usual soft limit of 1024 is there for select(2), which isn't used here.
+    needed = 36 + 5 * (2 * slots + 3)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

@@ -58,7 +58,7 @@ def real_status() -> PoolStatus:
     loop = Loop()
     settings, log = Settings({**values, **beside, "lifeline": None}), StreamLog(loop, form="text", level="info")
     scoreboard, cgroup = SharedScoreboard(), Cgroup()
-    launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message: None)
+    launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message, sender: None)
     pool = Pool(settings, launcher, scoreboard, log, [0, None], forkable=False, wall=time.time, random=lambda: 0.5)
     checks = Checks(pool, scoreboard, cgroup, log, loop.now())
     about = {"cores": {"usable": [0, 1], "limit": "affinity"}, "binds": ["127.0.0.1:8000"], "admin": "none"}
