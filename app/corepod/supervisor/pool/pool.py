@@ -152,8 +152,8 @@ class Pool:
         by_another = self.processes.living.get(sender, process) is not process
         if wrong := protocol.complaint(process, message, by_another=by_another):
             self._on_offence(process, wrong, sender, now)
-        elif process.failure is not None:
-            pass  # it has failed, and whatever its threads still say of themselves is void
+        elif process.failure is not None or process.cause:
+            pass  # it ends, or is being killed: whatever else it says of itself is void
         elif isinstance(message, Hello):
             self._on_hello(process, sender, now)
         elif isinstance(message, Failed):
@@ -175,8 +175,8 @@ class Pool:
             process.enter(Stage.ARMING, now)
         if culprit.cause:
             return  # it is about to die
-        writer = f" (written by process {sender})" if sender not in (0, culprit.pid) else ""
-        self._log.error(f"ended for what it has written to its control socket{writer}: {what}", **culprit.who)
+        writer = f" (by process {sender})" if sender not in (0, culprit.pid) else ""
+        self._log.error(f"killed, because it wrote to its control socket{writer} {what}", **culprit.who)
         if culprit.pid:
             self.processes.kill(culprit, OFFENCE)
         else:

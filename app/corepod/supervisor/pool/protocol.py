@@ -18,7 +18,6 @@ from corepod.contract.messages import (
     Unforkable,
     Unpinned,
     encode,
-    name_of,
     show,
 )
 from corepod.supervisor.pool.state import Stage
@@ -49,11 +48,11 @@ def complaint(process: Process, message: Message | Malformed, *, by_another: boo
     `by_another`: another process of the pool has written it.
     """
     if isinstance(message, Malformed):
-        return f"{message.packet} is not a message: {message.why}"
+        return f"{message.packet} (not a message: {message.why})"
     if process.stage not in STAGES.get(type(message), ()):
-        why = f"{name_of(message)} is not for a process that is {process.stage.value}"
+        why = f"a message that has no place at the stage {process.stage.value!r}"
     elif by_another and not isinstance(message, Refused):  # the template's, in the name of a child that isn't there
-        why = "it is another process's socket"
+        why = "in the name of another process"
     else:
         return ""
-    return f"{show(encode(message))}: {why}"
+    return f"{show(encode(message))} ({why})"

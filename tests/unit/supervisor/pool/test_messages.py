@@ -38,7 +38,7 @@ MISPLACED: list[tuple[Stage, Message | Malformed]] = [
     *((stage, Malformed("no such message", "{}")) for stage in Stage),
 ]
 SHOWN = [f"{stage.value}-{message!r}" for stage, message in MISPLACED]
-COSTLY = "ended for what it has written to its control socket"
+COSTLY = "killed, because it wrote to its control socket"
 
 
 def one_at(stage: Stage) -> tuple[System, Process]:
@@ -146,7 +146,7 @@ def test_what_a_child_of_the_application_writes_is_its_workers() -> None:
     with system.one_step():
         system.says(worker, Ready(), 4711)
         assert system.killed == {worker}
-    assert system.log.has("(written by process 4711)")
+    assert system.log.has("its control socket (by process 4711)")
 
 
 def test_what_was_said_before_the_process_was_told_to_drain_is_no_offence() -> None:
