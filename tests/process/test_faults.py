@@ -57,7 +57,7 @@ def test_a_fault_of_the_loop_ends_the_pool_in_order(start: Start) -> None:
     family = pool.family()
     pool.signal(signal.SIGTTIN)
     assert pool.wait() == 1
-    assert "ERROR   internal error\n    Traceback" in pool.log
+    assert "ERROR   internal error\n  | Traceback" in pool.log
     assert "RuntimeError: a bug" in pool.log
     assert pool.log.splitlines()[-1].endswith("stopped")
     until(lambda: not any(map(alive, {*family, grandchild})), "everybody gone")

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-INDENT = "    "  # of every line of a text but the first: no line of the log begins with a space
+CONTINUED = "  | "  # in front of every line of an entry but the first: no entry of the log begins with a space
 # C0 but the tab, DEL and C1 (NEL among it); line and paragraph separator; marks that reorder text (bidi); half a
 # surrogate pair, which stands for a byte that isn't UTF-8.
 _UNSAFE = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -31,8 +31,8 @@ def lines(text: str) -> str:
 
 
 def entry(text: str) -> str:
-    """The text as an entry of a log: its line breaks stay, and every line but the first is indented."""
-    return lines(text).replace("\n", "\n" + INDENT)
+    """The text as an entry of a log: its line breaks stay, and every line but the first is marked as one of it."""
+    return lines(text).replace("\n", "\n" + CONTINUED)
 
 
 def from_bytes(data: bytes) -> str:
