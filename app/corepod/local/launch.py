@@ -12,6 +12,7 @@ from typing import Any
 import corepod
 from corepod.config import envfile
 from corepod.config.resolve import Effective, SettingsError, resolve
+from corepod.config.spec import BY_NAME, SECRETS
 from corepod.contract.env import ENV_SETTINGS, PRELOAD
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
@@ -55,6 +56,8 @@ def command(
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR)]
+    for name in SECRETS:
+        environment.pop(BY_NAME[name].variable, None)  # the workers get them with their settings
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
 
 
