@@ -75,4 +75,5 @@ def shape(request: str) -> str:
 def _private(part: str) -> bool:
     if part[:1] == "v" and part[1:].isdigit() and len(part) <= 3:
         return False  # the version of an interface
-    return len(part) > 24 or not (part.isascii() and part.isprintable()) or any(c.isdigit() or c in "@%=:;," for c in part)
+    plain = part.isascii() and part.isprintable()
+    return len(part) > 24 or not plain or any(c.isdigit() or c in "@%=:;," for c in part)
