@@ -197,7 +197,11 @@ class Pool:
         if self.processes.adopt(process, pid):
             generation.on_hello(process, now)
         else:
-            self._on_offence(process, "hello of a process that isn't the supervisor's child", pid, now)
+            self._log.warning(
+                f"a fork (process {pid}) isn't a child of the supervisor and can't become a worker: the application or "
+                "this sandbox hands orphans to another process (PR_SET_CHILD_SUBREAPER)"
+            )
+            self._lose_fork(process, now)
 
     def _lose_fork(self, fork: Process, now: float) -> None:
         self.processes.forget(fork)
