@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -185,21 +186,22 @@ import os, signal, socket, sys
 read, write = os.pipe()
 if os.fork() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
-    socks = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for core in {CORES}]
+    socks = [socket.socket(socket.AF_UNIX, int(sys.argv[1])) for core in {CORES}]
     for core, sock in zip({CORES}, socks):
         sock.bind("\\0corepod/core/" + str(core))
-        sock.listen()
     os.write(write, b"x")
     signal.pause()
 os.read(read, 1)
-os.execv(sys.argv[1], sys.argv[1:])
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-def test_a_squatter_of_another_user_keeps_no_pool_from_its_cores_and_is_named(start: Start) -> None:
-    pool = start("ok:app", *EVERY_CORE, env=CONTAINER, prefix=(*APART, sys.executable, "-c", SQUAT))
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["as a pool does", "another kind"])
+def test_a_squatter_of_another_user_keeps_no_pool_from_its_cores_and_is_named(start: Start, kind: int) -> None:
+    squat = (sys.executable, "-c", SQUAT, str(int(kind)))
+    pool = start("ok:app", *EVERY_CORE, env=CONTAINER, prefix=(*APART, *squat))
     assert {allowed(pid).pop() for pid in workers(pool)} == {(core,) for core in CORES}
     for core in CORES:
         assert re.search(rf"core {core} is claimed by process \d+ of user nobody, which is no pool", pool.log)

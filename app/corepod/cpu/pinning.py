@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
-import sys
-import time
 
+from corepod.cpu.claims import ignored
 from corepod.cpu.cores import format_list
 
 TYPE_CHECKING = False
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
 
     from corepod.cpu.cores import Usable
 
-ASKED = 10  # times that a claim's holder is asked who it is: a pool that has just started may not listen yet
-ASK_PAUSE = 0.002  # seconds between two of them
-UCRED = 12  # bytes of struct ucred: pid, uid, gid
 PIN_PASSES = 8  # more than it takes; a process that never stops making threads must not hold PID 1
 CONTAINER_FILES = (".dockerenv", "run/.containerenv")
 
@@ -43,8 +38,8 @@ def assign(
     """The core of each slot (None: not pinned), and why, where that isn't the user's wish.
 
     `mode` is the setting `pin`. `claim` says whether this pool got a core, and keeps it
-    (`CoreClaims.claim`); `squatter` who holds a core that it didn't get, if that is no pool to give
-    way to (`CoreClaims.squatter`). Cores are chosen before the quota's cut: were they the first of
+    (`claims.CoreClaims.claim`); `squatter` who holds a core that it didn't get, if that is no pool to give
+    way to (`claims.CoreClaims.squatter`). Cores are chosen before the quota's cut: were they the first of
     it, all containers with a quota of one core, which see every core of the node, would share core 0.
     """
     cores = usable.allowed
@@ -93,11 +88,6 @@ def _claimed(
     return pinned, "; ".join([*(ignored(core, squatted[core]) for core in taken), *([missing] if missing else [])])
 
 
-def ignored(core: int, squatter: str) -> str:
-    """What the log says of a claim that isn't respected."""
-    return f"core {core} is claimed by {squatter}, which is no pool of this user or of root: it is used all the same"
-
-
 def _fill(got: list[int], slots: int, why: str) -> tuple[list[int | None], str]:
     """Slots without a core come last."""
     missing = range(len(got), slots)
@@ -105,103 +95,6 @@ def _fill(got: list[int], slots: int, why: str) -> tuple[list[int | None], str]:
         return list(got), ""
     names = f"slot {missing[0]} is" if len(missing) == 1 else f"slots {format_list(missing)} are"
     return [*got, *(None for _ in missing)], f"{names} not pinned: {why}"
-
-
-class CoreClaims:
-    """The cores that this pool has claimed, for as long as this object lives."""
-
-    __slots__ = ("held",)
-
-    def __init__(self) -> None:
-        self.held: dict[int, socket.socket] = {}
-
-    def claim(self, core: int) -> bool:
-        """Whether the core is this pool's, now or already. Raises OSError as `claim_core` does."""
-        if core not in self.held:
-            claimed = claim_core(core)
-            if claimed is None:
-                return False
-            self.held[core] = claimed
-        return True
-
-    def squatter(self, core: int) -> str:
-        """Who holds a core that this pool didn't get, for people; empty where it is to be respected.
-
-        Anybody may bind the name. A pool of this user or of root is given way to; others aren't, or any user could
-        keep the pools of all from being pinned.
-        """
-        for _ in range(ASKED):
-            found = holder(core)
-            if found is not None:
-                pid, uid = found
-                return "" if uid in (0, os.geteuid()) else f"{_process(pid)} of user {_user(uid)}"
-            time.sleep(ASK_PAUSE)
-        return "a process that doesn't say who it is"
-
-    def release(self, core: int) -> None:
-        """Leave a core to others; one that isn't held is ignored."""
-        if core in self.held:
-            self.held.pop(core).close()
-
-
-def claim_core(core: int) -> socket.socket | None:
-    """Claim a core until the socket is closed or this process dies, however it dies.
-
-    It counts in this network namespace. None when another process holds the core; raises OSError
-    where such a socket can't be made. The socket listens, so that others can ask for its owner;
-    their connections are to be accepted and closed (`forget_visitors`).
-    """
-    claimed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        claimed.setblocking(False)
-        claimed.bind(_name(core))
-        claimed.listen()
-    except OSError as error:
-        claimed.close()
-        if error.errno == errno.EADDRINUSE:
-            return None
-        raise
-    return claimed
-
-
-def holder(core: int) -> tuple[int, int] | None:
-    """Pid and user of the process that has claimed a core, by the kernel's word; None where there is none to be asked.
-
-    The pid is 0 where this pid namespace doesn't have the process.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
-        visitor.setblocking(False)
-        try:
-            visitor.connect(_name(core))
-            found = visitor.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED)
-        except OSError:  # it doesn't listen, its queue is full, or it is gone
-            return None
-    return int.from_bytes(found[:4], sys.byteorder), int.from_bytes(found[4:8], sys.byteorder)
-
-
-def forget_visitors(claimed: socket.socket) -> None:
-    """Accept and close what has connected to a claim: once its queue is full nobody could ask for the owner."""
-    try:
-        claimed.accept()[0].close()
-    except OSError:
-        pass  # gone already, or no descriptor is left
-
-
-def _name(core: int) -> str:
-    return f"\0corepod/core/{core}"
-
-
-def _process(pid: int) -> str:
-    return f"process {pid}" if pid else "a process of another container"
-
-
-def _user(uid: int) -> str:
-    try:
-        import pwd  # only here: PID 1 seldom has to know
-
-        return pwd.getpwuid(uid).pw_name
-    except (ImportError, KeyError):
-        return str(uid)
 
 
 def pin(core: int, pid: int = 0) -> str:

@@ -198,8 +198,9 @@ class Supervisor:
         self.admin.close()
         sockets.close(self.listeners)
         sockets.close(self.unlink)
-        if unkillable := ", ".join(str(pid) for pid in self.pool.processes.living):
-            self.log.error(f"these processes have been killed and don't end, so nobody waits for them: {unkillable}")
+        if self._stop.overdue(self.loop.now()) and (living := self.pool.processes.living):
+            pids = ", ".join(map(str, living))
+            self.log.error(f"these processes have been killed and don't end, so nobody waits for them: {pids}")
         left = reaper.end_descendants()
         if left:
             names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import corepod
 import pytest
+from corepod.cpu.claims import CoreClaims, claim_core, forget_visitors, holder
 from corepod.cpu.cores import MOST_CORES, Usable, format_list, in_order, parse_list, usable
-from corepod.cpu.pinning import CoreClaims, assign, claim_core, forget_visitors, holder, in_container, pin
+from corepod.cpu.pinning import assign, in_container, pin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -639,7 +640,7 @@ def test_assign_where_sockets_are_refused() -> None:
 
 HOLDER = """
 import sys
-from corepod.cpu.pinning import claim_core
+from corepod.cpu.claims import claim_core
 mine = claim_core(int(sys.argv[1]))
 print(mine is not None, flush=True)
 sys.stdin.read()
@@ -698,9 +699,9 @@ SQUATTER = """
 import os, socket, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 name, how = "\\0corepod/core/" + sys.argv[1], sys.argv[2]
-sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if how == "another kind" else socket.SOCK_STREAM)
 sock.bind(name)
-if how != "is silent":
+if how not in ("is silent", "another kind"):
     sock.listen(0)
 visitors = []
 while how == "lets nobody in":
@@ -718,20 +719,30 @@ sys.stdin.read()
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-@pytest.mark.parametrize(
-    ("how", "who"),
-    [
-        ("listens", "process {} of user nobody"),
-        ("is silent", "a process that doesn't say who it is"),
-        ("lets nobody in", "a process that doesn't say who it is"),
-    ],
-)
-def test_one_does_not_give_way_to_another_user_and_names_him(how: str, who: str) -> None:
+@pytest.mark.parametrize("how", ["listens", "is silent", "lets nobody in"])
+def test_one_does_not_give_way_to_another_user_and_names_him(how: str) -> None:
     with running(SQUATTER, FREE, how) as squatter:
         assert line_of(squatter) == "there"
         claims = CoreClaims()
         assert not claims.claim(FREE)
-        assert claims.squatter(FREE) == who.format(squatter.pid)
+        assert claims.squatter(FREE) == f"process {squatter.pid} of user nobody"
+        assert claims.rivals() == {}
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_socket_of_another_kind_is_no_claim_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(SQUATTER, FREE, "another kind") as squatter:
+        assert line_of(squatter) == "there"
+        pool, other = CoreClaims(), CoreClaims()
+        assert pool.claim(FREE)
+        assert pool.claim(FREE + 1)
+        assert other.squatter(FREE) == ""
+        assert pool.rivals() == {FREE: f"process {squatter.pid} of user nobody"}
+        monkeypatch.setattr("corepod.cpu.claims._processes_with", lambda descriptor: iter(()))
+        assert pool.rivals() == {FREE: "a process that doesn't say who it is"}, "where it may not be seen"
+        pool.release(FREE)
+        pool.release(FREE + 1)
 
 
 def test_a_claim_answers_for_ever_where_its_visitors_are_let_go() -> None:

@@ -6,7 +6,7 @@ import resource
 import select
 
 from corepod.contract.exits import EXIT_SETTINGS
-from corepod.cpu import cores, pinning
+from corepod.cpu import claims, cores, pinning
 from corepod.supervisor.launch.sockets import StartError
 
 TYPE_CHECKING = False
@@ -27,12 +27,14 @@ class Placement:
         self._loop = loop
         self.usable = cores.usable()
         self._pin = settings.pin
-        self._claims = pinning.CoreClaims()
+        self._claims = claims.CoreClaims()
         self._local = not pinning.in_container()
         slots = _slots(settings, self.usable)
         self.cores, self.why_not = pinning.assign(
             self.usable, slots, settings.pin, not self._local, self._claims.claim, self._claims.squatter
         )
+        rivals = [claims.ignored(core, who) for core, who in self._claims.rivals().items()]
+        self.why_not = "; ".join([*rivals, *([self.why_not] if self.why_not else [])])
         for core in self._claims.held:
             self._watch(core)
         _make_room_for_files(slots)
@@ -50,7 +52,7 @@ class Placement:
             return core, ""
         squatted = ((core, self._claims.squatter(core)) for core in free)
         core, who = next(((core, who) for core, who in squatted if who), (None, ""))
-        return core, pinning.ignored(core, who) if core is not None else ""
+        return core, claims.ignored(core, who) if core is not None else ""
 
     def give_back(self, core: int | None) -> None:
         """A slot is gone: other pools may have its core."""
@@ -60,7 +62,7 @@ class Placement:
 
     def _watch(self, core: int) -> None:
         claimed = self._claims.held[core]
-        self._loop.add(claimed.fileno(), select.EPOLLIN, lambda mask: pinning.forget_visitors(claimed))
+        self._loop.add(claimed.fileno(), select.EPOLLIN, lambda mask: claims.forget_visitors(claimed))
 
 
 def _slots(settings: Settings, usable: cores.Usable) -> int:
