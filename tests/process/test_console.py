@@ -51,8 +51,12 @@ class Terminal:
                 self._written += data
 
     @property
+    def raw(self) -> str:
+        return self._written.decode(errors="replace")
+
+    @property
     def text(self) -> str:
-        return ESCAPES.sub("", self._written.decode(errors="replace"))
+        return ESCAPES.sub("", self.raw)
 
     def shows(self, pattern: str) -> re.Match[str]:
         match = until(lambda: re.search(pattern, self.text), f"{pattern!r} on the terminal:\n{self.text}")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.process.anotheruser import python_of
 from tests.process.harness import APPS
-from tests.process.test_listening import python_of
 from tests.process.traffic import ask
 from tests.waiting import DEADLINE, until
 

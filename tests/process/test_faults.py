@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def test_a_fault_of_the_loop_ends_the_pool_in_order(start: Start) -> None:
     family = pool.family()
     pool.signal(signal.SIGTTIN)
     assert pool.wait() == 1
-    assert "ERROR   internal error\nTraceback" in pool.log
+    assert "ERROR   internal error\n  | Traceback" in pool.log
     assert "RuntimeError: a bug" in pool.log
     assert pool.log.splitlines()[-1].endswith("stopped")
     until(lambda: not any(map(alive, {*family, grandchild})), "everybody gone")
@@ -77,3 +78,22 @@ def test_a_fault_of_one_callback_stays_its_own(start: Start) -> None:
     os.kill(worker, signal.SIGKILL)
     until(lambda: "died: signal SIGKILL" in pool.log and pool.get("/pid").json() != worker, "the next worker")
     assert pool.stop() == 0
+
+
+NOBODY_CAN_BE_KILLED = """
+from corepod.supervisor.launch import child
+child.Child.signal = lambda self, signum: None
+from corepod.supervisor import main
+sys.exit(main.main())
+"""
+
+
+def test_what_does_not_end_though_it_is_killed_does_not_keep_the_supervisor(start: Start) -> None:
+    """As a process that waits for a dead network file system: whoever has asked for a stop gets it."""
+    pool = start("ok:app", *ONE, "--stop-timeout", "0.5", prefix=in_place_of_supervisor(NOBODY_CAN_BE_KILLED)).ready()
+    template, family = pool.status()["template"]["pid"], pool.family()
+    assert pool.stop() == 0
+    assert re.search(
+        r"these processes have been killed and don't end, so nobody waits for them: .*\b" + str(template), pool.log
+    )
+    until(lambda: not any(map(alive, family)), "gone all the same, as what an application leaves behind")

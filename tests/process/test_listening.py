@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import statistics
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.process.harness import APPS, Pool
+from tests.process.anotheruser import python_of
 from tests.process.traffic import Queued
 from tests.procfs import alive
 from tests.waiting import DEADLINE, until
@@ -24,6 +23,8 @@ from tests.waiting import DEADLINE, until
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.process.harness import Pool
 
     Start = Callable[..., Pool]
 
@@ -182,21 +183,6 @@ def test_a_second_request_on_a_connection_is_not_late(start: Start) -> None:
 
 
 # As whom
-
-
-def python_of(uid: int) -> tuple[str, dict[str, str]]:
-    """An interpreter that this user may read, and the environment it needs to find the same packages."""
-    paths = [p for p in sys.path if p.endswith("site-packages")] + [str(APPS.parents[1] / "app")]
-    environment = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
-        try:
-            command = [python, "-c", "import secrets, hypercorn"]
-            subprocess.run(command, user=uid, group=uid, env=environment, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return python, environment
-    pytest.skip(f"no Python {version} here that another user may read")
 
 
 @pytest.mark.root

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from corepod.cpu.cores import parse_list
+from corepod.cpu.cores import format_list, parse_list
 
 from tests import procfs
 from tests.process.cgroup import control_group, inside
@@ -148,3 +151,57 @@ def test_pools_on_one_machine_have_cores_of_their_own(start: Start) -> None:
     third.signal(signal.SIGTTIN)
     until(lambda: len(third.status()["slots"]) == 2, "a slot more")
     assert third.ready().slot(1)["core"] == CORES[0]
+
+
+# In a network namespace of its own, where nobody else has claims. The loopback device is down there at first.
+LOOPBACK = """
+import fcntl, os, socket, struct, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    fcntl.ioctl(sock, 0x8914, struct.pack("16sh22x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+APART = ("unshare", "--net", sys.executable, "-c", LOOPBACK)
+CONTAINER = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+EVERY_CORE = ("--workers", str(len(CORES)), *QUICK)
+
+
+def workers(pool: Pool) -> list[int]:
+    pool.until_log("] ready", len(CORES))
+    return [pid for pid in procfs.descendants(pool.supervisor) if procfs.comm(pid) == "corepod-worker"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a namespace")
+def test_two_pools_in_one_container_do_not_share_their_cores(start: Start) -> None:
+    first = start("ok:app", *EVERY_CORE, env=CONTAINER, prefix=APART)
+    assert {allowed(pid).pop() for pid in workers(first)} == {(core,) for core in CORES}
+    assert "not pinned" not in first.log
+    second = start("ok:app", *EVERY_CORE, env=CONTAINER, prefix=("nsenter", f"--net=/proc/{first.supervisor}/ns/net"))
+    assert {allowed(pid).pop() for pid in workers(second)} == {tuple(CORES)}
+    assert f"only cores {format_list(CORES)} may be used, and other pools hold {format_list(CORES)}" in second.log
+
+
+SQUAT = f"""
+import os, signal, socket, sys
+read, write = os.pipe()
+if os.fork() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    socks = [socket.socket(socket.AF_UNIX, int(sys.argv[1])) for core in {CORES}]
+    for core, sock in zip({CORES}, socks):
+        sock.bind("\\0corepod/core/" + str(core))
+    os.write(write, b"x")
+    signal.pause()
+os.read(read, 1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["as a pool does", "another kind"])
+def test_a_squatter_of_another_user_keeps_no_pool_from_its_cores_and_is_named(start: Start, kind: int) -> None:
+    squat = (sys.executable, "-c", SQUAT, str(int(kind)))
+    pool = start("ok:app", *EVERY_CORE, env=CONTAINER, prefix=(*APART, *squat))
+    assert {allowed(pid).pop() for pid in workers(pool)} == {(core,) for core in CORES}
+    for core in CORES:
+        assert re.search(rf"core {core} is claimed by process \d+ of user nobody, which is no pool", pool.log)

@@ -353,6 +353,16 @@ def test_a_fork_that_the_system_refuses_is_asked_for_again(start: Start, tmp_pat
     assert pool.log.count("can't start a process") <= 3
 
 
+def test_forks_that_are_not_handed_to_the_supervisor_are_executed_instead(start: Start) -> None:
+    """It couldn't reap them, and a pid that it can't wait for may be anybody's a moment later."""
+    pool = start("subreaper:app", "--workers", "1", "--lame-duck", "0").ready()
+    assert pool.status()["mode"] == "spawn"
+    assert "isn't a child of the supervisor and can't become a worker" in pool.log
+    kill(pool.slot()["pid"])
+    pool.until_restarts(1)
+    assert pool.stop() == 0
+
+
 def test_what_dies_in_a_fork_is_executed_instead(start: Start) -> None:
     """No circle of forks: after three the application is loaded once for each worker."""
     pool = start("dies_after_fork:app", "--workers", "1", "--preload", "application").ready()

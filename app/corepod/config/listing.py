@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.config.kinds import show
 from corepod.config.resolve import resolve
-from corepod.config.spec import SETTINGS
+from corepod.config.spec import SECRETS, SETTINGS
 from corepod.contract.exits import EXIT_OK
 
 if TYPE_CHECKING:
     from corepod.config.resolve import Effective
-
-SECRETS = ("tls_key_password",)
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:

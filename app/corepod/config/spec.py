@@ -332,3 +332,5 @@ SETTINGS: tuple[Setting, ...] = tuple(
     setting for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _LOG) for setting in group
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
+# Shown to nobody, and not left in the environment of the workers: whoever prints that would print them, too.
+SECRETS = ("tls_key_password",)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from corepod.contract.escaping import from_bytes
 from corepod.contract.record import Record
 
 TYPE_CHECKING = False
@@ -67,9 +68,7 @@ class Drain(Message):
 
 
 class Hello(Message):
-    """A fork has come to life."""
-
-    pid: int
+    """A fork has come to life. Its pid comes from the kernel, with the packet: a process could name any."""
 
 
 class Loaded(Message):
@@ -104,9 +103,11 @@ class Ready(Message):
 
 
 class Failed(Message):
-    """The boot failed. `kind` is missing (there is no such application) or exception (it raised)."""
+    """The boot failed. `kind` is missing (there is no such application) or exception (it raised). The last word of a
+    process: it exits then.
+    """
 
-    kind: str
+    kind: str  # one of FAILURES
     message: str
     traceback: str
 
@@ -124,6 +125,13 @@ class Unpinned(Message):
     why: str
 
 
+class Malformed(Record):
+    """What has come in place of a message. `packet` is its beginning, escaped."""
+
+    why: str
+    packet: str
+
+
 _BY_NAME = {kind.__name__.lower(): kind for kind in Message.__subclasses__()}
 _KINDS: dict[object, Any] = {
     "int": int,
@@ -133,11 +141,24 @@ _KINDS: dict[object, Any] = {
     "int | None": (int, type(None)),
     "dict[str, Any]": dict,
 }
+FAILURES = ("missing", "exception")
+_SHOWN = 120  # characters of a packet
 
 
 def encode(message: Message) -> bytes:
     """The packet of a message."""
-    return json.dumps({"type": type(message).__name__.lower(), **message.__dict__}).encode()
+    return json.dumps({"type": name_of(message), **message.__dict__}).encode()
+
+
+def name_of(message: Message) -> str:
+    """What a message is called in its packet."""
+    return type(message).__name__.lower()
+
+
+def show(packet: bytes) -> str:
+    """The beginning of a packet, for the log."""
+    text = from_bytes(packet[: _SHOWN + 1])
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def decode(packet: bytes) -> Message:
@@ -150,12 +171,15 @@ def decode(packet: bytes) -> Message:
         fields = json.loads(packet)
     except RecursionError:  # not a ValueError, and a packet has room for 60 000 brackets
         raise ValueError("nested too deeply") from None
-    kind = _BY_NAME.get(str(fields.pop("type", ""))) if isinstance(fields, dict) else None
+    called = fields.pop("type", None) if isinstance(fields, dict) else None
+    kind = _BY_NAME.get(called) if isinstance(called, str) else None
     if kind is None:
         raise ValueError("no such message")
     for name, annotation in kind.__annotations__.items():
         if not isinstance(fields.get(name), _KINDS[annotation]):
-            raise ValueError(f"{kind.__name__.lower()} without a valid {name}")
+            raise ValueError(f"{called} without a valid {name}")
+    if kind is Failed and fields["kind"] not in FAILURES:
+        raise ValueError("failed without a valid kind")
     try:
         return kind(**fields)
     except TypeError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 
+from corepod.cpu.claims import ignored
 from corepod.cpu.cores import format_list
 
 TYPE_CHECKING = False
@@ -28,13 +28,19 @@ def in_container(root: str = "/") -> bool:
 
 
 def assign(
-    usable: Usable, slots: int, mode: str, container: bool, claim: Callable[[int], bool]
+    usable: Usable,
+    slots: int,
+    mode: str,
+    container: bool,
+    claim: Callable[[int], bool],
+    squatter: Callable[[int], str] = lambda core: "",
 ) -> tuple[list[int | None], str]:
     """The core of each slot (None: not pinned), and why, where that isn't the user's wish.
 
     `mode` is the setting `pin`. `claim` says whether this pool got a core, and keeps it
-    (`CoreClaims.claim`). Cores are chosen before the quota's cut: were they the first of it, all
-    containers with a quota of one core, which see every core of the node, would share core 0.
+    (`claims.CoreClaims.claim`); `squatter` who holds a core that it didn't get, if that is no pool to give
+    way to (`claims.CoreClaims.squatter`). Cores are chosen before the quota's cut: were they the first of
+    it, all containers with a quota of one core, which see every core of the node, would share core 0.
     """
     cores = usable.allowed
     if mode == "never":
@@ -48,26 +54,38 @@ def assign(
             f"cores {format_list(cores)} may be shared with other containers, because their number differs "
             "from that of the slots; give this container cores of its own, or set pin to always",
         )
-    if container:
-        return list(cores), ""
-    return _claimed(cores, slots, claim)
-
-
-def _claimed(cores: tuple[int, ...], slots: int, claim: Callable[[int], bool]) -> tuple[list[int | None], str]:
     got: list[int] = []
+    try:
+        # In a container, too: another pool may have been started in the same one.
+        return _claimed(cores, slots, claim, squatter, got)
+    except OSError as error:
+        if container:
+            return list(cores), ""
+        why = error.strerror or "refused"
+        return _fill(got, slots, f"cores can't be claimed here ({why}); set pin to always")
+
+
+def _claimed(
+    cores: tuple[int, ...], slots: int, claim: Callable[[int], bool], squatter: Callable[[int], str], got: list[int]
+) -> tuple[list[int | None], str]:
+    """Cores that nobody has, into `got`, and only where these are too few, those of squatters."""
     others: list[int] = []
+    squatted: dict[int, str] = {}
     for core in cores:
         if len(got) == slots:
             break
-        try:
-            (got if claim(core) else others).append(core)
-        except OSError as error:
-            why = error.strerror or "refused"
-            return _fill(got, slots, f"cores can't be claimed here ({why}); set pin to always")
+        if claim(core):
+            got.append(core)
+        elif who := squatter(core):
+            squatted[core] = who
+        else:
+            others.append(core)
+    taken = list(squatted)[: slots - len(got)]
     why = f"only cores {format_list(cores)} may be used"
     if others:
         why += f", and other pools hold {format_list(others)}"
-    return _fill(got, slots, why)
+    pinned, missing = _fill([*got, *taken], slots, why)
+    return pinned, "; ".join([*(ignored(core, squatted[core]) for core in taken), *([missing] if missing else [])])
 
 
 def _fill(got: list[int], slots: int, why: str) -> tuple[list[int | None], str]:
@@ -77,46 +95,6 @@ def _fill(got: list[int], slots: int, why: str) -> tuple[list[int | None], str]:
         return list(got), ""
     names = f"slot {missing[0]} is" if len(missing) == 1 else f"slots {format_list(missing)} are"
     return [*got, *(None for _ in missing)], f"{names} not pinned: {why}"
-
-
-class CoreClaims:
-    """The cores that this pool has claimed, for as long as this object lives."""
-
-    __slots__ = ("held",)
-
-    def __init__(self) -> None:
-        self.held: dict[int, socket.socket] = {}
-
-    def claim(self, core: int) -> bool:
-        """Whether the core is this pool's, now or already. Raises OSError as `claim_core` does."""
-        if core not in self.held:
-            claimed = claim_core(core)
-            if claimed is None:
-                return False
-            self.held[core] = claimed
-        return True
-
-    def release(self, core: int) -> None:
-        """Leave a core to others; one that isn't held is ignored."""
-        if core in self.held:
-            self.held.pop(core).close()
-
-
-def claim_core(core: int) -> socket.socket | None:
-    """Claim a core until the socket is closed or this process dies, however it dies.
-
-    It counts in this network namespace. None when another pool holds the core; raises OSError
-    where such a socket can't be made.
-    """
-    claimed = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        claimed.bind(f"\0corepod/core/{core}")
-    except OSError as error:
-        claimed.close()
-        if error.errno == errno.EADDRINUSE:
-            return None
-        raise
-    return claimed
 
 
 def pin(core: int, pid: int = 0) -> str:

@@ -13,6 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from corepod.contract.escaping import line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -193,4 +195,4 @@ def _number(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return line(value) if isinstance(value, str) else None

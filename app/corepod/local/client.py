@@ -7,6 +7,8 @@ import json
 import socket
 from typing import Any
 
+from corepod.contract.escaping import everything
+
 PATIENCE = 5.0  # seconds
 
 
@@ -22,11 +24,11 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def status(path: str) -> dict[str, Any] | None:
-    """The pool's status document, None while it doesn't answer."""
+    """The pool's status document, None while it doesn't answer. Its texts are safe to show on a terminal."""
     connection = _UnixConnection(path)
     try:
         connection.request("GET", "/status")
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        answer: dict[str, Any] = everything(json.loads(connection.getresponse().read()))
         return answer
     except (OSError, http.client.HTTPException, ValueError):
         return None

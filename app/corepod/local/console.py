@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from corepod.contract.escaping import from_bytes
 from corepod.local.client import status
 from corepod.local.table import table
 
@@ -76,7 +77,7 @@ def _show(supervisor: subprocess.Popen[bytes], control: str) -> int:
 
 
 def _styled(line: bytes) -> Text:
-    text = Text(line.decode("utf-8", "replace"))
+    text = Text(from_bytes(line))
     text.highlight_regex(r"^\S+Z (?=[A-Z]+ )", "dim")
     text.highlight_regex(r"(?<=Z )WARNING", "yellow")
     text.highlight_regex(r"(?<=Z )ERROR", "bold red")

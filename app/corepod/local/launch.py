@@ -14,6 +14,7 @@ import corepod
 from corepod.config import envfile
 from corepod.config.checks import FILES
 from corepod.config.resolve import Effective, SettingsError, resolve
+from corepod.config.spec import BY_NAME, SECRETS
 from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
@@ -61,6 +62,8 @@ def command(
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR)]
+    for name in SECRETS:
+        environment.pop(BY_NAME[name].variable, None)  # the workers get them with their settings
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
 
 

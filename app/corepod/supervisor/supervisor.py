@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket
 
-    from corepod.contract.messages import Message
+    from corepod.contract.messages import Malformed, Message
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.pool.state import Process
@@ -43,7 +43,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, loop: Loop, log: StreamLog) -> None:
         self.settings, self.loop, self.log = settings, loop, log
-        self.placement = Placement(settings)
+        self.placement = Placement(settings, loop)
         self.listeners = sockets.listeners(settings)
         admin = sockets.admin(settings)
         control = sockets.control(settings.control) if settings.control else None
@@ -134,14 +134,15 @@ class Supervisor:
             self.notifier.due,
             self.admin.expire(now),
             self._stop.lame_until,
+            self._stop.leave_by,
         ]
         return min((t for t in times if t is not None), default=None)
 
-    def _hear(self, process: Process, message: Message | None) -> None:
+    def _hear(self, process: Process, message: Message | Malformed | None, sender: int) -> None:
         if message is None:
             self.pool.on_eof(process, self.loop.now())
         else:
-            self.pool.on_message(process, message, self.loop.now())
+            self.pool.on_message(process, message, sender, self.loop.now())
 
     def _reap(self, now: float) -> None:
         if not self._child_died:
@@ -195,13 +196,18 @@ class Supervisor:
         self.listeners.clear()
 
     def _finished(self) -> bool:
+        if self.pool.exit_code is not None and self._stop.leave_by is None:
+            self._stop.at_once(self.loop.now())
         over = self.pool.exit_code is not None or (self.pool.stopping and self._stop.lame_until is None)
-        return over and not self.pool.processes.living
+        return over and (not self.pool.processes.living or self._stop.overdue(self.loop.now()))
 
     def _leave(self) -> None:
         self.admin.close()
         sockets.close(self.listeners)
         sockets.close(self.unlink)
+        if self._stop.overdue(self.loop.now()) and (living := self.pool.processes.living):
+            pids = ", ".join(map(str, living))
+            self.log.error(f"these processes have been killed and don't end, so nobody waits for them: {pids}")
         left = reaper.end_descendants()
         if left:
             names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
@@ -217,7 +223,9 @@ class Supervisor:
         if self.pool.stopping or len(self.pool.slots) >= MOST_SLOTS:
             self.log.warning(f"can't add a slot: the pool is stopping, or has its {MOST_SLOTS} slots already")
             return
-        core = self.placement.another([slot.core for slot in self.pool.slots])
+        core, complaint = self.placement.another([slot.core for slot in self.pool.slots])
+        if complaint:
+            self.log.warning(complaint)
         self.pool.add_slot(core)
         where = f"core {core}" if core is not None else "not pinned"
         self.log.info(f"added a slot ({where}); there are now {len(self.pool.slots)}")

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract import escaping
 from corepod.contract.env import ENV_CORE, ENV_SLOT, ENV_WORKER
 
 if TYPE_CHECKING:
@@ -27,21 +28,24 @@ class TextFormat(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         tag = "".join(f"{key} {value} " for key, value in _worker_fields().items()) if self._named else ""
-        text = super().format(record)
+        text = self._shown(super().format(record))
         return f"{_time(record)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
+
+    def _shown(self, text: str) -> str:
+        # A client chooses what an exception says: none of its lines may pass for another entry of the log.
+        return escaping.entry(text)
 
 
 class AccessFormat(TextFormat):
     """One line for each request, whatever the client has put into its path."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+    def _shown(self, line: str) -> str:
         return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class JsonFormat(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record)
+        message = escaping.lines(super().format(record))
         return json.dumps(
             {"time": _time(record), "level": record.levelname.lower(), **_worker_fields(), "message": message}
         )

@@ -86,7 +86,7 @@ def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm
     set_name("corepod-standby")
     for fd in inheritance.files:
         forkable.reopen(fd)
-    inheritance.control.send(Hello(os.getpid()))
+    inheritance.control.send(Hello())
     if inheritance.app is None:
         inheritance.app = _import_application(inheritance)
     become_worker(inheritance, warm=warm, live=live)

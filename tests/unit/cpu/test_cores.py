@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import corepod
 import pytest
+from corepod.cpu.claims import CoreClaims, claim_core, forget_visitors, holder
 from corepod.cpu.cores import MOST_CORES, Usable, format_list, in_order, parse_list, usable
-from corepod.cpu.pinning import CoreClaims, assign, claim_core, in_container, pin
+from corepod.cpu.pinning import assign, in_container, pin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -538,8 +539,17 @@ DIVISIONS = {
         [0, 2, 1, 3, None, None],
         "slots 4-5 are not pinned: only cores 0-3 may be used",
     ),
-    "container with as many": Division("auto", 4, [0, 2, 1, 3], container=True),
-    "container with one core of its own": Division("auto", 1, [5], allowed=(5,), container=True),
+    "container with as many": Division("auto", 4, [0, 2, 1, 3], container=True, asked=(0, 2, 1, 3)),
+    "container with one core of its own": Division("auto", 1, [5], allowed=(5,), container=True, asked=(5,)),
+    "container with as many, and another pool in it": Division(
+        "auto",
+        4,
+        [0, 3, None, None],
+        "slots 2-3 are not pinned: only cores 0-3 may be used, and other pools hold 1-2",
+        container=True,
+        others=(1, 2),
+        asked=(0, 2, 1, 3),
+    ),
     "container that may share": Division(
         "auto",
         1,
@@ -630,7 +640,7 @@ def test_assign_where_sockets_are_refused() -> None:
 
 HOLDER = """
 import sys
-from corepod.cpu.pinning import claim_core
+from corepod.cpu.claims import claim_core
 mine = claim_core(int(sys.argv[1]))
 print(mine is not None, flush=True)
 sys.stdin.read()
@@ -676,6 +686,98 @@ def test_claims_are_kept_and_given_back() -> None:
     assert other.claim(FREE)
     other.release(FREE)
     assert (pool.held, other.held) == ({}, {})
+
+
+def test_one_gives_way_to_a_pool_of_the_same_user() -> None:
+    with running(HOLDER, FREE) as pool:
+        assert line_of(pool) == "True"
+        assert holder(FREE) == (pool.pid, os.geteuid())
+        assert CoreClaims().squatter(FREE) == ""
+
+
+SQUATTER = """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+name, how = "\\0corepod/core/" + sys.argv[1], sys.argv[2]
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if how == "another kind" else socket.SOCK_STREAM)
+sock.bind(name)
+if how not in ("is silent", "another kind"):
+    sock.listen(0)
+visitors = []
+while how == "lets nobody in":
+    visitor = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    visitor.setblocking(False)
+    try:
+        visitor.connect(name)
+    except BlockingIOError:
+        break
+    visitors.append(visitor)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize("how", ["listens", "is silent", "lets nobody in"])
+def test_one_does_not_give_way_to_another_user_and_names_him(how: str) -> None:
+    with running(SQUATTER, FREE, how) as squatter:
+        assert line_of(squatter) == "there"
+        claims = CoreClaims()
+        assert not claims.claim(FREE)
+        assert claims.squatter(FREE) == f"process {squatter.pid} of user nobody"
+        assert claims.rivals() == {}
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_socket_of_another_kind_is_no_claim_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(SQUATTER, FREE, "another kind") as squatter:
+        assert line_of(squatter) == "there"
+        pool, other = CoreClaims(), CoreClaims()
+        assert pool.claim(FREE)
+        assert pool.claim(FREE + 1)
+        assert other.squatter(FREE) == ""
+        assert pool.rivals() == {FREE: f"process {squatter.pid} of user nobody"}
+        monkeypatch.setattr("corepod.cpu.claims._processes_with", lambda descriptor: iter(()))
+        assert pool.rivals() == {FREE: "a process that doesn't say who it is"}, "where it may not be seen"
+        pool.release(FREE)
+        pool.release(FREE + 1)
+
+
+def test_a_claim_answers_for_ever_where_its_visitors_are_let_go() -> None:
+    with opened(claim_core(FREE)) as mine:
+        for _ in range(5000):  # more than the longest queue
+            assert holder(FREE) == (os.getpid(), os.geteuid())
+            forget_visitors(mine)
+        forget_visitors(mine)  # nobody is there
+
+
+def test_a_core_that_is_free_is_taken_before_that_of_a_squatter() -> None:
+    def divide(
+        slots: int, mine: set[int], squatted: set[int], *, container: bool = False
+    ) -> tuple[list[int | None], str]:
+        usable = Usable((0, 1, 2, 3), 4, "", None)
+        return assign(
+            usable, slots, "auto", container, lambda core: core in mine, lambda core: "X" * (core in squatted)
+        )
+
+    said = "core {} is claimed by X, which is no pool of this user or of root: it is used all the same"
+    assert divide(2, {1, 3}, {0, 2}) == ([1, 3], "")
+    assert divide(2, {3}, {0, 1}) == ([3, 0], said.format(0))
+    assert divide(3, {3}, {0, 1}) == ([3, 0, 1], f"{said.format(0)}; {said.format(1)}")
+    assert divide(4, {3}, {0}) == (
+        [3, 0, None, None],
+        f"{said.format(0)}; slots 2-3 are not pinned: only cores 0-3 may be used, and other pools hold 1-2",
+    )
+    assert divide(4, {2, 3}, {0, 1}, container=True)[0] == [2, 3, 0, 1]
+
+
+def test_cores_of_a_container_without_sockets_are_its_own() -> None:
+    def refuse(core: int) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    assert assign(Usable((0, 1), 2, "", None), 2, "auto", True, refuse) == ([0, 1], "")
 
 
 def test_a_claim_that_is_refused_raises_and_leaves_no_socket() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corepod.supervisor.stop import ECHO, LEAST_DRAIN, Asked, Stop
+from corepod.supervisor.stop import ECHO, LEAST_DRAIN, UNKILLABLE, Asked, Stop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +44,22 @@ def test_a_drain_has_its_time_whatever_the_lame_duck_took(timeout: float, lame_d
     within = stop.drain_within(lame_duck + late)
     assert within is not None
     assert LEAST_DRAIN <= within <= max(LEAST_DRAIN, timeout - lame_duck)
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.booleans())
+def test_the_supervisor_leaves_in_time_whoever_does_not_end(timeout: float, lame_duck: float, again: bool) -> None:
+    stop = Stop(timeout=timeout, lame_duck=lame_duck)
+    assert not stop.overdue(1e9), "nobody has asked"
+    stop.ask("SIGTERM", 100.0, stopping=False, serves=True)
+    assert not stop.overdue(100.0 + max(timeout, lame_duck)), "they have their time"
+    if again:
+        stop.ask("SIGINT", 101.0, stopping=True, serves=True)
+        assert stop.overdue(101.0 + UNKILLABLE)
+    assert stop.overdue(100.0 + max(timeout, lame_duck) + LEAST_DRAIN + UNKILLABLE)
+
+
+def test_a_pool_that_ends_by_itself_is_left_in_time_too() -> None:
+    stop = Stop(timeout=25.0, lame_duck=5.0)
+    stop.at_once(100.0)
+    assert not stop.overdue(100.0)
+    assert stop.overdue(100.0 + UNKILLABLE)

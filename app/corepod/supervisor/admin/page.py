@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corepod.contract.escaping import line
 from corepod.contract.units import duration, size
 
 TYPE_CHECKING = False
@@ -134,4 +135,4 @@ def _known(value: object) -> str:
 
 
 def _escape(value: object) -> str:
-    return str(value).translate(_ESCAPES)
+    return line(str(value)).translate(_ESCAPES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 
@@ -14,8 +15,13 @@ class SharedScoreboard:
     """Records for the living workers. Untouched records cost no memory."""
 
     def __init__(self) -> None:
-        self.fd = os.memfd_create("corepod-scoreboard", os.MFD_CLOEXEC)
+        self.fd = os.memfd_create("corepod-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, RECORDS * RECORD_SIZE)
+        # Workers have it, too: were one to shrink it, the supervisor's next look would be a bus error.
+        try:
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        except OSError:
+            pass  # a sandbox without seals
         self._map = mmap.mmap(self.fd, RECORDS * RECORD_SIZE)
         self._words = memoryview(self._map).cast("Q")
         self._free = list(range(RECORDS - 1, -1, -1))
@@ -69,4 +75,5 @@ def shape(request: str) -> str:
 def _private(part: str) -> bool:
     if part[:1] == "v" and part[1:].isdigit() and len(part) <= 3:
         return False  # the version of an interface
-    return len(part) > 24 or not part.isascii() or any(c.isdigit() or c in "@%=:;," for c in part)
+    plain = part.isascii() and part.isprintable()
+    return len(part) > 24 or not plain or any(c.isdigit() or c in "@%=:;," for c in part)

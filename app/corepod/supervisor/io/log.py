@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from corepod.contract import escaping
 from corepod.supervisor.io.sink import Sink
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ class StreamLog:
         self._line("warning", message, who)
 
     def error(self, message: str, **who: object) -> None:
-        self.errors = [*self.errors[1 - ERRORS :], message]
+        self.errors = [*self.errors[1 - ERRORS :], escaping.lines(message)]
         self._line("error", message, who)
 
     def relay(self, sink: Sink, line: bytes, who: dict[str, object]) -> None:
@@ -51,11 +52,11 @@ class StreamLog:
                 "time": _timestamp(),
                 "stream": stream,
                 **who,
-                "message": line.decode("utf-8", "replace"),
+                "message": escaping.from_bytes(line),
             }
             self._put(sink, json.dumps(record).encode() + b"\n")
         else:
-            self._put(sink, f"{_tag(who)} | ".encode() + line + b"\n")
+            self._put(sink, f"{_tag(who)} | {escaping.from_bytes(line)}\n".encode())
 
     def fault(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """An exception of the supervisor's own, as sys.excepthook: Python's would write it in a way that can block."""
@@ -78,10 +79,10 @@ class StreamLog:
 
     def _format(self, level: str, message: str, who: dict[str, object]) -> bytes:
         if self._json:
-            text = json.dumps({"time": _timestamp(), "level": level, **who, "message": message})
+            text = json.dumps({"time": _timestamp(), "level": level, **who, "message": escaping.lines(message)})
         else:
             tag = f"[{_tag(who)}] " if who else ""
-            text = f"{_timestamp()} {level.upper():7} {tag}{message}"
+            text = f"{_timestamp()} {level.upper():7} {tag}{escaping.entry(message)}"
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
     def _put(self, sink: Sink, line: bytes) -> None:

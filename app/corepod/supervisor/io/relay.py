@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 GAP = 5  # milliseconds without a byte after which stacks are complete
+GAPS = 20  # so many of them a wake-up may take: what trickles in without end must not keep the supervisor
 STACKS_MOST = 128 * 1024  # bytes of them in one entry of the log
 LONGEST_LINE = 16384  # what is longer is cut into pieces: a line must not fill PID 1's memory
 
@@ -72,7 +73,8 @@ class Stacks:
         # The interpreter writes them word by word: taken as they come, they would be torn into many entries.
         data, more = b"", select.poll()
         more.register(self._fd, select.POLLIN)
-        while len(data) < STACKS_MOST and more.poll(GAP):
+        deadline = self._loop.now() + GAPS * GAP / 1000
+        while len(data) < STACKS_MOST and self._loop.now() < deadline and more.poll(GAP):
             part = os.read(self._fd, CHUNK)
             if not part:
                 self.close()

@@ -6,10 +6,12 @@ import os
 import select
 import signal
 import socket
+import sys
 
 from corepod.contract.env import LD_PRELOAD
-from corepod.contract.messages import CONTROL_FD, PACKET, Fork, decode, encode
+from corepod.contract.messages import CONTROL_FD, PACKET, Fork, Malformed, decode, encode, show
 from corepod.supervisor.io.relay import Relay, Stacks
+from corepod.supervisor.launch.child import Child, is_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +24,18 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
 
-    Handler = Callable[[Process, Message | None], None]
+    Handler = Callable[[Process, Message | Malformed | None, int], None]
+
+_CREDENTIALS = 12  # bytes of struct ucred: pid, uid, gid
+# No room for anything else: descriptors that come with a packet are closed by the kernel.
+_ANCILLARY = socket.CMSG_LEN(_CREDENTIALS)
+REST = 100  # packets of a dead process that are still read: others may have its socket, and write without end
 
 
 class SystemLauncher:
-    """The pool's launcher (`pool.ports`). What comes over a control socket goes to `handler`, None for its end."""
+    """The pool's launcher (`pool.ports`). What comes over a control socket goes to `handler`, with the pid of its
+    writer; None is the socket's end.
+    """
 
     def __init__(
         self,
@@ -40,6 +49,7 @@ class SystemLauncher:
         self._loop, self._log, self._settings, self._handler = loop, log, settings, handler
         self._scoreboard_fd, self._listeners = scoreboard_fd, listeners
         self._controls: dict[Process, socket.socket] = {}
+        self._children: dict[Process, Child] = {}
         # Only a local pool relays output; in a pod workers write to the container's log themselves: a relay would cost
         # a copy of every line, and lose what is on its way when the supervisor is killed.
         self._relays = settings.profile == "run"
@@ -61,6 +71,7 @@ class SystemLauncher:
                 setsigmask=[],
                 setsigdef=[s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)],
             )
+            self._children[process] = Child(pid)
             inherited = [self._scoreboard_fd, *(sock.fileno() for sock in self._listeners), fds[0]]
             self._send(process, load, inherited)
         except OSError:
@@ -72,7 +83,7 @@ class SystemLauncher:
         return pid
 
     def fork(self, template: Process, process: Process, *, warm: bool) -> None:
-        """Ask the template for a child, which says hello over its own control socket.
+        """Ask the template for a child, which says hello over its own control socket, and is then adopted.
 
         Raises OSError where no descriptor is left.
         """
@@ -81,18 +92,36 @@ class SystemLauncher:
         theirs.close()
         _close_all(fds)
 
+    def adopt(self, process: Process, pid: int) -> bool:
+        """Whether the pid is that of a child of ours, which `process` is from now on."""
+        if not is_child(pid):
+            return False
+        self._children[process] = Child(pid)
+        return True
+
     def send(self, process: Process, message: Message) -> None:
         """Tell it something. Where it is gone or its queue is full, its end or its deadline will show that."""
         self._send(process, message, [])
 
     def kill(self, process: Process) -> None:
-        _signal(process, signal.SIGKILL)
+        self._signal(process, signal.SIGKILL)
 
     def dump_stacks(self, process: Process) -> None:
-        _signal(process, signal.SIGQUIT)
+        self._signal(process, signal.SIGQUIT)
 
     def close(self, process: Process) -> None:
-        """Forget the control socket. Output pipes close themselves when their last writer is gone."""
+        """Forget a process. Output pipes close themselves when their last writer is gone."""
+        self._close_control(process)
+        child = self._children.pop(process, None)
+        if child is not None:
+            child.close()
+
+    def _signal(self, process: Process, signum: int) -> None:
+        child = self._children.get(process)
+        if child is not None:
+            child.signal(signum)
+
+    def _close_control(self, process: Process) -> None:
         control = self._controls.pop(process, None)
         if control is not None:
             self._loop.remove(control.fileno())
@@ -100,8 +129,9 @@ class SystemLauncher:
 
     def read_rest(self, process: Process) -> None:
         """Deliver what the process had said before it died."""
-        while process in self._controls and self._read_one(process):
-            pass
+        for _ in range(REST):
+            if process not in self._controls or not self._read_one(process):
+                return
 
     def _open(self, process: Process) -> tuple[socket.socket, list[int]]:
         """Make the child's end of its control socket, and descriptors for the child: where stacks are written, then
@@ -120,6 +150,8 @@ class SystemLauncher:
             theirs.close()
             raise
         ours.setblocking(False)
+        # The kernel says who has written a packet: what the packet itself says of that is worth nothing.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         Stacks(pipes[0][0], self._loop, self._log, process)
         for (read, _), sink in zip(pipes[1:], (self._log.out, self._log.err), strict=False):
             Relay(read, self._loop, self._log, sink, process)
@@ -143,35 +175,34 @@ class SystemLauncher:
             pass  # its end or its deadline will show it
 
     def _readable(self, process: Process) -> None:
+        # One packet a wake-up: a process that writes without end must not keep the others from being heard.
         self._read_one(process)
 
     def _read_one(self, process: Process) -> bool:
         try:
-            data = self._controls[process].recv(PACKET)
+            data, ancillary, _, _ = self._controls[process].recvmsg(PACKET, _ANCILLARY)
         except BlockingIOError:
             return False
         except OSError:
-            data = b""
-        if not data:
-            self.close(process)
-            self._handler(process, None)
+            data, ancillary = b"", []
+        if not data and not ancillary:  # an empty packet has a sender
+            self._close_control(process)
+            self._handler(process, None, 0)
             return False
         try:
-            message = decode(data)
+            message: Message | Malformed = decode(data)
         except ValueError as error:
-            self._log.warning(f"a message on the control socket is not valid and is ignored: {error}", **process.who)
-            return True
-        self._handler(process, message)
+            message = Malformed(str(error), show(data))
+        self._handler(process, message, _sender(ancillary))
         return True
 
 
-def _signal(process: Process, signum: int) -> None:
-    """Signal a process, if it has a pid, which can't be another process's before it is reaped."""
-    if process.pid:
-        try:
-            os.kill(process.pid, signum)
-        except ProcessLookupError:
-            pass
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The pid of a packet's writer in this pid namespace, 0 where it has none."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) == _CREDENTIALS:
+            return int.from_bytes(data[:4], sys.byteorder, signed=True)
+    return 0
 
 
 def _close_all(fds: list[int]) -> None:

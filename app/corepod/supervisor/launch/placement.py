@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import resource
+import select
 
 from corepod.contract.exits import EXIT_SETTINGS
-from corepod.cpu import cores, pinning
+from corepod.cpu import claims, cores, pinning
 from corepod.supervisor.launch.sockets import StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.settings import Settings
 
 MOST_SLOTS = 512  # twice as many workers, in a reload, still fit on the scoreboard
@@ -21,16 +23,23 @@ class Placement:
     Raises StartError where settings and machine don't fit together.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, loop: Loop) -> None:
+        self._loop = loop
         self.usable = cores.usable()
         self._pin = settings.pin
-        self._claims = pinning.CoreClaims()
+        self._claims = claims.CoreClaims()
         self._local = not pinning.in_container()
         self.capped = ""  # why there are fewer slots than usable cores, where nobody has asked for that
         if settings.workers == "auto" and len(self.usable.cores) > MOST_SLOTS:
             self.capped = f"{len(self.usable.cores)} cores are usable, and a pool has at most {MOST_SLOTS} workers"
         slots = _slots(settings, self.usable)
-        self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.claim)
+        self.cores, self.why_not = pinning.assign(
+            self.usable, slots, settings.pin, not self._local, self._claims.claim, self._claims.squatter
+        )
+        rivals = [claims.ignored(core, who) for core, who in self._claims.rivals().items()]
+        self.why_not = "; ".join([*rivals, *([self.why_not] if self.why_not else [])])
+        for core in self._claims.held:
+            self._watch(core)
         _make_room_for_files(slots, settings.standbys)
 
     @property
@@ -39,19 +48,30 @@ class Placement:
         pinned = any(core is not None for core in self.cores)
         return pinned or (self._pin != "never" and len(self.usable.cores) <= len(self.cores))
 
-    def another(self, taken: list[int | None]) -> int | None:
-        """A core for another slot, None where no core is free for it."""
+    def another(self, taken: list[int | None]) -> tuple[int | None, str]:
+        """A core for another slot, None where no core is free for it, and what is to be said about it."""
         free = [core for core in self.usable.allowed if core not in taken]
         if self._pin == "never" or (self._pin == "auto" and not self._local):
-            return None
+            return None, ""
         if self._pin == "always":
-            return free[0] if free else None
-        return next((core for core in free if self._claims.claim(core)), None)
+            return (free[0] if free else None), ""
+        core = next((core for core in free if self._claims.claim(core)), None)
+        if core is not None:
+            self._watch(core)
+            return core, ""
+        squatted = ((core, self._claims.squatter(core)) for core in free)
+        core, who = next(((core, who) for core, who in squatted if who), (None, ""))
+        return core, claims.ignored(core, who) if core is not None else ""
 
     def give_back(self, core: int | None) -> None:
         """A slot is gone: other pools may have its core."""
-        if core is not None:
+        if core in self._claims.held:
+            self._loop.remove(self._claims.held[core].fileno())
             self._claims.release(core)
+
+    def _watch(self, core: int) -> None:
+        claimed = self._claims.held[core]
+        self._loop.add(claimed.fileno(), select.EPOLLIN, lambda mask: claims.forget_visitors(claimed))
 
 
 def _slots(settings: Settings, usable: cores.Usable) -> int:
@@ -69,10 +89,10 @@ def _slots(settings: Settings, usable: cores.Usable) -> int:
 
 
 def _make_room_for_files(slots: int, standbys: int) -> None:
-    # A socket and three pipes for each process (in a reload two a slot), the claim of each slot's core, sixteen
-    # connections of the admin port, and the pool's own. The usual soft limit of 1024 is there for select(2), which
-    # isn't used here.
-    needed = 36 + slots + 4 * (2 * (slots + standbys) + 1)
+    # A socket, three pipes and a pidfd for each process (in a reload two a slot), the claim of each slot's core,
+    # sixteen connections of the admin port, and the pool's own. The usual soft limit of 1024 is there for select(2),
+    # which isn't used here.
+    needed = 36 + slots + 5 * (2 * (slots + standbys) + 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

@@ -43,7 +43,7 @@ def reap(owned: Sequence[int], keep_strangers: bool) -> Iterator[tuple[int, int,
         try:
             info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
-            continue  # a sandbox in which orphans aren't handed to us: its control socket tells of its end
+            continue  # no child of ours, or reaped meanwhile
         if info is not None:
             if (info.si_code, info.si_status) != (os.CLD_EXITED, 0):
                 _end_group(pid, left)

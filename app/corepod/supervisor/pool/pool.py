@@ -6,10 +6,11 @@ slot that has no worker, none on its way and no reason not to get one waits for 
 
 from __future__ import annotations
 
+from corepod.contract.escaping import line
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
-from corepod.contract.messages import Failed, Hello, Readiness, Ready, Unpinned
+from corepod.contract.messages import Failed, Hello, Malformed, Readiness, Ready, Unpinned
 from corepod.contract.scoreboard import TICK
-from corepod.supervisor.pool import exits, restarts
+from corepod.supervisor.pool import exits, protocol, restarts
 from corepod.supervisor.pool.backoff import BOOT_TRIES
 from corepod.supervisor.pool.exits import BootReports
 from corepod.supervisor.pool.generations import Generations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.restarts import RestartNow
     from corepod.supervisor.settings import Settings
 
+OFFENCE = "invalid message"
 ORPHANED_CONTROL = 1.0  # seconds a process may live without its control socket: nothing could tell it to stop
 
 
@@ -148,35 +150,67 @@ class Pool:
 
     # What processes say
 
-    def on_message(self, process: Process, message: Message, now: float) -> None:
-        """A message has come from `process`. One that it has no reason to send changes nothing."""
-        if isinstance(message, Hello):
-            self._on_hello(process, message.pid, now)
+    def on_message(self, process: Process, message: Message | Malformed, sender: int, now: float) -> None:
+        """A message has come on the control socket of `process`, written by the process `sender`, as the kernel says (0
+        where it can't name it). One that has no place there costs whoever wrote it."""
+        by_another = self.processes.living.get(sender, process) is not process
+        if wrong := protocol.complaint(process, message, by_another=by_another):
+            self._on_offence(process, wrong, sender, now)
+        elif process.failure is not None or process.cause:
+            pass  # it ends, or is being killed: whatever else it says of itself is void
+        elif isinstance(message, Hello):
+            self._on_hello(process, sender, now)
         elif isinstance(message, Failed):
             process.failed(message)
+            process.expect_end(now + self.settings.stop_timeout)
         elif isinstance(message, Ready):
             self._on_ready(process, now)
         elif isinstance(message, Readiness):
-            process.says(message.ready, message.why)
+            process.says(message.ready, line(message.why[: protocol.LONGEST_WHY]))
         elif isinstance(message, Unpinned):
-            self._on_unpinned(process, message.why)
-        else:
+            self._on_unpinned(process, message.why or "its worker doesn't say why")
+        elif not isinstance(message, Malformed):
             self.generations.on_message(process, message, now)
+
+    def _on_offence(self, process: Process, what: str, sender: int, now: float) -> None:
+        """The control socket of `process` carries what it must not. Whoever wrote it is ended, and it is said once."""
+        culprit = self.processes.living.get(sender, process)
+        if process.stage is Stage.FORKING and culprit is process and self.processes.adopt(process, sender):
+            process.enter(Stage.ARMING, now)
+        if culprit.cause:
+            return  # it is about to die
+        writer = f" (by process {sender})" if sender not in (0, culprit.pid) else ""
+        self._log.error(f"killed, because it wrote to its control socket{writer} {what}", **culprit.who)
+        if culprit.pid:
+            self.processes.kill(culprit, OFFENCE)
+        else:
+            self._lose_fork(process, now)  # whatever was forked finds its socket closed
 
     def on_eof(self, process: Process, now: float) -> None:
         """The control socket of `process` is closed at its end."""
-        generation = self.generations.of(process)
         if process.pid in self.processes.living:
             # Dead and about to be reaped; or the application closed descriptors that it didn't open.
             process.expect_end(now + ORPHANED_CONTROL)
-        elif generation is not None:
+        elif (generation := self.generations.of(process)) is not None:
             generation.on_lost(process, "", now)  # a fork that never told its pid
 
     def _on_hello(self, process: Process, pid: int, now: float) -> None:
         generation = self.generations.of(process)
-        if process.stage is Stage.FORKING and generation is not None and pid not in self.processes.living:
-            self.processes.register(process, pid)
+        if generation is None:
+            return
+        if self.processes.adopt(process, pid):
             generation.on_hello(process, now)
+        else:
+            self._log.warning(
+                f"a fork (process {pid}) isn't a child of the supervisor and can't become a worker: the application or "
+                "this sandbox hands orphans to another process (PR_SET_CHILD_SUBREAPER)"
+            )
+            self._lose_fork(process, now)
+
+    def _lose_fork(self, fork: Process, now: float) -> None:
+        self.processes.forget(fork)
+        if (generation := self.generations.of(fork)) is not None:
+            generation.on_lost(fork, "", now)
 
     def _on_unpinned(self, process: Process, why: str) -> None:
         slot = process.slot
@@ -187,7 +221,7 @@ class Pool:
     def _on_ready(self, process: Process, now: float) -> None:
         slot = process.slot
         if slot is None or process.stage is not Stage.STARTING:
-            return
+            return  # it drains already
         self.processes.ready(process, now)
         self.ever_ready = True
         self._boots.forget()

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
             """
 
         def fork(self, template: Process, process: Process, *, warm: bool) -> None:
-            """Ask the template for a child, which will say hello with its pid. Raises OSError like `spawn`."""
+            """Ask the template for a child, which will say hello. Raises OSError like `spawn`."""
+
+        def adopt(self, process: Process, pid: int) -> bool:
+            """The fork has this pid from now on; False, and nothing is changed, where it isn't that of a child of the
+            supervisor which isn't reaped yet."""
 
         def send(self, process: Process, message: Message) -> None:
             """Tell a process something. Where it can't be told, its end or its deadline will show that."""

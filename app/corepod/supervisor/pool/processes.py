@@ -52,7 +52,7 @@ class Processes:
             elif isinstance(order, Kill):
                 self.kill(order.process, order.cause)
             elif isinstance(order, Forget):
-                self._launcher.close(order.process)
+                self.forget(order.process)
             elif isinstance(order, MakeFork | MakeBootstrap):
                 try:
                     generation.add(self._make(order, generation.number, now))
@@ -66,11 +66,21 @@ class Processes:
             self._launcher.fork(order.template, process, warm=order.warm)
             return process
         process = Process(Stage.LOADING, generation, now, live=order.live, templates=order.role == "template")
-        self.register(process, self._launcher.spawn(process, Load(self._settings.values, order.role, order.live)))
+        self._register(process, self._launcher.spawn(process, Load(self._settings.values, order.role, order.live)))
         return process
 
-    def register(self, process: Process, pid: int) -> None:
-        """The pid of a process is known."""
+    def adopt(self, process: Process, pid: int) -> bool:
+        """A fork has this pid, unless it is another's already, or no child of ours: that wouldn't be ours to kill."""
+        if pid in self.living or not self._launcher.adopt(process, pid):
+            return False
+        self._register(process, pid)
+        return True
+
+    def forget(self, fork: Process) -> None:
+        """Close the control socket of a fork whose pid isn't known."""
+        self._launcher.close(fork)
+
+    def _register(self, process: Process, pid: int) -> None:
         process.has_pid(pid)
         self.living[pid] = process
 
@@ -129,7 +139,7 @@ class Processes:
         """Kill what should have ended by now."""
         for process in self.living.values():
             if process.kill_at is not None and now >= process.kill_at:
-                self.kill(process, LATE if process.stage is Stage.DRAINING else SILENT)
+                self.kill(process, LATE if process.stage is Stage.DRAINING or process.failure else SILENT)
 
     def deadline(self) -> float | None:
         """When `kill_late` has something to do."""

@@ -113,7 +113,7 @@ class Process:
             self.slot.set_aside(self)
 
     def expect_end(self, by: float) -> None:
-        """It has no control socket any more and can't be told to stop."""
+        """It ends by itself, or has no control socket any more and can't be told to: it is killed then."""
         self.kill_at = min(self.kill_at or by, by)
 
     def killed(self, cause: str) -> None:

@@ -58,7 +58,7 @@ def real_status() -> PoolStatus:
     loop = Loop()
     settings, log = Settings({**values, **beside, "lifeline": None}), StreamLog(loop, form="text", level="info")
     scoreboard, cgroup = SharedScoreboard(), Cgroup()
-    launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message: None)
+    launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message, sender: None)
     cores = [0, None]
     pool = Pool(
         settings, launcher, scoreboard, log, cores, forkable=False, usable=2, wall=time.time, random=lambda: 0.5

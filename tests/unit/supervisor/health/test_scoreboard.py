@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from corepod.contract import scoreboard
 from corepod.supervisor.health.scoreboard import SharedScoreboard, shape
@@ -45,6 +47,14 @@ def test_a_record_comes_back_empty(board: SharedScoreboard) -> None:
     assert board.acquire() == record, "the last one returned is the first one given: few pages are touched"
     assert not any(board.words(record))
     assert board.serving(record) == []
+
+
+@pytest.mark.parametrize("size", [0, 4096, 1 << 24])
+def test_nobody_can_cut_it_or_make_it_longer(board: SharedScoreboard, size: int) -> None:
+    """A worker has its descriptor, and what the supervisor reads behind its end would be a bus error."""
+    with pytest.raises(PermissionError):
+        os.ftruncate(board.fd, size)
+    assert board.word(scoreboard.RECORDS - 1, 0) == 0
 
 
 def test_no_record_is_given_twice_and_the_last_one_shows(board: SharedScoreboard) -> None:

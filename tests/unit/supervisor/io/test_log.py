@@ -369,7 +369,7 @@ def test_a_fault_of_the_supervisor_is_logged_whole(
     os.write(write, b"x")
     loop.wait(loop.now() + 10)
     text = pipe.read().decode()
-    assert "ERROR   internal error\nTraceback" in text
+    assert "ERROR   internal error\n  | Traceback" in text
     assert text.endswith("IndexError: list index out of range\n")
     os.close(read)
     os.close(write)

@@ -162,6 +162,26 @@ def test_stacks_without_end_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     worker.close()
 
 
+def test_what_trickles_in_without_end_does_not_hold_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker has the pipe in its hands, too: always a byte within the gap that ends stacks."""
+    monkeypatch.setattr("corepod.supervisor.io.relay.GAP", 20)
+    worker, over = Worker(Stacks), threading.Event()
+
+    def trickle() -> None:
+        while not over.is_set():
+            os.write(worker.write_end, b"x")
+            time.sleep(0.001)
+
+    writer = threading.Thread(target=trickle)
+    writer.start()
+    for _ in range(2):
+        worker.loop.wait(worker.loop.now() + 10)
+    over.set()
+    writer.join()
+    assert len(worker.heard.lines) == 2, "it came back, and was called again"
+    worker.close()
+
+
 def test_nothing_is_said_of_no_stacks() -> None:
     worker = Worker(Stacks)
     worker.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.contract.exits import EXIT_SETTINGS
 from corepod.contract.scoreboard import RECORDS
+from corepod.supervisor.io.loop import Loop
 from corepod.supervisor.launch.placement import MOST_SLOTS, Placement
 from corepod.supervisor.launch.sockets import StartError
 from corepod.supervisor.settings import Settings
@@ -26,7 +27,7 @@ def limit() -> Iterator[None]:
 
 
 def place(**settings: Any) -> Placement:
-    return Placement(Settings({"workers": "auto", "pin": "never", "standbys": 1, **settings}))
+    return Placement(Settings({"workers": "auto", "pin": "never", "standbys": 1, **settings}), Loop())
 
 
 @pytest.mark.usefixtures("limit")
@@ -67,5 +68,5 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed() -> None:
 @pytest.mark.usefixtures("limit")
 def test_a_limit_that_can_not_be_raised_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (1024, 4096))
-    with pytest.raises(StartError, match=r"4096 open files is too low for 512 worker.*at least 4656 are needed"):
+    with pytest.raises(StartError, match=r"4096 open files is too low for 512 worker.*at least 5683 are needed"):
         place(workers=512)

@@ -153,6 +153,24 @@ assert children() == []
 """)
 
 
+def test_the_end_of_one_that_forks_and_exits_all_the_time() -> None:
+    """Whoever looks for it finds its parent, which is gone. It gives up by itself, should nobody be quick enough."""
+    run("""
+end = time.monotonic() + 20
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while time.monotonic() < end:
+        if os.fork():
+            os._exit(0)
+    os._exit(0)
+until(lambda: len(zombies()) > 100)
+reaper.end_descendants()
+left = [p for p in children() if p not in zombies()]
+assert time.monotonic() < end - 5, "it has ended by itself"
+assert left == [], left
+""")
+
+
 def test_there_is_nothing_to_end() -> None:
     run("assert reaper.end_descendants() == []")
 

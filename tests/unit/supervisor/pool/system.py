@@ -14,6 +14,7 @@ from corepod.contract.messages import (
     Hello,
     Imported,
     Loaded,
+    Malformed,
     Ready,
 )
 from corepod.contract.scoreboard import OWED, REQUESTS, TICK, WORDS
@@ -111,6 +112,7 @@ class System:
         self.refusal = OSError(11, "Resource temporarily unavailable")
         self.orphans = False  # forks that haven't said hello outlive their template
         self.alive: dict[int, Process] = {}  # by pid, dead ones until they are reaped
+        self.unknown: set[int] = set()  # children that haven't said hello; what becomes of them is nobody's concern
         self.forks: list[Process] = []  # asked of a template, without a pid yet
         self.dying: dict[int, Exit] = {}  # dead, not reaped
         self.open: set[Process] = set()  # those with a control socket
@@ -152,6 +154,15 @@ class System:
         if warm:
             self.warm.add(process)
 
+    def adopt(self, process: Process, pid: int) -> bool:
+        if pid not in self.unknown:
+            return False
+        self.unknown.remove(pid)
+        self.alive[pid] = process
+        if process in self.forks:
+            self.forks.remove(process)
+        return True
+
     def send(self, process: Process, message: Message) -> None:
         self.told.append((process, message))
 
@@ -177,6 +188,12 @@ class System:
     def _born(self, process: Process) -> int:
         self._last_pid += 1
         self.alive[self._last_pid] = process
+        return self._last_pid
+
+    def child(self) -> int:
+        """The pid of a new child of the supervisor."""
+        self._last_pid += 1
+        self.unknown.add(self._last_pid)
         return self._last_pid
 
     # What the test lets happen; the pool is ticked after each
@@ -219,16 +236,15 @@ class System:
         """Grows with everything that the pool does."""
         return self._last_pid, len(self.forks), len(self.told), len(self.killed), len(self.log.lines)
 
-    def says(self, process: Process, message: Message) -> None:
-        """A message arrives, if there is a socket for it."""
+    def says(self, process: Process, message: Message | Malformed, sender: int | None = None) -> None:
+        """A message arrives, if there is a socket for it; its writer is the process itself where no other is named."""
         if process in self.open:
-            self.pool.on_message(process, message, self.now)
+            self.pool.on_message(process, message, process.pid if sender is None else sender, self.now)
         self.tick()
 
     def hello(self, process: Process) -> None:
         """A fork comes to life."""
-        self.forks.remove(process)
-        self.says(process, Hello(self._born(process)))
+        self.says(process, Hello(), self.child())
 
     def loses(self, process: Process) -> None:
         """The control socket is closed at the process's end."""
@@ -301,7 +317,9 @@ class System:
 
     def advance(self, process: Process, *, forkable: bool = True) -> None:
         """The next thing that a healthy process does."""
-        if process.stage is Stage.LOADING:
+        if process.failure is not None:
+            self.dies(process, FAILED_BOOT)
+        elif process.stage is Stage.LOADING:
             self.says(process, Loaded(forkable, "" if forkable else "2 threads"))
         elif process.stage is Stage.FORKING:
             self.hello(process)

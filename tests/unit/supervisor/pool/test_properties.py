@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from corepod.contract.messages import (
+    Activate,
     Armed,
+    Drain,
     Failed,
+    Fork,
     Hello,
     Imported,
+    Lame,
+    Load,
     Loaded,
+    Malformed,
     Message,
     Readiness,
     Ready,
@@ -134,26 +140,19 @@ class Chaos:
             self.system.says(process, Unforkable("2 threads"))
 
     def says_what_it_should_not(self) -> None:
-        """An application shares the descriptor with its worker and may write to it whatever it likes."""
+        """An application shares the descriptor with its worker: it may write to it whatever it likes, and so may all
+        that it gives it to."""
         if not self.system.open:
             return
         process = self.dice.choice(sorted(self.system.open, key=lambda p: (p.pid, p.since)))
-        messages: list[Message] = [
-            Imported(),
-            Armed(),
-            Loaded(True, ""),
-            Loaded(False, ""),
-            Unpinned("EINVAL"),
-            Unforkable("x"),
-        ]
-        messages += [Refused("x"), Hello(1), Hello(process.pid), Readiness(False, "busy")]
-        if process.stage is not Stage.STARTING:
-            messages += [Ready(), Failed("exception", "", "")]
-        message = self.dice.choice(messages)
-        if isinstance(message, Hello | Refused) and process.stage is Stage.FORKING:
-            return  # then it has every reason to say so
-        self.note(process, repr(message))
-        self.system.says(process, message)
+        message = self.dice.choice(HOSTILE)
+        living = [*self.system.alive, process.pid]
+        sender = self.dice.choice([process.pid, self.dice.choice(living), self.system.child(), 0, 1, -1])
+        self.note(process, f"{message!r} of {sender}")
+        before = set(self.system.killed)
+        self.system.says(process, message, sender)
+        for killed in self.system.killed - before:
+            assert killed.pid in (process.pid, sender), "one that it has nothing to do with"
 
     def system_refuses(self) -> None:
         self.system.refuses = self.dice.random() < 0.3
@@ -272,6 +271,20 @@ class Chaos:
                 assert slot.worker or slot.incoming or slot.waits_for, "a slot over its budget waits to try again"
 
 
+HOSTILE: list[Message | Malformed] = [
+    *(
+        Imported(),
+        Hello(),
+        Armed(),
+        Ready(),
+        Lame(),
+        Malformed("no such message", "{}"),
+        Drain(1.0, 0.0),
+        Fork(True, True),
+    ),
+    *(Loaded(True, ""), Loaded(False, ""), Unforkable("x"), Refused("x"), Unpinned(""), Readiness(False, "\x1b[2J")),
+    *(Failed("exception", "", ""), Failed("missing", "", "x"), Load({}, "", False), Activate(0, 1, None, 0, 0, 1)),
+]
 WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.goes_well, 50),
     (Chaos.runs_without_being_ready, 4),

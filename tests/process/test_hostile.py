@@ -1,0 +1,154 @@
+"""Workers of another user that write to their control sockets whatever does harm, under root's supervisor.
+
+What is signalled wrongly would be anybody's process: so each pool here is PID 1 of a pid namespace of its own, and the
+only other process in it is the bystander.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from corepod.contract.exits import EXIT_BOOT
+
+from tests.process.anotheruser import executed_by, python_of
+from tests.process.container import Container
+from tests.process.inplace import in_place_of_supervisor
+from tests.procfs import alive, comm, descendants
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.process.harness import Pool
+
+    Start = Callable[..., Pool]
+
+pytestmark = pytest.mark.root
+NOBODY = 65534
+BYSTANDER = "bystander"
+ACTS = 2  # fewer than what forking, loading and lifespans may fail in a row
+FLAGS = (
+    *("--user", "nobody", "--workers", "2", "--pin", "never", "--lame-duck", "0", "--stop-timeout", "2"),
+    *("--crash-budget", "1000/60"),
+)
+MOMENTS = ["import", "before", "parent", "child", "thread", "lifespan", "request"]
+SEEDS = range(8 if os.environ.get("CI") else 2)
+
+
+@pytest.fixture
+def tokens() -> Iterator[Path]:
+    """A file for each time that the application misbehaves. The other user takes them away."""
+    folder = Path(tempfile.mkdtemp(prefix="corepod-test-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+BESIDE = f"""
+import os, signal, sys
+if os.fork() == 0:
+    with open("/proc/self/comm", "w") as comm:
+        comm.write({BYSTANDER!r})
+    signal.pause()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def hostile(
+    start: Start, tokens: Path, moment: str, seed: int, *, acts: int = ACTS, inside: tuple[str, ...] = ()
+) -> Any:
+    """A pool of the hostile application, with the bystander in its namespace."""
+    for number in range(acts):
+        (tokens / str(number)).touch()
+    python, environment = python_of(NOBODY)
+    environment |= {"HOSTILE": moment, "SEED": str(seed), "TOKENS": str(tokens), "BYSTANDER": BYSTANDER}
+    prefix = (sys.executable, "-c", BESIDE, *executed_by(python), *inside)
+    return start("hostile:app", *FLAGS, kind=Container, env=environment, prefix=prefix)
+
+
+def bystander(pool: Any) -> int:
+    """Its pid, as seen from here."""
+    found = until(lambda: [p for p in descendants(pool.init) if comm(p) == BYSTANDER], "the bystander")
+    return int(found[0])
+
+
+def used_up(tokens: Path) -> bool:
+    return not os.listdir(tokens)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_whatever_a_worker_writes_costs_nobody_but_itself(start: Start, tokens: Path, moment: str, seed: int) -> None:
+    pool = hostile(start, tokens, moment, seed)
+    supervisor, other = pool.init, bystander(pool)
+
+    def misbehaves() -> bool:
+        if moment == "request":
+            with contextlib.suppress(httpx.HTTPError):
+                pool.get("/write")
+        return used_up(tokens)
+
+    if moment == "request":
+        pool.ready()
+    until(misbehaves, f"{ACTS} acts:\n{pool.log}")
+    pool.ready()
+    assert pool.get("/identity").json()["uid"] == NOBODY
+    assert pool.admin("/livez").status_code == 200
+    assert (pool.init, alive(supervisor), alive(other)) == (supervisor, True, True)
+    assert "internal error" not in pool.log
+    assert "\x1b" not in pool.log
+    assert pool.stop() == 0
+
+
+def test_a_stop_ends_whatever_is_written_while_it_is_under_way(start: Start, tokens: Path) -> None:
+    """The workers write and then hang, the standby writes again and again."""
+    pool = hostile(start, tokens, "drain", 0, acts=100).ready()
+    assert pool.stop() == 0
+    assert len(os.listdir(tokens)) < 100
+    assert "internal error" not in pool.log
+
+
+@pytest.mark.parametrize("moment", ["import", "lifespan", "thread"])
+def test_a_pool_that_is_never_left_in_peace_can_be_stopped(start: Start, tokens: Path, moment: str) -> None:
+    pool = hostile(start, tokens, moment, 0, acts=10_000)
+    other = bystander(pool)
+    until(lambda: len(os.listdir(tokens)) < 10_000, "an act")
+    assert alive(other)
+    if pool.process.poll() is None:
+        pool.signal(signal.SIGTERM)
+    assert pool.wait() in (0, EXIT_BOOT)
+    assert "internal error" not in pool.log
+
+
+# The supervisor as it must not be: a packet says who has written it, and is believed.
+CREDULOUS = """
+import json, os
+from corepod.supervisor.launch import child, launcher
+decode, named = launcher.decode, []
+def believe(packet):
+    fields = json.loads(packet)
+    named[:] = [fields.pop("pid", 0)]
+    return decode(json.dumps(fields).encode())
+launcher.decode = believe
+launcher._sender = lambda ancillary: named[0]
+launcher.is_child = lambda pid: pid > 0
+from corepod.supervisor.main import main
+sys.exit(main())
+"""
+
+
+def test_control_a_supervisor_that_believes_them_kills_the_bystander(start: Start, tokens: Path) -> None:
+    """What is written does harm where nothing is done about it."""
+    pool = hostile(start, tokens, "child", 0, inside=in_place_of_supervisor(CREDULOUS))
+    other = bystander(pool)
+    until(lambda: not alive(other), f"the bystander dead:\n{pool.log}")
+    pool.process.kill()  # its namespace goes with it
