@@ -13,6 +13,7 @@ from corepod.config import envfile
 from corepod.config.kinds import parse, show
 from corepod.config.resolve import Effective, SettingsError, resolve
 from corepod.config.spec import BY_NAME, SETTINGS
+from corepod.cpu import cores
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,48 @@ def test_what_is_shown_can_be_given_again(setting: Any) -> None:
         if shown := show(setting, value):
             again = parse(setting, shown)
             assert again == (list(value) if isinstance(again, list) else value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "workers", "bind"),
+    [
+        ({"WEB_CONCURRENCY": "1", "PORT": "5000"}, (1, "WEB_CONCURRENCY"), (["0.0.0.0:5000"], "PORT")),
+        ({"WEB_CONCURRENCY": "", "PORT": ""}, ("auto", "default"), (["127.0.0.1:8000"], "default")),
+        (
+            {"WEB_CONCURRENCY": "1", "PORT": "5000", "COREPOD_WORKERS": "3", "COREPOD_BIND": ":1"},
+            (3, "COREPOD_WORKERS"),
+            (["0.0.0.0:1"], "COREPOD_BIND"),
+        ),
+    ],
+)
+def test_a_platforms_variables_count_where_nothing_else_is_given(
+    tmp_path: Path, environ: dict[str, str], workers: Any, bind: Any
+) -> None:
+    effective = settle(tmp_path, {}, environ)
+    assert (effective.values["workers"], effective.sources["workers"]) == workers
+    assert (effective.values["bind"], effective.sources["bind"]) == bind
+
+
+def test_the_file_is_asked_before_the_platform(tmp_path: Path) -> None:
+    effective = settle(tmp_path, {}, {"PORT": "5000", "WEB_CONCURRENCY": "1"}, 'bind = ":1"\nworkers = 2')
+    assert (effective.values["workers"], effective.values["bind"]) == (2, ["0.0.0.0:1"])
+
+
+@pytest.mark.parametrize("port", ["tcp://10.0.0.1:80", "80x", "70000", "-1"])
+def test_a_platforms_port_that_is_none(tmp_path: Path, port: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settle(tmp_path, {}, {"PORT": port})
+    assert caught.value.faults[0].startswith("PORT: ")
+
+
+def test_a_platforms_number_of_workers_is_cut_to_the_cores(tmp_path: Path) -> None:
+    usable = len(cores.usable().cores)
+    environ = {"WEB_CONCURRENCY": str(usable + 7)}
+    effective = settle(tmp_path, {}, environ)
+    assert effective.values["workers"] == usable
+    assert f"asks for {usable + 7} workers" in effective.warnings[-1]
+    assert settle(tmp_path, {"pin": "never"}, environ).values["workers"] == usable + 7
+    assert settle(tmp_path, {"workers": str(usable + 7)}, environ).values["workers"] == usable + 7
 
 
 def settle(tmp_path: Path, flags: dict[str, Any], environ: dict[str, str], file: str = "") -> Effective:
