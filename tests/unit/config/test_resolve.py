@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -207,11 +209,16 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
     [
         ({"tls_key": __file__}, "needs a certificate"),
         ({"tls_cert": __file__}, "can't be used"),
+        ({"tls_cert": "/dev/null"}, "--?tls.cert: can't be used: /dev/null is empty"),
+        ({"tls_cert": ""}, "names no file"),
+        ({"tls_key_password": "secret"}, "needs a key"),
         ({"tls_cert": "nowhere.pem"}, "nowhere.pem can't be read"),
         ({"chdir": "nowhere"}, "no folder nowhere"),
         ({"lame_duck": "30"}, "30 s is too long"),
         ({"ready_path": "ready"}, "start with /"),
         ({"access_log_format": "%(h"}, "is not a valid format"),
+        ({"access_log_format": "%(nope)s"}, r"there is no %\(nope\)s; there are h, l, "),
+        ({"access_log_format": "%({host}x)s"}, "there is no "),
         ({"user": "nobody-of-that-name"}, "user"),
         ({"bind": ","}, "has no address"),
     ],
@@ -219,6 +226,54 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
 )
 def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phrase: str) -> None:
     with pytest.raises(SettingsError, match=phrase):
+        settle(tmp_path, flags, {})
+
+
+def test_every_atom_of_the_access_log_is_known(tmp_path: Path) -> None:
+    atoms = [*"hlutrRsSmUqHbBfaTDMLp", "st", "{user-agent}i", "{X-Id}o", "{home}e"]
+    form = " ".join(f"%({atom})s" for atom in atoms)
+    assert settle(tmp_path, {"access_log_format": form}, {}).values["access_log_format"] == form
+
+
+PASSWORD = "hush-hush"
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate, its key, and the key encrypted."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl program to make a certificate with")
+    folder = tmp_path_factory.mktemp("pem")
+    for line in (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -keyout key -out cert",
+        "rsa -aes256 -in key -out locked -passout pass:" + PASSWORD,
+    ):
+        subprocess.run(["openssl", *line.split()], check=True, capture_output=True, cwd=folder)
+    (folder / "both").write_text((folder / "cert").read_text() + (folder / "locked").read_text())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("flags", "phrase"),
+    [
+        ({"tls_cert": "cert"}, "cert holds no private key in PEM form; name the file of the key in tls_key"),
+        ({"tls_cert": "key"}, "key holds no certificate in PEM form"),
+        ({"tls_cert": "cert", "tls_key": "cert"}, "cert holds no private key in PEM form"),
+        (
+            {"tls_cert": "cert", "tls_key": "key", "tls_client_ca": "key"},
+            "client.ca: can't be used: .*key holds no cert",
+        ),
+        ({"tls_cert": "cert", "tls_key": "locked"}, "the key is encrypted; give its password in COREPOD_TLS_KEY_PASS"),
+        ({"tls_cert": "cert", "tls_key": "locked", "tls_key_password": "wrong"}, "can't be used"),
+        ({"tls_cert": "cert", "tls_key": "locked", "tls_key_password": PASSWORD}, ""),
+        ({"tls_cert": "both", "tls_key_password": PASSWORD}, ""),
+        ({"tls_cert": "cert", "tls_key": "key", "tls_client_ca": "cert"}, ""),
+    ],
+    ids=str,
+)
+def test_certificates(tmp_path: Path, pem: Path, flags: dict[str, str], phrase: str) -> None:
+    flags = {name: value if name == "tls_key_password" else str(pem / value) for name, value in flags.items()}
+    with pytest.raises(SettingsError, match=phrase) if phrase else contextlib.nullcontext():
         settle(tmp_path, flags, {})
 
 
@@ -275,13 +330,14 @@ def test_every_fault_of_the_command_line_is_reported(arguments: str, faults: lis
         assert line.startswith(f"corepod: {fault}")
 
 
-def test_config_shows_values_sources_and_no_secret(tmp_path: Path) -> None:
-    done = corepod("config", "--json", "--workers", "2", cwd=tmp_path, COREPOD_TLS_KEY_PASSWORD="hush")
+def test_config_shows_values_sources_and_no_secret(tmp_path: Path, pem: Path) -> None:
+    secret = {"COREPOD_TLS_CERT": str(pem / "both"), "COREPOD_TLS_KEY_PASSWORD": PASSWORD}
+    done = corepod("config", "--json", "--workers", "2", cwd=tmp_path, **secret)
     shown = json.loads(done.stdout)
     assert shown["workers"] == {"value": 2, "from": "--workers"}
     assert shown["tls_key_password"] == {"value": "***", "from": "COREPOD_TLS_KEY_PASSWORD"}
-    table = corepod("config", cwd=tmp_path, COREPOD_TLS_KEY_PASSWORD="hush").stdout
-    assert "hush" not in table
+    table = corepod("config", cwd=tmp_path, **secret).stdout
+    assert PASSWORD not in table
     assert all(setting.name in table for setting in SETTINGS)
 
 
