@@ -16,6 +16,7 @@ from fcntl import ioctl
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.contract.exits import EXIT_BOOT
 
 from tests.process.harness import APPS
 from tests.procfs import alive, comm, descendants
@@ -119,6 +120,17 @@ def test_the_pool_ends_when_its_terminal_side_is_killed(terminal: Terminal) -> N
     assert "corepod" in map(comm, family)
     terminal.process.kill()
     until(lambda: not any(map(alive, family)), f"gone with their terminal: {family}")
+
+
+def test_an_import_that_fails_is_not_tried_again_before_somebody_who_watches() -> None:
+    shown = Terminal("boot_error:app", "--bind", "127.0.0.1:0", "--admin", "none")
+    try:
+        assert shown.process.wait(DEADLINE) == EXIT_BOOT
+        shown.shows("the application can't be loaded")
+        assert shown.text.count("while it was imported") == 1
+        assert "tries" not in shown.text
+    finally:
+        shown.close()
 
 
 def test_a_fault_is_shown_and_its_exit_code_passed_on() -> None:

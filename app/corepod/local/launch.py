@@ -50,6 +50,7 @@ def command(
         "python": sys.executable,
         "cwd": str(Path(values["chdir"] or ".").resolve()),
         "admin_explicit": effective.explicit("admin"),
+        "attended": not pod and os.isatty(2),
         "lifeline": lifeline,
         "preload": environment.pop(PRELOAD, ""),
     }
