@@ -12,6 +12,7 @@ from typing import Any
 import corepod
 from corepod.config import envfile
 from corepod.config.resolve import Effective, SettingsError, resolve
+from corepod.contract import title
 from corepod.contract.env import ENV_SETTINGS, PRELOAD
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
@@ -55,7 +56,7 @@ def command(
         "preload": environment.pop(PRELOAD, ""),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
-    argv = [sys.executable, "-I", "-S", str(SUPERVISOR)]
+    argv = [sys.executable, "-I", "-S", str(SUPERVISOR), title.BLANK]
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
-from corepod.worker import forkable, template
+from corepod.worker import forkable, template, title
 from corepod.worker.application.importer import AppNotFoundError, import_application
 from corepod.worker.control import Control
 from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
@@ -57,6 +57,8 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     """
     settings = WorkerSettings.from_values(message.settings)
     set_name("corepod-boot")
+    title.prepare(settings)
+    title.show("boot")
     scoreboard_fd, *listener_fds, stacks_fd = fds
     prepare_process(stacks_fd)
     _apply_process_settings(settings)

@@ -15,6 +15,7 @@ class WorkerSettings:
 
     # The application
     app: str
+    name: str
     factory: bool
     interface: str
     wsgi_threads: int

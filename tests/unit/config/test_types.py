@@ -28,7 +28,7 @@ SAMPLES: dict[str, list[str]] = {
     "networks": ["10.0.0.0/8"],
 }
 # Known to the command line, not to the table.
-BESIDE = {"profile", "python", "cwd", "admin_explicit", "preload", "lifeline"}
+BESIDE = {"profile", "python", "cwd", "admin_explicit", "attended", "preload", "lifeline"}
 
 
 def values(setting: Setting) -> list[Any]:

@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 
+from corepod.contract import title
 from corepod.contract.env import PRELOAD
 from corepod.contract.messages import CONTROL_FD, PACKET, Fork, decode, encode
 from corepod.supervisor.io.relay import Relay, Stacks
@@ -53,7 +54,7 @@ class SystemLauncher:
         try:
             pid = os.posix_spawn(
                 self._settings.python,
-                [self._settings.python, "-m", "corepod.worker"],
+                [self._settings.python, "-m", "corepod.worker", title.BLANK],
                 {**os.environ, PRELOAD: self._settings.preload} if self._settings.preload else os.environ,
                 file_actions=self._file_actions(theirs.fileno(), fds[1:]),
                 setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order
