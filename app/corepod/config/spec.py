@@ -298,7 +298,13 @@ _TLS = _group(
 )
 _LOG = _group(
     "Log",
-    ("log_format", "choice", "text", "format of log lines", {"choices": ("text", "json")}),
+    (
+        "log_format",
+        "choice",
+        "text",
+        "format of log lines; with json, records of the application's logging module are JSON, too",
+        {"choices": ("text", "json")},
+    ),
     ("log_level", "choice", "info", "minimum level of log lines", {"choices": ("debug", "info", "warning", "error")}),
     (
         "termination_log",

@@ -15,7 +15,7 @@ from typing import Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
-from corepod.worker import forkable, template, title
+from corepod.worker import forkable, logs, template, title
 from corepod.worker.application.importer import AppNotFoundError, import_application
 from corepod.worker.control import Control
 from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
@@ -67,6 +67,7 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
     _warm_up(settings, record)
     before = forkable.open_fds()
+    logs.configure_application(settings)
     app = _import(settings)
     why = forkable.why_not_forkable(before) if message.role == "template" else "decided before"
     return Inheritance(control, settings, record, listeners, app, forkable.shared_files(before)), why
