@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -73,9 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
     """The arguments without flags of other servers, whose values would be taken for the application."""
-    if not words or words[0] not in COMMANDS or words[0] in OWN:
-        return words, []
     from corepod.config import foreign
+
+    if not words or words[0] in OWN:
+        return words, []
+    if words[0] not in COMMANDS:
+        if ":" in words[0] or foreign.is_flag(words[0]):
+            fail([f"the command is missing; write corepod run {shlex.join(words)}"])
+        return words, []
 
     rest, faults = foreign.take(words[1:])
     return [words[0], *rest], faults

@@ -82,6 +82,12 @@ _ANSWERS = {
 }
 
 
+def is_flag(word: str) -> bool:
+    """Whether this is a flag of ours, or one that is answered here."""
+    flag = word.partition("=")[0]
+    return flag.startswith("-") and (flag in _OURS or flag in _ANSWERS or flag in _PARTS)
+
+
 def take(argv: list[str]) -> tuple[list[str], list[str]]:
     """The arguments without the foreign flags and their values, and a phrase for each of these flags."""
     rest: list[str] = []

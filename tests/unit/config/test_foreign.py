@@ -78,6 +78,13 @@ def test_all_of_them_are_reported_together() -> None:
     assert "0.0.0.0'" not in done.stderr  # the value hasn't become an argument of its own
 
 
+@pytest.mark.parametrize("words", [["main:app"], ["-w", "4", "main:app"], ["--host", "0.0.0.0", "main:app"]])
+def test_a_command_that_is_missing(words: list[str]) -> None:
+    done = corepod(*words)
+    assert done.returncode == EXIT_SETTINGS
+    assert f"write corepod run {' '.join(words)}\n" in done.stderr
+
+
 def test_short_flags_are_understood() -> None:
     shown = corepod("config", "main:app", "-w", "4", "-b", ":8123").stdout
     assert re.search(r"workers +4 +--workers", shown)
