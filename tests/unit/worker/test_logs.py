@@ -26,14 +26,13 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 @pytest.fixture(autouse=True)
-def _loggers() -> Iterator[None]:
-    """The worker's loggers are put back as they were, and so is the handler of those who have none."""
-    last = logging.lastResort
-    assert last is not None
-    formatter = last.formatter
+def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The worker's loggers are put back as they were, and so are the handlers that others share."""
+    shared = [logging.lastResort, flask.default_handler if (flask := sys.modules.get("flask.logging")) else None]
+    for handler in filter(None, shared):
+        monkeypatch.setattr(handler, "formatter", handler.formatter)
     kept = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in ("corepod", "corepod.access")]
     yield
-    last.setFormatter(formatter)
     for logger, state in kept:
         logger.__dict__.update(state)
         logger.manager._clear_cache()  # type: ignore[attr-defined]
@@ -179,10 +178,12 @@ def test_where_lines_are_text_nothing_of_the_application_changes(streams: Stream
 
 
 @pytest.mark.compat("flask")
-def test_flasks_own_handler(streams: Streams, application: Application) -> None:
+def test_flasks_own_handler(streams: Streams, application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     application()
     import flask
+    from flask.logging import default_handler
 
+    monkeypatch.setattr(default_handler, "formatter", default_handler.formatter)
     shop = flask.Flask("shop")
     shop.logger.warning("as Flask writes it")
     assert "WARNING in test_logs: as Flask writes it" in streams.err
