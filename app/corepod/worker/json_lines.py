@@ -78,7 +78,8 @@ def adopt_application() -> None:
     application has chosen stays as it is, and so do the levels: which records are shown is the application's decision.
     """
     for handler in _console_handlers():
-        if handler.formatter is None or handler.formatter._fmt in _DEFAULT_FORMATS:
+        form = handler.formatter
+        if form is None or (type(form) is logging.Formatter and form._fmt in _DEFAULT_FORMATS):
             handler.setFormatter(JsonFormat())
 
 
@@ -86,7 +87,7 @@ def _console_handlers() -> Iterable[logging.Handler]:
     if logging.lastResort is not None:
         yield logging.lastResort
     for handler in logging.getLogger().handlers:
-        if getattr(handler, "stream", None) in (sys.stdout, sys.stderr):
+        if type(handler) is logging.StreamHandler and handler.stream in (sys.stdout, sys.stderr):
             yield handler
     if flask := sys.modules.get("flask.logging"):
         yield flask.default_handler  # added to a logger at its first use, which may be in a request
