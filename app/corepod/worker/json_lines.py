@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -77,10 +78,20 @@ def adopt_application() -> None:
     handlers on standard output or error that still have the format of `logging.basicConfig()`. A format that the
     application has chosen stays as it is, and so do the levels: which records are shown is the application's decision.
     """
+    logging.basicConfig = _basic_config  # what an application logs while it is imported counts, too
     for handler in _console_handlers():
         form = handler.formatter
         if form is None or (type(form) is logging.Formatter and form._fmt in _DEFAULT_FORMATS):
             handler.setFormatter(JsonFormat())
+
+
+_pythons_own = logging.basicConfig
+
+
+@functools.wraps(_pythons_own)
+def _basic_config(**options: Any) -> None:
+    _pythons_own(**options)
+    adopt_application()
 
 
 def _console_handlers() -> Iterable[logging.Handler]:

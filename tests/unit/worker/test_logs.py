@@ -29,6 +29,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The worker's loggers are put back as they were, and so are the handlers that others share."""
     shared = [logging.lastResort, flask.default_handler if (flask := sys.modules.get("flask.logging")) else None]
+    monkeypatch.setattr(logging, "basicConfig", logging.basicConfig)
     for handler in filter(None, shared):
         monkeypatch.setattr(handler, "formatter", handler.formatter)
     kept = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in ("corepod", "corepod.access")]
@@ -164,6 +165,10 @@ def test_basic_config_is_no_choice_of_a_format_and_another_format_is(
     logs.configure_logging(settings(log_format="json"))
     log.info("shown")
     assert json.loads(streams.err)["message"] == "shown"
+    logging.basicConfig(level="INFO", stream=sys.stdout, force=True)
+    log.info("again")
+    assert json.loads(streams.out)["message"] == "again"
+    logging.basicConfig(level="INFO", stream=sys.stderr, force=True)
     root.handlers[0].setFormatter(logging.Formatter("mine: %(message)s"))
     logs.configure_logging(settings(log_format="json"))
     log.info("as text")
