@@ -7,7 +7,7 @@ WORKDIR /src
 COPY requirements/build.txt requirements/
 # In an environment of its own: nothing that only the build needs can end up in /out.
 RUN python -m venv /build && /build/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/build.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY app app
 RUN /build/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir /dist .
 # Each image has its own set of parts: nothing of the operator's or the load test's is in a pod of workers.

@@ -40,6 +40,10 @@ def settings() -> str:
         "all errors are reported together. `corepod config` prints every effective value and where it came from;",
         "`corepod config --pod` does the same for `corepod pid1`.",
         "",
+        "Hosting platforms tell every server its port and its number of workers in `PORT` and `WEB_CONCURRENCY`. These",
+        "take precedence over the default and over nothing else. `PORT` means this port on all addresses.",
+        "`WEB_CONCURRENCY` is limited to the usable cores, unless `pin` is `never`.",
+        "",
         "A list is given as repeated flags, or as text with commas. On/off flags also exist as `--no-…`. An empty",
         "variable counts as not set.",
     ]
@@ -53,13 +57,15 @@ def settings() -> str:
 
 
 def _setting(setting: Setting) -> str:
-    flag = "`MODULE:ATTRIBUTE`" if setting.name == "app" else f"`{setting.flag}`"
+    flags = ", ".join(f"`{name}`" for name in (setting.flag, setting.short) if name)
+    flag = "`MODULE:ATTRIBUTE`" if setting.name == "app" else flags
+    variables = ", ".join(f"`{name}`" for name in (setting.variable, setting.platform) if name)
     default = _code(show(setting, setting.default))
     if setting.pod is not None:
         default += f"; `pid1`: {_code(show(setting, setting.pod))}"
     meaning = setting.help + (f" ({', '.join(setting.choices)})" if setting.choices else "")
     unit = {"seconds": "; seconds", "bytes": "; bytes, or with k, m, g"}.get(setting.kind, "")
-    return f"| {flag}<br>`{setting.variable}` | {default} | {_cell(meaning + unit)} |"
+    return f"| {flag}<br>{variables} | {default} | {_cell(meaning + unit)} |"
 
 
 def metrics() -> str:

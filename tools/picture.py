@@ -39,7 +39,7 @@ def _draw(path: str) -> str:
     shown = status(path)
     assert shown is not None
     console = Console(record=True, width=112, file=io.StringIO())
-    console.print(table(shown, time.time()))
+    console.print(table(shown, time.time(), console.width))
     svg = console.export_svg(title="corepod run corepod.demo:app")
     # A browser would fetch the fonts that are named there from another server.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)

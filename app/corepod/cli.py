@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from corepod import __version__
 from corepod.config.resolve import SettingsError, hint
-from corepod.config.spec import SETTINGS
+from corepod.config.spec import BY_NAME, COMMON, SETTINGS
 from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from corepod.config.spec import Setting
 
 COMMANDS = {
     "run": "run an application on every usable core of this machine",
@@ -48,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Asked to stop before the supervisor is there, it has to stop then: PID 1 loses what it doesn't handle.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     parser = _parser()
-    options, unknown, faults = _parse(parser, list(sys.argv[1:] if argv is None else argv))
+    words, foreign_faults = _without_foreign(list(sys.argv[1:] if argv is None else argv))
+    options, unknown, faults = _parse(parser, words)
+    faults = foreign_faults + faults
     flags = vars(options)
     command = flags.pop("command")
     if command in OWN:
@@ -67,6 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         fail(error.faults)
 
 
+def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments without flags of other servers, whose values would be taken for the application."""
+    from corepod.config import foreign
+
+    if not words or words[0] in OWN:
+        return words, []
+    if words[0] not in COMMANDS:
+        if ":" in words[0] or foreign.is_flag(words[0]):
+            fail([f"the command is missing; write corepod run {shlex.join(words)}"])
+        return words, []
+
+    rest, faults = foreign.take(words[1:])
+    return [words[0], *rest], faults
+
+
 def _parse(parser: _Parser, argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
     """What argparse makes of the arguments, those that it doesn't know, and what is wrong with those that it knows.
 
@@ -78,7 +98,8 @@ def _parse(parser: _Parser, argv: list[str]) -> tuple[argparse.Namespace, list[s
             options, unknown = parser.parse_known_args(argv)
         except argparse.ArgumentError as error:
             flags = (error.argument_name or "").split("/")
-            faults.append(f"{flags[0]}: {error.message}")
+            name = next((flag for flag in flags if flag.startswith("--")), flags[0])
+            faults.append(f"{name}: {error.message}")
             faulty = [at for at, argument in enumerate(argv) if argument.partition("=")[0] in flags]
             if not faulty:
                 fail(faults)
@@ -126,7 +147,8 @@ def _parser() -> _Parser:
         if name in OWN:
             commands.add_parser(name, help=text, add_help=False)
             continue
-        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        usage = f"corepod {name} [FLAG ...] MODULE:ATTRIBUTE"
+        command = commands.add_parser(name, usage=usage, help=text, description=text, allow_abbrev=False)
         _add_settings(command, pod=name == "pid1")
         if name == "config":
             command.add_argument("--json", action="store_true", help="print JSON")
@@ -138,19 +160,29 @@ def _add_settings(parser: argparse.ArgumentParser, *, pod: bool) -> None:
     parser.add_argument("app", nargs="?", metavar="MODULE:ATTRIBUTE", help=SETTINGS[0].help)
     parser.add_argument("--config", metavar="FILE", help="settings file; by default corepod.toml, where it exists")
     groups: dict[str, Any] = {}
-    for setting in SETTINGS[1:]:
-        group = groups.setdefault(setting.group, parser.add_argument_group(setting.group))
-        text = f"{setting.help} ({_default(setting, pod=pod)}{setting.variable})".replace("%", "%%")
-        if setting.kind == "flag":
-            group.add_argument(setting.flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-        elif setting.kind in ("addresses", "networks"):
-            group.add_argument(setting.flag, action="append", metavar="VALUE", help=text)
-        else:
-            choices = "|".join(setting.choices)
-            group.add_argument(setting.flag, metavar=choices or setting.kind.upper(), help=text)
+    common = [BY_NAME[name] for name in COMMON]
+    for title, setting in [
+        *(("Most used", setting) for setting in common),
+        *((setting.group, setting) for setting in SETTINGS[1:] if setting not in common),
+    ]:
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        _add_setting(groups[title], setting, pod=pod)
 
 
-def _default(setting: Any, *, pod: bool) -> str:
+def _add_setting(group: Any, setting: Setting, *, pod: bool) -> None:
+    variables = ", ".join(filter(None, (setting.variable, setting.platform)))
+    text = f"{setting.help} ({_default(setting, pod=pod)}{variables})".replace("%", "%%")
+    names = [name for name in (setting.short, setting.flag) if name]
+    if setting.kind == "flag":
+        group.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=text)
+    elif setting.kind in ("addresses", "networks"):
+        group.add_argument(*names, action="append", metavar="VALUE", help=text)
+    else:
+        group.add_argument(*names, metavar="|".join(setting.choices) or setting.kind.upper(), help=text)
+
+
+def _default(setting: Setting, *, pod: bool) -> str:
     from corepod.config.kinds import show
 
     shown = show(setting, setting.pod if pod and setting.pod is not None else setting.default)

@@ -221,6 +221,8 @@ def test_a_chosen_admin_port_that_is_taken() -> None:
         done = corepod("run", "ok:app", "--bind", "127.0.0.1:0", "--admin", address)
     assert done.returncode == EXIT_BIND
     assert f"can't listen on {address}: it is in use" in done.stdout
+    assert "address of probes, metrics and status" in done.stdout
+    assert f"another address with --admin (it belongs to pid {os.getpid()}, " in done.stdout
 
 
 def test_the_default_admin_port_moves_on(tmp_path: Path) -> None:

@@ -2,85 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
 import re
+import shutil
 import signal
-import struct
-import subprocess
 import sys
-import termios
-import threading
-from fcntl import ioctl
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.contract.exits import EXIT_BOOT
 
-from tests.process.harness import APPS
-from tests.procfs import alive, comm, descendants
+from tests.process.terminal import Terminal
+from tests.procfs import alive, comm, state
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
-
-
-class Terminal:
-    """`corepod run` with a terminal of its own, and everything it has written there."""
-
-    def __init__(self, *args: str) -> None:
-        self._master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
-        command = ["setsid", "--ctty", sys.executable, "-m", "corepod", "run", *args]
-        # The size is the terminal's own, whatever a test runner says of its.
-        ours = ("COREPOD_", "COLUMNS", "LINES")
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        self.process = subprocess.Popen(
-            command, cwd=APPS, stdin=slave, stdout=slave, stderr=slave, env={**clean, "TERM": "xterm"}
-        )
-        os.close(slave)
-        self._written = b""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        with contextlib.suppress(OSError):  # EIO: the last process has closed the terminal
-            while data := os.read(self._master, 65536):
-                self._written += data
-
-    @property
-    def raw(self) -> str:
-        return self._written.decode(errors="replace")
-
-    @property
-    def text(self) -> str:
-        return ESCAPES.sub("", self.raw)
-
-    def shows(self, pattern: str) -> re.Match[str]:
-        match = until(lambda: re.search(pattern, self.text), f"{pattern!r} on the terminal:\n{self.text}")
-        assert match is not None
-        return match
-
-    def type(self, keys: bytes) -> None:
-        os.write(self._master, keys)
-
-    def family(self) -> list[int]:
-        return descendants(self.process.pid)
-
-    def close(self) -> None:
-        family = self.family()
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(DEADLINE)
-        try:
-            until(lambda: not any(map(alive, family)), f"gone: {family}", 10)
-        finally:
-            for pid in filter(alive, family):
-                os.kill(pid, signal.SIGKILL)
-            self._reader.join(DEADLINE)
-            os.close(self._master)
 
 
 @pytest.fixture
@@ -125,6 +63,17 @@ def test_the_pool_ends_when_its_terminal_side_is_killed(terminal: Terminal) -> N
     until(lambda: not any(map(alive, family)), f"gone with their terminal: {family}")
 
 
+def test_an_import_that_fails_is_not_tried_again_before_somebody_who_watches() -> None:
+    shown = Terminal("boot_error:app", "--bind", "127.0.0.1:0", "--admin", "none")
+    try:
+        assert shown.process.wait(DEADLINE) == EXIT_BOOT
+        shown.shows("the application can't be loaded")
+        assert shown.text.count("while it was imported") == 1
+        assert "tries" not in shown.text
+    finally:
+        shown.close()
+
+
 def test_a_fault_is_shown_and_its_exit_code_passed_on() -> None:
     shown = Terminal("nowhere:app", "--bind", "127.0.0.1:0", "--admin", "none")
     try:
@@ -132,3 +81,109 @@ def test_a_fault_is_shown_and_its_exit_code_passed_on() -> None:
         shown.shows("there is no module 'nowhere'")
     finally:
         shown.close()
+
+
+# The window
+
+
+def rows(terminal: Terminal) -> list[str]:
+    return [line for line in terminal.screen if line.startswith("│")]
+
+
+def whole(terminal: Terminal, columns: int) -> bool:
+    """Whether the screen has exactly one table, nothing of another one, and the table is this wide at most."""
+    screen = terminal.screen
+    frames = [line for line in screen if re.match("[┏┡└]", line)]
+    fits = all(len(line) <= columns for line in frames)
+    strays = [line for line in screen if re.search("[┏┓┡┩└┘│┃━─]", line) and not re.match("[┏┃┡│└]", line)]
+    return len(frames) == 3 and len(rows(terminal)) == 1 and fits and not strays
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 160])
+def test_pid_and_state_are_whole_in_every_window(columns: int) -> None:
+    shown = Terminal("ok:app", "--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "1", columns=columns)
+    try:
+        until(lambda: whole(shown, columns) and " ready " in rows(shown)[0], "the table")
+        head = next(line for line in shown.screen if line.startswith("┃"))
+        names = [cell.strip() for cell in head.strip("┃").split("┃")]
+        row = dict(zip(names, [cell.strip() for cell in rows(shown)[0].strip("│").split("│")], strict=True))
+        assert comm(int(row["pid"])) == "corepod-worker"
+        assert row["state"] == "ready"
+    finally:
+        shown.close()
+
+
+def test_a_change_of_size_leaves_nothing_behind(terminal: Terminal) -> None:
+    pid = worker_shown(terminal)
+    for columns in (100, 60, 140, 45, 80):
+        terminal.resize(columns)
+        shown = partial(whole, terminal, columns)
+        until(shown, f"one table of {columns} columns")
+    log = "".join(line for line in terminal.screen if not line.startswith("│"))
+    assert f"pid{pid}]ready" in log.replace(" ", "")
+
+
+def test_log_lines_scroll_by_above_the_table(terminal: Terminal) -> None:
+    pid = worker_shown(terminal)
+    for times in range(1, 11):
+        os.kill(pid, signal.SIGQUIT)  # its stacks, which are many lines
+        until(partial(has_shown, terminal, "stacks:", times), "its stacks")
+    until(lambda: whole(terminal, 160), "one table")
+    assert sum(bool(line) for line in terminal.screen) > 30
+
+
+def has_shown(terminal: Terminal, text: str, times: int) -> bool:
+    return terminal.text.count(text) >= times
+
+
+# The cursor
+
+
+def test_the_cursor_is_back_after_ctrl_c(terminal: Terminal) -> None:
+    worker_shown(terminal)
+    assert terminal.cursor_hidden
+    terminal.type(b"\x03")
+    assert terminal.process.wait(DEADLINE) == 0
+    until(lambda: not terminal.cursor_hidden, "the cursor")
+    assert not rows(terminal)
+    assert any("stopped" in line for line in terminal.screen)
+
+
+def test_ctrl_backslash_stops_at_once_and_gives_the_cursor_back(terminal: Terminal) -> None:
+    worker_shown(terminal)
+    terminal.type(b"\x1c")
+    terminal.process.wait(DEADLINE)
+    until(lambda: not terminal.cursor_hidden, "the cursor")
+
+
+@pytest.fixture
+def shell() -> Iterator[Terminal]:
+    if shutil.which("bash") is None:
+        pytest.skip("no bash for job control")
+    made = Terminal(command=["bash", "--norc", "--noprofile", "--noediting", "-i"])
+    yield made
+    made.type(b"exit\nexit\n")
+    made.close()
+
+
+def test_the_terminal_is_the_shells_after_ctrl_z_and_the_tables_again_after_fg(shell: Terminal) -> None:
+    arguments = "run ok:app --bind 127.0.0.1:0 --admin 127.0.0.1:0 --workers 1"
+    shell.type(f"{sys.executable} -m corepod {arguments}\n".encode())
+    worker = worker_shown(shell)
+    assert shell.cursor_hidden
+    shell.type(b"\x1a")
+    until(lambda: any("Stopped" in line for line in shell.screen), "the shell's word")
+    assert not shell.cursor_hidden
+    assert not rows(shell)
+    assert state(worker) in ("S", "R")  # the pool goes on
+    shell.type(b"bg; echo in the background\n")
+    shell.shows("\nin the background")
+    os.kill(worker, signal.SIGKILL)
+    shell.shows("died: signal SIGKILL.*restarting")
+    shell.shows(r"\[worker 2 .*ready")
+    assert not rows(shell)
+    shell.type(b"fg\n")
+    until(lambda: whole(shell, 160) and shell.cursor_hidden, "the table again")
+    shell.type(b"\x03")
+    shell.shows("stopped")
+    until(lambda: not shell.cursor_hidden, "the cursor")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.process.test_console import Terminal
+from tests.process.terminal import Terminal
 from tests.process.traffic import ask
 from tests.waiting import until
 

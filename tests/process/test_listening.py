@@ -17,7 +17,7 @@ import pytest
 
 from tests.process.anotheruser import python_of
 from tests.process.traffic import Queued
-from tests.procfs import alive
+from tests.procfs import alive, command
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -197,6 +197,7 @@ def test_user_group_and_umask(start: Start, tmp_path: Path) -> None:
     identity = pool.get("/identity").json()
     assert (identity["uid"], identity["gid"], identity["umask"]) == (nobody, nobody, 0o027)
     assert 0 not in identity["groups"]
+    assert command(pool.slot()["pid"])[0].startswith("corepod: worker ")
     os.kill(pool.slot()["pid"], signal.SIGKILL)
     pool.until_restarts(1)
     assert pool.ready().get("/identity").json()["uid"] == nobody

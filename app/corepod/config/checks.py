@@ -5,18 +5,53 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import ssl
-from collections import defaultdict
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from corepod.config import tls
+
 FILES = ("tls_cert", "tls_key", "tls_client_ca", "env_file")
+# Of the access log: those of gunicorn and hypercorn. Headers and variables are {name}i, {name}o and {name}e.
+ATOMS = (
+    "h",
+    "l",
+    "u",
+    "t",
+    "r",
+    "R",
+    "s",
+    "st",
+    "S",
+    "m",
+    "U",
+    "Uq",
+    "q",
+    "H",
+    "b",
+    "B",
+    "f",
+    "a",
+    "T",
+    "D",
+    "M",
+    "L",
+    "p",
+)
 
 
 def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
     """Phrases for the values that don't fit together, each beginning with the source of the value."""
-    checks = (_files(values), _tls(values), _paths(values), _times(values), _people(values), _others(values))
+    checks = (
+        _files(values),
+        _empty(values, sources),
+        tls.faults(values),
+        _paths(values),
+        _times(values),
+        _people(values),
+        _others(values),
+    )
     return [f"{_place(name, sources)}: {phrase}" for check in checks for name, phrase in check]
 
 
@@ -39,32 +74,13 @@ def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
     return faults
 
 
-def _tls(values: dict[str, Any]) -> list[tuple[str, str]]:
-    faults = [
-        (name, "needs a certificate, tls_cert")
-        for name in ("tls_key", "tls_client_ca", "tls_ciphers")
-        if values[name] and not values["tls_cert"]
+def _empty(values: dict[str, Any], sources: dict[str, str]) -> list[tuple[str, str]]:
+    # An empty variable counts as not set. Empty elsewhere it is a mistake, and TLS would be off in silence.
+    return [
+        (name, "names no file; leave it out for a pool without TLS")
+        for name in FILES
+        if name.startswith("tls_") and not values[name] and sources[name] != "default"
     ]
-    if values["tls_ciphers"]:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(values["tls_ciphers"])
-        except ssl.SSLError:
-            faults.append(("tls_ciphers", "OpenSSL knows none of these ciphers"))
-    return faults + _certificate(values, faults)
-
-
-def _certificate(values: dict[str, Any], faults: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    paths = [values[name] for name in ("tls_cert", "tls_key") if values[name]]
-    if faults or not values["tls_cert"] or not all(os.access(path, os.R_OK) for path in paths):
-        return []
-    try:
-        # Any text as password: without one OpenSSL would ask on the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            values["tls_cert"], values["tls_key"] or None, values["tls_key_password"] or "none"
-        )
-    except (ssl.SSLError, OSError) as error:
-        return [("tls_cert", f"certificate and key can't be used: {error.args[-1] or error}")]
-    return []
 
 
 def _paths(values: dict[str, Any]) -> list[tuple[str, str]]:
@@ -111,7 +127,12 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
     if values["loop"] == "uvloop" and find_spec("uvloop") is None:
         faults.append(("loop", "uvloop isn't installed; pip install 'corepod[uvloop]'"))
     try:
-        values["access_log_format"] % defaultdict(str)
+        values["access_log_format"] % _Atoms()
+    except KeyError as error:
+        known = ", ".join(ATOMS)
+        faults.append(
+            ("access_log_format", f"there is no %({error.args[0]})s; there are {known}, {{header}}i, {{header}}o")
+        )
     except (ValueError, TypeError) as error:
         faults.append(("access_log_format", f"is not a valid format: {error}"))
     if values["standbys"] > 1 and values["standby"] == "none":
@@ -119,3 +140,10 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
     if not values["bind"]:
         faults.append(("bind", "has no address"))
     return faults
+
+
+class _Atoms(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        if name in ATOMS or re.fullmatch(r"\{[^{}]+\}[ioe]", name):
+            return ""
+        raise KeyError(name)

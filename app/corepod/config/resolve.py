@@ -1,5 +1,5 @@
-"""One finished set of settings from flags, variables, file and defaults, in this order of precedence. All faults are
-reported together."""
+"""One finished set of settings from flags, variables, file, a platform's variables and defaults, in this order of
+precedence. All faults are reported together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.config.checks import faults_between
 from corepod.config.kinds import parse
 from corepod.config.spec import BY_NAME, SETTINGS
+from corepod.cpu import cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,8 @@ class SettingsError(Exception):
 
 @dataclass
 class Effective:
-    """Every setting's value, and where it comes from ("--workers", "COREPOD_WORKERS", "corepod.toml", "default")."""
+    """Every setting's value, and where it comes from ("--workers", "COREPOD_WORKERS", "corepod.toml",
+    "WEB_CONCURRENCY", "default")."""
 
     values: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
@@ -69,13 +71,14 @@ def resolve(
             (flags.get(setting.name), setting.flag if setting.name != "app" else "argument"),
             (environ.get(setting.variable) or None, setting.variable),
             (content.get(setting.name), path),
+            (environ.get(setting.platform) or None, setting.platform),
         )
         for raw, place in places:
             if raw is None:
                 continue
             source = place
             try:
-                value = parse(setting, raw)
+                value = parse(setting, _address(raw) if place == "PORT" else raw)
             except ValueError as error:
                 what = f"{place}: {setting.name}" if place == path else place
                 found.append(f"{what}: {error}")
@@ -87,7 +90,29 @@ def resolve(
         found += faults_between(effective.values, effective.sources)
     if found:
         raise SettingsError(found)
+    fit_to_cores(effective)
     return effective
+
+
+def fit_to_cores(effective: Effective) -> None:
+    """A platform's WEB_CONCURRENCY knows nothing of cores: more workers than these would end the start."""
+    workers, pin = effective.values["workers"], effective.values["pin"]
+    if effective.sources["workers"] != "WEB_CONCURRENCY" or workers == "auto" or pin == "never":
+        return
+    usable = len(cores.usable().cores)
+    if workers > usable:
+        effective.values["workers"] = usable
+        effective.warnings.append(
+            f"WEB_CONCURRENCY asks for {workers} workers, and {usable} core(s) are usable here: starting {usable}; "
+            "--pin never lets more workers share the cores"
+        )
+
+
+def _address(port: str) -> str:
+    """What a platform that sets PORT expects: it sends requests from elsewhere."""
+    if not (port.isascii() and port.isdecimal()):
+        raise ValueError(f"{port!r} is not a port; the address can be given with --bind, too")
+    return f"0.0.0.0:{port}"
 
 
 def hint(name: str, known: Any) -> str:

@@ -14,6 +14,8 @@ class Setting:
     """One setting. `--name-with-dashes`, `COREPOD_NAME` and the key `name` of corepod.toml all mean it.
 
     `kind` is the name of a parser in `corepod.config.kinds`. `pod` is the default of `corepod pid1` where it differs.
+    `short` is a second flag. `platform` is a variable that hosting platforms set for any server; it counts where
+    nothing else is given.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     pod: Any = None
+    short: str = ""
+    platform: str = ""
 
     @property
     def flag(self) -> str:
@@ -92,7 +96,13 @@ _APPLICATION = _group(
 _POOL = _group(
     "Workers",
     ("name", "text", "", "name of the pool in logs, metrics and status; by default the application's module"),
-    ("workers", "workers", "auto", "number of slots; auto is one for each usable core", {"pod": 1}),
+    (
+        "workers",
+        "workers",
+        "auto",
+        "number of slots; auto is one for each usable core",
+        {"pod": 1, "short": "-w", "platform": "WEB_CONCURRENCY"},
+    ),
     (
         "pin",
         "choice",
@@ -151,7 +161,7 @@ _SOCKETS = _group(
         [f"127.0.0.1:{APP_PORT}"],
         "address of the application: HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated; sockets "
         "passed by systemd take precedence",
-        {"pod": [f"0.0.0.0:{APP_PORT}"]},
+        {"pod": [f"0.0.0.0:{APP_PORT}"], "short": "-b", "platform": "PORT"},
     ),
     ("backlog", "count", 2048, "maximum number of connections that wait to be accepted", {"minimum": 1}),
     ("socket_mode", "mode", None, "file mode of a Unix socket, octal"),
@@ -317,7 +327,13 @@ _TLS = _group(
 )
 _LOG = _group(
     "Log",
-    ("log_format", "choice", "text", "format of log lines", {"choices": ("text", "json")}),
+    (
+        "log_format",
+        "choice",
+        "text",
+        "format of log lines; with json, records of the application's logging module are JSON, too",
+        {"choices": ("text", "json")},
+    ),
     ("log_level", "choice", "info", "minimum level of log lines", {"choices": ("debug", "info", "warning", "error")}),
     (
         "termination_log",
@@ -330,6 +346,19 @@ _LOG = _group(
 
 SETTINGS: tuple[Setting, ...] = tuple(
     setting for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _LOG) for setting in group
+)
+# What most people set: first in --help.
+COMMON = (
+    "workers",
+    "bind",
+    "admin",
+    "factory",
+    "interface",
+    "chdir",
+    "env_file",
+    "access_log",
+    "log_format",
+    "trusted_proxies",
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 # Shown to nobody, and not left in the environment of the workers: whoever prints that would print them, too.

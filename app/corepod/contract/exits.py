@@ -13,7 +13,8 @@ EXIT_CODES = {
     EXIT_OK: "stopped as asked (TERM, INT)",
     EXIT_INTERNAL: "an internal error; the traceback is in the log",
     EXIT_SETTINGS: "bad settings (flag, variable or file), unsupported platform, or limits too low",
-    EXIT_BOOT: "the application raised an exception while it was imported or started, 3 times",
+    EXIT_BOOT: "the application raised an exception while it was imported or started, 3 times (an import that "
+    "is watched on a terminal: once)",
     EXIT_APP: "the application can't be found, or isn't an ASGI or WSGI application",
     EXIT_BUDGET: "every slot has used up its crash budget",
     EXIT_BIND: "an address can't be bound",

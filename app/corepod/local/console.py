@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from corepod.contract.escaping import from_bytes
 from corepod.local.client import status
+from corepod.local.screen import Screen
 from corepod.local.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 REFRESH = 0.5  # seconds between two looks at the pool
 LONGEST_LINE = 65536
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (*STOPS, signal.SIGQUIT, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 
 
 def watch(command: Callable[[str, int], tuple[list[str], dict[str, str]]]) -> int:
@@ -54,26 +57,42 @@ def watch(command: Callable[[str, int], tuple[list[str], dict[str, str]]]) -> in
 
 
 def _show(supervisor: subprocess.Popen[bytes], control: str) -> int:
-    _forward_signals(supervisor)
     assert supervisor.stdout is not None
-    os.set_blocking(supervisor.stdout.fileno(), False)
-    console = Console(highlight=False)
-    rest = b""
-    with selectors.DefaultSelector() as selector, Live(console=console, auto_refresh=False, transient=True) as live:
-        selector.register(supervisor.stdout, selectors.EVENT_READ)
+    with selectors.DefaultSelector() as selector, _signals() as signals, Screen() as screen:
+        selector.register(supervisor.stdout, selectors.EVENT_READ, _Lines(supervisor.stdout.fileno()))
+        selector.register(signals, selectors.EVENT_READ)
         due = 0.0
         while True:
-            if selector.select(max(0.0, due - time.monotonic())):
-                data = os.read(supervisor.stdout.fileno(), LONGEST_LINE)
-                if not data:
-                    break
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    live.console.print(_styled(line), soft_wrap=True)
+            for key, _ in selector.select(max(0.0, due - time.monotonic())):
+                if isinstance(key.data, _Lines):
+                    lines = key.data.read()
+                    if lines is None:
+                        return supervisor.wait()
+                    screen.log([_styled(line) for line in lines])
+                else:
+                    for signum in signals.recv(64):
+                        _act(signum, supervisor, screen)
+                    due = 0.0
             if time.monotonic() >= due:
-                live.update(table(status(control), time.time()), refresh=True)
+                size = screen.size
+                screen.show(table(status(control), time.time(), size.columns, size.lines))
                 due = time.monotonic() + REFRESH
-    return supervisor.wait()
+
+
+class _Lines:
+    """The lines of the supervisor's output."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._rest = fd, b""
+        os.set_blocking(fd, False)
+
+    def read(self) -> list[bytes] | None:
+        """Those that are complete by now; None when no more will come."""
+        data = os.read(self._fd, LONGEST_LINE)
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return lines
 
 
 def _styled(line: bytes) -> Text:
@@ -85,11 +104,31 @@ def _styled(line: bytes) -> Text:
     return text
 
 
-def _forward_signals(supervisor: subprocess.Popen[bytes]) -> None:
-    def stop(signum: int, frame: object) -> None:
+@contextlib.contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """A socket that gets a byte for each signal, its number: all of them are acted upon between two steps."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    for signum in SIGNALS:
+        signal.signal(signum, lambda signum, frame: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    with ours, theirs:
+        try:
+            yield ours
+        finally:
+            signal.set_wakeup_fd(-1)
+
+
+def _act(signum: int, supervisor: subprocess.Popen[bytes], screen: Screen) -> None:
+    if signum in STOPS:
         # The first one drains, the second one stops at once: the supervisor counts them.
         supervisor.send_signal(signal.SIGTERM)
-
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, stop)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    elif signum == signal.SIGQUIT:
+        supervisor.send_signal(signal.SIGQUIT)
+    elif signum == signal.SIGTSTP:
+        # The pool goes on; only the drawing pauses, until SIGCONT.
+        screen.leave()
+        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, ours)

@@ -15,6 +15,7 @@ from corepod.config import envfile
 from corepod.config.checks import FILES
 from corepod.config.resolve import Effective, SettingsError, resolve
 from corepod.config.spec import BY_NAME, SECRETS
+from corepod.contract import title
 from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
@@ -57,11 +58,12 @@ def command(
         "cwd": _from_here(values["chdir"]),
         "env_names": sorted(environment.keys() - os.environ.keys()),
         "admin_explicit": effective.explicit("admin"),
+        "attended": not pod and os.isatty(2),
         "lifeline": lifeline,
         "ld_preload": environment.pop(LD_PRELOAD, ""),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
-    argv = [sys.executable, "-I", "-S", str(SUPERVISOR)]
+    argv = [sys.executable, "-I", "-S", str(SUPERVISOR), title.BLANK]
     for name in SECRETS:
         environment.pop(BY_NAME[name].variable, None)  # the workers get them with their settings
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}

@@ -1,16 +1,21 @@
-"""The live table of `corepod run`: one line for each slot."""
+"""The live table of `corepod run`: one line for each slot, in as many columns as the window has room for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from corepod.contract.units import duration, size
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from rich.console import RenderableType
 
 COLOURS = {
     "ready": "green",
@@ -21,29 +26,80 @@ COLOURS = {
     "stuck": "red",
     "failed": "bold red",
 }
+
+
+class Column(NamedTuple):
+    """`rank` 0 is always there; the others give way in turn, the highest first. `least` is a width that keeps columns
+    from coming and going with what is in them."""
+
+    name: str
+    rank: int
+    cell: Callable[[dict[str, Any], float], str | Text]
+    justify: Literal["left", "right"] = "right"
+    least: int = 0
+
+
+def _state(slot: dict[str, Any], now: float) -> Text:
+    return Text(slot["state"], style=COLOURS.get(slot["state"], ""))
+
+
+def _restarts(slot: dict[str, Any], now: float) -> Text:
+    return Text(str(slot["restarts"]), style="red" if slot["restarts"] else "")
+
+
 COLUMNS = (
-    ("slot", "right"),
-    ("core", "right"),
-    ("pid", "right"),
-    ("state", "left"),
-    ("restarts", "right"),
-    ("requests", "right"),
-    ("in flight", "right"),
-    ("cpu", "right"),
-    ("memory", "right"),
-    ("up", "right"),
-    ("last exit", "left"),
+    Column("slot", 0, lambda slot, now: str(slot["slot"])),
+    Column("core", 6, lambda slot, now: "-" if slot["core"] is None else str(slot["core"])),
+    Column("pid", 0, lambda slot, now: str(slot["pid"] or "-"), least=7),
+    Column("state", 0, _state, "left", least=max(map(len, COLOURS))),
+    Column("restarts", 1, _restarts),
+    Column("requests", 2, lambda slot, now: str(slot["requests"])),
+    Column("in flight", 5, lambda slot, now: str(slot["in_flight"])),
+    Column("cpu", 3, lambda slot, now: f"{slot['busy']:.0%}"),
+    Column("memory", 4, lambda slot, now: size(slot["rss_bytes"])),
+    Column("up", 7, lambda slot, now: duration(now - slot["ready_at"]) if slot["ready_at"] else "-"),
+    Column("last exit", 8, lambda slot, now: slot["last_exit"] or "", "left"),
 )
+FRAME = 3  # cells of a column's border and padding; the table has one border more
+LEAST_TEXT = 12  # the last exit is cut to what is left, but not to less than this
+AROUND = 5  # lines of the table beside its slots: three of the head, the foot, and one below
 
 
-def table(status: dict[str, Any] | None, now: float) -> Table:
-    """The table for this status document; `now` in seconds of wall-clock time."""
-    drawn = Table(title=_title(status), title_justify="left", expand=False)
-    for name, justify in COLUMNS:
-        drawn.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-    for slot in status["slots"] if status else []:
-        drawn.add_row(*_row(slot, now))
-    return drawn
+def table(status: dict[str, Any] | None, now: float, columns: int, lines: int = 1000) -> RenderableType:
+    """Title and table for this status document; `now` in seconds of wall-clock time, in a window of this size."""
+    title = _title(status)
+    slots = status["slots"] if status else []
+    room = max(1, lines - AROUND - 1 - len(title) // max(1, columns))
+    shown = slots if len(slots) <= room else slots[: max(0, room - 1)]
+    cells = {column: [column.cell(slot, now) for slot in shown] for column in COLUMNS}
+    natural = {column: max(column.least, *map(len, [column.name, *cells[column]])) for column in COLUMNS}
+    widths = _fit(natural, columns)
+    drawn = Table(expand=False)
+    for column, width in widths.items():
+        drawn.add_column(column.name, justify=column.justify, no_wrap=True, overflow="ellipsis", width=width)
+    for row in zip(*(cells[column] for column in widths), strict=True):
+        drawn.add_row(*row)
+    return Group(title, drawn, *_left_out(slots[len(shown) :]))
+
+
+def _fit(widths: dict[Column, int], room: int) -> dict[Column, int]:
+    """The columns that have room, with their widths, in the order of the table."""
+    chosen: dict[Column, int] = {}
+    left = room - 1
+    for column in sorted(widths, key=lambda column: column.rank):
+        least = min(widths[column], LEAST_TEXT) if column.name == "last exit" else widths[column]
+        if column.rank and least + FRAME > left:
+            break
+        chosen[column] = min(widths[column], max(least, left - FRAME))
+        left -= chosen[column] + FRAME
+    return {column: chosen[column] for column in widths if column in chosen}
+
+
+def _left_out(slots: list[dict[str, Any]]) -> list[Text]:
+    if not slots:
+        return []
+    states = ", ".join(f"{count} {state}" for state, count in Counter(slot["state"] for slot in slots).items())
+    return [Text(f"and {len(slots)} more: {states}", style="dim")]
 
 
 def _title(status: dict[str, Any] | None) -> Text:
@@ -52,19 +108,3 @@ def _title(status: dict[str, Any] | None) -> Text:
     where = ", ".join(f"http://{bind}" if not bind.startswith("unix:") else bind for bind in status["binds"])
     title = Text.assemble((status["name"], "bold"), " on ", (where, "underline"), f"  admin http://{status['admin']}")
     return title.append(f"  {status['state']}", style=COLOURS.get(status["state"], ""))
-
-
-def _row(slot: dict[str, Any], now: float) -> tuple[Text | str, ...]:
-    return (
-        str(slot["slot"]),
-        "-" if slot["core"] is None else str(slot["core"]),
-        str(slot["pid"] or "-"),
-        Text(slot["state"], style=COLOURS.get(slot["state"], "")),
-        Text(str(slot["restarts"]), style="red" if slot["restarts"] else ""),
-        str(slot["requests"]),
-        str(slot["in_flight"]),
-        f"{slot['busy']:.0%}",
-        size(slot["rss_bytes"]),
-        duration(now - slot["ready_at"]) if slot["ready_at"] else "-",
-        slot["last_exit"] or "",
-    )

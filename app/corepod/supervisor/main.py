@@ -6,6 +6,7 @@ import os
 import select
 import sys
 
+from corepod.contract import title
 from corepod.contract.env import ONE_CORE_ENV, WORKER_ENV
 from corepod.supervisor.io.log import StreamLog
 from corepod.supervisor.io.loop import Loop, catchable
@@ -30,6 +31,7 @@ def main() -> int:
     sys.excepthook = log.fault
     _set_defaults(WORKER_ENV)
     _set_name("corepod")
+    title.show(title.describe("supervisor", settings.name, settings.app))
     code = _supervise(settings, loop, log)
     if code and settings.termination_log:
         _write_termination_message(settings.termination_log, log.errors)

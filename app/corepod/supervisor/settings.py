@@ -51,6 +51,7 @@ class Settings:
     interpreter: list[str]  # options of the workers' interpreter
     cwd: str
     admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
+    attended: bool = False  # someone sees the start fail: an import isn't tried again then
     ld_preload: str  # LD_PRELOAD of the workers
     lifeline: int | None  # descriptor whose end means that the command line is gone
 

@@ -9,4 +9,7 @@ if __name__ == "__main__":
     # server), and a child of the application needs no server.
     from corepod.worker.bootstrap import main
 
+    # The blank argument that makes room for the process's title is nothing to the application.
+    if sys.argv[-1].isspace():
+        del sys.argv[-1], sys.orig_argv[-1]
     sys.exit(main())

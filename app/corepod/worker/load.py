@@ -7,6 +7,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT
+from corepod.worker import logs
 from corepod.worker.application.importer import AppNotFoundError, import_application
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def load_application(settings: WorkerSettings) -> Any:
 
     Raises BootError.
     """
+    logs.configure_application(settings)
     try:
         return import_application(settings)
     except AppNotFoundError as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from corepod.contract import escaping
-from corepod.contract.env import ENV_CORE, ENV_SLOT, ENV_WORKER
+from corepod.worker.identity import timestamp, worker_fields
+from corepod.worker.json_lines import JsonFormat, adopt_application
 
 if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
@@ -27,9 +25,9 @@ class TextFormat(logging.Formatter):
         self._named = named
 
     def format(self, record: logging.LogRecord) -> str:
-        tag = "".join(f"{key} {value} " for key, value in _worker_fields().items()) if self._named else ""
+        tag = "".join(f"{key} {value} " for key, value in worker_fields().items()) if self._named else ""
         text = self._shown(super().format(record))
-        return f"{_time(record)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
+        return f"{timestamp(record.created)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
 
     def _shown(self, text: str) -> str:
         # A client chooses what an exception says: none of its lines may pass for another entry of the log.
@@ -43,19 +41,11 @@ class AccessFormat(TextFormat):
         return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
-class JsonFormat(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        message = escaping.lines(super().format(record))
-        return json.dumps(
-            {"time": _time(record), "level": record.levelname.lower(), **_worker_fields(), "message": message}
-        )
-
-
 def configure_logging(settings: WorkerSettings) -> None:
-    """Send the worker's own lines to standard error and the access log to standard output. The root logger, and so the
-    application's logging, is left alone."""
+    """Send the worker's own lines to standard error and the access log to standard output. The application's logging is
+    left alone, but for its format where lines are JSON (see `json_lines.adopt_application`)."""
     relayed = settings.profile == "run"
-    json_lines = settings.log_format == "json" and not relayed
+    json_lines = settings.log_format == "json"
     for name, stream, text in (
         ("corepod", sys.stderr, TextFormat),
         ("corepod.access", sys.stdout, AccessFormat),
@@ -66,14 +56,10 @@ def configure_logging(settings: WorkerSettings) -> None:
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings.log_level.upper())
     logging.getLogger("corepod.access").setLevel("INFO")
+    configure_application(settings)
 
 
-def _worker_fields() -> dict[str, Any]:
-    number = {
-        key: os.environ.get(name) for key, name in (("worker", ENV_WORKER), ("slot", ENV_SLOT), ("core", ENV_CORE))
-    }
-    return {**{key: int(value) for key, value in number.items() if value}, "pid": os.getpid()}
-
-
-def _time(record: logging.LogRecord) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+def configure_application(settings: WorkerSettings) -> None:
+    """To be called again whenever code of the application may have configured its logging."""
+    if settings.log_format == "json":
+        adopt_application()

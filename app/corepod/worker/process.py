@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract.env import ENV_CORE, ENV_RESTARTS, ENV_SLOT, ENV_WORKER
 from corepod.cpu import pinning
+from corepod.worker import title
 from corepod.worker.application.api import Worker
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def occupy_slot(message: Activate) -> tuple[Worker, str]:
     os.environ[ENV_CORE] = "" if me.core is None else str(me.core)
     os.environ[ENV_RESTARTS] = str(me.restarts)
     set_name("corepod-worker")
+    title.show(f"worker {me.worker} slot {me.slot}", "" if me.core is None else f"core {me.core}")
     return me, pinning.pin(me.core) if me.core is not None else ""
 
 

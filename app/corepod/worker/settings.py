@@ -16,6 +16,7 @@ class WorkerSettings:
     # The application
     app: str
     env_file: str
+    name: str
     factory: bool
     interface: str
     wsgi_threads: int

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.contract.messages import Fork, Hello, Imported, Refused, Unforkable
-from corepod.worker import children, forkable
+from corepod.worker import children, forkable, title
 from corepod.worker.control import Control
 from corepod.worker.load import BootError, load_application
 from corepod.worker.process import Inheritance, lead_group, prepare_process, set_name
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def serve(inheritance: Inheritance) -> int:
     """Fork a child for each request of the supervisor; returns when the supervisor is gone."""
     set_name("corepod-template")
+    title.show("template")
     # A collection in a child would write to every page that it shares with the template.
     gc.collect()
     gc.freeze()
@@ -84,6 +85,7 @@ def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm
         os.close(fd)
     prepare_process(stacks_fd)
     set_name("corepod-standby")
+    title.show("standby")
     for fd in inheritance.files:
         forkable.reopen(fd)
     inheritance.control.send(Hello())

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BOOT, EXIT_OK
-from corepod.worker import children
+from corepod.worker import children, title
 from corepod.worker.libraries import ImportWatch, Libraries
 from corepod.worker.load import BootError, load_application
 from corepod.worker.process import die_with_parent, set_name, stacks_of
@@ -93,6 +93,7 @@ def _be_the_trial(settings: WorkerSettings, writer: int, private: Iterable[Close
     try:
         die_with_parent(parent)
         set_name("corepod-trial")
+        title.show("trial import")
         for one in private:
             one.close()
         _import(settings, lambda message: _write(writer, message))

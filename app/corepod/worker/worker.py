@@ -109,6 +109,7 @@ class WorkerProcess:
             return False
         finally:
             self._starting = None
+        logs.configure_application(self._settings)
         return True
 
     def _start_accepting(self, slots: int) -> Acceptor:

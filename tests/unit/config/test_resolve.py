@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from corepod.config import envfile
 from corepod.config.kinds import parse, show
 from corepod.config.resolve import Effective, SettingsError, resolve
 from corepod.config.spec import BY_NAME, SETTINGS
+from corepod.cpu import cores
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,6 +114,48 @@ def test_what_is_shown_can_be_given_again(setting: Any) -> None:
             assert again == (list(value) if isinstance(again, list) else value)
 
 
+@pytest.mark.parametrize(
+    ("environ", "workers", "bind"),
+    [
+        ({"WEB_CONCURRENCY": "1", "PORT": "5000"}, (1, "WEB_CONCURRENCY"), (["0.0.0.0:5000"], "PORT")),
+        ({"WEB_CONCURRENCY": "", "PORT": ""}, ("auto", "default"), (["127.0.0.1:8000"], "default")),
+        (
+            {"WEB_CONCURRENCY": "1", "PORT": "5000", "COREPOD_WORKERS": "3", "COREPOD_BIND": ":1"},
+            (3, "COREPOD_WORKERS"),
+            (["0.0.0.0:1"], "COREPOD_BIND"),
+        ),
+    ],
+)
+def test_a_platforms_variables_count_where_nothing_else_is_given(
+    tmp_path: Path, environ: dict[str, str], workers: Any, bind: Any
+) -> None:
+    effective = settle(tmp_path, {}, environ)
+    assert (effective.values["workers"], effective.sources["workers"]) == workers
+    assert (effective.values["bind"], effective.sources["bind"]) == bind
+
+
+def test_the_file_is_asked_before_the_platform(tmp_path: Path) -> None:
+    effective = settle(tmp_path, {}, {"PORT": "5000", "WEB_CONCURRENCY": "1"}, 'bind = ":1"\nworkers = 2')
+    assert (effective.values["workers"], effective.values["bind"]) == (2, ["0.0.0.0:1"])
+
+
+@pytest.mark.parametrize("port", ["tcp://10.0.0.1:80", "80x", "70000", "-1"])
+def test_a_platforms_port_that_is_none(tmp_path: Path, port: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settle(tmp_path, {}, {"PORT": port})
+    assert caught.value.faults[0].startswith("PORT: ")
+
+
+def test_a_platforms_number_of_workers_is_cut_to_the_cores(tmp_path: Path) -> None:
+    usable = len(cores.usable().cores)
+    environ = {"WEB_CONCURRENCY": str(usable + 7)}
+    effective = settle(tmp_path, {}, environ)
+    assert effective.values["workers"] == usable
+    assert f"asks for {usable + 7} workers" in effective.warnings[-1]
+    assert settle(tmp_path, {"pin": "never"}, environ).values["workers"] == usable + 7
+    assert settle(tmp_path, {"workers": str(usable + 7)}, environ).values["workers"] == usable + 7
+
+
 def settle(tmp_path: Path, flags: dict[str, Any], environ: dict[str, str], file: str = "") -> Effective:
     path = tmp_path / "corepod.toml"
     path.write_text(file)
@@ -164,11 +209,16 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
     [
         ({"tls_key": __file__}, "needs a certificate"),
         ({"tls_cert": __file__}, "can't be used"),
+        ({"tls_cert": "/dev/null"}, "--?tls.cert: can't be used: /dev/null is empty"),
+        ({"tls_cert": ""}, "names no file"),
+        ({"tls_key_password": "secret"}, "needs a key"),
         ({"tls_cert": "nowhere.pem"}, "nowhere.pem can't be read"),
         ({"chdir": "nowhere"}, "no folder nowhere"),
         ({"lame_duck": "30"}, "30 s is too long"),
         ({"ready_path": "ready"}, "start with /"),
         ({"access_log_format": "%(h"}, "is not a valid format"),
+        ({"access_log_format": "%(nope)s"}, r"there is no %\(nope\)s; there are h, l, "),
+        ({"access_log_format": "%({host}x)s"}, "there is no "),
         ({"user": "nobody-of-that-name"}, "user"),
         ({"bind": ","}, "has no address"),
         ({"standbys": "2", "standby": "none"}, "2 standbys are asked for, but standby is none"),
@@ -177,6 +227,54 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
 )
 def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phrase: str) -> None:
     with pytest.raises(SettingsError, match=phrase):
+        settle(tmp_path, flags, {})
+
+
+def test_every_atom_of_the_access_log_is_known(tmp_path: Path) -> None:
+    atoms = [*"hlutrRsSmUqHbBfaTDMLp", "st", "{user-agent}i", "{X-Id}o", "{home}e"]
+    form = " ".join(f"%({atom})s" for atom in atoms)
+    assert settle(tmp_path, {"access_log_format": form}, {}).values["access_log_format"] == form
+
+
+PASSWORD = "hush-hush"
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate, its key, and the key encrypted."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl program to make a certificate with")
+    folder = tmp_path_factory.mktemp("pem")
+    for line in (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -keyout key -out cert",
+        "rsa -aes256 -in key -out locked -passout pass:" + PASSWORD,
+    ):
+        subprocess.run(["openssl", *line.split()], check=True, capture_output=True, cwd=folder)
+    (folder / "both").write_text((folder / "cert").read_text() + (folder / "locked").read_text())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("flags", "phrase"),
+    [
+        ({"tls_cert": "cert"}, "cert holds no private key in PEM form; name the file of the key in tls_key"),
+        ({"tls_cert": "key"}, "key holds no certificate in PEM form"),
+        ({"tls_cert": "cert", "tls_key": "cert"}, "cert holds no private key in PEM form"),
+        (
+            {"tls_cert": "cert", "tls_key": "key", "tls_client_ca": "key"},
+            "client.ca: can't be used: .*key holds no cert",
+        ),
+        ({"tls_cert": "cert", "tls_key": "locked"}, "the key is encrypted; give its password in COREPOD_TLS_KEY_PASS"),
+        ({"tls_cert": "cert", "tls_key": "locked", "tls_key_password": "wrong"}, "can't be used"),
+        ({"tls_cert": "cert", "tls_key": "locked", "tls_key_password": PASSWORD}, ""),
+        ({"tls_cert": "both", "tls_key_password": PASSWORD}, ""),
+        ({"tls_cert": "cert", "tls_key": "key", "tls_client_ca": "cert"}, ""),
+    ],
+    ids=str,
+)
+def test_certificates(tmp_path: Path, pem: Path, flags: dict[str, str], phrase: str) -> None:
+    flags = {name: value if name == "tls_key_password" else str(pem / value) for name, value in flags.items()}
+    with pytest.raises(SettingsError, match=phrase) if phrase else contextlib.nullcontext():
         settle(tmp_path, flags, {})
 
 
@@ -270,13 +368,14 @@ def test_every_fault_of_the_command_line_is_reported(arguments: str, faults: lis
         assert line.startswith(f"corepod: {fault}")
 
 
-def test_config_shows_values_sources_and_no_secret(tmp_path: Path) -> None:
-    done = corepod("config", "--json", "--workers", "2", cwd=tmp_path, COREPOD_TLS_KEY_PASSWORD="hush")
+def test_config_shows_values_sources_and_no_secret(tmp_path: Path, pem: Path) -> None:
+    secret = {"COREPOD_TLS_CERT": str(pem / "both"), "COREPOD_TLS_KEY_PASSWORD": PASSWORD}
+    done = corepod("config", "--json", "--workers", "2", cwd=tmp_path, **secret)
     shown = json.loads(done.stdout)
     assert shown["workers"] == {"value": 2, "from": "--workers"}
     assert shown["tls_key_password"] == {"value": "***", "from": "COREPOD_TLS_KEY_PASSWORD"}
-    table = corepod("config", cwd=tmp_path, COREPOD_TLS_KEY_PASSWORD="hush").stdout
-    assert "hush" not in table
+    table = corepod("config", cwd=tmp_path, **secret).stdout
+    assert PASSWORD not in table
     assert all(setting.name in table for setting in SETTINGS)
 
 

@@ -28,7 +28,17 @@ SAMPLES: dict[str, list[str]] = {
     "networks": ["10.0.0.0/8"],
 }
 # Known to the command line, not to the table.
-BESIDE = {"profile", "python", "interpreter", "cwd", "env_names", "admin_explicit", "ld_preload", "lifeline"}
+BESIDE = {
+    "profile",
+    "python",
+    "interpreter",
+    "cwd",
+    "env_names",
+    "admin_explicit",
+    "attended",
+    "ld_preload",
+    "lifeline",
+}
 
 
 def values(setting: Setting) -> list[Any]:

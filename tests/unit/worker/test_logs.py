@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,19 +18,42 @@ from tests.unit.h2client import Http2
 from tests.unit.served import Served, settings, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Application = Callable[[], logging.Logger]
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 @pytest.fixture(autouse=True)
-def _loggers() -> Iterator[None]:
-    """The worker's loggers are put back as they were."""
+def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The worker's loggers are put back as they were, and so are the handlers that others share."""
+    shared = [logging.lastResort, flask.default_handler if (flask := sys.modules.get("flask.logging")) else None]
+    monkeypatch.setattr(logging, "basicConfig", logging.basicConfig)
+    for handler in filter(None, shared):
+        monkeypatch.setattr(handler, "formatter", handler.formatter)
     kept = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in ("corepod", "corepod.access")]
     yield
     for logger, state in kept:
         logger.__dict__.update(state)
         logger.manager._clear_cache()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def application() -> Iterator[Application]:
+    """A logger of an application that has left logging alone. pytest adds handlers of its own just before a test."""
+    root = logging.getLogger()
+    kept, level = root.handlers[:], root.level
+
+    def untouched() -> logging.Logger:
+        kept[:] = root.handlers
+        root.handlers.clear()
+        root.setLevel("WARNING")
+        return logging.getLogger("shop.orders")
+
+    yield untouched
+    root.handlers[:] = kept
+    root.setLevel(level)
 
 
 class Streams:
@@ -82,8 +107,94 @@ def test_json(streams: Streams) -> None:
     entry = json.loads(line)
     assert (entry["level"], entry["worker"], entry["slot"]) == ("error", 7, 2)
     assert "core" not in entry
-    assert entry["message"].startswith("it failed\nTraceback")
-    assert 'lines and a "quote"' in entry["message"]
+    assert (entry["logger"], entry["message"]) == ("corepod", "it failed")
+    assert entry["exception"].startswith("Traceback")
+    assert 'lines and a "quote"' in entry["exception"]
+    assert re.fullmatch(TIME, entry["time"])
+
+
+@pytest.mark.parametrize("profile", ["run", "pod"])
+def test_an_access_line_as_json_has_fields(streams: Streams, profile: str) -> None:
+    logs.configure_logging(settings(profile=profile, log_format="json"))
+    with Served(app, access_log=True) as served:
+        served.raw(b'GET /a?b=%0a HTTP/1.1\r\nHost: test\r\nUser-Agent: a"b\r\nConnection: close\r\n\r\n')
+        served.until_idle()
+    (line,) = streams.out.splitlines()
+    entry = json.loads(line)
+    expected = {"level": "info", "logger": "corepod.access", "worker": 7, "method": "GET", "path": "/a"}
+    expected |= {"query": "b=%0a", "status": 200, "size": 2, "user_agent": 'a"b'}
+    assert {key: entry[key] for key in expected} == expected
+    assert entry["client"].startswith("127.0.0.1")
+    assert 0 <= entry["duration"] < 60
+    assert "GET /a?b=%0a" in entry["message"]
+    assert "referer" not in entry
+
+
+def test_what_the_application_logs_becomes_json(streams: Streams, application: Application) -> None:
+    log = application()
+    logs.configure_logging(settings(log_format="json"))
+    log.info("not shown: the level is the application's")
+    log.warning("low stock of %s", "tea", extra={"sku": 7, "pid": "theirs", "when": object})
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        log.exception("it failed")
+    stock, failed = map(json.loads, streams.err.splitlines())
+    assert (stock["level"], stock["logger"], stock["message"]) == ("warning", "shop.orders", "low stock of tea")
+    assert (stock["sku"], stock["pid"], stock["pid_"], stock["when"]) == (7, os.getpid(), "theirs", str(object))
+    assert failed["exception"].endswith("ValueError: two\nlines")
+    assert all(re.fullmatch(TIME, entry["time"]) for entry in (stock, failed))
+
+
+def test_what_json_cannot_hold_is_described(streams: Streams, application: Application) -> None:
+    log = application()
+    logs.configure_logging(settings(log_format="json"))
+    circle: list[Any] = []
+    circle.append(circle)
+    log.warning("strange", extra={"circle": circle, "nan": float("nan"), "keys": {(1, 2): 3}})
+    (entry,) = map(json.loads, streams.err.splitlines())
+    assert (entry["circle"], entry["nan"], entry["keys"]) == ("[[...]]", "nan", "{(1, 2): 3}")
+
+
+def test_basic_config_is_no_choice_of_a_format_and_another_format_is(
+    streams: Streams, application: Application
+) -> None:
+    log = application()
+    root = logging.getLogger()
+    logging.basicConfig(level="INFO", stream=sys.stderr)
+    logs.configure_logging(settings(log_format="json"))
+    log.info("shown")
+    assert json.loads(streams.err)["message"] == "shown"
+    logging.basicConfig(level="INFO", stream=sys.stdout, force=True)
+    log.info("again")
+    assert json.loads(streams.out)["message"] == "again"
+    logging.basicConfig(level="INFO", stream=sys.stderr, force=True)
+    root.handlers[0].setFormatter(logging.Formatter("mine: %(message)s"))
+    logs.configure_logging(settings(log_format="json"))
+    log.info("as text")
+    assert streams.err.endswith("\nmine: as text\n")
+
+
+def test_where_lines_are_text_nothing_of_the_application_changes(streams: Streams, application: Application) -> None:
+    log = application()
+    logs.configure_logging(settings())
+    log.warning("plain")
+    assert streams.err == "plain\n"
+
+
+@pytest.mark.compat("flask")
+def test_flasks_own_handler(streams: Streams, application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    application()
+    import flask
+    from flask.logging import default_handler
+
+    monkeypatch.setattr(default_handler, "formatter", default_handler.formatter)
+    shop = flask.Flask("shop")
+    shop.logger.warning("as Flask writes it")
+    assert "WARNING in test_logs: as Flask writes it" in streams.err
+    logs.configure_logging(settings(log_format="json"))
+    shop.logger.warning("low stock")
+    assert json.loads(streams.err.splitlines()[-1])["message"] == "low stock"
 
 
 def test_levels(streams: Streams) -> None:

@@ -47,14 +47,11 @@ class StreamLog:
     def relay(self, sink: Sink, line: bytes, who: dict[str, object]) -> None:
         """One line of a worker's output, with its number, core and pid."""
         if self._json:
-            stream = "stdout" if sink is self.out else "stderr"
-            record = {
-                "time": _timestamp(),
-                "stream": stream,
-                **who,
-                "message": escaping.from_bytes(line),
-            }
-            self._put(sink, json.dumps(record).encode() + b"\n")
+            text = _merged(line, who)
+            if text is None:
+                stream = "stdout" if sink is self.out else "stderr"
+                text = json.dumps({"time": _timestamp(), "stream": stream, **who, "message": escaping.from_bytes(line)})
+            self._put(sink, text.encode() + b"\n")
         else:
             self._put(sink, f"{_tag(who)} | {escaping.from_bytes(line)}\n".encode())
 
@@ -98,6 +95,19 @@ class StreamLog:
                     {},
                 )
             )
+
+
+def _merged(line: bytes, who: dict[str, object]) -> str | None:
+    """A line that is a JSON object already, with the worker's identity in it; None for any other line."""
+    if not line.startswith(b"{"):
+        return None
+    try:
+        record = json.loads(line)
+        # What it says of the same name is kept beside: nothing may pass for another worker's line.
+        said = {f"{key}_" if key in who and value != who[key] else key: value for key, value in record.items()}
+        return json.dumps({"time": _timestamp(), **said, **who}, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _tag(who: dict[str, object]) -> str:

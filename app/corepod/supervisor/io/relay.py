@@ -24,7 +24,7 @@ CHUNK = 65536
 GAP = 5  # milliseconds without a byte after which stacks are complete
 GAPS = 20  # so many of them a wake-up may take: what trickles in without end must not keep the supervisor
 STACKS_MOST = 128 * 1024  # bytes of them in one entry of the log
-LONGEST_LINE = 16384  # what is longer is cut into pieces: a line must not fill PID 1's memory
+LONGEST_LINE = 256 * 1024  # what is longer is cut into pieces: a line must not fill PID 1's memory
 
 
 class Relay:

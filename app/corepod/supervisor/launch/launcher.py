@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 
+from corepod.contract import title
 from corepod.contract.env import LD_PRELOAD
 from corepod.contract.messages import CONTROL_FD, PACKET, Fork, Malformed, decode, encode, show
 from corepod.supervisor.io.relay import Relay, Stacks
@@ -63,7 +64,7 @@ class SystemLauncher:
         try:
             pid = os.posix_spawn(
                 self._settings.python,
-                [self._settings.python, *self._settings.interpreter, "-m", "corepod.worker"],
+                [self._settings.python, *self._settings.interpreter, "-m", "corepod.worker", title.BLANK],
                 {**os.environ, LD_PRELOAD: self._settings.ld_preload} if self._settings.ld_preload else os.environ,
                 file_actions=self._file_actions(theirs.fileno(), fds[1:]),
                 setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order

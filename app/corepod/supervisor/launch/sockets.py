@@ -9,6 +9,7 @@ import stat
 import sys
 
 from corepod.contract.exits import EXIT_BIND
+from corepod.supervisor.launch import holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 NEXT_PORTS = 100  # how far the default admin port may move
 ADMIN_BACKLOG = 64
+# Addresses that most people haven't asked for: an error has to say what they are.
+PURPOSES = {"--admin": "address of probes, metrics and status", "--control": "socket of local clients"}
 _made: dict[str, tuple[int, int]] = {}  # paths of Unix sockets made here, with device and inode of the file
 
 
@@ -35,8 +38,8 @@ def listeners(settings: Settings) -> list[socket.socket]:
     handed = _from_systemd()
     for sock in handed:
         # Listen again: on a socket that listens it only sets the length of the queue.
-        _listen(sock, name(sock), settings.backlog)
-    return handed or [_open(address, settings.socket_mode, settings.backlog) for address in settings.bind]
+        _listen(sock, name(sock), settings.backlog, "ListenStream= of the unit")
+    return handed or [_open(address, settings.socket_mode, settings.backlog, "--bind") for address in settings.bind]
 
 
 def admin(settings: Settings) -> socket.socket | None:
@@ -47,16 +50,20 @@ def admin(settings: Settings) -> socket.socket | None:
     more = range(int(port) + 1, min(int(port) + NEXT_PORTS, 65536)) if not settings.admin_explicit else ()
     for address in (settings.admin, *(f"{host}:{number}" for number in more)):
         try:
-            return _open(address, settings.socket_mode, ADMIN_BACKLOG)
+            return _open(address, settings.socket_mode, ADMIN_BACKLOG, "--admin")
         except StartError as error:
             if not _taken(error) or settings.admin_explicit:
                 raise
-    raise StartError(f"can't listen on {settings.admin}: it is in use, and so are the next {len(more)}", EXIT_BIND)
+    raise StartError(
+        f"{PURPOSES['--admin']}: can't listen on {settings.admin}: it is in use, and so are the next {len(more)}; "
+        "choose another address with --admin",
+        EXIT_BIND,
+    )
 
 
 def control(path: str) -> socket.socket:
     """The Unix socket of the pool's owner, readable by nobody else."""
-    return _open(f"unix:{path}", 0o600, ADMIN_BACKLOG)
+    return _open(f"unix:{path}", 0o600, ADMIN_BACKLOG, "--control")
 
 
 def name(sock: socket.socket) -> str:
@@ -133,22 +140,22 @@ def _from_systemd() -> list[socket.socket]:
     return socks
 
 
-def _open(address: str, mode: int | None, backlog: int) -> socket.socket:
+def _open(address: str, mode: int | None, backlog: int, flag: str) -> socket.socket:
     sock = None
     try:
         sock = _bind_unix(address[5:], mode) if address.startswith("unix:") else _bind_tcp(address)
     except OSError as error:
-        raise StartError(_why(address, error), EXIT_BIND) from error
-    _listen(sock, address, backlog)
+        raise StartError(_why(address, error, flag), EXIT_BIND) from error
+    _listen(sock, address, backlog, flag)
     return sock
 
 
-def _listen(sock: socket.socket, address: str, backlog: int) -> None:
+def _listen(sock: socket.socket, address: str, backlog: int, flag: str) -> None:
     try:
         sock.listen(backlog)
     except OSError as error:  # two may bind a port that nobody listens on; the second one to listen fails
         sock.close()
-        raise StartError(_why(address, error), EXIT_BIND) from error
+        raise StartError(_why(address, error, flag), EXIT_BIND) from error
     sock.setblocking(False)
 
 
@@ -197,12 +204,20 @@ def _taken(error: StartError) -> bool:
     return isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
 
 
-def _why(address: str, error: OSError) -> str:
+def _why(address: str, error: OSError, flag: str) -> str:
     hint = {
-        errno.EADDRINUSE: "it is in use; stop what listens there or choose another address",
+        errno.EADDRINUSE: f"it is in use; stop what listens there or choose another address with {flag}",
         errno.EACCES: "permission denied; a port below 1024 needs a privilege (CAP_NET_BIND_SERVICE), "
         "a Unix socket a folder that may be written",
         errno.EADDRNOTAVAIL: "this machine has no such address",
         errno.ENOENT: "there is no such folder",
     }.get(error.errno or 0, error.strerror or str(error))
-    return f"can't listen on {address}: {hint}"
+    if error.errno == errno.EADDRINUSE and (found := _holder(address)):
+        hint += f" (it belongs to {found})"
+    purpose = f"{PURPOSES[flag]}: " if flag in PURPOSES else ""
+    return f"{purpose}can't listen on {address}: {hint}"
+
+
+def _holder(address: str) -> str:
+    port = address.rpartition(":")[2]
+    return holder.describe(int(port)) if port.isdecimal() and not address.startswith("unix:") else ""

@@ -61,8 +61,9 @@ class Backoff:
     under way together with the one that was.
     """
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(self, random: Callable[[], float], loads: int = BOOT_TRIES) -> None:
         self.row = 0
+        self._most_loads = loads
         self.retry_at: float | None = None
         self.spare_at: float | None = None
         self.fork_at: float | None = None
@@ -78,7 +79,7 @@ class Backoff:
     @property
     def no_load(self) -> bool:
         """Whether loading has failed as often as it is tried."""
-        return self._loads.count >= BOOT_TRIES
+        return self._loads.count >= self._most_loads
 
     @property
     def no_forks(self) -> bool:

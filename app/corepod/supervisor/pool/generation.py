@@ -43,7 +43,7 @@ class Generation:
     ) -> None:
         self.number = number
         self._settings, self._log = settings, log
-        self.backoff = Backoff(random)
+        self.backoff = Backoff(random, loads=1 if settings.attended else BOOT_TRIES)
         self.template = Template(log, self.backoff, forkable=forkable)
         self.candidates: list[Process] = []
         self.closed = False

@@ -276,7 +276,8 @@ class Pool:
         elif kind == "missing" and not generation.loaded:
             self.stop_now(EXIT_APP, now)
         elif no_load and self._budget.final(self.ever_ready) and not any(slot.worker for slot in self.slots):
-            self.stop_now(EXIT_BOOT, now, f"the application can't be loaded ({BOOT_TRIES} tries)")
+            tries = "" if self.settings.attended else f" ({BOOT_TRIES} tries)"
+            self.stop_now(EXIT_BOOT, now, f"the application can't be loaded{tries}")
 
     def _on_unplaced(self, process: Process, report: ExitReport, now: float) -> None:
         if self.generations.closed:

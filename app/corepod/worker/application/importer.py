@@ -19,6 +19,8 @@ STANDARD_FIRST = {
     *("argparse", "calendar", "concurrent", "configparser", "csv", "email", "gettext", "glob", "hmac", "html"),
     *("importlib", "multiprocessing", "quopri", "secrets", "shlex", "uuid", "zipfile"),
 }
+ARGUMENTS = {"asgi": 3, "wsgi": 2}
+EXTRAS = {"corepod.demo": "demo"}  # what an application of our own needs beside corepod
 
 
 class AppNotFoundError(Exception):
@@ -67,6 +69,10 @@ def _module(name: str) -> Any:
     except ModuleNotFoundError as error:
         # The user's module may exist and import one that doesn't: then the traceback helps.
         if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+            if name in EXTRAS:
+                raise AppNotFoundError(
+                    f"{name} needs further packages: pip install 'corepod[{EXTRAS[name]}]' ({error})"
+                ) from None
             raise
         raise AppNotFoundError(
             f"there is no module {error.name!r}; looked in {sys.path[0] or 'the current folder'} "
@@ -94,9 +100,13 @@ def _attribute(module: Any, module_name: str, path: str) -> Any:
 
 
 def _adapt(app: Any, reference: str, settings: WorkerSettings) -> Any:
-    interface = settings.interface
-    if interface == "auto":
-        interface = detect_interface(app)
+    interface = detect_interface(app) if settings.interface == "auto" else settings.interface
+    if settings.interface != "auto" and not _may_be(app, interface):
+        other = "asgi" if interface == "wsgi" else "wsgi"
+        raise AppNotFoundError(
+            f"{reference} is {_describe(app)}, which can't be called as an {interface.upper()} application "
+            f"(--interface {interface}); use --interface {other}, or auto"
+        )
     if interface == "asgi" and callable(app):
         return app
     if interface == "wsgi" and callable(app):
@@ -122,6 +132,21 @@ def detect_interface(app: Any) -> str:
         p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
     return {2: "wsgi", 3: "asgi"}.get(len(required), "")
+
+
+def _may_be(app: Any, interface: str) -> bool:
+    """Whether it can be called so, as far as its signature tells. What isn't callable at all is reported elsewhere."""
+    if not callable(app):
+        return True
+    if interface == "wsgi" and detect_interface(app) == "asgi":
+        return False
+    try:
+        inspect.signature(app).bind(*[None] * ARGUMENTS[interface])
+    except ValueError:
+        return True  # it has no signature
+    except TypeError:
+        return False
+    return True
 
 
 def _describe(thing: Any) -> str:

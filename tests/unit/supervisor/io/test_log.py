@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.supervisor.io.log import StreamLog
@@ -290,6 +290,53 @@ def test_output_of_workers_is_named(make_log: Callable[..., StreamLog]) -> None:
     assert lines(err) == ["worker 2 | complained"]
     for pipe in (out, err):
         pipe.close()
+
+
+def merged(pipe: Pipe, make_log: Callable[..., StreamLog], line: bytes) -> dict[str, Any]:
+    log = make_log(pipe.write_end, pipe.write_end, form="json")
+    log.relay(log.out, line, {"worker": 2, "slot": 0, "core": None, "pid": 9})
+    record: dict[str, Any] = json.loads(pipe.read())
+    return record
+
+
+def test_a_line_that_is_json_already_gets_its_workers_name(pipe: Pipe, make_log: Callable[..., StreamLog]) -> None:
+    line = b'{"time": "then", "level": "error", "worker": 2, "message": "it failed", "sku": [7]}'
+    assert merged(pipe, make_log, line) == {
+        **json.loads(line),
+        **{"slot": 0, "core": None, "pid": 9},
+    }
+
+
+def test_an_applications_own_json_gets_a_time_too(pipe: Pipe, make_log: Callable[..., StreamLog]) -> None:
+    record = merged(pipe, make_log, b'{"event": "sold"}')
+    assert re.fullmatch(STAMP, record["time"])
+    assert (record["event"], record["worker"]) == ("sold", 2)
+    assert "message" not in record
+
+
+def test_no_line_passes_for_another_workers(pipe: Pipe, make_log: Callable[..., StreamLog]) -> None:
+    record = merged(pipe, make_log, b'{"worker": 1, "pid": "theirs", "message": "died"}')
+    assert (record["worker"], record["worker_"], record["pid"], record["pid_"]) == (2, 1, 9, "theirs")
+
+
+DEEP = b'{"a": ' + b"[" * 3000 + b"]" * 3000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"{", b'{"cut": "off', b'{"a": NaN}', b"{1}", DEEP, b'{"a": "\xff"}', b"[1]", b"{} {}", b'"text"'],
+    ids=lambda line: line[:10],
+)
+def test_what_only_looks_like_json_is_text(pipe: Pipe, make_log: Callable[..., StreamLog], line: bytes) -> None:
+    record = merged(pipe, make_log, line)
+    assert record["message"] == line.decode("utf-8", "replace")
+    assert record["stream"] == "stdout"
+
+
+def test_a_line_longer_than_the_queue_is_not_lost(pipe: Pipe, make_log: Callable[..., StreamLog]) -> None:
+    log = make_log(pipe.write_end, pipe.write_end)
+    log.relay(log.out, b"x" * (QUEUE_BYTES + 1), {"worker": 1})
+    assert log.dropped == 0
 
 
 def test_output_of_workers_as_json(pipe: Pipe, make_log: Callable[..., StreamLog]) -> None:

@@ -104,6 +104,17 @@ def test_what_keeps_it_from_binding(bind: str, words: str, taken: int) -> None:
     assert f"can't listen on {address}: " in str(caught.value)
 
 
+@pytest.mark.parametrize("flag", ["--bind", "--admin"])
+def test_a_taken_address_names_its_holder_and_the_flag_to_change(taken: int, flag: str) -> None:
+    address = f"127.0.0.1:{taken}"
+    opens: Callable[[Settings], object] = sockets.listeners if flag == "--bind" else sockets.admin
+    with pytest.raises(StartError) as caught:
+        opens(settings(bind=[address], admin=address))
+    text = str(caught.value)
+    assert f"choose another address with {flag} (it belongs to pid {os.getpid()}, " in text
+    assert text.startswith("address of probes, metrics and status: ") == (flag == "--admin")
+
+
 def test_two_that_bound_before_either_listened(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
     """SO_REUSEADDR lets both bind; the second one to listen is told."""
 

@@ -66,6 +66,14 @@ def test_an_application_that_cannot_be_loaded(kind: str, tries: int, code: int) 
     assert not system.alive
 
 
+def test_before_somebody_who_watches_an_import_is_tried_once() -> None:
+    system = System(1, attended=True)
+    system.fails(system.at(Stage.LOADING)[0], "exception")
+    assert system.pool.exit_code == EXIT_BOOT
+    assert system.log.has("the application can't be loaded")
+    assert not system.log.has("tries)")
+
+
 def test_a_lifespan_that_fails_is_tried_three_times() -> None:
     system = System(1)
     for _ in range(3):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.worker.application import importer
 from corepod.worker.application.importer import AppNotFoundError, detect_interface, import_application
 from corepod.worker.load import _application_traceback
 
@@ -61,8 +62,33 @@ def test_factories() -> None:
 
 
 def test_the_interface_can_be_given() -> None:
-    assert loaded("wsgi_app:app", interface="asgi") is sys.modules["wsgi_app"].app
-    assert loaded("ok:app", interface="wsgi").__module__ == "corepod.worker.application.wsgi"
+    """Where the signature tells nothing."""
+    assert loaded("hidden:app", interface="asgi") is sys.modules["hidden"].app
+    assert loaded("hidden:app", interface="wsgi").__module__ == "corepod.worker.application.wsgi"
+    assert loaded("wsgi_app:app", interface="wsgi").__module__ == "corepod.worker.application.wsgi"
+    assert loaded("ok:app", interface="asgi") is sys.modules["ok"].app
+
+
+@pytest.mark.parametrize(
+    ("reference", "given", "right"),
+    [
+        ("wsgi_app:app", "asgi", "wsgi"),
+        ("ok:app", "wsgi", "asgi"),
+        pytest.param("flask_app", "asgi", "wsgi", marks=pytest.mark.compat("flask")),
+        pytest.param("fastapi_app:app", "wsgi", "asgi", marks=pytest.mark.compat("fastapi")),
+    ],
+)
+def test_an_interface_that_cannot_be_right(reference: str, given: str, right: str) -> None:
+    with pytest.raises(AppNotFoundError, match=rf"--interface {given}\); use --interface {right}, or auto"):
+        loaded(reference, interface=given)
+
+
+def test_the_sample_application_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "starlette" or name == "corepod.demo"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    with pytest.raises(AppNotFoundError, match=r"pip install 'corepod\[demo\]'"):
+        loaded("corepod.demo:app")
 
 
 @pytest.mark.parametrize(
@@ -183,3 +209,22 @@ class WsgiObject:
 )
 def test_detect(thing: Any, interface: str) -> None:
     assert detect_interface(thing) == interface
+
+
+@pytest.mark.parametrize(
+    ("thing", "asgi", "wsgi"),
+    [
+        (asgi_function, True, False),
+        (asgi_of_two, True, False),
+        (returns_a_coroutine, True, False),
+        (AsgiObject(), True, False),
+        (wsgi_function, False, True),
+        (wsgi_with_more, True, True),
+        (WsgiObject().method, False, True),
+        (anything, True, True),
+        (dict, True, True),
+        (lambda: None, False, False),
+    ],
+)
+def test_what_a_signature_rules_out(thing: Any, asgi: bool, wsgi: bool) -> None:
+    assert (importer._may_be(thing, "asgi"), importer._may_be(thing, "wsgi")) == (asgi, wsgi)

@@ -1,0 +1,105 @@
+"""One JSON object for each record of `logging`: those of corepod, of the access log, and of the application."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from corepod.contract import escaping
+from corepod.worker.identity import timestamp, worker_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# What every record has; what is beyond that was given as `extra`.
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+# Fields of the access log, from the atoms of its format.
+_ACCESS = {
+    "client": "h",
+    "method": "m",
+    "path": "U",
+    "query": "q",
+    "protocol": "H",
+    "status": "s",
+    "size": "b",
+    "duration": "L",
+    "referer": "f",
+    "user_agent": "a",
+}
+_NUMBERS = {"status": int, "size": int, "duration": float}
+# Formats that nobody has chosen: that of logging.basicConfig(), and that of Flask's logger.
+_DEFAULT_FORMATS = (logging.BASIC_FORMAT, "[%(asctime)s] %(levelname)s in %(module)s: %(message)s")
+
+
+class JsonFormat(logging.Formatter):
+    """Time, level, logger, the worker's identity, message; then what was given as `extra`, and the exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            **worker_fields(),
+            "message": escaping.lines(record.getMessage()),
+        }
+        if record.exc_info and record.exc_info[0]:
+            entry["exception"] = escaping.lines(self.formatException(record.exc_info))
+        if record.stack_info:
+            entry["stack"] = self.formatStack(record.stack_info)
+        if record.name == "corepod.access" and isinstance(record.args, dict):
+            entry |= _access_fields(record.args)
+        # A field of the application's must not pass for one of ours.
+        extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        entry |= {f"{key}_" if key in entry else key: value for key, value in extra.items()}
+        return _dump(entry)
+
+
+def _access_fields(atoms: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: atoms[atom] for name, atom in _ACCESS.items()}
+    return {
+        name: _NUMBERS[name](value) if name in _NUMBERS else value
+        for name, value in fields.items()
+        if value not in (None, "", "-")
+    }
+
+
+def _dump(entry: dict[str, Any]) -> str:
+    try:
+        return json.dumps(entry, default=str, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):  # NaN, a circle, keys that are no text
+        plain = {k: v if isinstance(v, str | int | None) else repr(v) for k, v in entry.items()}
+        return json.dumps(plain)
+
+
+def adopt_application() -> None:
+    """Records of an application that has left logging alone become JSON, too: those without any handler, and those of
+    handlers on standard output or error that still have the format of `logging.basicConfig()`. A format that the
+    application has chosen stays as it is, and so do the levels: which records are shown is the application's decision.
+    """
+    logging.basicConfig = _basic_config  # what an application logs while it is imported counts, too
+    for handler in _console_handlers():
+        form = handler.formatter
+        if form is None or (type(form) is logging.Formatter and form._fmt in _DEFAULT_FORMATS):
+            handler.setFormatter(JsonFormat())
+
+
+_pythons_own = logging.basicConfig
+
+
+@functools.wraps(_pythons_own)
+def _basic_config(**options: Any) -> None:
+    _pythons_own(**options)
+    adopt_application()
+
+
+def _console_handlers() -> Iterable[logging.Handler]:
+    if logging.lastResort is not None:
+        yield logging.lastResort
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler and handler.stream in (sys.stdout, sys.stderr):
+            yield handler
+    if flask := sys.modules.get("flask.logging"):
+        yield flask.default_handler  # added to a logger at its first use, which may be in a request

@@ -1,0 +1,142 @@
+"""A terminal with a program in it: what it has written, and what is on its screen now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from fcntl import ioctl
+from typing import TYPE_CHECKING
+
+import pyte
+
+from tests.process.harness import APPS
+from tests.procfs import alive, descendants
+from tests.waiting import DEADLINE, until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+class Folding(pyte.Screen):
+    """A screen that folds its lines anew when it gets narrower, as most terminals do; pyte's own cuts them off."""
+
+    def narrow(self, columns: int) -> None:
+        parts: list[str] = []
+        for number, line in enumerate(self.display):
+            if number == self.cursor.y:
+                row = len(parts)
+            parts += [line[at : at + columns] for at in range(0, max(1, len(line.rstrip())), columns)]
+        while parts and not parts[-1].strip():
+            parts.pop()
+        gone = max(0, max(len(parts), row + 1) - self.lines)
+        hidden = self.cursor.hidden
+        self.resize(self.lines, columns)
+        self.reset()
+        for number, part in enumerate(parts[gone:]):
+            self.cursor_position(number + 1, 1)
+            self.draw(part.rstrip())
+        self.cursor_position(max(0, row - gone) + 1, 1)
+        self.cursor.hidden = hidden
+
+
+class Terminal:
+    """A program with a terminal of its own; by default `corepod run` with these arguments."""
+
+    def __init__(self, *args: str, columns: int = 160, command: Sequence[str] = ()) -> None:
+        self._master, slave = pty.openpty()
+        self._screen = Folding(columns, 40)
+        self._stream = pyte.ByteStream(self._screen)
+        self._lock = threading.Lock()
+        self._set_size(columns)
+        words = command or [sys.executable, "-m", "corepod", "run", *args]
+        # The size is the terminal's own, whatever a test runner says of its.
+        ours = ("COREPOD_", "COLUMNS", "LINES")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", *words],
+            cwd=APPS,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**clean, "TERM": "xterm", "PS1": "$ "},
+        )
+        os.close(slave)
+        self._written = b""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # EIO: the last process has closed the terminal
+            while data := os.read(self._master, 65536):
+                with self._lock:
+                    self._written += data
+                    self._stream.feed(data)
+
+    def _set_size(self, columns: int) -> None:
+        ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    # What was written, and what is seen
+
+    @property
+    def raw(self) -> str:
+        return self._written.decode(errors="replace")
+
+    @property
+    def text(self) -> str:
+        return ESCAPES.sub("", self.raw)
+
+    def shows(self, pattern: str) -> re.Match[str]:
+        match = until(lambda: re.search(pattern, self.text), f"{pattern!r} on the terminal:\n{self.text}")
+        assert match is not None
+        return match
+
+    @property
+    def screen(self) -> list[str]:
+        """The lines on the screen now."""
+        with self._lock:
+            return [line.rstrip() for line in self._screen.display]
+
+    @property
+    def cursor_hidden(self) -> bool:
+        with self._lock:
+            return bool(self._screen.cursor.hidden)
+
+    # What a person does
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def resize(self, columns: int) -> None:
+        """Make the window wider or narrower; the program gets SIGWINCH."""
+        with self._lock:
+            if columns < self._screen.columns:
+                self._screen.narrow(columns)
+            else:
+                self._screen.resize(40, columns)
+            self._set_size(columns)
+
+    def family(self) -> list[int]:
+        return descendants(self.process.pid)
+
+    def close(self) -> None:
+        family = self.family()
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(DEADLINE)
+        try:
+            until(lambda: not any(map(alive, family)), f"gone: {family}", 10)
+        finally:
+            for pid in filter(alive, family):
+                os.kill(pid, signal.SIGKILL)
+            self._reader.join(DEADLINE)
+            os.close(self._master)
