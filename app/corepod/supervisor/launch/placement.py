@@ -30,12 +30,6 @@ class Placement:
         self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.claim)
         _make_room_for_files(slots)
 
-    @property
-    def one_core_each(self) -> bool:
-        """Whether a worker has no more than one core: it is pinned, or the quota has no more for it."""
-        pinned = any(core is not None for core in self.cores)
-        return pinned or (self._pin != "never" and len(self.usable.cores) <= len(self.cores))
-
     def another(self, taken: list[int | None]) -> int | None:
         """A core for another slot, None where no core is free for it."""
         free = [core for core in self.usable.allowed if core not in taken]
