@@ -100,7 +100,7 @@ def test_a_reload_reads_the_file_of_variables_again(start: Start, tmp_path: Path
     assert variables(pool) == {"T_CHANGED": "1", "T_REMOVED": "1", "T_OUTSIDE": "0"}
     file.write_text('T_CHANGED="2 # kept"  # not kept\nT_ADDED=2\nT_OUTSIDE=2\n')
     reload(pool)
-    assert f"reload: loading the new code and {file}; other settings stay as they were at the start" in pool.log
+    assert f"reload: {file} is read again, and other settings stay as they were at the start" in pool.log
     expected = {"T_CHANGED": "2 # kept", "T_ADDED": "2", "T_OUTSIDE": "0"}
     assert variables(pool) == expected
     pool.kill_worker()
@@ -119,7 +119,7 @@ def test_a_file_of_variables_that_can_be_read_once_is_read_once(start: Start, tm
     pool = start("ok:app", *QUICK, prefix=shell).ready()
     assert variables(pool) == {"T_SECRET": "1"}
     reload(pool)
-    assert "loading the new code; other settings" in pool.log
+    assert "reload: settings stay as they were at the start" in pool.log
     assert variables(pool) == {"T_SECRET": "1"}
 
 
