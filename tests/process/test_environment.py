@@ -43,10 +43,10 @@ app = ok.app
 """
 
 
-def reload(pool: Pool, times: int = 1) -> None:
-    old = pool.slot()["pid"]
+def reload(pool: Pool) -> None:
+    old, done = pool.slot()["pid"], pool.log.count("reload: done")
     pool.signal(signal.SIGHUP)
-    pool.until_log("reload: done", times)
+    pool.until_log("reload: done", done + 1)
     until(lambda: not alive(old), "the old worker gone: it may still accept what was queued")
 
 
