@@ -101,7 +101,7 @@ class Generations:
             return
         self._drop(self._reload.end(), now)
         again = f"{self._settings.env_file} is read again, and other " if self._settings.env_file else ""
-        self._log.info(f"HUP: {again}settings stay as they were at the start")
+        self._log.info(f"HUP: {again}settings stay as they were at the start (a restart changes them)")
         self._log.info("reload: loading the new code")
         fresh = self._new()
         self._reload.begin(fresh, now)
