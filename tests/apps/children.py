@@ -66,9 +66,14 @@ async def pooled(query, request):
     return await asyncio.to_thread(_compute, context)
 
 
+def negative(number):
+    """The children import this module to find it."""
+    return -number
+
+
 def _compute(context):
     with ProcessPoolExecutor(2, mp_context=context) as executor, context.Pool(2) as pool:
-        return list(executor.map(operator.neg, range(3))) + pool.map(operator.neg, range(3))
+        return list(executor.map(negative, range(3))) + pool.map(negative, range(3))
 
 
 ok.ROUTES.update(

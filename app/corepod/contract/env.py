@@ -15,8 +15,8 @@ WORKER_ENV = {
     # classes of CancelledError hypercorn then answers nothing.
     "DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE": "false",
 }
-# The same, where each worker has one core. Numeric libraries start a thread for each core of the host, which only take
-# turns there.
+# The same, where each worker has one core (not with `--pin never`). Numeric libraries start a thread for each core of
+# the host, which only take turns there.
 ONE_CORE_ENV = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

@@ -46,8 +46,11 @@ def _supervise(settings: Settings, loop: Loop, log: StreamLog) -> int:
         log.error(str(error))
         log.close(FLUSH_TIMEOUT)
         return error.code
-    if supervisor.placement.one_core_each and (names := _set_defaults(ONE_CORE_ENV)):
-        log.info(f"a worker has one core, so native libraries are told to use one thread: {'=1, '.join(names)}=1")
+    if settings.pin != "never" and (names := _set_defaults(ONE_CORE_ENV)):
+        log.info(
+            f"native libraries are told to use one thread in each worker: {'=1, '.join(names)}=1 "
+            "(set them yourself, or use --pin never, to change that)"
+        )
     if settings.lifeline is not None:
         _watch_lifeline(supervisor, settings.lifeline)
     return supervisor.run()

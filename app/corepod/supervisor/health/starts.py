@@ -32,6 +32,7 @@ class SlowStarts:
     def __init__(self, pool: Pool, log: StreamLog) -> None:
         self._pool, self._log = pool, log
         self._told: dict[Stage, tuple[Process, int]] = {}  # lines about this process so far
+        self._next: tuple[float, Process | None] = (0.0, None)  # until when it is kept, and the next worker to come
 
     def deadline(self) -> float | None:
         return min((self._due(first) for first, _ in self._starting()), default=None)
@@ -51,13 +52,16 @@ class SlowStarts:
 
     def why(self, slot: Slot, now: float) -> str:
         """What this slot waits for, empty where that has only begun."""
-        worker = slot.worker
-        if worker is not None:
-            waiting = [worker] if worker.stage in WHAT else []
-        else:
-            waiting = [first for first, _ in self._starting() if first.stage is not Stage.STARTING]
-        first = min(waiting, key=lambda process: process.since, default=None)
-        return _phrase(first, now) if first is not None and now - first.since >= SHOWN else ""
+        first = slot.worker if slot.worker is not None else self._next_worker(now)
+        starts = first is not None and first.stage in WHAT and now - first.since >= SHOWN
+        return _phrase(first, now) if first is not None and starts else ""
+
+    def _next_worker(self, now: float) -> Process | None:
+        # Kept for a moment: hundreds of slots may ask at once.
+        if now >= self._next[0]:
+            coming = [first for first, _ in self._starting() if first.stage is not Stage.STARTING]
+            self._next = (now + SHOWN, min(coming, key=lambda process: process.since, default=None))
+        return self._next[1]
 
     def _starting(self) -> Iterator[tuple[Process, int]]:
         """The first one of each stage, and how many there are."""

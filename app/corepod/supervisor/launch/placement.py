@@ -42,12 +42,6 @@ class Placement:
             self._watch(core)
         _make_room_for_files(slots, settings.standbys)
 
-    @property
-    def one_core_each(self) -> bool:
-        """Whether a worker has no more than one core: it is pinned, or the quota has no more for it."""
-        pinned = any(core is not None for core in self.cores)
-        return pinned or (self._pin != "never" and len(self.usable.cores) <= len(self.cores))
-
     def another(self, taken: list[int | None]) -> tuple[int | None, str]:
         """A core for another slot, None where no core is free for it, and what is to be said about it."""
         free = [core for core in self.usable.allowed if core not in taken]

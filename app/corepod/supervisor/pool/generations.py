@@ -118,8 +118,9 @@ class Generations:
         if not self._reload.is_due(now):
             return
         self._drop(self._reload.end(), now)
-        also = f" and {self._settings.env_file}" if self._settings.env_file else ""
-        self._log.info(f"reload: loading the new code{also}; other settings stay as they were at the start")
+        again = f"{self._settings.env_file} is read again, and other " if self._settings.env_file else ""
+        self._log.info(f"HUP: {again}settings stay as they were at the start (a restart changes them)")
+        self._log.info("reload: loading the new code")
         fresh = self._new()
         self._reload.begin(fresh, now)
         for slot in self._slots:
