@@ -1,15 +1,14 @@
-"""Runs a worker in an event loop of its own, and ends its process as an interpreter would."""
+"""Runs a worker in an event loop of its own, to the end of its process."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
-from corepod.worker.worker import run_worker
+from corepod.worker.ending import ProcessEnd
+from corepod.worker.logs import log
+from corepod.worker.worker import WorkerProcess
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -20,17 +19,56 @@ if TYPE_CHECKING:
 
 def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoReturn:
     """Serve until told to stop, then end this process: the callers' frames are the template's, and must not run on."""
-    code, settings = 1, inheritance.settings
+    settings = inheritance.settings
+    end, serving = ProcessEnd(settings.stop_timeout), Serving(inheritance, warm=warm, live=live)
     try:
         with asyncio.Runner(debug=settings.debug, loop_factory=_loop_factory(settings)) as runner:
-            code = runner.run(run_worker(inheritance, warm=warm, live=live))
+            try:
+                end.code = serving.run(runner.get_loop())
+            finally:
+                end.begin(serving.stop_by)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        code = 0
-    except SystemExit as error:
-        code = _exit_code(error)
+        end.code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    _end_process(code)
+    end.finish()
+
+
+class Serving:
+    """The worker's task. Other tasks may ask the process to exit, which asyncio takes for the end of the loop."""
+
+    def __init__(self, inheritance: Inheritance, *, warm: bool, live: bool) -> None:
+        self._inheritance, self._warm, self._live = inheritance, warm, live
+        self._worker: WorkerProcess | None = None
+
+    @property
+    def stop_by(self) -> float | None:
+        """When the supervisor kills this process, None where it hasn't asked it to stop."""
+        return self._worker.stop_by if self._worker is not None else None
+
+    def run(self, loop: asyncio.AbstractEventLoop) -> int:
+        """The exit code. Raises what ends the worker's own task."""
+        task, asked = loop.create_task(self._main()), list[int]()
+        while True:
+            try:
+                code = loop.run_until_complete(task)
+                return asked[0] if asked else code
+            except SystemExit as error:
+                code = _exit_code(error)
+                if task.done() or self._worker is None:
+                    return asked[0] if asked else code
+                # Ended here, the loop would take every request in flight with it.
+                log.error("the application asked this process to exit; it stops gracefully", exc_info=error)
+                asked.append(code)
+                self._worker.stop()
+            except asyncio.CancelledError:
+                if not asked:
+                    raise
+                return asked[0]  # a start that was given up
+
+    async def _main(self) -> int:
+        self._worker = WorkerProcess(self._inheritance)
+        return await self._worker.run(warm=self._warm, live=self._live)
 
 
 def _exit_code(error: SystemExit) -> int:
@@ -39,18 +77,6 @@ def _exit_code(error: SystemExit) -> int:
     if error.code is not None:
         print(error.code, file=sys.stderr)
     return 0 if error.code is None else 1
-
-
-def _end_process(code: int) -> NoReturn:
-    # As an interpreter ends: threads are joined, the application's atexit functions run, buffers are flushed.
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    os._exit(code)
 
 
 def _loop_factory(settings: WorkerSettings) -> Any:

@@ -14,12 +14,14 @@ from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
 from corepod.worker import logs
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
+from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
 from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.implementation import create_server
 from corepod.worker.process import Inheritance, occupy_slot
+from corepod.worker.threads import ThreadWatch, pools
 from corepod.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -29,28 +31,28 @@ LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worke
 CLEAN_UP = 0.5  # seconds that closing connections may take when nothing is served any more
 
 
-async def run_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> int:
-    """The exit code of the worker. `warm`: begin with the warm-up request. `live`: run the lifespan without a slot."""
-    return await WorkerProcess(inheritance).run(warm=warm, live=live)
-
-
 class WorkerProcess:
-    """From an armed process to the end of a worker, told by the supervisor's messages."""
+    """From an armed process to the end of a worker, told by the supervisor's messages. Made in a task of its loop."""
 
     def __init__(self, inheritance: Inheritance) -> None:
+        self.stop_by: float | None = None  # CLOCK_MONOTONIC at which the supervisor kills it, None before it drains
         self._inheritance = inheritance
         self._control, self._settings = inheritance.control, inheritance.settings
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
         self._loop.add_reader(inheritance.control.fileno(), self._read)
         logs.configure_logging(inheritance.settings)
-        self._app = Instrumented(wrap(inheritance.app, inheritance.settings, inheritance.record), inheritance.record)
+        logs.report_loop_errors(self._loop)
+        settings, record = inheritance.settings, inheritance.record
+        self._guarded = guard(inheritance.app, 0.0 if settings.debug else settings.body_timeout)
+        self._app = Instrumented(wrap(self._guarded, settings, record), record)
         self._server = create_server(self._app, inheritance.settings, inheritance.record)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
 
     async def run(self, *, warm: bool, live: bool) -> int:
+        """The exit code. `warm`: begin with the warm-up request. `live`: run the lifespan without a slot."""
         if warm:
             await warm_up(self._server, self._app)
         started = live and await self._start()
@@ -58,7 +60,7 @@ class WorkerProcess:
             return EXIT_BOOT
         # Not when it starts accepting: this takes a tenth of the time from a crash to the next answer.
         for signum in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(signum, self._on_stop_signal)
+            self._loop.add_signal_handler(signum, self.stop)
         self._control.send(Armed())
         message = await self._inbox.get()
         if not isinstance(message, Activate):
@@ -89,7 +91,8 @@ class WorkerProcess:
             self._control.send(Unpinned(why))
         api.join_pool(me, self._control)
         self._server.state["corepod"] = self._app.extension = me._asdict()
-        Ticker(self._loop, record).tick()
+        watch = ThreadWatch(pools(self._inheritance.app, record.words), record.words)
+        Ticker(self._loop, record, watch).tick()
 
     async def _start(self) -> bool:
         self._starting = asyncio.current_task()
@@ -129,13 +132,13 @@ class WorkerProcess:
             server.on_count = lambda count: acceptor.pause(count >= limit)
         acceptor.start()
         if settings.ready_path:
-            polling = poll_ready_path(self._inheritance.app, settings, server.state, api.report_ready_path)
+            polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
             self._tasks.append(self._loop.create_task(polling))
         self._control.send(Ready())
         return acceptor
 
-    def _on_stop_signal(self) -> None:
-        # Sent to this worker, not to the pool: it stops gracefully, and the supervisor starts the next one.
+    def stop(self) -> None:
+        """Stop this worker, not the pool: it ends gracefully, and the supervisor starts the next one."""
         if self._starting is not None:
             self._starting.cancel()
         self._inbox.put_nowait(Drain(self._settings.stop_timeout, 0.0))
@@ -149,6 +152,7 @@ class WorkerProcess:
         return Drain(0.0, 0.0)  # the supervisor is gone
 
     async def _drain(self, acceptor: Acceptor, message: Drain) -> None:
+        self.stop_by = time.monotonic() + message.within
         server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
         acceptor.stop(last=not message.linger)
         server.announce_close()
@@ -185,10 +189,10 @@ class WorkerProcess:
 
 
 class Ticker:
-    """Writes the loop's tick to the scoreboard: when the loop turned last, and how late."""
+    """Writes the loop's tick to the scoreboard: when the loop turned last, and how late; and looks at the threads."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord) -> None:
-        self._loop, self._words = loop, record.words
+    def __init__(self, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord, watch: ThreadWatch) -> None:
+        self._loop, self._words, self._watch = loop, record.words, watch
         self._due = loop.time()
 
     def tick(self) -> None:
@@ -196,5 +200,6 @@ class Ticker:
         words[TICK] = time.monotonic_ns()
         words[LAG] = late
         words[LAG_MAX] = max(words[LAG_MAX], late)
+        self._watch.look(time.monotonic())
         self._due = self._loop.time() + TICK_INTERVAL
         self._loop.call_at(self._due, self.tick)

@@ -24,13 +24,15 @@ class Lifespan:
     async def startup(self) -> None:
         """Return when the application is ready, or has shown that it has no lifespan.
 
-        Raises LifespanFailedError, or SystemExit where the application asks the process to exit.
+        Raises LifespanFailedError, or SystemExit or KeyboardInterrupt where the application asks the process to exit.
         """
         self._task = asyncio.get_running_loop().create_task(self._run())
         answer = await self._ask("lifespan.startup")
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise LifespanFailedError(answer.get("message") or "the application's lifespan failed")
         if answer is None and (error := self._error()):
+            if self._leaked():
+                raise LifespanFailedError(f"its start was given up: it let {error} out")
             # The specification says to go on without one; the line is for users who expected theirs to run.
             log.info("the application has no lifespan: it raised %s", error)
 
@@ -55,16 +57,24 @@ class Lifespan:
                 return answer.result()
         finally:
             answer.cancel()
-        # An exception means that the application doesn't support lifespans; only SystemExit and its like are passed on.
+        # An exception means that the application doesn't support lifespans; a wish to exit is passed on.
         error = None if self._task.cancelled() else self._task.exception()
-        if error is not None and not isinstance(error, Exception):
+        if isinstance(error, SystemExit | KeyboardInterrupt):
             raise error
         return None
 
+    def _leaked(self) -> bool:
+        """Whether it ended with what nobody raises who means that there is no lifespan, such as CancelledError."""
+        assert self._task is not None
+        return self._task.cancelled() or not isinstance(self._task.exception(), Exception | None)
+
     def _error(self) -> str:
-        if self._task is None or self._task.cancelled() or (error := self._task.exception()) is None:
+        if self._task is None:
             return ""
-        return f"{type(error).__name__}: {error}".strip().rstrip(":")
+        if self._task.cancelled():
+            return "CancelledError"  # of something that it awaited: nobody cancels this task
+        error = self._task.exception()
+        return "" if error is None else f"{type(error).__name__}: {error}".strip().rstrip(":")
 
     async def _run(self) -> None:
         scope = {

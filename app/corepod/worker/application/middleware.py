@@ -47,7 +47,7 @@ def limit_requests(app: Any, most: int, record: ScoreboardRecord) -> Any:
             await app(scope, receive, send)
         elif serving >= most:
             record.words[SHED] += 1
-            await _answer(send, 503, b"overloaded, please try again\n", (b"retry-after", b"1"))
+            await answer(send, 503, b"overloaded, please try again\n", (b"retry-after", b"1"))
         else:
             serving += 1
             try:
@@ -80,7 +80,7 @@ def limit_time(app: Any, seconds: float) -> Any:
                 raise  # the application's own
             if begun:
                 raise RequestTimeoutError(f"the response wasn't complete after {seconds:g} s") from None
-            await _answer(send, 504, b"the application took too long\n", (b"connection", b"close"))
+            await answer(send, 504, b"the application took too long\n", (b"connection", b"close"))
 
     return limited
 
@@ -91,7 +91,7 @@ def limit_body(app: Any, most: int) -> Any:
     async def limited(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
-        elif _announced(scope["headers"]) > most:
+        elif announced(scope["headers"]) > most:
             await _refuse_body(receive, send)
         else:
             await BodyLimit(most, receive, send).run(app, scope)
@@ -133,7 +133,8 @@ class BodyLimit:
             await self._send(message)
 
 
-def _announced(headers: list[tuple[bytes, bytes]]) -> int:
+def announced(headers: list[tuple[bytes, bytes]]) -> int:
+    """Bytes of a request's body as its head says, 0 where it says nothing."""
     length = next((value for name, value in headers if name == b"content-length"), b"")
     return int(length) if length.isdigit() else 0
 
@@ -152,7 +153,8 @@ async def _refuse_body(receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _answer(send: Any, status: int, text: bytes, extra: tuple[bytes, bytes]) -> None:
+async def answer(send: Any, status: int, text: bytes, extra: tuple[bytes, bytes]) -> None:
+    """A whole response of the server's own; `extra` is a header of it."""
     await send(_head(status, text, extra))
     await send({"type": "http.response.body", "body": text})
 
