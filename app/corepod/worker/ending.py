@@ -71,6 +71,16 @@ class ProcessEnd:
         os._exit(self.code)
 
 
+def exit_code(error: SystemExit | KeyboardInterrupt) -> int:
+    """The code of a process that ends with this exception, as the interpreter chooses it; it prints a text."""
+    code = error.code if isinstance(error, SystemExit) else None
+    if isinstance(code, int):
+        return code
+    if code is not None:
+        print(code, file=sys.stderr)
+    return 0 if code is None else 1
+
+
 def _what_runs() -> str:
     frames = sys._current_frames()
     threads = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from corepod.worker.ending import ProcessEnd
+from corepod.worker.ending import ProcessEnd, exit_code
 from corepod.worker.logs import log
 from corepod.worker.worker import WorkerProcess
 
@@ -27,8 +27,6 @@ def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoRetu
                 end.code = serving.run(runner.get_loop())
             finally:
                 end.begin(serving.stop_by)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        end.code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
     end.finish()
@@ -48,35 +46,26 @@ class Serving:
 
     def run(self, loop: asyncio.AbstractEventLoop) -> int:
         """The exit code. Raises what ends the worker's own task."""
-        task, asked = loop.create_task(self._main()), list[int]()
+        task = loop.create_task(self._main())
         while True:
             try:
                 code = loop.run_until_complete(task)
-                return asked[0] if asked else code
-            except SystemExit as error:
-                code = _exit_code(error)
-                if task.done() or self._worker is None:
-                    return asked[0] if asked else code
-                # Ended here, the loop would take every request in flight with it.
-                log.error("the application asked this process to exit; it stops gracefully", exc_info=error)
-                asked.append(code)
-                self._worker.stop()
+            except (SystemExit, KeyboardInterrupt) as error:
+                if self._worker is None or task.done():
+                    code = exit_code(error)
+                else:
+                    # The loop ended in another task: as it is, every request in flight would be cut off.
+                    log.error("%s out of a task of the application", type(error).__name__, exc_info=error)
+                    self._worker.leave(error)
+                    continue
             except asyncio.CancelledError:
-                if not asked:
-                    raise
-                return asked[0]  # a start that was given up
+                code = 0  # its start was given up
+            asked = self._worker.exit_code if self._worker is not None else None
+            return code if asked is None else asked
 
     async def _main(self) -> int:
         self._worker = WorkerProcess(self._inheritance)
         return await self._worker.run(warm=self._warm, live=self._live)
-
-
-def _exit_code(error: SystemExit) -> int:
-    if isinstance(error.code, int):
-        return error.code
-    if error.code is not None:
-        print(error.code, file=sys.stderr)
-    return 0 if error.code is None else 1
 
 
 def _loop_factory(settings: WorkerSettings) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 import traceback
@@ -19,6 +20,7 @@ from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
 from corepod.worker.application.readiness import poll_ready_path
+from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.threads import ThreadWatch, pools
@@ -36,6 +38,7 @@ class WorkerProcess:
 
     def __init__(self, inheritance: Inheritance) -> None:
         self.stop_by: float | None = None  # CLOCK_MONOTONIC at which the supervisor kills it, None before it drains
+        self.exit_code: int | None = None  # what the application wants, None where it hasn't asked for the end
         self._inheritance = inheritance
         self._control, self._settings = inheritance.control, inheritance.settings
         self._loop = asyncio.get_running_loop()
@@ -44,7 +47,7 @@ class WorkerProcess:
         logs.configure_logging(inheritance.settings)
         logs.report_loop_errors(self._loop)
         settings, record = inheritance.settings, inheritance.record
-        self._guarded = guard(inheritance.app, 0.0 if settings.debug else settings.body_timeout)
+        self._guarded = guard(inheritance.app, 0.0 if settings.debug else settings.body_timeout, self.leave)
         self._app = Instrumented(wrap(self._guarded, settings, record), record)
         self._server = create_server(self._app, inheritance.settings, inheritance.record)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
@@ -142,6 +145,20 @@ class WorkerProcess:
         if self._starting is not None:
             self._starting.cancel()
         self._inbox.put_nowait(Drain(self._settings.stop_timeout, 0.0))
+        self._loop.call_later(self._settings.stop_timeout, self._overdue)
+
+    def _overdue(self) -> None:
+        # The supervisor, which would kill a worker that it had told to stop, doesn't know of this stop.
+        logs.log.error("not stopped within stop_timeout: the process ends now")
+        os._exit(1 if self.exit_code is None else self.exit_code)
+
+    def leave(self, error: SystemExit | KeyboardInterrupt) -> None:
+        """The application wants this process to end: it does, when it has finished what it serves."""
+        if self.exit_code is None:
+            self.exit_code = exit_code(error)
+            logs.log.warning("the application asked this process to exit; it finishes what it serves first")
+            api.report_leaving()
+            self.stop()
 
     async def _until_drain(self) -> Drain:
         while (message := await self._inbox.get()) is not None:

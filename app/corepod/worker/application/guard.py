@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 class LeakedError(Exception):
     """The application let something out of a request that ends more than the request, such as SystemExit."""
 
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__(f"a request let {type(cause).__name__} out; only the request was ended")
+    def __init__(self, leak: BaseException) -> None:
+        super().__init__(f"a request let {type(leak).__name__} out, which ends the request and no other")
+        self.leak = leak
 
 
-def guard(app: Any, body_timeout: float = 0.0) -> Any:
-    """The application, of which a request can fail but can't take the worker or other requests with it.
+def guard(app: Any, body_timeout: float = 0.0, on_exit: Callable[[SystemExit], None] = lambda error: None) -> Any:
+    """The application, of which a request can fail but can't take other requests with it.
 
     SystemExit and its like would end the event loop, and a CancelledError that nobody asked for would end the
     connection's other tasks, all without a line in the log. They become a LeakedError, which the server logs and
-    answers with 500 like any other. `body_timeout` is the setting, 0 for no limit.
+    answers with 500 like any other. `body_timeout` is the setting, 0 for no limit. `on_exit` is called with each
+    SystemExit.
     """
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
@@ -33,15 +35,20 @@ def guard(app: Any, body_timeout: float = 0.0) -> Any:
             receive, send = body.receive, body.send
         try:
             await app(scope, receive, send)
-        except BaseException as error:
-            if isinstance(error, Exception):
-                # Frameworks turn the disconnect into an exception; the client has its answer.
-                if body is None or not body.refused:
-                    raise
-            elif _is_ours(error):
+        except LeakedError as error:  # out of a thread
+            if isinstance(error.leak, SystemExit):
+                on_exit(error.leak)
+            raise
+        except Exception:
+            # Frameworks turn the disconnect into an exception; the client has its answer.
+            if body is None or not body.refused:
                 raise
-            else:
-                raise LeakedError(error) from error
+        except BaseException as error:
+            if _is_ours(error):
+                raise
+            if isinstance(error, SystemExit):
+                on_exit(error)
+            raise LeakedError(error) from error
 
     return guarded
 
