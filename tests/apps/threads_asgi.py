@@ -75,11 +75,16 @@ async def hidden(request):
     return answer()
 
 
+async def hang(request):
+    """As Quart calls a function that isn't asynchronous."""
+    await asyncio.to_thread(threading.Event().wait)
+
+
 async def pass_on(request, call_next):
     return await call_next(request)
 
 
-ENDPOINTS = (forever, sleep, pid, wait, leave, leave_thread, leave_task, leave_callback, interrupt, hidden)
+ENDPOINTS = (forever, sleep, pid, wait, leave, leave_thread, leave_task, leave_callback, interrupt, hidden, hang)
 routes = [Route(f"/{endpoint.__name__}", endpoint) for endpoint in ENDPOINTS]
 app = Starlette(routes=routes)
 behind_middleware = Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=pass_on)])

@@ -3,6 +3,7 @@ middle of a body; and an application that wants to end its process, or leaves th
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -120,6 +121,13 @@ def test_threads_of_a_framework_that_hang(start: Start) -> None:
     lost = clients(pool, "/forever", 40)
     assert pool.get("/pid").status_code == 200
     is_replaced(pool, [*lost, *clients(pool, "/sleep?s=0", 1)], "wait")
+
+
+def test_threads_of_the_loop_that_hang(start: Start) -> None:
+    """Of which there are as many as Python chooses."""
+    pool = start("threads_asgi:app", *ONE, *LIMITS).ready()
+    count = min(32, (os.cpu_count() or 1) + 4)
+    is_replaced(pool, clients(pool, "/hang", count + 1), "wait")
 
 
 # Slow

@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from corepod.contract.scoreboard import IN_FLIGHT, STALLED
+from corepod.contract.scoreboard import STALLED
 from corepod.worker.logs import log
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
+T = TypeVar("T")
 IDLE = 0.01  # less than this share of a core is no work: waking up to look at a lock costs as much
 TOLD_AFTER = 2.0  # seconds without progress after which the log says so
 TOLD_AGAIN = 60.0  # seconds between two such lines
@@ -98,15 +100,42 @@ class RequestThreads(ThreadPoolExecutor):
         return Taken(self._moves, list(self._threads_ids)) if self._queued or hopeless else None
 
 
+class LoopThreads(ThreadPoolExecutor):
+    """The loop's default executor: asyncio.to_thread, and the functions of Quart that aren't asynchronous.
+
+    As in `AnyioThreads`, what runs while no request is in flight is work of the application's own, which may take as
+    long as it likes.
+    """
+
+    def __init__(self, in_flight: Callable[[], int]) -> None:
+        super().__init__(thread_name_prefix="asyncio")
+        self._in_flight = in_flight
+        self._jobs: set[Future[Any]] = set()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future = super().submit(fn, *args, **kwargs)
+        self._jobs.add(future)
+        future.add_done_callback(self._jobs.discard)
+        return future
+
+    def taken(self) -> Taken | None:
+        jobs = tuple(self._jobs)
+        if len(jobs) <= self._max_workers or not self._in_flight():
+            return None
+        running = frozenset(job for job in jobs if job.running())
+        if len(running) < self._max_workers:
+            return None
+        return Taken(running, [t.native_id for t in tuple(self._threads) if t.native_id is not None])
+
+
 class AnyioThreads:
     """The threads in which Starlette, FastAPI and others run functions that aren't asynchronous."""
 
-    def __init__(self, limiter: Any, words: memoryview) -> None:
-        self._limiter, self._words = limiter, words
+    def __init__(self, limiter: Any, in_flight: Callable[[], int]) -> None:
+        self._limiter, self._in_flight = limiter, in_flight
 
     def taken(self) -> Taken | None:
-        # Without a request in flight it is work of the application's own, which may take as long as it likes.
-        if self._limiter.available_tokens > 0 or not self._words[IN_FLIGHT]:
+        if self._limiter.available_tokens > 0 or not self._in_flight():
             return None
         now = self._limiter.statistics()
         if not now.tasks_waiting:
@@ -115,15 +144,15 @@ class AnyioThreads:
         return Taken(now.borrowers, threads)
 
 
-def pools(app: Any, words: memoryview) -> list[Pool]:
-    """The pools of threads that this application uses. Called in a task of the loop."""
+def pools(app: Any, default: LoopThreads, in_flight: Callable[[], int]) -> list[Pool]:
+    """The pools of threads that this application uses. `in_flight`: how many requests are. Called in a task."""
     if isinstance(threads := getattr(app, "threads", None), RequestThreads):
         return [threads]
     if "anyio" not in sys.modules:
-        return []
+        return [default]
     from anyio.to_thread import current_default_thread_limiter
 
-    return [AnyioThreads(current_default_thread_limiter(), words)]
+    return [default, AnyioThreads(current_default_thread_limiter(), in_flight)]
 
 
 class ThreadWatch:

@@ -23,7 +23,7 @@ from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.process import Inheritance, occupy_slot
-from corepod.worker.threads import ThreadWatch, pools
+from corepod.worker.threads import LoopThreads, ThreadWatch, pools
 from corepod.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class WorkerProcess:
         settings, record = inheritance.settings, inheritance.record
         self._guarded = guard(inheritance.app, 0.0 if settings.debug else settings.body_timeout, self.leave)
         self._app = Instrumented(wrap(self._guarded, settings, record), record)
+        self._threads = LoopThreads(self._in_flight)
+        self._loop.set_default_executor(self._threads)
         self._server = create_server(self._app, inheritance.settings, inheritance.record)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
@@ -78,6 +80,9 @@ class WorkerProcess:
         await self._drain(acceptor, drain)
         return 0
 
+    def _in_flight(self) -> int:
+        return self._app.in_flight
+
     def _read(self) -> None:
         message, _ = self._control.receive()
         if message is None:
@@ -94,8 +99,8 @@ class WorkerProcess:
             self._control.send(Unpinned(why))
         api.join_pool(me, self._control)
         self._server.state["corepod"] = self._app.extension = me._asdict()
-        watch = ThreadWatch(pools(self._inheritance.app, record.words), record.words)
-        Ticker(self._loop, record, watch).tick()
+        found = pools(self._inheritance.app, self._threads, self._in_flight)
+        Ticker(self._loop, record, ThreadWatch(found, record.words)).tick()
 
     async def _start(self) -> bool:
         self._starting = asyncio.current_task()

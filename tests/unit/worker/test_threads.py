@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from anyio import to_thread
-from corepod.contract.scoreboard import IN_FLIGHT, STALLED
+from corepod.contract.scoreboard import STALLED
 from corepod.worker import threads
 from corepod.worker.application import wsgi
-from corepod.worker.threads import RequestThreads, Taken, ThreadWatch
+from corepod.worker.threads import LoopThreads, RequestThreads, Taken, ThreadWatch
 
-from tests.unit.served import DEADLINE, make_record
+from tests.unit.served import DEADLINE, make_record, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,17 +194,39 @@ def test_the_time_of_a_thread() -> None:
 
 def test_the_threads_of_a_wsgi_application() -> None:
     app = wsgi.as_asgi(lambda environ, start_response: [], 3)
-    assert threads.pools(app, make_record().words) == [app.threads]
+    assert threads.pools(app, LoopThreads(int), int) == [app.threads]
     assert app.threads.most == 3
+
+
+def test_the_threads_of_the_loop() -> None:
+    """Those of asyncio.to_thread, and in which Quart runs functions that aren't asynchronous."""
+    in_flight, go = [1], threading.Event()
+    pool = LoopThreads(lambda: in_flight[0])
+    jobs = [pool.submit(go.wait, DEADLINE) for _ in range(pool._max_workers)]
+    until(lambda: all(job.running() for job in jobs), "all threads are taken")
+    assert pool.taken() is None, "nobody waits"
+    waiting, another = pool.submit(go.wait, DEADLINE), pool.submit(int)
+    first = pool.taken()
+    assert first is not None
+    assert len(first.threads) == pool._max_workers
+    in_flight[0] = 0
+    assert pool.taken() is None, "it is work of the application's own"
+    in_flight[0] = 1
+    assert another.cancel()
+    assert pool.taken() == first
+    assert waiting.cancel()
+    assert pool.taken() is None, "nobody waits any more"
+    go.set()
+    pool.shutdown()
+    assert not pool._jobs
 
 
 def test_the_threads_of_anyio() -> None:
     """Those in which Starlette and FastAPI run functions that aren't asynchronous."""
-    words, go = make_record().words, threading.Event()
+    in_flight, go = [1], threading.Event()
 
     async def main() -> None:
-        (pool,) = threads.pools(object(), words)
-        words[IN_FLIGHT] = 1
+        _, pool = threads.pools(object(), LoopThreads(int), lambda: in_flight[0])
         limiter = to_thread.current_default_thread_limiter()
         limiter.total_tokens = 2
 
@@ -222,9 +244,9 @@ def test_the_threads_of_anyio() -> None:
         first = await asyncly(pool.taken)
         assert len(first.threads) >= 2
         assert pool.taken() == first
-        words[IN_FLIGHT] = 0
+        in_flight[0] = 0
         assert pool.taken() is None, "it is work of the application's own"
-        words[IN_FLIGHT] = 1
+        in_flight[0] = 1
         go.set()
         await asyncio.gather(*jobs)
         assert pool.taken() is None
