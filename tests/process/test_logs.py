@@ -176,6 +176,18 @@ def test_as_json(start: Start, tmp_path: Path) -> None:
     assert any(record["message"].startswith("stacks:\nFatal Python error") for record in errors)
 
 
+@pytest.mark.parametrize("when", ["import", "lifespan"])
+@pytest.mark.parametrize("how", ["dictConfig", "disable"])
+def test_an_application_that_silences_logging_does_not_silence_the_server(start: Start, when: str, how: str) -> None:
+    pool = start("silencing:app", *ONE, "--access-log", env={"WHEN": when, "HOW": how}).ready()
+    assert pool.get("/fail").status_code == 500
+    assert pool.get("/task").status_code == 200
+    log = pool.until_log("GET /task")
+    assert "GET /fail" in log
+    assert "ValueError: raised in a request" in log
+    assert "ValueError: raised in a task" in log
+
+
 IN_SIPS = """
 from corepod.supervisor.io import relay
 from corepod.supervisor import main

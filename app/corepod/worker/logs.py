@@ -79,13 +79,9 @@ def configure_logging(settings: WorkerSettings) -> None:
     application's logging, is left alone."""
     relayed = settings.profile == "run"
     json_lines = settings.log_format == "json" and not relayed
-    for name, stream, text in (
-        ("corepod", sys.stderr, TextFormat),
-        ("corepod.access", sys.stdout, AccessFormat),
-    ):
+    for logger, stream, text in ((log, sys.stderr, TextFormat), (access, sys.stdout, AccessFormat)):
         handler = logging.StreamHandler(stream)
         handler.setFormatter(JsonFormat() if json_lines else text(named=not relayed))
-        logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings.log_level.upper())
     access.setLevel("INFO")

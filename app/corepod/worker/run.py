@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.ending import ProcessEnd, exit_code
-from corepod.worker.logs import log
 from corepod.worker.worker import WorkerProcess
 
 if TYPE_CHECKING:
@@ -54,9 +53,7 @@ class Serving:
                 if self._worker is None or task.done():
                     code = exit_code(error)
                 else:
-                    # The loop ended in another task: as it is, every request in flight would be cut off.
-                    log.error("%s out of a task of the application", type(error).__name__, exc_info=error)
-                    self._worker.leave(error)
+                    self._worker.interrupted(error)  # in another task; every request in flight goes on
                     continue
             except asyncio.CancelledError:
                 code = 0  # its start was given up

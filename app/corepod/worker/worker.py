@@ -7,11 +7,10 @@ import os
 import signal
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
-from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
 from corepod.worker import logs
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
@@ -24,10 +23,8 @@ from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.threads import LoopThreads, ThreadWatch, pools
+from corepod.worker.ticker import Ticker
 from corepod.worker.warmup import warm_up
-
-if TYPE_CHECKING:
-    from corepod.worker.scoreboard import ScoreboardRecord
 
 LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worker cuts connections itself
 CLEAN_UP = 0.5  # seconds that closing connections may take when nothing is served any more
@@ -116,9 +113,10 @@ class WorkerProcess:
                 str(error) if rest else "",
             )
             return False
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             text = "".join(traceback.format_exception(error))
-            self._control.failed("exception", f"the application's lifespan raised {type(error).__name__}", text)
+            summary = "".join(traceback.format_exception_only(error)).strip()
+            self._control.failed("exception", f"the application's lifespan failed: {summary}", text)
             return False
         finally:
             self._starting = None
@@ -156,6 +154,13 @@ class WorkerProcess:
         # The supervisor, which would kill a worker that it had told to stop, doesn't know of this stop.
         logs.log.error("not stopped within stop_timeout: the process ends now")
         os._exit(1 if self.exit_code is None else self.exit_code)
+
+    def interrupted(self, error: SystemExit | KeyboardInterrupt) -> None:
+        """A task or callback of the application has ended the loop with this exception; it runs again."""
+        if self._starting is not None and self._lifespan.failed_with(error):
+            return  # the start fails, and says why
+        logs.log.error("%s out of a task of the application", type(error).__name__, exc_info=error)
+        self.leave(error)
 
     def leave(self, error: SystemExit | KeyboardInterrupt) -> None:
         """The application wants this process to end: it does, when it has finished what it serves."""
@@ -208,20 +213,3 @@ class WorkerProcess:
                 return
         # The last response may still be on its way through the stream's task.
         await asyncio.sleep(0)
-
-
-class Ticker:
-    """Writes the loop's tick to the scoreboard: when the loop turned last, and how late; and looks at the threads."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord, watch: ThreadWatch) -> None:
-        self._loop, self._words, self._watch = loop, record.words, watch
-        self._due = loop.time()
-
-    def tick(self) -> None:
-        words, late = self._words, max(0, int((self._loop.time() - self._due) * 1e9))
-        words[TICK] = time.monotonic_ns()
-        words[LAG] = late
-        words[LAG_MAX] = max(words[LAG_MAX], late)
-        self._watch.look(time.monotonic())
-        self._due = self._loop.time() + TICK_INTERVAL
-        self._loop.call_at(self._due, self.tick)

@@ -32,7 +32,7 @@ class Lifespan:
             raise LifespanFailedError(answer.get("message") or "the application's lifespan failed")
         if answer is None and (error := self._error()):
             if self._leaked():
-                raise LifespanFailedError(f"its start was given up: it let {error} out")
+                raise LifespanFailedError(f"it raised {error}")
             # The specification says to go on without one; the line is for users who expected theirs to run.
             log.info("the application has no lifespan: it raised %s", error)
 
@@ -45,6 +45,11 @@ class Lifespan:
         if answer is not None and answer["type"] == "lifespan.shutdown.failed":
             return str(answer.get("message", "")) or "it gave no reason"
         return self._error()
+
+    def failed_with(self, error: BaseException) -> bool:
+        """Whether it has ended with this exception."""
+        task = self._task
+        return task is not None and task.done() and not task.cancelled() and task.exception() is error
 
     async def _ask(self, kind: str) -> dict[str, Any] | None:
         """The application's answer, None where it ended without one."""
