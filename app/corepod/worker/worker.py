@@ -158,7 +158,8 @@ class WorkerProcess:
     def interrupted(self, error: SystemExit | KeyboardInterrupt) -> None:
         """A task or callback of the application has ended the loop with this exception; it runs again."""
         if self._starting is not None and self._lifespan.failed_with(error):
-            return  # the start fails, and says why
+            self.exit_code = exit_code(error)  # the start fails, and says why
+            return
         logs.log.error("%s out of a task of the application", type(error).__name__, exc_info=error)
         self.leave(error)
 

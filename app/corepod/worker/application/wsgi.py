@@ -38,7 +38,7 @@ class Adapter:
 
     def __init__(self, app: Any, threads: RequestThreads) -> None:
         self.app, self.threads = app, threads
-        self.kept = 0  # bytes of bodies that wait for their rest
+        self.kept = 0  # bytes of bodies of requests that are being served
         self._told_of_websocket = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -58,16 +58,43 @@ class Exchange:
         self._adapter, self._scope, self._receive, self._send = adapter, scope, receive, send
         self._loop = asyncio.get_running_loop()
         self._start: dict[str, Any] | None = None
+        self._body, self._kept = io.BytesIO(), 0  # what has arrived before there is a thread, and its bytes
         self._begun = self._body_read = False
         self.over = False  # nobody waits for the response any more
         self._chunks = 0
         self._watcher: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        body = await self._arrived_body()
-        if body is None:
-            return
-        source: Any = io.BytesIO(body) if self._body_read else io.BufferedReader(_Input(body, self._read))
+        try:
+            if await self._keep_body():
+                await self._call_in_thread()
+        finally:
+            self._adapter.kept -= self._kept
+
+    async def _keep_body(self) -> bool:
+        """Wait for the whole body, or for as much of a large one as may be kept; False where the client has gone.
+
+        A client that sends slowly costs memory here; in a thread it would cost a thread.
+        """
+        if announced(self._scope["headers"]) > KEPT_BODY:
+            return True  # the application may refuse it before it has arrived
+        adapter = self._adapter
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return False
+            # Not a list of parts: a client may send a byte at a time.
+            size = self._body.write(message.get("body", b""))
+            self._kept += size
+            adapter.kept += size
+            self._body_read = not message.get("more_body")
+            if self._body_read or self._kept >= KEPT_BODY or adapter.kept >= KEPT_BODIES:
+                return True
+
+    async def _call_in_thread(self) -> None:
+        body = self._body
+        body.seek(0)
+        source: Any = body if self._body_read else io.BufferedReader(_Input(body.read(), self._read))
         environ = build_environ(self._scope, source)
         threads = self._adapter.threads
         threads.ask(self)
@@ -79,29 +106,6 @@ class Exchange:
             if self._watcher is not None:
                 self._watcher.cancel()
         await self._pass([] if self._begun else [self._head()], b"", more=False)
-
-    async def _arrived_body(self) -> bytes | None:
-        """The whole body, or as much as may be kept of a large one; None where the client has gone.
-
-        A client that sends slowly costs memory here; in a thread it would cost a thread.
-        """
-        adapter, parts, size = self._adapter, list[bytes](), 0
-        if announced(self._scope["headers"]) > KEPT_BODY:
-            return b""  # the application may refuse it before it has arrived
-        try:
-            while True:
-                message = await self._receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                part = message.get("body", b"")
-                parts.append(part)
-                size += len(part)
-                adapter.kept += len(part)
-                self._body_read = not message.get("more_body")
-                if self._body_read or size >= KEPT_BODY or adapter.kept >= KEPT_BODIES:
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-        finally:
-            adapter.kept -= size
 
     def watch_client(self) -> None:
         """Notice from now on that the client has gone. Costs a task, which few requests live long enough to need."""
