@@ -135,8 +135,10 @@ class BodyLimit:
 
 def announced(headers: list[tuple[bytes, bytes]]) -> int:
     """Bytes of a request's body as its head says, 0 where it says nothing."""
-    length = next((value for name, value in headers if name == b"content-length"), b"")
-    return int(length) if length.isdigit() else 0
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
 
 
 async def _refuse_body(receive: Any, send: Any) -> None:

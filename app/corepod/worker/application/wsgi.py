@@ -61,7 +61,7 @@ class Exchange:
         self._body, self._kept = io.BytesIO(), 0  # what has arrived before there is a thread, and its bytes
         self._begun = self._body_read = False
         self.over = False  # nobody waits for the response any more
-        self._chunks = 0
+        self._chunks, self._last = 0, b""
         self._watcher: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -83,10 +83,10 @@ class Exchange:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 return False
-            # Not a list of parts: a client may send a byte at a time.
-            size = self._body.write(message.get("body", b""))
-            self._kept += size
-            adapter.kept += size
+            if part := message.get("body"):
+                self._body.write(part)  # not a list of parts: a client may send a byte at a time
+                self._kept += len(part)
+                adapter.kept += len(part)
             self._body_read = not message.get("more_body")
             if self._body_read or self._kept >= KEPT_BODY or adapter.kept >= KEPT_BODIES:
                 return True
@@ -105,7 +105,7 @@ class Exchange:
             threads.end(self)
             if self._watcher is not None:
                 self._watcher.cancel()
-        await self._pass([] if self._begun else [self._head()], b"", more=False)
+        await self._pass([] if self._begun else [self._head()], self._last, more=False)
 
     def watch_client(self) -> None:
         """Notice from now on that the client has gone. Costs a task, which few requests live long enough to need."""
@@ -130,6 +130,10 @@ class Exchange:
 
     def _call(self, environ: dict[str, Any]) -> None:
         chunks = self._adapter.app(environ, self._start_response)
+        if type(chunks) is list and len(chunks) == 1:
+            # There is nothing more to wait for: it goes out together with the end, by one way to the loop instead of two.
+            self._last = _checked(chunks[0]) if chunks[0] else b""
+            return
         try:
             for chunk in chunks:
                 if self.over:
@@ -150,8 +154,7 @@ class Exchange:
         return self._write
 
     def _write(self, chunk: bytes) -> None:
-        if not isinstance(chunk, BYTES):
-            raise TypeError(f"the application returned {type(chunk).__name__}; a response's body consists of bytes")
+        _checked(chunk)
         head = [] if self._begun else [self._head()]
         self._begun = True
         self._in_loop(self._pass(head, chunk, more=True))
@@ -194,6 +197,12 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.over = True
+
+
+def _checked(chunk: Any) -> bytes:
+    if not isinstance(chunk, BYTES):
+        raise TypeError(f"the application returned {type(chunk).__name__}; a response's body consists of bytes")
+    return chunk  # type: ignore[return-value]
 
 
 class _Input(io.RawIOBase):

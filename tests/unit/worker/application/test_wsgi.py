@@ -20,7 +20,7 @@ from tests.unit.h2client import Http2
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 LARGE = 2 * wsgi.KEPT_BODY
@@ -250,9 +250,9 @@ def test_streaming_passes_on_each_chunk_at_once() -> None:
         assert list(chunks) == [b"second"]
 
 
-@pytest.mark.parametrize("chunks", [[], [b""], [b"", b"a", b"", b"b"]])
-def test_empty_chunks(chunks: list[bytes]) -> None:
-    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+@pytest.mark.parametrize("chunks", [[], [b""], [b"a"], (b"a",), [b"", b"a", b"", b"b"]])
+def test_a_body_that_is_there_as_a_whole(chunks: Sequence[bytes]) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Sequence[bytes]:
         start_response("200 OK", [("X-There", "yes")])
         return chunks
 
@@ -267,6 +267,17 @@ def test_head_and_no_content() -> None:
     with serve(lambda environ, start_response: respond(start_response, b"body")) as served:
         answer = httpx.head(served.url())
         assert (answer.headers["content-length"], answer.content) == ("4", b"")
+
+
+def test_what_was_written_comes_before_what_is_returned() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [])
+        write(b"one,")
+        write(b"two,")
+        return [b"three"]
+
+    with serve(app) as served:
+        assert httpx.get(served.url()).text == "one,two,three"
 
 
 class Chunks:
