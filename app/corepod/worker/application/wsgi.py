@@ -131,7 +131,7 @@ class Exchange:
     def _call(self, environ: dict[str, Any]) -> None:
         chunks = self._adapter.app(environ, self._start_response)
         if type(chunks) is list and len(chunks) == 1:
-            # There is nothing more to wait for: it goes out together with the end, by one way to the loop instead of two.
+            # Nothing more to wait for: it goes out together with the end, by one way to the loop instead of two.
             self._last = _checked(chunks[0]) if chunks[0] else b""
             return
         try:
