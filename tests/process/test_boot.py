@@ -78,10 +78,16 @@ def test_an_import_that_raises_is_tried_three_times(
 
 @pytest.mark.parametrize(
     ("app", "said"),
-    [("lifespan_error:app", "the database does not answer"), ("lifespan_raise:app", "no database at 10.0.0.9")],
+    [
+        ("lifespan_error:app", "the database does not answer"),
+        ("lifespan_raise:app", "no database at 10.0.0.9"),
+        ("lifespan_exit:app", "SystemExit: no license"),
+        ("lifespan_exit:app", "KeyboardInterrupt"),
+        ("lifespan_exit:app", "CancelledError"),
+    ],
 )
 def test_a_lifespan_that_fails_is_tried_three_times(start: Start, app: str, said: str) -> None:
-    pool = start(app, "--workers", "1")
+    pool = start(app, "--workers", "1", env={"LEAVE": said.partition(":")[0]})
     assert pool.wait() == EXIT_BOOT
     log = pool.log
     assert said in log

@@ -200,7 +200,7 @@ def test_native_libraries_use_one_thread_where_a_worker_has_one_core(start: Star
     found = pool.get("/env").json()
     assert found["MKL_NUM_THREADS"] == "3"
     assert found.get("OMP_NUM_THREADS") == ("1" if pin == "always" else None)
-    line = re.search(r"native libraries are told to use one thread: (.*)", pool.log)
+    line = re.search(r"native libraries are told to use one thread in each worker: (.*)", pool.log)
     assert bool(line) == (pin == "always")
     if line:
         assert "OMP_NUM_THREADS=1" in line[1]

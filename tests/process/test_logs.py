@@ -206,6 +206,18 @@ def test_a_line_of_200_kb_comes_whole(pool: Pool) -> None:
     until(lambda: f"{name(pool)} | {'x' * 200 * 1024}\n" in pool.log, "the whole line")
 
 
+@pytest.mark.parametrize("when", ["import", "lifespan"])
+@pytest.mark.parametrize("how", ["dictConfig", "disable"])
+def test_an_application_that_silences_logging_does_not_silence_the_server(start: Start, when: str, how: str) -> None:
+    pool = start("silencing:app", *ONE, "--access-log", env={"WHEN": when, "HOW": how}).ready()
+    assert pool.get("/fail").status_code == 500
+    assert pool.get("/task").status_code == 200
+    log = pool.until_log("GET /task")
+    assert "GET /fail" in log
+    assert "ValueError: raised in a request" in log
+    assert "ValueError: raised in a task" in log
+
+
 IN_SIPS = """
 from corepod.supervisor.io import relay
 from corepod.supervisor import main

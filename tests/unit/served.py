@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from corepod.config.spec import SETTINGS
 from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
 from corepod.worker.accept import Acceptor
+from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.middleware import wrap
 from corepod.worker.implementation import create_server, tls_context
@@ -60,7 +61,8 @@ class Served:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
-        self.instrumented = Instrumented(wrap(self._app, self._settings, self.record), self.record)
+        guarded = guard(self._app, self._settings.body_timeout)
+        self.instrumented = Instrumented(wrap(guarded, self._settings, self.record), self.record)
         self.server: Any = create_server(self.instrumented, self._settings, self.record, tls_context(self._settings))
         self.acceptor = Acceptor(
             self.loop,

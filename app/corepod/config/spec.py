@@ -225,6 +225,14 @@ _HEALTH = _group(
         "time after which a worker whose loop is blocked without using CPU is killed, 0 for never",
         {"minimum": 0},
     ),
+    (
+        "stalled_after",
+        "seconds",
+        5.0,
+        "time for which all threads that serve requests may make no progress and use no CPU, while other requests wait "
+        "for one, before the worker counts as stuck; 0 for any time",
+        {"minimum": 0},
+    ),
 )
 _STOP = _group(
     "Stopping",
@@ -273,6 +281,13 @@ _HTTP = _group(
         "seconds",
         0.0,
         "time after which a request is answered with 504, 0 for no limit",
+        {"minimum": 0},
+    ),
+    (
+        "body_timeout",
+        "seconds",
+        30.0,
+        "time without any progress of a request's body after which the request is answered with 408, 0 for no limit",
         {"minimum": 0},
     ),
     (

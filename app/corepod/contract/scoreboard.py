@@ -15,9 +15,11 @@ ACCEPTED = 6  # connections
 CONNECTIONS = 7  # open now
 BYTES_IN = 8
 BYTES_OUT = 9
-STATUS = 10  # six words: no answer, 1xx, 2xx, 3xx, 4xx, 5xx
-LATENCY_SUM = 16  # ns
-LATENCY = 17  # one word a bucket, the last one without bound
+# CLOCK_MONOTONIC since when every thread that serves requests has stalled while others wait for one, ns; 0 = they work
+STALLED = 10
+STATUS = 11  # six words: no answer, 1xx, 2xx, 3xx, 4xx, 5xx
+LATENCY_SUM = 17  # ns
+LATENCY = 18  # one word a bucket, the last one without bound
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 # Requests in flight whose response hasn't been handed to the kernel completely: what a death would lose. Work that goes
 # on after the response, such as a background task, is in flight and owes nobody anything.

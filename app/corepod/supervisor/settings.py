@@ -38,6 +38,7 @@ class Settings:
     busy_timeout: float
     stuck_dump: float
     stuck_timeout: float
+    stalled_after: float
     lame_duck: float
     stop_timeout: float
     keep_alive: float

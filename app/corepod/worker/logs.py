@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corepod.contract import escaping
 from corepod.worker.identity import timestamp, worker_fields
 from corepod.worker.json_lines import JsonFormat, adopt_application
 
 if TYPE_CHECKING:
+    import asyncio
+
     from corepod.worker.settings import WorkerSettings
 
-log = logging.getLogger("corepod")
+
+class ServerLogger(logging.Logger):
+    """A logger that goes on whatever the application does to logging as a whole: dictConfig and fileConfig disable
+    every existing logger unless told otherwise, and logging.disable silences all of them. A configuration that names
+    this logger still changes it."""
+
+    @property
+    def disabled(self) -> bool:
+        return False
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        pass
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= self.getEffectiveLevel()
+
+
+def _server_logger(name: str) -> logging.Logger:
+    logger = logging.getLogger(name)
+    logger.__class__ = ServerLogger
+    return logger
+
+
+log = _server_logger("corepod")
+access = _server_logger("corepod.access")
 
 
 class TextFormat(logging.Formatter):
@@ -46,17 +73,28 @@ def configure_logging(settings: WorkerSettings) -> None:
     left alone, but for its format where lines are JSON (see `json_lines.adopt_application`)."""
     relayed = settings.profile == "run"
     json_lines = settings.log_format == "json"
-    for name, stream, text in (
-        ("corepod", sys.stderr, TextFormat),
-        ("corepod.access", sys.stdout, AccessFormat),
-    ):
+    for logger, stream, text in ((log, sys.stderr, TextFormat), (access, sys.stdout, AccessFormat)):
         handler = logging.StreamHandler(stream)
         handler.setFormatter(JsonFormat() if json_lines else text(named=not relayed))
-        logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings.log_level.upper())
-    logging.getLogger("corepod.access").setLevel("INFO")
+    access.setLevel("INFO")
     configure_application(settings)
+
+
+def report_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Log exceptions that nobody retrieves from tasks and callbacks also where the application has silenced asyncio's
+    logger together with all others."""
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        logger = logging.getLogger("asyncio")
+        if not (logger.disabled or logger.manager.disable >= logging.ERROR):
+            loop.default_exception_handler(context)
+            return
+        about = [f"{key}: {context[key]!r}" for key in sorted(context) if key not in ("message", "exception")]
+        log.error("\n".join([context.get("message", "unhandled exception"), *about]), exc_info=context.get("exception"))
+
+    loop.set_exception_handler(report)
 
 
 def configure_application(settings: WorkerSettings) -> None:

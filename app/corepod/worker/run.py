@@ -1,15 +1,13 @@
-"""Runs a worker in an event loop of its own, and ends its process as an interpreter would."""
+"""Runs a worker in an event loop of its own, to the end of its process."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
-from corepod.worker.worker import run_worker
+from corepod.worker.ending import ProcessEnd, exit_code
+from corepod.worker.worker import WorkerProcess
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -20,38 +18,52 @@ if TYPE_CHECKING:
 
 def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoReturn:
     """Serve until told to stop, then end this process: the callers' frames are the template's, and must not run on."""
-    code, settings = 1, inheritance.settings
+    settings = inheritance.settings
+    end, serving = ProcessEnd(settings.stop_timeout), Serving(inheritance, warm=warm, live=live)
     try:
         # None: as the interpreter was told, by PYTHONASYNCIODEBUG or -X dev.
         with asyncio.Runner(debug=settings.debug or None, loop_factory=_loop_factory(settings)) as runner:
-            code = runner.run(run_worker(inheritance, warm=warm, live=live))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        code = 0
-    except SystemExit as error:
-        code = _exit_code(error)
+            try:
+                end.code = serving.run(runner.get_loop())
+            finally:
+                end.begin(serving.stop_by)
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    end_process(code)
+    end.finish()
 
 
-def _exit_code(error: SystemExit) -> int:
-    if isinstance(error.code, int):
-        return error.code
-    if error.code is not None:
-        print(error.code, file=sys.stderr)
-    return 0 if error.code is None else 1
+class Serving:
+    """The worker's task. Other tasks may ask the process to exit, which asyncio takes for the end of the loop."""
 
+    def __init__(self, inheritance: Inheritance, *, warm: bool, live: bool) -> None:
+        self._inheritance, self._warm, self._live = inheritance, warm, live
+        self._worker: WorkerProcess | None = None
 
-def end_process(code: int) -> NoReturn:
-    """End as an interpreter does: threads are joined, the application's exit functions run, buffers are flushed."""
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    os._exit(code)
+    @property
+    def stop_by(self) -> float | None:
+        """When the supervisor kills this process, None where it hasn't asked it to stop."""
+        return self._worker.stop_by if self._worker is not None else None
+
+    def run(self, loop: asyncio.AbstractEventLoop) -> int:
+        """The exit code. Raises what ends the worker's own task."""
+        task = loop.create_task(self._main())
+        while True:
+            try:
+                code = loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if self._worker is None or task.done():
+                    code = exit_code(error)
+                else:
+                    self._worker.interrupted(error)  # in another task; every request in flight goes on
+                    continue
+            except asyncio.CancelledError:
+                code = 0  # its start was given up
+            asked = self._worker.exit_code if self._worker is not None else None
+            return code if asked is None else asked
+
+    async def _main(self) -> int:
+        self._worker = WorkerProcess(self._inheritance)
+        return await self._worker.run(warm=self._warm, live=self._live)
 
 
 def _loop_factory(settings: WorkerSettings) -> Any:

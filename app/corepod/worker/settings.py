@@ -40,6 +40,7 @@ class WorkerSettings:
     connection_max_age: float
     connection_max_requests: int
     request_timeout: float
+    body_timeout: float
     limit_requests: int
     limit_connections: int
     limit_header: int

@@ -13,9 +13,10 @@ from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.contract.messages import Fork, Hello, Imported, Refused, Unforkable
 from corepod.worker import children, forkable, title
 from corepod.worker.control import Control
+from corepod.worker.ending import ProcessEnd
 from corepod.worker.load import BootError, load_application
 from corepod.worker.process import Inheritance, lead_group, prepare_process, set_name
-from corepod.worker.run import become_worker, end_process
+from corepod.worker.run import become_worker
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -99,6 +100,9 @@ def _import_application(inheritance: Inheritance) -> Any:
         app = load_application(inheritance.settings)
     except BootError as error:
         inheritance.control.failed(error.kind, str(error), error.traceback)
-        end_process(error.code)
+        end = ProcessEnd(inheritance.settings.stop_timeout)
+        end.code = error.code
+        end.begin(None)
+        end.finish()
     inheritance.control.send(Imported())
     return app

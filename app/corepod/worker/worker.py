@@ -3,60 +3,64 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
-from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
 from corepod.worker import children, logs
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
+from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
 from corepod.worker.application.readiness import poll_ready_path
+from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.process import Inheritance, occupy_slot
+from corepod.worker.threads import LoopThreads, ThreadWatch, pools
+from corepod.worker.ticker import Ticker
 from corepod.worker.warmup import warm_up
-
-if TYPE_CHECKING:
-    from corepod.worker.scoreboard import ScoreboardRecord
 
 LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worker cuts connections itself
 CLEAN_UP = 0.5  # seconds that closing connections may take when nothing is served any more
 
 
-async def run_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> int:
-    """The exit code of the worker. `warm`: begin with the warm-up request. `live`: run the lifespan without a slot."""
-    return await WorkerProcess(inheritance).run(warm=warm, live=live)
-
-
 class WorkerProcess:
-    """From an armed process to the end of a worker, told by the supervisor's messages."""
+    """From an armed process to the end of a worker, told by the supervisor's messages. Made in a task of its loop."""
 
     def __init__(self, inheritance: Inheritance) -> None:
+        self.stop_by: float | None = None  # CLOCK_MONOTONIC at which the supervisor kills it, None before it drains
+        self.exit_code: int | None = None  # what the application wants, None where it hasn't asked for the end
         self._inheritance = inheritance
         self._control, self._settings = inheritance.control, inheritance.settings
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
         self._loop.add_reader(inheritance.control.fileno(), self._read)
         logs.configure_logging(inheritance.settings)
-        self._app = Instrumented(wrap(inheritance.app, inheritance.settings, inheritance.record), inheritance.record)
-        self._server = create_server(self._app, inheritance.settings, inheritance.record, inheritance.tls)
+        logs.report_loop_errors(self._loop)
+        settings, record = inheritance.settings, inheritance.record
+        self._guarded = guard(inheritance.app, 0.0 if settings.debug else settings.body_timeout, self.leave)
+        self._app = Instrumented(wrap(self._guarded, settings, record), record)
+        self._threads = LoopThreads(self._in_flight)
+        self._loop.set_default_executor(self._threads)
+        self._server = create_server(self._app, settings, record, inheritance.tls)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
 
     async def run(self, *, warm: bool, live: bool) -> int:
+        """The exit code. `warm`: begin with the warm-up request. `live`: run the lifespan without a slot."""
         if warm:
             await warm_up(self._server, self._app)
         started = live and await self._start()
         if live and not started:
             return EXIT_BOOT
         # Not when it starts accepting: this takes a tenth of the time from a crash to the next answer.
-        children.handle_stops(self._loop, self._on_stop_signal)
+        children.handle_stops(self._loop, self.stop)
         self._control.send(Armed())
         message = await self._inbox.get()
         if not isinstance(message, Activate):
@@ -70,6 +74,9 @@ class WorkerProcess:
         drain = await self._until_drain()
         await self._drain(acceptor, drain)
         return 0
+
+    def _in_flight(self) -> int:
+        return self._app.in_flight
 
     def _read(self) -> None:
         message, _ = self._control.receive()
@@ -87,7 +94,8 @@ class WorkerProcess:
             self._control.send(Unpinned(why))
         api.join_pool(me, self._control)
         self._server.state["corepod"] = self._app.extension = me._asdict()
-        Ticker(self._loop, record).tick()
+        found = pools(self._inheritance.app, self._threads, self._in_flight)
+        Ticker(self._loop, record, ThreadWatch(found, record.words)).tick()
 
     async def _start(self) -> bool:
         self._starting = asyncio.current_task()
@@ -103,9 +111,10 @@ class WorkerProcess:
                 str(error) if rest else "",
             )
             return False
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             text = "".join(traceback.format_exception(error))
-            self._control.failed("exception", f"the application's lifespan raised {type(error).__name__}", text)
+            summary = "".join(traceback.format_exception_only(error)).strip()
+            self._control.failed("exception", f"the application's lifespan failed: {summary}", text)
             return False
         finally:
             self._starting = None
@@ -128,16 +137,38 @@ class WorkerProcess:
             server.on_count = lambda count: acceptor.pause(count >= limit)
         acceptor.start()
         if settings.ready_path:
-            polling = poll_ready_path(self._inheritance.app, settings, server.state, api.report_ready_path)
+            polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
             self._tasks.append(self._loop.create_task(polling))
         self._control.send(Ready())
         return acceptor
 
-    def _on_stop_signal(self) -> None:
-        # Sent to this worker, not to the pool: it stops gracefully, and the supervisor starts the next one.
+    def stop(self) -> None:
+        """Stop this worker, not the pool: it ends gracefully, and the supervisor starts the next one."""
         if self._starting is not None:
             self._starting.cancel()
         self._inbox.put_nowait(Drain(self._settings.stop_timeout, 0.0))
+        self._loop.call_later(self._settings.stop_timeout, self._overdue)
+
+    def _overdue(self) -> None:
+        # The supervisor, which would kill a worker that it had told to stop, doesn't know of this stop.
+        logs.log.error("not stopped within stop_timeout: the process ends now")
+        os._exit(1 if self.exit_code is None else self.exit_code)
+
+    def interrupted(self, error: SystemExit | KeyboardInterrupt) -> None:
+        """A task or callback of the application has ended the loop with this exception; it runs again."""
+        if self._starting is not None and self._lifespan.failed_with(error):
+            self.exit_code = exit_code(error)  # the start fails, and says why
+            return
+        logs.log.error("%s out of a task of the application", type(error).__name__, exc_info=error)
+        self.leave(error)
+
+    def leave(self, error: SystemExit | KeyboardInterrupt) -> None:
+        """The application wants this process to end: it does, when it has finished what it serves."""
+        if self.exit_code is None:
+            self.exit_code = exit_code(error)
+            logs.log.warning("the application asked this process to exit; it finishes what it serves first")
+            api.report_leaving()
+            self.stop()
 
     async def _until_drain(self) -> Drain:
         while (message := await self._inbox.get()) is not None:
@@ -148,6 +179,7 @@ class WorkerProcess:
         return Drain(0.0, 0.0)  # the supervisor is gone
 
     async def _drain(self, acceptor: Acceptor, message: Drain) -> None:
+        self.stop_by = time.monotonic() + message.within
         server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
         acceptor.stop(last=not message.linger)
         server.announce_close()
@@ -181,19 +213,3 @@ class WorkerProcess:
                 return
         # The last response may still be on its way through the stream's task.
         await asyncio.sleep(0)
-
-
-class Ticker:
-    """Writes the loop's tick to the scoreboard: when the loop turned last, and how late."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord) -> None:
-        self._loop, self._words = loop, record.words
-        self._due = loop.time()
-
-    def tick(self) -> None:
-        words, late = self._words, max(0, int((self._loop.time() - self._due) * 1e9))
-        words[TICK] = time.monotonic_ns()
-        words[LAG] = late
-        words[LAG_MAX] = max(words[LAG_MAX], late)
-        self._due = self._loop.time() + TICK_INTERVAL
-        self._loop.call_at(self._due, self.tick)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import io
 import json
 import logging
+import logging.config
 import os
 import re
 import sys
@@ -297,3 +301,109 @@ def test_every_status_is_counted(status: int) -> None:
         client = Http2(sock)
         client.read_until(client.request("/"))
         until(lambda: served.words[STATUS + min(status // 100, 5)] == 1, "it is counted")
+
+
+# Whatever the application does to logging
+
+
+def _disable_each() -> None:
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = True
+
+
+SILENCERS: dict[str, Callable[[], Any]] = {
+    "dictConfig": lambda: logging.config.dictConfig({"version": 1, "root": {"level": "INFO"}}),
+    "fileConfig": lambda: logging.config.fileConfig(
+        io.StringIO(
+            "[loggers]\nkeys=root\n[handlers]\nkeys=\n[formatters]\nkeys=\n[logger_root]\nlevel=INFO\nhandlers=\n"
+        )
+    ),
+    "basicConfig": lambda: logging.basicConfig(force=True, handlers=[logging.NullHandler()]),
+    "disable": lambda: logging.disable(logging.CRITICAL),
+    "handlers removed": lambda: logging.getLogger().handlers.clear(),
+    "each logger disabled": _disable_each,
+    "shutdown": logging.shutdown,
+    "another class of loggers": lambda: logging.setLoggerClass(type("Mute", (logging.Logger,), {"handle": None})),
+}
+
+
+@pytest.fixture
+def _global_logging() -> Iterator[None]:
+    """What is global in logging is put back as it was."""
+    root, manager = logging.getLogger(), logging.Logger.manager
+    kept = (list(root.handlers), root.level, manager.disable, logging.getLoggerClass())
+    disabled = [x for x in manager.loggerDict.values() if isinstance(x, logging.Logger) and not x.disabled]
+    yield
+    root.handlers[:], root.level, manager.disable = kept[:3]
+    logging.setLoggerClass(kept[3])
+    for logger in disabled:
+        logger.disabled = False
+    manager._clear_cache()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("_global_logging")
+@pytest.mark.parametrize("silence", SILENCERS.values(), ids=SILENCERS)
+@pytest.mark.parametrize("first", [True, False])
+def test_the_server_is_heard(silence: Callable[[], Any], first: bool, streams: Streams) -> None:
+    """Done while it is imported, or later, in the lifespan."""
+    if first:
+        silence()
+    logs.configure_logging(settings(access_log=True))
+    if not first:
+        logs.log.info("before")
+        silence()
+    with Served(app, access_log=True) as served:
+        httpx.get(served.url("/in-the-access-log"))
+        served.until_idle()
+    try:
+        raise ValueError("for the traceback")
+    except ValueError:
+        logs.log.exception("it failed")
+    assert "GET /in-the-access-log" in streams.out
+    assert "it failed\n  | Traceback" in streams.err
+    assert not logs.log.isEnabledFor(logging.DEBUG), "levels hold"
+
+
+@pytest.mark.usefixtures("_global_logging")
+@pytest.mark.parametrize("silence", [None, *SILENCERS.values()], ids=["nothing", *SILENCERS])
+def test_what_nobody_retrieves_is_logged(silence: Callable[[], Any] | None, streams: Streams) -> None:
+    logs.configure_logging(settings())
+    if silence is not None:
+        silence()
+
+    async def fail() -> None:
+        raise ValueError("of a task")
+
+    def fail_at_once() -> None:
+        raise ValueError("of a callback")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        logs.report_loop_errors(loop)
+        loop.call_soon(fail_at_once)
+        task = loop.create_task(fail())
+        await asyncio.sleep(0.01)
+        del task
+        gc.collect()
+
+    root = logging.getLogger()
+    handler = logging.StreamHandler(sys.stderr)
+    root.addHandler(handler)
+    try:
+        asyncio.run(main())
+    finally:
+        root.removeHandler(handler)
+    said = streams.err
+    assert said.count("ValueError: of a task") == 1
+    assert said.count("ValueError: of a callback") == 1
+    assert "Task exception was never retrieved" in said
+
+
+@pytest.mark.usefixtures("_global_logging")
+def test_a_configuration_that_names_the_server_changes_it(streams: Streams) -> None:
+    logs.configure_logging(settings())
+    logging.config.dictConfig({"version": 1, "loggers": {"corepod": {"level": "ERROR"}}})
+    logs.log.warning("too quiet")
+    logs.log.error("loud enough")
+    assert "too quiet" not in streams.err

@@ -137,10 +137,8 @@ class PoolStatus:
             return False, f"the application says: {worker.unwilling_why or 'not ready'}"
         watch = self._checks.watchdog(worker)
         if not watch.accepts(self._pool.settings):
-            return (
-                False,
-                f"slot {number} has been {watch.state()} for {watch.blocked:.0f} s{watch.why and ': ' + watch.why}",
-            )
+            why = watch.why or ("all its threads have stalled" if watch.threads_stuck else "")
+            return False, f"slot {number} has been {watch.state()} for {watch.lasting:.0f} s{why and ': ' + why}"
         return True, "ok"
 
     def _slot(self, slot: Slot) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corepod.contract.scoreboard import TICK
+from corepod.contract.scoreboard import STALLED, TICK
 from corepod.supervisor.health.procfs import cpu_time, thread_time, writes_to_full_pipe
 from corepod.supervisor.health.starts import SlowStarts
 from corepod.supervisor.health.watchdog import LATE, Step, Watchdog, interval
@@ -73,17 +73,19 @@ class Checks:
         """Look at one worker. Returns whether it accepts requests."""
         watchdog = self.watchdog(process)
         tick = self._scoreboard.word(process.record, TICK) / 1e9
-        watchdog.observe(now, tick=tick, cpu=thread_time(process.pid), late=self._late, throttled=self._lost)
+        stalled = self._scoreboard.word(process.record, STALLED) / 1e9
+        cpu, lost = thread_time(process.pid), self._lost
+        watchdog.observe(now, tick=tick, cpu=cpu, late=self._late, throttled=lost, stalled_since=stalled)
         self._act(process, watchdog)
         process.used_cpu(cpu_time(process.pid) or process.cpu_seen)
-        self._suspect = self._suspect or watchdog.blocked > 0
+        self._suspect = self._suspect or watchdog.suspect
         return watchdog.accepts(self._settings)
 
     def watchdog(self, process: Process) -> Watchdog:
         """What the looks have found about a worker. Its time counts from when it was ready."""
         found = self._watchdogs.get(process)
         if found is None:
-            found = self._watchdogs[process] = Watchdog(process.since)
+            found = self._watchdogs[process] = Watchdog(process.since, self._settings.stalled_after)
         return found
 
     def state(self, slot: Slot, *, draining: bool) -> str:
@@ -124,17 +126,13 @@ class Checks:
         step = watchdog.step(self._settings)
         if step is Step.NONE:
             return
-        if watchdog.stuck and self._waits_for_reader(process):
+        if watchdog.state() == "stuck" and self._waits_for_reader(process, watchdog):
             # The next worker would stand in the same place: only whoever reads the log can help.
             if not watchdog.why:
                 self._log.error("stuck writing its output: the log's pipe is full and is not being read", **process.who)
             watchdog.why = "its output is not being read"
             return
-        found = (
-            f"stuck: its loop has been blocked without using CPU for {watchdog.stuck:.0f} s"
-            if watchdog.stuck
-            else f"busy: its loop has been blocked by computing for {watchdog.blocked:.0f} s"
-        )
+        found = _describe(watchdog)
         if step is Step.DUMP:
             watchdog.dumped = watchdog.state()
             self._log.error(found, **process.who)
@@ -142,9 +140,17 @@ class Checks:
         else:
             self._pool.processes.kill(process, found)
 
-    def _waits_for_reader(self, process: Process) -> bool:
+    def _waits_for_reader(self, process: Process, watchdog: Watchdog) -> bool:
         # In a pod the log's pipe is shared, so that our own end shows whether it is full. What a local pool's workers
         # write is always read here; one that sleeps in a write does so on a pipe of its own.
         log = self._log
         shared = self._settings.profile == "pod" and (log.out.full or log.err.full)
-        return shared and writes_to_full_pipe(process.pid)
+        return shared and writes_to_full_pipe(process.pid, any_thread=watchdog.threads_stuck)
+
+
+def _describe(watchdog: Watchdog) -> str:
+    if watchdog.threads_stuck:
+        return f"stuck: all its threads have stalled for {watchdog.stalled:.0f} s while requests wait for one"
+    if watchdog.stuck:
+        return f"stuck: its loop has been blocked without using CPU for {watchdog.stuck:.0f} s"
+    return f"busy: its loop has been blocked by computing for {watchdog.blocked:.0f} s"

@@ -45,9 +45,13 @@ def rss(pid: int | str) -> int | None:
     return int(pages[1]) * _PAGE if len(pages) > 1 else None
 
 
-def writes_to_full_pipe(pid: int) -> bool:
-    """Whether the main thread of `pid` sleeps in the kernel until somebody reads a pipe."""
-    return "pipe_w" in read(f"/proc/{pid}/task/{pid}/wchan")
+def writes_to_full_pipe(pid: int, *, any_thread: bool = False) -> bool:
+    """Whether the main thread of `pid`, or any of its threads, sleeps in the kernel until somebody reads a pipe."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task") if any_thread else [str(pid)]
+    except OSError:
+        return False
+    return any("pipe_w" in read(f"/proc/{pid}/task/{thread}/wchan") for thread in threads)
 
 
 def catches(pid: int, signum: int) -> bool:

@@ -1,4 +1,4 @@
-"""Busy or stuck: the loop's tick and the CPU time of the loop's thread, judged together."""
+"""Busy or stuck: the loop's tick and the CPU time of the loop's thread, judged together; and the threads beside it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,25 @@ class Step(Enum):
 class Watchdog:
     """What successive checks have found about one worker. Times are seconds of CLOCK_MONOTONIC."""
 
-    __slots__ = ("blocked", "checked", "cpu", "dumped", "stuck", "why")
+    __slots__ = ("_patience", "_since", "blocked", "checked", "cpu", "dumped", "stalled", "stuck", "why")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, stalled_after: float = 0.0) -> None:
+        """`stalled_after` is the setting."""
         self.checked = now
+        self._patience, self._since = stalled_after, 0.0
         self.cpu: float | None = None
         self.blocked = 0.0  # how long the loop has been blocked
         self.stuck = 0.0  # how long of that, up to now, without using CPU
+        self.stalled = 0.0  # how long, while the loop runs, all threads that serve requests have stalled
         self.dumped = ""  # the state for which its stacks were logged
         self.why = ""  # what else is known of the cause
 
-    def observe(self, now: float, *, tick: float, cpu: float | None, late: bool, throttled: float) -> None:
+    def observe(
+        self, now: float, *, tick: float, cpu: float | None, late: bool, throttled: float, stalled_since: float = 0.0
+    ) -> None:
         """Take in one check: the loop's last tick, CPU (and run-queue) seconds of its thread, whether this check itself
-        was late, and for how many seconds since the last one the container was throttled.
+        was late, for how many seconds since the last one the container was throttled, and since when the threads that
+        serve requests have stalled (0 where they haven't).
 
         A check that was late, or a container that was not allowed to run, accuses nobody: that time doesn't count.
         """
@@ -47,17 +53,40 @@ class Watchdog:
         self.checked, self.cpu = now, cpu
         if now - tick <= FRESH:
             self.blocked = self.stuck = 0.0
-            self.dumped = self.why = ""
+            self._observe_threads(now, passed, stalled_since)
+            if not self.threads_stuck:
+                self.dumped = self.why = ""
             return
         passed = min(passed, now - tick)
         self.blocked += passed
         if passed and used is not None:
             self.stuck = self.stuck + passed if used < IDLE * passed else 0.0
 
+    def _observe_threads(self, now: float, passed: float, since: float) -> None:
+        if since != self._since:
+            self._since, self.stalled = since, 0.0
+        if since:
+            self.stalled += min(passed, max(0.0, now - since))
+
+    @property
+    def threads_stuck(self) -> bool:
+        """Whether the loop runs, but all threads that serve requests have stalled for too long."""
+        return not self.blocked and bool(self._patience) and self.stalled >= self._patience
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it deserves a closer look."""
+        return self.blocked > 0 or self.stalled > 0
+
+    @property
+    def lasting(self) -> float:
+        """Seconds for which the state has lasted, where it isn't `ready`."""
+        return self.stalled if self.threads_stuck else self.blocked
+
     def state(self) -> str:
         """`ready`, `busy` or `stuck`."""
         if not self.blocked:
-            return "ready"
+            return "stuck" if self.threads_stuck else "ready"
         return "stuck" if self.stuck else "busy"
 
     def step(self, settings: Settings) -> Step:
@@ -65,10 +94,10 @@ class Watchdog:
 
         None is ended whose stacks haven't been logged before: nobody could say any more what it was doing.
         """
-        if settings.debug or not self.blocked:
+        if settings.debug or self.state() == "ready":
             return Step.NONE
-        if self.stuck:
-            passed, look, limit = self.stuck, settings.stuck_dump, settings.stuck_timeout
+        if self.state() == "stuck":
+            passed, look, limit = self.stuck or self.stalled, settings.stuck_dump, settings.stuck_timeout
         else:
             passed, look, limit = self.blocked, settings.busy_after, settings.busy_timeout
         if self.dumped == self.state():
@@ -77,7 +106,7 @@ class Watchdog:
 
     def accepts(self, settings: Settings) -> bool:
         """Whether a new request has a fair chance: not stuck, not computing for too long."""
-        return not self.stuck and self.blocked < settings.busy_after
+        return self.state() != "stuck" and self.blocked < settings.busy_after
 
 
 def interval(settings: Settings, suspect: bool) -> float:

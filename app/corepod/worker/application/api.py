@@ -52,6 +52,11 @@ def report_ready_path(why: str) -> None:
     _set_reason("path", why)
 
 
+def report_leaving() -> None:
+    """The application has asked the process to exit: no more requests should be sent to it."""
+    _set_reason("exit", "the worker stops, as the application has asked for")
+
+
 def this_worker() -> Worker | None:
     """The worker that this process is; `corepod.this_worker` documents it."""
     return _worker

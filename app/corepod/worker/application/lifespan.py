@@ -27,7 +27,7 @@ class Lifespan:
     async def startup(self) -> None:
         """Return when the application is ready, or has shown that it has no lifespan.
 
-        Raises LifespanFailedError, or SystemExit where the application asks the process to exit.
+        Raises LifespanFailedError, or SystemExit or KeyboardInterrupt where the application asks the process to exit.
         """
         self._task = asyncio.get_running_loop().create_task(self._run())
         slow = asyncio.get_running_loop().call_later(SLOW, self._tell_where)
@@ -38,6 +38,8 @@ class Lifespan:
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise LifespanFailedError(answer.get("message") or "the application's lifespan failed")
         if answer is None and (error := self._error()):
+            if self._leaked():
+                raise LifespanFailedError(f"it raised {error}")
             # The specification says to go on without one; the line is for users who expected theirs to run.
             log.info("the application has no lifespan: it raised %s", error)
 
@@ -56,6 +58,11 @@ class Lifespan:
         if self._task is not None and (place := where_it_waits(self._task)):
             log.warning("the application's lifespan startup waits here:\n%s", place)
 
+    def failed_with(self, error: BaseException) -> bool:
+        """Whether it has ended with this exception."""
+        task = self._task
+        return task is not None and task.done() and not task.cancelled() and task.exception() is error
+
     async def _ask(self, kind: str) -> dict[str, Any] | None:
         """The application's answer, None where it ended without one."""
         assert self._task is not None
@@ -67,16 +74,24 @@ class Lifespan:
                 return answer.result()
         finally:
             answer.cancel()
-        # An exception means that the application doesn't support lifespans; only SystemExit and its like are passed on.
+        # An exception means that the application doesn't support lifespans; a wish to exit is passed on.
         error = None if self._task.cancelled() else self._task.exception()
-        if error is not None and not isinstance(error, Exception):
+        if isinstance(error, SystemExit | KeyboardInterrupt):
             raise error
         return None
 
+    def _leaked(self) -> bool:
+        """Whether it ended with what nobody raises who means that there is no lifespan, such as CancelledError."""
+        assert self._task is not None
+        return self._task.cancelled() or not isinstance(self._task.exception(), Exception | None)
+
     def _error(self) -> str:
-        if self._task is None or self._task.cancelled() or (error := self._task.exception()) is None:
+        if self._task is None:
             return ""
-        return f"{type(error).__name__}: {error}".strip().rstrip(":")
+        if self._task.cancelled():
+            return "CancelledError"  # of something that it awaited: nobody cancels this task
+        error = self._task.exception()
+        return "" if error is None else f"{type(error).__name__}: {error}".strip().rstrip(":")
 
     async def _run(self) -> None:
         scope = {

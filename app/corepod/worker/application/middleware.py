@@ -49,7 +49,7 @@ def limit_requests(app: Any, most: int, record: ScoreboardRecord) -> Any:
             await app(scope, receive, send)
         elif serving >= most:
             record.words[SHED] += 1
-            await _answer(send, 503, b"overloaded, please try again\n", (b"retry-after", b"1"))
+            await answer(send, 503, b"overloaded, please try again\n", (b"retry-after", b"1"))
         else:
             serving += 1
             try:
@@ -82,7 +82,7 @@ def limit_time(app: Any, seconds: float) -> Any:
                 raise  # the application's own
             if begun:
                 raise RequestTimeoutError(f"the response wasn't complete after {seconds:g} s") from None
-            await _answer(send, 504, b"the application took too long\n", (b"connection", b"close"))
+            await answer(send, 504, b"the application took too long\n", (b"connection", b"close"))
 
     return limited
 
@@ -93,7 +93,7 @@ def limit_body(app: Any, most: int) -> Any:
     async def limited(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
-        elif _announced(scope["headers"]) > most:
+        elif announced(scope["headers"]) > most:
             await _refuse_body(receive, send)
         else:
             await BodyLimit(most, receive, send).run(app, scope)
@@ -135,9 +135,12 @@ class BodyLimit:
             await self._send(message)
 
 
-def _announced(headers: list[tuple[bytes, bytes]]) -> int:
-    length = next((value for name, value in headers if name == b"content-length"), b"")
-    return int(length) if length.isdigit() else 0
+def announced(headers: list[tuple[bytes, bytes]]) -> int:
+    """Bytes of a request's body as its head says, 0 where it says nothing."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
 
 
 async def _refuse_body(receive: Any, send: Any) -> None:
@@ -154,7 +157,8 @@ async def _refuse_body(receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _answer(send: Any, status: int, text: bytes, extra: tuple[bytes, bytes]) -> None:
+async def answer(send: Any, status: int, text: bytes, extra: tuple[bytes, bytes]) -> None:
+    """A whole response of the server's own; `extra` is a header of it."""
     await send(_head(status, text, extra))
     await send({"type": "http.response.body", "body": text})
 

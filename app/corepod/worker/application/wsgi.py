@@ -1,72 +1,142 @@
 """A WSGI application (PEP 3333) as an ASGI one, in threads of its own.
 
-A thread doesn't go on serving a client that has gone or whose request has timed out (request_timeout); a body that ends
-too early is an error, not a shorter body; a header with an underscore can't pass for one with a hyphen.
+A request gets a thread when its body has arrived, or if it is too large to be kept. A thread doesn't go on serving a
+client that has gone or whose request has timed out (request_timeout); a body that ends too early is an error, not a
+shorter body; a header with an underscore can't pass for one with a hyphen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import io
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+
+from corepod.worker.application.environ import build_environ
+from corepod.worker.application.guard import LeakedError
+from corepod.worker.application.middleware import announced
+from corepod.worker.logs import log
+from corepod.worker.threads import RequestThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+UNFIT = (StopIteration, concurrent.futures.CancelledError)  # no future passes these on
+BYTES = (bytes, bytearray, memoryview)
+KEPT_BODY = 1 << 20  # bytes of a body that are kept before a thread is given
+KEPT_BODIES = 64 << 20  # bytes of all bodies that are kept; above it, requests get their threads at once
+
 
 def as_asgi(app: Any, threads: int) -> Any:
     """The application served by at most this many threads; they are started when they are needed."""
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="wsgi")
+    return Adapter(app, RequestThreads(threads))
 
-    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+
+class Adapter:
+    """The ASGI application. `threads` says how the threads are doing."""
+
+    def __init__(self, app: Any, threads: RequestThreads) -> None:
+        self.app, self.threads = app, threads
+        self.kept = 0  # bytes of bodies of requests that are being served
+        self._told_of_websocket = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await Exchange(app, scope, receive, send).run(executor)
+            await Exchange(self, scope, receive, send).run()
         elif scope["type"] == "websocket":
+            if not self._told_of_websocket:
+                self._told_of_websocket = True
+                log.warning("WebSockets are refused: the application is a WSGI one, and WSGI has none")
             await send({"type": "websocket.close", "code": 1000})
-
-    return asgi
 
 
 class Exchange:
     """One request and its response, between the loop and a thread."""
 
-    def __init__(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        self._app, self._scope, self._receive, self._send = app, scope, receive, send
+    def __init__(self, adapter: Adapter, scope: Any, receive: Any, send: Any) -> None:
+        self._adapter, self._scope, self._receive, self._send = adapter, scope, receive, send
         self._loop = asyncio.get_running_loop()
         self._start: dict[str, Any] | None = None
-        self._begun = self._over = self._body_read = False
-        self._chunks = 0
+        self._body, self._kept = io.BytesIO(), 0  # what has arrived before there is a thread, and its bytes
+        self._begun = self._body_read = False
+        self.over = False  # nobody waits for the response any more
+        self._chunks, self._last = 0, b""
         self._watcher: asyncio.Task[None] | None = None
 
-    async def run(self, executor: ThreadPoolExecutor) -> None:
-        first = await self._receive()
-        if first["type"] == "http.disconnect":
-            return
-        self._body_read = not first.get("more_body")
-        body = first.get("body", b"")
-        source: Any = io.BytesIO(body) if self._body_read else io.BufferedReader(_Input(body, self._read))
-        environ = build_environ(self._scope, source)
+    async def run(self) -> None:
         try:
-            await self._loop.run_in_executor(executor, contextvars.copy_context().run, self._work, environ)
+            if await self._keep_body():
+                await self._call_in_thread()
         finally:
-            self._over = True  # a thread can't be cancelled; it runs on to its next chunk, which isn't sent
+            self._adapter.kept -= self._kept
+
+    async def _keep_body(self) -> bool:
+        """Wait for the whole body, or for as much of a large one as may be kept; False where the client has gone.
+
+        A client that sends slowly costs memory here; in a thread it would cost a thread.
+        """
+        if announced(self._scope["headers"]) > KEPT_BODY:
+            return True  # the application may refuse it before it has arrived
+        adapter = self._adapter
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return False
+            if part := message.get("body"):
+                self._body.write(part)  # not a list of parts: a client may send a byte at a time
+                self._kept += len(part)
+                adapter.kept += len(part)
+            self._body_read = not message.get("more_body")
+            if self._body_read or self._kept >= KEPT_BODY or adapter.kept >= KEPT_BODIES:
+                return True
+
+    async def _call_in_thread(self) -> None:
+        body = self._body
+        body.seek(0)
+        source: Any = body if self._body_read else io.BufferedReader(_Input(body.read(), self._read))
+        environ = build_environ(self._scope, source)
+        threads = self._adapter.threads
+        threads.ask(self)
+        try:
+            await self._loop.run_in_executor(threads, contextvars.copy_context().run, self._work, environ)
+        finally:
+            self.over = True  # a thread can't be cancelled; it runs on to its next chunk, which isn't sent
+            threads.end(self)
             if self._watcher is not None:
                 self._watcher.cancel()
-        await self._pass([] if self._begun else [self._head()], b"", more=False)
+        await self._pass([] if self._begun else [self._head()], self._last, more=False)
+
+    def watch_client(self) -> None:
+        """Notice from now on that the client has gone. Costs a task, which few requests live long enough to need."""
+        if self._body_read and self._watcher is None and not self.over:
+            self._watcher = self._loop.create_task(self._watch())
 
     # In the thread
 
     def _work(self, environ: dict[str, Any]) -> None:
-        if self._over:
+        if self.over:
             return  # its request ended while it waited for a thread
-        chunks = self._app(environ, self._start_response)
+        threads = self._adapter.threads
+        threads.enter(self)
+        try:
+            self._call(environ)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, UNFIT):
+                raise
+            raise LeakedError(error) from error  # as it is, it would lose its traceback on the way to the loop
+        finally:
+            threads.leave(self)
+
+    def _call(self, environ: dict[str, Any]) -> None:
+        chunks = self._adapter.app(environ, self._start_response)
+        if type(chunks) is list and len(chunks) == 1:
+            # Nothing more to wait for: it goes out together with the end, by one way to the loop instead of two.
+            self._last = _checked(chunks[0]) if chunks[0] else b""
+            return
         try:
             for chunk in chunks:
-                if self._over:
+                if self.over:
                     break
                 if chunk:
                     self._write(chunk)
@@ -84,6 +154,7 @@ class Exchange:
         return self._write
 
     def _write(self, chunk: bytes) -> None:
+        _checked(chunk)
         head = [] if self._begun else [self._head()]
         self._begun = True
         self._in_loop(self._pass(head, chunk, more=True))
@@ -92,13 +163,18 @@ class Exchange:
         """More of the request's body, and whether that was the last of it."""
         message = self._in_loop(self._receive())
         if message["type"] == "http.disconnect":
-            self._over = True
+            self.over = True
             raise ConnectionResetError("the client went away before its request was complete")
         self._body_read = not message.get("more_body")
         return message.get("body", b""), self._body_read
 
     def _in_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        threads = self._adapter.threads
+        threads.leave(self)  # it waits for its client, not for the application
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        finally:
+            threads.enter(self)
 
     # In the loop
 
@@ -108,20 +184,25 @@ class Exchange:
         return self._start
 
     async def _pass(self, head: list[dict[str, Any]], chunk: bytes, *, more: bool) -> None:
-        if self._over and more:
+        if self.over and more:
             return
         for message in head:
             await self._send(message)
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
         self._chunks += more
-        if self._chunks == 2 and self._body_read and self._watcher is None:
-            # The response streams, perhaps for ever: it has to end when its client has gone.
-            self._watcher = self._loop.create_task(self._watch())
+        if self._chunks == 2:
+            self.watch_client()  # the response streams, perhaps for ever: it has to end when its client has gone
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._over = True
+        self.over = True
+
+
+def _checked(chunk: Any) -> bytes:
+    if not isinstance(chunk, BYTES):
+        raise TypeError(f"the application returned {type(chunk).__name__}; a response's body consists of bytes")
+    return chunk  # type: ignore[return-value]
 
 
 class _Input(io.RawIOBase):
@@ -139,48 +220,3 @@ class _Input(io.RawIOBase):
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
-
-
-def build_environ(scope: Any, source: Any) -> dict[str, Any]:
-    """The environ of PEP 3333; text in it is bytes decoded as latin-1."""
-    root = scope.get("root_path", "").encode().decode("latin-1")
-    path = unquote_to_bytes(scope["raw_path"]).decode("latin-1")
-    if root and (path == root or path.startswith(root + "/")):
-        path = path[len(root) :]
-    query = scope["query_string"].decode("latin-1")
-    server = scope.get("server") or ("localhost", 80)
-    environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": root,
-        "PATH_INFO": path,
-        "QUERY_STRING": query,
-        "REQUEST_URI": scope["raw_path"].decode("latin-1") + ("?" + query if query else ""),
-        "SERVER_NAME": server[0],
-        "SERVER_PORT": str(server[1] or 80),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": source,
-        "wsgi.input_terminated": True,  # it ends where the body ends, announced or not
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    if scope.get("client"):
-        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = scope["client"][0], str(scope["client"][1])
-    environ.update(_headers(scope["headers"]))
-    return environ
-
-
-def _headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        if b"_" in raw_name:
-            continue  # x_forwarded_for and x-forwarded-for would be the same variable
-        name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
-        key = name if name in ("CONTENT_LENGTH", "CONTENT_TYPE") else "HTTP_" + name
-        if key in found:
-            value = found[key] + ("; " if key == "HTTP_COOKIE" else ",") + value
-        found[key] = value
-    return found

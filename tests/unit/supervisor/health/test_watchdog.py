@@ -8,7 +8,14 @@ import pytest
 from corepod.supervisor.health.watchdog import FRESH, Step, Watchdog, interval
 from corepod.supervisor.settings import Settings
 
-LIMITS = {"debug": False, "stuck_dump": 10.0, "stuck_timeout": 60.0, "busy_after": 30.0, "busy_timeout": 300.0}
+LIMITS = {
+    "debug": False,
+    "stuck_dump": 10.0,
+    "stuck_timeout": 60.0,
+    "busy_after": 30.0,
+    "busy_timeout": 300.0,
+    "stalled_after": 5.0,
+}
 
 
 def limits(**changed: float | bool) -> Settings:
@@ -22,7 +29,8 @@ class Worker:
         self.settings = limits(**changed)
         self.now = self.tick = 1000.0
         self.cpu = 5.0
-        self.watch = Watchdog(self.now)
+        self.stalled_since = 0.0
+        self.watch = Watchdog(self.now, self.settings.stalled_after)
         self.steps: list[tuple[float, Step]] = []
 
     def runs(self, seconds: float) -> Worker:
@@ -41,6 +49,16 @@ class Worker:
         """Blocked, and for a share of the time not allowed to run."""
         return self._pass(seconds, cpu=0.0, throttled=share)
 
+    def stalls(self, seconds: float, *, throttled: float = 0.0) -> Worker:
+        """Its loop turns, and all its threads have stalled since the beginning of this."""
+        self.stalled_since = self.stalled_since or self.now
+        return self._pass(seconds, cpu=0.0, ticks=True, throttled=throttled)
+
+    def moves(self) -> Worker:
+        """One of its threads makes progress."""
+        self.stalled_since = 0.0
+        return self
+
     def _pass(self, seconds: float, *, cpu: float, ticks: bool = False, throttled: float = 0.0) -> Worker:
         for _ in range(int(seconds)):
             self.now += 1
@@ -50,7 +68,14 @@ class Worker:
         return self
 
     def look(self, *, late: bool = False, throttled: float = 0.0) -> Worker:
-        self.watch.observe(self.now, tick=self.tick, cpu=self.cpu, late=late, throttled=throttled)
+        self.watch.observe(
+            self.now,
+            tick=self.tick,
+            cpu=self.cpu,
+            late=late,
+            throttled=throttled,
+            stalled_since=self.stalled_since,
+        )
         step = self.watch.step(self.settings)
         if step is Step.DUMP:
             self.watch.dumped = self.watch.state()
@@ -112,6 +137,28 @@ CASES = {
     "the machine was stopped": Case(Worker().runs(5).supervisor_sleeps(1000, machine=True), "ready", [], True),
     "stopped while it was suspect": Case(
         Worker().sleeps(9).supervisor_sleeps(1000, machine=True).runs(1), "ready", [], True
+    ),
+    "threads that stall": Case(Worker().runs(5).stalls(4), "ready", [], True),
+    "threads that stall for long": Case(Worker().stalls(6), "stuck", [], False),
+    "threads that stall for too long": Case(Worker().stalls(70), "stuck", [(10, Step.DUMP), (60, Step.END)], False),
+    "threads that go on in time": Case(Worker().stalls(40).moves().runs(1), "ready", [(10, Step.DUMP)], True),
+    "threads that stall again and again": Case(
+        Worker().stalls(50).moves().stalls(50), "stuck", [(10, Step.DUMP), (60, Step.DUMP)], False
+    ),
+    "threads that may stall for any time": Case(Worker(stalled_after=0).stalls(1000), "ready", [], True),
+    "threads that may stall for a long time": Case(
+        Worker(stalled_after=100).stalls(101), "stuck", [(100, Step.DUMP), (101, Step.END)], False
+    ),
+    "threads that stall in a debugger": Case(Worker(debug=True).stalls(1000), "stuck", [], False),
+    "threads that stall, and then the loop is stuck": Case(
+        Worker().stalls(12).sleeps(61), "stuck", [(10, Step.DUMP), (73, Step.END)], False
+    ),
+    "threads that stall, and then the loop is busy": Case(
+        Worker().stalls(12).burns(20), "busy", [(10, Step.DUMP)], True
+    ),
+    "threads throttled the whole time": Case(Worker().stalls(100, throttled=1.0), "ready", [], True),
+    "threads that stall while the supervisor is stopped": Case(
+        Worker().stalls(3).supervisor_sleeps(1000), "ready", [], True
     ),
     "stopped again and again": Case(
         Worker().sleeps(5).supervisor_sleeps(99, machine=True).sleeps(2).supervisor_sleeps(99, machine=True),

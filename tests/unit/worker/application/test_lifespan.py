@@ -98,6 +98,23 @@ def test_who_wants_to_end_ends(first: tuple[str, ...]) -> None:
     assert caught.value.code == 3
 
 
+LEAKS = [asyncio.CancelledError(), GeneratorExit(), BaseExceptionGroup("several", [SystemExit(1)])]
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=repr)
+@pytest.mark.parametrize("first", [(), ("receive",)])
+def test_what_means_nothing_to_a_server_is_a_start_that_failed(first: tuple[str, ...], leak: BaseException) -> None:
+    """Nobody says with it that there is no lifespan; to serve without one would hide the failure."""
+    with pytest.raises(LifespanFailedError, match=type(leak).__name__):
+        run(App(*first, leak))
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=repr)
+def test_what_means_nothing_to_a_server_is_a_stop_that_failed(leak: BaseException) -> None:
+    start = ("receive", "startup.complete", "receive")
+    assert run(App(*start, leak)).startswith(type(leak).__name__)
+
+
 def test_a_stop_that_fails() -> None:
     start = ("receive", "startup.complete", "receive")
     assert run(App(*start, {"type": "lifespan.shutdown.failed", "message": "not flushed"})) == "not flushed"

@@ -20,7 +20,10 @@ from tests.unit.h2client import Http2
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+
+LARGE = 2 * wsgi.KEPT_BODY
 
 
 def serve(app: Any, threads: int = 4, **changed: Any) -> Served:
@@ -135,7 +138,7 @@ def test_a_body_nobody_reads() -> None:
         served.until_idle()
 
 
-def test_a_body_that_ends_too_early_is_an_error() -> None:
+def test_a_large_body_that_ends_too_early_is_an_error() -> None:
     """Not a shorter body: half an upload must not be taken for all of it."""
     happened: list[Any] = []
 
@@ -148,11 +151,73 @@ def test_a_body_that_ends_too_early_is_an_error() -> None:
 
     with serve(app) as served:
         with served.connect() as sock:
-            sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf")
+            sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\nhalf" % LARGE)
             until(lambda: served.words[IN_FLIGHT], "it is being read")
         served.until_idle()
     assert len(happened) == 1
     assert isinstance(happened[0], ConnectionResetError)
+
+
+def test_a_small_body_that_ends_too_early_reaches_no_application() -> None:
+    begun = list[str]()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        begun.append(environ["PATH_INFO"])
+        return respond(start_response, b"")
+
+    with serve(app, threads=1) as served:
+        with served.connect() as sock:
+            sock.sendall(b"POST /cut HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf")
+            until(lambda: served.words[IN_FLIGHT], "it is being read")
+        served.until_idle()
+        httpx.get(served.url("/next"))
+    assert begun == ["/next"]
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 1000", b"Content-Length: %d" % wsgi.KEPT_BODY, b"Transfer-Encoding: chunked"]
+)
+def test_clients_that_stop_in_the_middle_of_a_small_body_take_no_threads(head: bytes) -> None:
+    with serve(length_of_body, threads=1) as served:
+        socks = [served.connect() for _ in range(8)]
+        for sock in socks:
+            sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\n" + head + b"\r\n\r\n3\r\nabc\r\n")
+        until(lambda: served.words[IN_FLIGHT] == len(socks), "all of them are in flight")
+        assert httpx.post(served.url(), content=b"whole", timeout=DEADLINE).text == "5"
+        for sock in socks:
+            sock.close()
+        served.until_idle()
+
+
+def test_bodies_that_wait_for_their_rest_take_a_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above it they get their threads at once, as large ones do."""
+    monkeypatch.setattr(wsgi, "KEPT_BODIES", 100)
+    arrived = threading.Semaphore(0)
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        arrived.release()
+        return length_of_body(environ, start_response)
+
+    adapter = wsgi.as_asgi(app, 4)
+    with Served(adapter) as served, served.connect() as first, served.connect() as second:
+        for sock in (first, second):
+            sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\n" + b"x" * 60)
+        assert arrived.acquire(timeout=DEADLINE), "the second one is at a thread"
+        until(lambda: adapter.kept == 120, "both are counted")
+        for sock in (first, second):
+            sock.sendall(b"x" * 40)
+        for sock in (first, second):
+            assert sock.recv(65536).endswith(b"100")
+        until(lambda: adapter.kept == 0, "nothing is kept")
+
+
+def test_an_application_may_refuse_a_large_body_before_it_has_arrived() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        return respond(start_response, b"no", "401 No")
+
+    with serve(app, body_timeout=0.0) as served, served.connect() as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % LARGE)
+        assert sock.recv(65536).startswith(b"HTTP/1.1 401")
 
 
 def test_http2() -> None:
@@ -185,9 +250,9 @@ def test_streaming_passes_on_each_chunk_at_once() -> None:
         assert list(chunks) == [b"second"]
 
 
-@pytest.mark.parametrize("chunks", [[], [b""], [b"", b"a", b"", b"b"]])
-def test_empty_chunks(chunks: list[bytes]) -> None:
-    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+@pytest.mark.parametrize("chunks", [[], [b""], [b"a"], (b"a",), [b"", b"a", b"", b"b"]])
+def test_a_body_that_is_there_as_a_whole(chunks: Sequence[bytes]) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Sequence[bytes]:
         start_response("200 OK", [("X-There", "yes")])
         return chunks
 
@@ -202,6 +267,17 @@ def test_head_and_no_content() -> None:
     with serve(lambda environ, start_response: respond(start_response, b"body")) as served:
         answer = httpx.head(served.url())
         assert (answer.headers["content-length"], answer.content) == ("4", b"")
+
+
+def test_what_was_written_comes_before_what_is_returned() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [])
+        write(b"one,")
+        write(b"two,")
+        return [b"three"]
+
+    with serve(app) as served:
+        assert httpx.get(served.url()).text == "one,two,three"
 
 
 class Chunks:
@@ -277,6 +353,22 @@ def test_start_response_again_with_an_error() -> None:
         assert "x-first" not in answer.headers
     with serve(late) as served, pytest.raises(httpx.RemoteProtocolError):
         httpx.get(served.url())
+
+
+@pytest.mark.parametrize("body", ["text", ["text"], [1]])
+def test_a_body_of_anything_but_bytes_is_a_500(body: Any) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return body
+
+    with serve(app) as served:
+        assert httpx.get(served.url()).status_code == 500
+
+
+@pytest.mark.parametrize("status", ["", "two hundred", "20"])
+def test_a_status_that_is_none_is_a_500(status: str) -> None:
+    with serve(lambda environ, start_response: respond(start_response, b"", status)) as served:
+        assert httpx.get(served.url()).status_code == 500
 
 
 @pytest.mark.parametrize("calls", [0, 2])
