@@ -47,7 +47,8 @@ _APPLICATION = _group(
         "app",
         "text",
         "",
-        "the application, as MODULE:ATTRIBUTE; the attribute may be left out where it is called app or application",
+        "the application, as MODULE:ATTRIBUTE, or MODULE:FACTORY(ARGUMENTS) with literal arguments for a function that "
+        "returns it; the attribute may be left out where it is called app or application",
     ),
     ("factory", "flag", False, "the attribute is a function that returns the application"),
     (
