@@ -8,6 +8,7 @@ it, starts a thread or leaves a descriptor open, and whether a process that is f
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -21,6 +22,9 @@ from corepod.contract.env import WORKER_ENV
 
 PATIENCE = 120  # seconds for a row; a child that hangs has made the import unsafe
 APP = Path(__file__).parents[1] / "app"
+
+# Where more than one distribution has modules in the package.
+DISTRIBUTIONS = {"opentelemetry.sdk": "opentelemetry-sdk", "google.cloud.pubsub_v1": "google-cloud-pubsub"}
 
 PROBE = """
 import json, os, signal, sys, time
@@ -51,11 +55,20 @@ os._exit(0)
 
 @dataclass(frozen=True)
 class Case:
-    """`does` is what the application has at module level, `uses` what a forked worker does with it."""
+    """`does` is what the application has at module level, `uses` what a forked worker does with it. `package` is the
+    name that is imported."""
 
     package: str
     does: str
     uses: str = ""
+
+    @property
+    def library(self) -> str:
+        """Name and version of what is installed."""
+        if self.package in sys.stdlib_module_names:
+            return f"Python {sys.version_info.major}.{sys.version_info.minor}"
+        name = DISTRIBUTIONS.get(self.package) or importlib.metadata.packages_distributions()[self.package][0]
+        return f"{name} {importlib.metadata.version(name)}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,12 @@ CASES = [
     Case("pyspark", "import pyspark"),
     Case("lancedb", "import lancedb"),
     Case("chromadb", "import chromadb"),
-    Case("grpc", "import grpc", "grpc.insecure_channel('127.0.0.1:9')._channel.check_connectivity_state(True)"),
+    Case(
+        "grpc",
+        "import grpc",
+        "c = grpc.insecure_channel('127.0.0.1:9'); f = grpc.channel_ready_future(c); f.done(); "
+        "assert c._channel.check_connectivity_state(True) is not None",
+    ),
     Case("grpc", "import grpc; channel = grpc.insecure_channel('127.0.0.1:9')"),
     Case("google.cloud.pubsub_v1", "import google.cloud.pubsub_v1, google.cloud.storage"),
     Case("psycopg", "import psycopg"),
@@ -171,7 +189,7 @@ CASES = [
     Case(
         "elasticapm", "import elasticapm; client = elasticapm.Client(service_name='x', server_url='http://127.0.0.1:9')"
     ),
-    Case("newrelic", "import newrelic.agent"),
+    Case("newrelic", "import newrelic.agent; newrelic.agent.initialize()"),
     Case("posthog", "import posthog"),
     Case("prometheus_client", "import prometheus_client; c = prometheus_client.Counter('c', 'c')", "c.inc()"),
     Case("gevent", "import gevent"),
@@ -231,13 +249,14 @@ def installed(case: Case) -> bool:
 
 
 def row(case: Case, result: Result) -> str:
+    """A row of the table: the library, what the application does, whether it is forked, and why not."""
     if result.why:
         how = result.why.removeprefix("the application's import ")
     elif result.child:
         how = f"a fork that uses it ends with {result.child}"
     else:
-        how = "works in a fork" if case.uses else ""
-    return f"| `{case.does}` | {'yes' if result.forked else 'no'} | {how} |"
+        how = ""
+    return f"| {case.library} | `{case.does}` | {'yes' if result.forked else 'no'} | {how} |"
 
 
 def main(names: list[str]) -> None:

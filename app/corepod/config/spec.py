@@ -218,8 +218,10 @@ _HTTP = _group(
     (
         "trusted_proxies",
         "networks",
-        [],
-        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used; * for every peer",
+        ["loopback"],
+        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used, * for every peer, none "
+        "for no peer; loopback stands for proxies on this machine, of which -Host isn't used; Unix sockets are "
+        "trusted unless it is none",
     ),
     ("keep_alive", "seconds", 5.0, "time after which an idle connection is closed", {"minimum": 0.1}),
     (

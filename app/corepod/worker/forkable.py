@@ -64,7 +64,7 @@ def _comm(task: int) -> str:
         with open(f"/proc/self/task/{task}/comm") as file, open("/proc/self/comm") as own:
             name = file.read().strip()
             # A thread has its process's name until it takes another.
-            return "started by an extension" if name == own.read().strip() else name
+            return "unnamed" if name == own.read().strip() else name
     except OSError:
         return "one that has just ended"
 

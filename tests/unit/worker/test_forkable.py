@@ -113,7 +113,7 @@ def test_may_be_forked(code: str) -> None:
         ("import socket; s = socket.socket(16, socket.SOCK_RAW)", "left a socket of the family AF_NETLINK open"),
         (
             "import faulthandler as h; h.dump_traceback_later(1000)",
-            "thread(s) (started by an extension)",
+            "thread(s) (unnamed)",
         ),
         ("t = open('/dev/ptmx', 'rb', 0)", "left the device /dev/ptmx open"),
     ],
