@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 def settings(**changed: Any) -> WorkerSettings:
     """Every setting at its default but these."""
     defaults = {setting.name: setting.default for setting in SETTINGS}
-    return replace(WorkerSettings.from_values({**defaults, "profile": "run", "cwd": "."}), **changed)
+    return replace(
+        WorkerSettings.from_values({**defaults, "profile": "run", "cwd": ".", "prefixed": ["stdout", "stderr"]}),
+        **changed,
+    )
 
 
 def make_record() -> ScoreboardRecord:

@@ -294,6 +294,14 @@ _LOG = _group(
     ("log_format", "choice", "text", "format of log lines", {"choices": ("text", "json")}),
     ("log_level", "choice", "info", "minimum level of log lines", {"choices": ("debug", "info", "warning", "error")}),
     (
+        "log_prefix",
+        "choice",
+        "auto",
+        "begin each line that a worker writes with the worker's number, slot, core and pid: auto does so on a "
+        "terminal, and not in a file or pipe; a pod never does, and JSON lines have them as fields",
+        {"choices": ("auto", "always", "never")},
+    ),
+    (
         "termination_log",
         "text",
         "",

@@ -51,6 +51,7 @@ def command(
         "cwd": str(Path(values["chdir"] or ".").resolve()),
         "admin_explicit": effective.explicit("admin"),
         "lifeline": lifeline,
+        "prefixed": [] if pod else _prefixed(values["log_prefix"], drawn=lifeline is not None),
         "preload": environment.pop(PRELOAD, ""),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
@@ -65,6 +66,15 @@ def _environment(env_file: str) -> dict[str, str]:
         return {**envfile.read(env_file), **os.environ}
     except (ValueError, OSError) as error:
         raise SettingsError([f"env_file: {error}"]) from error
+
+
+def _prefixed(choice: str, *, drawn: bool) -> list[str]:
+    """The streams on which lines of workers are named. `drawn`: both are a pipe to the terminal's table."""
+    return [
+        name
+        for name, fd in (("stdout", 1), ("stderr", 2))
+        if choice == "always" or (choice == "auto" and (drawn or os.isatty(fd)))
+    ]
 
 
 def _can_draw() -> bool:

@@ -47,6 +47,7 @@ class Settings:
     python: str
     cwd: str
     admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
+    prefixed: list[str]  # streams, stdout and stderr, on which lines of workers begin with the worker's name
     preload: str  # LD_PRELOAD of the workers
     lifeline: int | None  # descriptor whose end means that the command line is gone
 

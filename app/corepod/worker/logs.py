@@ -18,8 +18,8 @@ log = logging.getLogger("corepod")
 
 
 class TextFormat(logging.Formatter):
-    """Lines like the supervisor's. `named` adds the worker's number, slot, core and pid, which in a local pool the
-    supervisor puts in front of every line."""
+    """Lines like the supervisor's. `named` adds the worker's number, slot, core and pid, where the supervisor doesn't
+    put them in front of every line (`log_prefix`)."""
 
     def __init__(self, named: bool) -> None:
         super().__init__()
@@ -52,12 +52,14 @@ def configure_logging(settings: WorkerSettings) -> None:
     application's logging, is left alone."""
     relayed = settings.profile == "run"
     json_lines = settings.log_format == "json" and not relayed
-    for name, stream, text in (
-        ("corepod", sys.stderr, TextFormat),
-        ("corepod.access", sys.stdout, AccessFormat),
+    for name, stream, where, text in (
+        ("corepod", sys.stderr, "stderr", TextFormat),
+        ("corepod.access", sys.stdout, "stdout", AccessFormat),
     ):
         handler = logging.StreamHandler(stream)
-        handler.setFormatter(JsonFormat() if json_lines else text(named=not relayed))
+        # As JSON the supervisor names the worker in a local pool.
+        named = settings.log_format == "text" and where not in settings.prefixed
+        handler.setFormatter(JsonFormat() if json_lines else text(named=named))
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings.log_level.upper())

@@ -28,7 +28,7 @@ SAMPLES: dict[str, list[str]] = {
     "networks": ["10.0.0.0/8"],
 }
 # Known to the command line, not to the table.
-BESIDE = {"profile", "python", "cwd", "admin_explicit", "preload", "lifeline"}
+BESIDE = {"profile", "python", "cwd", "admin_explicit", "preload", "lifeline", "prefixed"}
 
 
 def values(setting: Setting) -> list[Any]:
@@ -63,7 +63,7 @@ def test_the_declared_type_is_what_the_parser_returns(where: type, name: str, de
 
 def test_every_setting_is_used() -> None:
     """By the worker, by the supervisor, or by the command line itself."""
-    used = {name for _, name, _ in DECLARED} | {"chdir", "env_file"}
+    used = {name for _, name, _ in DECLARED} | {"chdir", "env_file", "log_prefix"}
     assert used == {setting.name for setting in SETTINGS}
 
 

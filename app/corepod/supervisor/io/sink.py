@@ -44,7 +44,7 @@ class Sink:
         return bool(self._queue)
 
     def write(self, data: bytes) -> None:
-        if self._size + len(data) > QUEUE_BYTES:
+        if self._queue and self._size + len(data) > QUEUE_BYTES:  # one line has room, however long it is
             self.dropped += 1
             return
         self._queue.append(data)
