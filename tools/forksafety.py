@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from pathlib import Path
 from corepod.contract.env import WORKER_ENV
 
 PATIENCE = 120  # seconds for a row; a child that hangs has made the import unsafe
+# As pinned workers have it. With more, numpy's import alone starts threads.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 APP = Path(__file__).parents[1] / "app"
 
 # Where more than one distribution has modules in the package.
@@ -56,11 +59,12 @@ os._exit(0)
 @dataclass(frozen=True)
 class Case:
     """`does` is what the application has at module level, `uses` what a forked worker does with it. `package` is the
-    name that is imported."""
+    name that is imported, `remedy` what makes it forkable."""
 
     package: str
     does: str
     uses: str = ""
+    remedy: str = ""
 
     @property
     def library(self) -> str:
@@ -124,7 +128,7 @@ CASES = [
     Case("tensorflow", "import tensorflow; tensorflow.ones(3)"),
     Case("jax", "import jax", "jax.numpy.ones(3).sum().block_until_ready()"),
     Case("jax", "import jax; jax.numpy.ones(3)"),
-    Case("onnxruntime", "import onnxruntime"),
+    Case("onnxruntime", "import onnxruntime", remedy="; `ORT_DISABLE_TELEMETRY=1` prevents it"),
     Case("tokenizers", "import tokenizers", "tokenizers.Tokenizer(tokenizers.models.BPE()).encode_batch(['a'] * 10)"),
     Case("ray", "import ray"),
     Case("dask", "import dask", "dask.delayed(sum)([1, 2]).compute()"),
@@ -229,7 +233,7 @@ def try_out(case: Case) -> Result:
             text=True,
             timeout=PATIENCE,
             cwd=folder.name,
-            env={**os.environ, **WORKER_ENV},
+            env={**ONE_THREAD, **WORKER_ENV, **os.environ},
         )
     except subprocess.TimeoutExpired:
         return Result(f"it wasn't finished after {PATIENCE} s", None)
@@ -251,16 +255,17 @@ def installed(case: Case) -> bool:
 def row(case: Case, result: Result) -> str:
     """A row of the table: the library, what the application does, whether it is forked, and why not."""
     if result.why:
-        how = result.why.removeprefix("the application's import ")
+        how = re.sub(r"/tmp/forksafety-\w+/", "", result.why.removeprefix("the application's import "))
     elif result.child:
         how = f"a fork that uses it ends with {result.child}"
     else:
         how = ""
-    return f"| {case.library} | `{case.does}` | {'yes' if result.forked else 'no'} | {how} |"
+    return f"| {case.library} | `{case.does}` | {'yes' if result.forked else 'no'} | {how}{case.remedy} |"
 
 
 def main(names: list[str]) -> None:
     """Print the table of the libraries named, or of all."""
+    print("| library | what the application does at module level | forked | what is in the way |\n|---|---|---|---|")
     for case in CASES:
         if installed(case) and (not names or case.package in names):
             print(row(case, try_out(case)), flush=True)

@@ -182,8 +182,8 @@ class Supervisor:
         within = self._stop.drain_within(now)
         if within is None:
             return
+        sockets.stop_intake(self.listeners)
         self.pool.drain(within, now)
-        # Closed here before the workers close theirs: from now on a new connection is refused at once, not queued.
         sockets.close(self.listeners)
         self.listeners.clear()
 

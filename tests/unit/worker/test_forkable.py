@@ -42,7 +42,7 @@ def after(code: str, **env: str) -> tuple[str, int]:
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, **WORKER_ENV, **env},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **WORKER_ENV, **env},
         cwd=env.get("TMPDIR"),
     )
     assert done.returncode == 0, done.stderr
