@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
 
+STATE = "docs/workers-and-state.md, or use --workers 1"
 STOPS = {signal.SIGTERM, signal.SIGINT}
 # Sent by the kernel as a matter of course; a line about each would be noise.
 SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
@@ -90,6 +91,8 @@ class Supervisor:
             f"{', '.join(map(sockets.name, self.listeners))}, admin on {admin}; "
             f"usable cores {cores.format_list(usable.cores)} (limit: {usable.limit})"
         )
+        if count > 1 and self.settings.workers == "auto" and self.settings.profile == "run":
+            self.log.info(f"{count} workers: state kept in the process isn't shared between them; see {STATE}")
         if self.placement.why_not:
             self.log.warning(self.placement.why_not)
         if admin != wanted and not wanted.endswith(":0"):
