@@ -212,6 +212,11 @@ CASES = [
     Case("django", "import django"),
     Case("flask", "import flask"),
     Case("fastapi", "import fastapi"),
+    Case("gradio", "import gradio"),
+    Case("gradio", "import gradio; demo = gradio.Interface(str, 'text', 'text')"),
+    Case("nicegui", "import nicegui"),
+    Case("datasette", "import datasette.app; app = datasette.app.Datasette().app()"),
+    Case("radicale", "import radicale; app = radicale.application"),
     Case("asyncio", "import asyncio; loop = asyncio.new_event_loop()"),
     Case(
         "concurrent",
