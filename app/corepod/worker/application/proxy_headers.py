@@ -36,10 +36,12 @@ class ProxyHeaders:
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         # Not a coroutine of its own: most requests have nothing to rewrite, and this is around all of them.
-        if scope["type"] in ("http", "websocket") and any(name.startswith(PREFIX) for name, _ in scope["headers"]):
-            trusted, with_host = self._trust(scope["client"][0] if scope["client"] else None)
-            if trusted:
-                self._rewrite(scope, with_host=with_host)
+        for name, _ in scope.get("headers", ()):
+            if name.startswith(PREFIX):
+                trusted, with_host = self._trust(scope["client"][0] if scope["client"] else None)
+                if trusted:
+                    self._rewrite(scope, with_host=with_host)
+                break
         awaitable: Awaitable[None] = self._app(scope, receive, send)
         return awaitable
 
