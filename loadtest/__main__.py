@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    print(f"report: {options.result_dir / 'report.html'}")
+    print(f"report: {options.result_dir / 'report.html'}; exit code {code}")
     return code
 
 

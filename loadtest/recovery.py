@@ -22,6 +22,7 @@ MORTAL = (RESET, TIMED_OUT, LOST_SESSION)  # outcomes of a request whose worker 
 class Event:
     """One fault that was injected. `at` is in Unix seconds, other times are seconds after it; None: not seen in time.
 
+    `watched`: for how long it was watched at most, 0 if the fault could not be injected.
     `lasts`: how long the fault itself lasts, or how long a setting tolerates it (a stopped worker until it is killed).
     `outage`: it stops the whole pool, so refused connections are attributed to it. `deadly`: it kills a worker.
     """
@@ -35,6 +36,7 @@ class Event:
     answer: float | None = None  # until the next 200 for a new client
     back: float | None = None  # until the victim's place serves again
     note: str = ""
+    watched: float = 0.0
 
     @property
     def recovery(self) -> float | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from corepod.hit.exchange import OK, Client
+from corepod.hit.exchange import OK, TIMED_OUT, Client
 
 from loadtest.chaos.action import ACTIONS, CannotInjectError
 from loadtest.recovery import Event
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from loadtest.chaos.action import Fault
 
-ONE_TRY = 1.0  # seconds for a response to the new client that asks after a fault
+ONE_TRY = 1.0  # seconds for a response to the new client that asks after a fault; it grows with time-outs
+PAUSE = 0.01  # seconds between two of its requests
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,42 @@ def inject(name: str, target: Any, deadline: float) -> Event:
         return Event(name, time.time(), note=str(error))
     event = Event(name, fault.at, fault.victim, fault.lasts, fault.outage, fault.deadly, note=fault.note)
     end = time.monotonic() + fault.lasts + deadline
-    while None in (event.answer, event.back) and time.monotonic() < end:
-        if event.answer is None and (at := _asked(target.url)) is not None:
-            event.answer = max(0.0, at - fault.at)
+    client = NewClient(target.url, end)
+    client.start()
+    while (event.back is None or client.is_alive()) and time.monotonic() < end:
         if event.back is None and (at := _seen(fault)) is not None:
             event.back = max(0.0, at - fault.at)
         time.sleep(target.look)
+    client.join(ONE_TRY)
+    event.watched = time.time() - fault.at
+    if client.answered is not None:
+        event.answer = max(0.0, client.answered - fault.at)
+    elif client.timed_out:
+        event.note = "; ".join(filter(None, (event.note, f"{client.timed_out} tries of a new client timed out")))
     return event
+
+
+class NewClient(threading.Thread):
+    """Asks after a fault until it gets a 200, or until `end`. In a thread of its own, for the place of the victim is
+    watched meanwhile. It gives a slow server more time with each try: it answers, too, only late."""
+
+    def __init__(self, url: str, end: float) -> None:
+        super().__init__(daemon=True)
+        self._url, self._end = url, end
+        self.answered: float | None = None  # in Unix seconds
+        self.timed_out = 0
+
+    def run(self) -> None:
+        while (left := self._end - time.monotonic()) > 0:
+            # The first time-out may be that of a worker which the fault has stopped.
+            patience = ONE_TRY * 2 ** max(0, self.timed_out - 1)
+            outcome = Client(self._url, timeout=min(patience, left)).get("/healthz").outcome
+            if outcome == OK:
+                self.answered = time.time()
+                return
+            if outcome == TIMED_OUT:
+                self.timed_out += 1
+            time.sleep(PAUSE)
 
 
 def _seen(fault: Fault) -> float | None:
@@ -69,8 +100,3 @@ def _seen(fault: Fault) -> float | None:
         return fault.back()
     except CannotInjectError:  # the fault may also hit what answers this question
         return None
-
-
-def _asked(url: str) -> float | None:
-    """When a new client got a 200; None if it got none."""
-    return time.time() if Client(url, timeout=ONE_TRY).get("/healthz").outcome == OK else None

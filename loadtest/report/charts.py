@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loadtest.histogram import Histogram
 from loadtest.recovery import owner
-from loadtest.report.wording import count, duration, victim
+from loadtest.report.wording import awaited, count, duration, victim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,8 +128,8 @@ def _chart(title: str, run: Run, ticks: Sequence[tuple[float, str]], inside: str
         for at in range(int(run.duration / step) + 1)
     )
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{_faults(run)}{grid}{inside}</svg>"
+        f'<div class="wide"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{_faults(run)}{grid}{inside}</svg></div>"
     )
 
 
@@ -140,7 +140,7 @@ def _faults(run: Run) -> str:
         x = _x(event.at - run.started, run.duration)
         back = run.duration if event.back is None else event.at - run.started + event.back
         wide = max(_x(min(back, run.duration), run.duration) - x, 0)
-        tooltip = f"{number}: {event.action} {victim(event)}, served again after {duration(event.back)}"
+        tooltip = f"{number}: {event.action} {victim(event)}, served again: {awaited(event.back, event)}"
         found += (
             f'<g class="fault"><title>{escape(tooltip)}</title>'
             f'<rect x="{x:.1f}" y="{TOP}" width="{wide:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'
@@ -152,16 +152,19 @@ def _faults(run: Run) -> str:
 
 
 def _line(name: str, path: Sequence[tuple[float, float | None]], label: float, whole: float) -> str:
-    """A line with gaps where nothing was answered, and its name at the end."""
-    steps, pen = [], "M"
-    for at, y in path:
+    """A line with gaps where nothing was answered, dots for points between two gaps, and its name at the end."""
+    steps, dots, pen = "", "", "M"
+    known = [None, *(y for _, y in path), None]
+    for number, (at, y) in enumerate(path, 1):
         if y is None:
             pen = "M"
-            continue
-        steps.append(f"{pen}{_x(at, whole):.1f} {y:.1f}")
-        pen = "L"
+        elif known[number - 1] is known[number + 1] is None:
+            dots += f'<circle cx="{_x(at, whole):.1f}" cy="{y:.1f}" r="2.2"/>'  # a line of one point draws nothing
+        else:
+            steps += f"{pen}{_x(at, whole):.1f} {y:.1f}"
+            pen = "L"
     text = f'<text class="name" x="{WIDTH - RIGHT + 6}" y="{label + 4:.1f}">{name}</text>'
-    return f'<g class="{name}"><path d="{"".join(steps)}"/>{text}</g>'
+    return f'<g class="{name}"><path d="{steps}"/>{dots}{text}</g>'
 
 
 def _bar(kind: str, x: float, top: float, width: float, bottom: float, tooltip: str) -> str:

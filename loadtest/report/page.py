@@ -57,8 +57,9 @@ LATENCY_NOTE = (
 
 
 def _verdict(run: Run) -> str:
-    state, why = run.verdict.state, wording.why(run)
-    text = f"<p>{escape(wording.sentence(run))}</p>" + (f'<p class="bad">{escape(why)}</p>' if why else "")
+    state, text = run.verdict.state, f"<p>{escape(wording.sentence(run))}</p>"
+    for kind, words in (("bad", wording.why(run)), ("soft", wording.not_judged(run))):
+        text += f'<p class="{kind}">{escape(words)}</p>' if words else ""
     return f'<section class="verdict {state}"><b>{wording.MARKS[state]} {state}</b><div>{text}</div></section>'
 
 
@@ -101,9 +102,9 @@ def _faults(run: Run) -> str:
                 f'<span class="number">{number}</span> {escape(event.action)}',
                 f"{event.at - run.started:.1f} s",
                 escape(wording.victim(event)),
-                wording.duration(event.answer),
-                wording.duration(event.back),
-                wording.duration(event.recovery),
+                wording.awaited(event.answer, event),
+                wording.awaited(event.back, event),
+                wording.awaited(event.recovery, event),
                 str(toll.in_flight[number - 1] + toll.outage[number - 1]),
                 escape("; ".join(filter(None, (lasts, event.note)))),
             )

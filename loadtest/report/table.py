@@ -32,6 +32,8 @@ def show(run: Run, console: Console | None = None) -> None:
         table.add_row(mark, wording.CHECKS[check.name], wording.value(check, check.value), wording.limit(check))
     console.print(table)
     console.print(wording.sentence(run), highlight=False)
+    for words in filter(None, (wording.why(run), wording.not_judged(run))):
+        console.print(words, highlight=False, markup=False)
     console.print(f"[{COLOURS[verdict.state]} bold]{wording.MARKS[verdict.state]} {verdict.state}")
 
 
@@ -45,9 +47,9 @@ def _faults(run: Run) -> Table:
             event.action,
             f"{event.at - run.started:.1f} s",
             wording.victim(event),
-            wording.duration(event.answer),
-            wording.duration(event.back),
-            wording.duration(event.recovery),
+            wording.awaited(event.answer, event),
+            wording.awaited(event.back, event),
+            wording.awaited(event.recovery, event),
             str(toll.in_flight[number] + toll.outage[number]),
             event.note,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from corepod.hit.exchange import NOBODY, OK
 
-from loadtest.verdict import FAILED, INVALID, PASSED
+from loadtest.verdict import FAILED, INVALID, PASSED, VALIDITY
 
 if TYPE_CHECKING:
     from loadtest.recovery import Event
@@ -32,10 +32,17 @@ MARKS = {PASSED: "✓", FAILED: "✗", INVALID: "!"}
 
 def duration(seconds: float | None) -> str:
     if seconds is None:
-        return "never seen"
+        return "not in time"
     if seconds < 0.0995:
         return f"{seconds * 1000:.3g} ms"
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def awaited(seconds: float | None, event: Event) -> str:
+    """A time after a fault, or for how long it was awaited in vain."""
+    if seconds is None:
+        return f"not within {duration(event.watched)}" if event.watched else "not injected"
+    return duration(seconds)
 
 
 def count(number: float) -> str:
@@ -45,7 +52,7 @@ def count(number: float) -> str:
 
 def value(check: Check, number: float | None) -> str:
     if number is None:
-        return "none" if check.name in ("requests", "balance") else duration(None)
+        return duration(None) if check.name in ("recovery", "answer") else "none"
     if check.unit == "s":
         return duration(number)
     if check.unit == "%":
@@ -87,6 +94,19 @@ def _plural(number: int, word: str) -> str:
 
 
 def why(run: Run) -> str:
-    """The checks that failed; empty if none did."""
-    bad = [check for check in run.verdict.checks if not check.good]
+    """The checks that decided the verdict, if it isn't "passed"."""
+    if run.verdict.state == INVALID:
+        return f"Invalid, so this run says nothing about the server: {_missed(run, of_generator=True)}"
+    return _missed(run, of_generator=False)
+
+
+def not_judged(run: Run) -> str:
+    """What an invalid run has shown of the server beyond its limits."""
+    if run.verdict.state != INVALID or not (missed := _missed(run, of_generator=False)):
+        return ""
+    return f"Not judged: {missed}"
+
+
+def _missed(run: Run, *, of_generator: bool) -> str:
+    bad = [check for check in run.verdict.checks if not check.good and (check.name in VALIDITY) is of_generator]
     return "; ".join(f"{CHECKS[check.name]}: {value(check, check.value)}, limit {limit(check)}" for check in bad)

@@ -1,6 +1,8 @@
-"""Made by a function (--factory), ASGI and WSGI."""
+"""Made by a function, ASGI and WSGI."""
 
 from __future__ import annotations
+
+calls = []  # the arguments that each call of `create_with` had
 
 
 def create_app():
@@ -15,9 +17,26 @@ def create_wsgi():
     return app
 
 
+def create_with(root, /, *more, name="", options=None):
+    calls.append((root, more, name, options))
+    return create_app()
+
+
 def create_nothing():
     return None
 
 
 def create_badly():
     raise LookupError("no settings for stage 'prod'")
+
+
+def create_wrongly():
+    return len(5)
+
+
+async def create_later():
+    return create_app()
+
+
+class Factories:
+    create = staticmethod(create_with)

@@ -195,9 +195,12 @@ def env(query, request):
 
 
 def say(query, request):
-    """Print `text` `n` times, to standard error with err=1."""
+    """Print `text` `n` times, to standard error with err=1; with part=1 without the end of the line."""
+    end = "" if query.get("part") == "1" else "\n"
     for _ in range(int(query.get("n", 1))):
-        print(query.get("text", "said"), file=sys.stderr if query.get("err") == "1" else sys.stdout)
+        print(
+            query.get("text", "said"), file=sys.stderr if query.get("err") == "1" else sys.stdout, end=end, flush=True
+        )
     return os.getpid()
 
 

@@ -263,6 +263,8 @@ def test_all_faults_are_told_together() -> None:
         ({"image": {"digest": "sha256:12"}}, "/image/digest"),
         ({"app": {"module": "app.py"}}, None),
         ({"app": {"module": "shop/main.py:app"}}, "/app/module"),
+        ({"app": {"module": "shop:create('a', b=[1])"}}, None),
+        ({"app": {"module": "shop:create('a'"}}, "/app/module"),
         ({"app": {"interface": "cgi"}}, "'auto', 'asgi', 'wsgi'"),
         ({"memory": {"request": "256 MB"}}, "/memory/request"),
         ({"memory": {"request": "256m"}}, "/memory/request"),

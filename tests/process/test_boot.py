@@ -133,7 +133,7 @@ def test_the_probes_tell_of_a_boot_that_takes_its_time(start: Start) -> None:
         ("folder/ok:app", "a Python module is named with dots, without .py"),
         ("ok:ap", "module 'ok' has no attribute 'ap'; did you mean 'app'?"),
         ("ok:app.router", "module 'ok' has no attribute 'app.router'"),
-        ("factory", "module 'factory' has neither app nor application; name it: factory:ATTRIBUTE"),
+        ("factory", "module 'factory' has neither app nor application; name it: factory:create_app(); it has "),
         ("not_app:app", "not_app:app is an int, neither an ASGI nor a WSGI application"),
         ("not_app:nothing", "neither an ASGI nor a WSGI application"),
         ("not_app:no_argument", "neither an ASGI nor a WSGI application; is it a factory (--factory), or is"),

@@ -10,6 +10,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from corepod.contract.exits import EXIT_BOOT
 
@@ -39,6 +40,9 @@ def test_the_table_shows_the_slot_and_its_restart_and_ctrl_c_drains(terminal: Te
     for column in ("slot", "core", "pid", "state", "restarts", "requests", "cpu", "memory"):
         assert column in terminal.text
     terminal.shows(rf"pid {pid}\] ready")  # the log is there, too
+    port = terminal.shows(r"on 127\.0\.0\.1:(\d+)")[1]
+    httpx.get(f"http://127.0.0.1:{port}/say?text=said")
+    terminal.shows(rf"pid {pid} \| said")  # named, for a terminal has no other way to tell
     os.kill(pid, signal.SIGKILL)
     terminal.shows("died: signal SIGKILL")
     terminal.shows(r"│ +0 │ +(\d+|-) │ +\d+ │ ready +│ +1 │")

@@ -202,6 +202,23 @@ def test_no_request_is_lost_where_clients_look_at_readiness(start: Start, keep_a
     assert pool.wait() == 0
 
 
+@pytest.mark.parametrize("bind", [(), ("--bind", "unix:{folder}/s")], ids=["tcp", "unix too"])
+def test_without_a_lame_duck_clients_are_refused_and_never_reset(
+    start: Start, tmp_path: Path, bind: tuple[str, ...]
+) -> None:
+    """A refused client knows that its request was not served. One that is reset can't know. What a client meets depends
+    on when it comes, so there are many of them."""
+    more = [word.format(folder=tmp_path) for word in bind]
+    pool = start("ok:app", "--workers", "2", "--pin", "never", "--lame-duck", "0", *more).ready()
+    with Traffic(pool.port, clients=8) as new, Traffic(pool.port, clients=8, keep_alive=True) as kept:
+        new.more(100)
+        kept.more(100)
+        assert pool.stop() == 0
+        until(lambda: new.refused and kept.refused, "clients that are refused")
+    assert new.failures == new.refused
+    assert kept.failures == kept.refused
+
+
 def test_without_a_lame_duck_who_does_not_look_is_refused(start: Start) -> None:
     """Shows that the test above could fail."""
     pool = start("ok:app", "--workers", "1", "--lame-duck", "0").ready()

@@ -74,7 +74,7 @@ def test_a_fault_of_one_callback_stays_its_own(start: Start) -> None:
     worker = int(pool.get("/say?text=first").text)
     pool.until_log("RuntimeError: another bug")
     assert pool.get("/say?text=second").json() == worker
-    pool.until_log("| second\n")
+    pool.until_log("\nsecond\n")
     os.kill(worker, signal.SIGKILL)
     until(lambda: "died: signal SIGKILL" in pool.log and pool.get("/pid").json() != worker, "the next worker")
     assert pool.stop() == 0

@@ -72,6 +72,21 @@ def test_not_pinned(start: Start) -> None:
     assert pool.get("/").json()["core"] == ""
 
 
+@two_cores
+@pytest.mark.parametrize(
+    ("command", "workers", "told"),
+    [("run", (), True), ("run", ("--workers", "2"), False), ("run", ("--workers", "1"), False), ("pid1", (), False)],
+)
+def test_who_did_not_choose_several_workers_is_told_what_that_means(
+    start: Start, command: str, workers: tuple[str, ...], told: bool
+) -> None:
+    """Applications that keep state in the process work with the one worker of a development server, and fail here."""
+    cores = ("taskset", "-c", f"{CORES[0]},{CORES[1]}")
+    pool = start("ok:app", "--pin", "never", *workers, *QUICK, command=command, prefix=cores).ready()
+    line = "2 workers: state kept in the process isn't shared between them; see docs/workers-and-state.md"
+    assert pool.log.count(line) == told
+
+
 def test_more_workers_than_cores_is_an_error(start: Start) -> None:
     pool = start("ok:app", "--workers", str(len(CORES) + 1), *QUICK)
     assert pool.wait() == 2

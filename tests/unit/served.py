@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def settings(**changed: Any) -> WorkerSettings:
     """Every setting at its default but these."""
     defaults = {setting.name: setting.default for setting in SETTINGS}
-    return replace(WorkerSettings.from_values({**defaults, "profile": "run", "cwd": ".", "env_names": []}), **changed)
+    beside = {"profile": "run", "cwd": ".", "env_names": [], "prefixed": ["stdout", "stderr"]}
+    return replace(WorkerSettings.from_values({**defaults, **beside}), **changed)
 
 
 def make_record() -> ScoreboardRecord:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 LISTS = ("addresses", "networks")
+LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks
 
 
 def parse(setting: Setting, raw: Any) -> Any:
@@ -25,6 +26,8 @@ def parse(setting: Setting, raw: Any) -> Any:
     if setting.kind in LISTS:
         parts = raw if isinstance(raw, list) else [raw]
         texts = [text.strip() for part in parts for text in _text(part).split(",") if text.strip()]
+        if setting.kind == "networks" and texts == [NOBODY]:
+            return []
         return [_PARSERS[setting.kind](setting, text) for text in texts]
     if isinstance(raw, bool):
         if setting.kind != "flag":
@@ -54,7 +57,6 @@ def _wanted(setting: Setting) -> str:
         "workers": "auto or a whole number of at least 1",
         "budget": "DEATHS/SECONDS such as 5/60, or 0",
         "mode": "an octal mode such as 660",
-        "network": "an address, a network such as 10.0.0.0/8, or *",
     }.get(setting.kind, "text")
 
 
@@ -146,12 +148,20 @@ def _address(setting: Setting, text: str) -> str:
 
 
 def _network(setting: Setting, text: str) -> str:
-    if text == "*":
+    if text in ("*", LOOPBACK):
         return text
+    if text == NOBODY:
+        raise ValueError(f"{NOBODY} can't be combined with others")
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} is not an address, a network such as 10.0.0.0/8, or *") from None
+        raise ValueError(
+            f"{text!r} is not an address, a network such as 10.0.0.0/8, {LOOPBACK}, * or {NOBODY}"
+        ) from None
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= 96:  # peers' addresses are compared as IPv4, too
+        network = ipaddress.ip_network((mapped, network.prefixlen - 96))
+    return str(network)
 
 
 _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
@@ -181,5 +191,5 @@ def show(setting: Setting, value: Any) -> str:
     if setting.kind == "budget":
         return f"{value[0]}/{value[1]:g}" if value[0] else "0"
     if setting.kind in LISTS:
-        return ", ".join(value)
+        return ", ".join(value) or NOBODY
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -51,7 +51,8 @@ _APPLICATION = _group(
         "app",
         "text",
         "",
-        "the application, as MODULE:ATTRIBUTE; the attribute may be left out where it is called app or application",
+        "the application, as MODULE:ATTRIBUTE, or MODULE:FACTORY(ARGUMENTS) with literal arguments for a function that "
+        "returns it; the attribute may be left out where it is called app or application",
     ),
     ("factory", "flag", False, "the attribute is a function that returns the application"),
     (
@@ -258,8 +259,10 @@ _HTTP = _group(
     (
         "trusted_proxies",
         "networks",
-        [],
-        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used; * for every peer",
+        ["loopback"],
+        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used, * for every peer, none "
+        "for no peer; loopback stands for proxies on this machine, of which -Host isn't used; Unix sockets are "
+        "trusted unless it is none",
     ),
     ("keep_alive", "seconds", 5.0, "time after which an idle connection is closed", {"minimum": 0.1}),
     (
@@ -350,6 +353,14 @@ _LOG = _group(
         {"choices": ("text", "json")},
     ),
     ("log_level", "choice", "info", "minimum level of log lines", {"choices": ("debug", "info", "warning", "error")}),
+    (
+        "log_prefix",
+        "choice",
+        "auto",
+        "begin each line that a worker writes with the worker's number, slot, core and pid: auto does so on a "
+        "terminal, and not in a file or pipe; a pod never does, and JSON lines have them as fields",
+        {"choices": ("auto", "always", "never")},
+    ),
     (
         "termination_log",
         "text",

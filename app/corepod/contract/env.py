@@ -14,6 +14,9 @@ WORKER_ENV = {
     # ddtrace-run unloads asyncio and loads it again where it sees that gevent is installed, used or not; with two
     # classes of CancelledError hypercorn then answers nothing.
     "DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE": "false",
+    # pyarrow (and pandas, which imports it) brings an allocator that starts a thread when it is loaded: the process
+    # could not be forked any more. Without the thread memory is given back by the threads that free it.
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
 # The same, where each worker has one core (not with `--pin never`). Numeric libraries start a thread for each core of
 # the host, which only take turns there.

@@ -61,6 +61,7 @@ def command(
         "attended": not pod and os.isatty(2),
         "lifeline": lifeline,
         "ld_preload": environment.pop(LD_PRELOAD, ""),
+        "prefixed": [] if pod else _prefixed(values["log_prefix"], drawn=lifeline is not None),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR), title.BLANK]
@@ -103,6 +104,15 @@ def _interpreter_options() -> list[str]:
         if name not in told:
             options += ["-X", name if value is True else f"{name}={value}"]
     return options if {"-P", "-I"} & told else [*options, "-P"]
+
+
+def _prefixed(choice: str, *, drawn: bool) -> list[str]:
+    """The streams on which lines of workers are named. `drawn`: both are a pipe to the terminal's table."""
+    return [
+        name
+        for name, fd in (("stdout", 1), ("stderr", 2))
+        if choice == "always" or (choice == "auto" and (drawn or os.isatty(fd)))
+    ]
 
 
 def _can_draw() -> bool:

@@ -27,7 +27,7 @@ def main() -> int:
     loop = Loop()
     loop.catch(catchable())
     settings = from_environment()
-    log = StreamLog(loop, form=settings.log_format, level=settings.log_level)
+    log = StreamLog(loop, form=settings.log_format, level=settings.log_level, prefix=settings.prefixed)
     sys.excepthook = log.fault
     _set_defaults(WORKER_ENV)
     _set_name("corepod")

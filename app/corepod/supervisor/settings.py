@@ -53,6 +53,7 @@ class Settings:
     cwd: str
     admin_explicit: bool  # an address the user chose is taken or nothing is; the default one may move
     attended: bool = False  # someone sees the start fail: an import isn't tried again then
+    prefixed: list[str]  # streams, stdout and stderr, on which lines of workers begin with the worker's name
     ld_preload: str  # LD_PRELOAD of the workers
     lifeline: int | None  # descriptor whose end means that the command line is gone
 

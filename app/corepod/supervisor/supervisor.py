@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
 
+STATE = "docs/workers-and-state.md, or use --workers 1"
 STOPS = {signal.SIGTERM, signal.SIGINT}
 # Sent by the kernel as a matter of course; a line about each would be noise.
 SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
@@ -96,6 +97,8 @@ class Supervisor:
         )
         if self.placement.capped:
             self.log.warning(f"{self.placement.capped}: the others stay unused by this pool")
+        if count > 1 and self.settings.workers == "auto" and self.settings.profile == "run":
+            self.log.info(f"{count} workers: state kept in the process isn't shared between them; see {STATE}")
         if self.placement.why_not:
             self.log.warning(self.placement.why_not)
         if admin != wanted and not wanted.endswith(":0"):
@@ -190,8 +193,8 @@ class Supervisor:
         within = self._stop.drain_within(now)
         if within is None:
             return
+        sockets.stop_intake(self.listeners)
         self.pool.drain(within, now)
-        # Closed here before the workers close theirs: from now on a new connection is refused at once, not queued.
         sockets.close(self.listeners)
         self.listeners.clear()
 

@@ -143,6 +143,9 @@ class Acceptor:
         except OSError as error:
             if self._closed:
                 return False
+            if error.errno == errno.EINVAL:  # a Unix socket that takes no more connections: the pool is about to stop
+                self._unwatch()
+                return False
             if error.errno not in NO_ROOM:
                 raise
             if not self._starved:

@@ -3,10 +3,13 @@ processes can't share."""
 
 from __future__ import annotations
 
+import collections
 import os
 import stat
 import sys
 import time
+
+from corepod.worker.descriptors import describe
 
 LEAVING = 20  # looks at threads that may be on their way out
 HARMLESS = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
@@ -26,7 +29,7 @@ def open_fds() -> dict[int, str]:
 def threads() -> int:
     """How many threads this process has. One that has just been joined may need a moment to leave."""
     for _ in range(LEAVING):
-        count = len(os.listdir("/proc/self/task"))
+        count = len(_tasks())
         if count == 1:
             break
         time.sleep(0.005)
@@ -36,8 +39,7 @@ def threads() -> int:
 def why_not_forkable(before: dict[int, str]) -> str:
     """Empty where this process may be forked. `before`: the descriptors that were open before the import."""
     if (count := threads()) > 1:
-        names = ", ".join(sorted(_thread_names())) or "started by an extension"
-        return f"the application's import started {count - 1} thread(s) ({names})"
+        return f"the application's import started {count - 1} thread(s) ({', '.join(thread_names())})"
     for what in hazards(before).values():
         return f"the application's import left {what} open"
     return ""
@@ -47,6 +49,29 @@ def hazards(before: dict[int, str]) -> dict[int, str]:
     """What two processes must not share, of the descriptors opened since `before`, and what each of them is."""
     new = {fd: target for fd, target in open_fds().items() if before.get(fd) != target}
     return {fd: what for fd, target in new.items() if (what := _hazard(fd, target))}
+
+
+def thread_names() -> list[str]:
+    """The other threads of this process: Python's by the name that the application has given them, those of extensions
+    by the name that the kernel knows (jemalloc_bg_thd, event_engine ...)."""
+    threading = sys.modules.get("threading")
+    known = {thread.native_id: thread.name for thread in threading.enumerate()} if threading else {}
+    names = collections.Counter(known.get(task) or _comm(task) for task in _tasks() if task != os.getpid())
+    return [name if count == 1 else f"{count} x {name}" for name, count in sorted(names.items())]
+
+
+def _tasks() -> list[int]:
+    return [int(name) for name in os.listdir("/proc/self/task")]
+
+
+def _comm(task: int) -> str:
+    try:
+        with open(f"/proc/self/task/{task}/comm") as file, open("/proc/self/comm") as own:
+            name = file.read().strip()
+            # A thread has its process's name until it takes another.
+            return "unnamed" if name == own.read().strip() else name
+    except OSError:
+        return "one that has just ended"
 
 
 def shared_files(before: dict[int, str]) -> list[int]:
@@ -74,23 +99,15 @@ def reopen(fd: int) -> None:
 
 def _hazard(fd: int, target: str) -> str:
     """The thing behind this descriptor that two processes must not share, empty where sharing it is harmless."""
-    if target.startswith("/dev/"):
-        return "" if target in HARMLESS else f"the device {target}"
-    if not target.startswith("/"):
-        kind = target.split(":")[0]  # socket, pipe, or anon_inode: epoll, eventfd, timerfd, inotify ...
-        return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} ({target})"
+    if target in HARMLESS:
+        return ""
+    if target.startswith("/dev/") or not target.startswith("/"):
+        return describe(fd, target)
     flags = _flags(fd)
     writes = flags & os.O_ACCMODE != os.O_RDONLY
-    return f"the file {target} for writing" if writes and not flags & os.O_APPEND else ""
+    return f"{describe(fd, target)} for writing" if writes and not flags & os.O_APPEND else ""
 
 
 def _flags(fd: int) -> int:
     with open(f"/proc/self/fdinfo/{fd}") as info:
         return next((int(line.split()[1], 8) for line in info if line.startswith("flags:")), 0)
-
-
-def _thread_names() -> list[str]:
-    threading = sys.modules.get("threading")
-    if threading is None:
-        return []
-    return [t.name for t in threading.enumerate() if t is not threading.main_thread()]

@@ -44,8 +44,8 @@ access = _server_logger("corepod.access")
 
 
 class TextFormat(logging.Formatter):
-    """Lines like the supervisor's. `named` adds the worker's number, slot, core and pid, which in a local pool the
-    supervisor puts in front of every line."""
+    """Lines like the supervisor's. `named` adds the worker's number, slot, core and pid, where the supervisor doesn't
+    put them in front of every line (`log_prefix`)."""
 
     def __init__(self, named: bool) -> None:
         super().__init__()
@@ -71,11 +71,13 @@ class AccessFormat(TextFormat):
 def configure_logging(settings: WorkerSettings) -> None:
     """Send the worker's own lines to standard error and the access log to standard output. The application's logging is
     left alone, but for its format where lines are JSON (see `json_lines.adopt_application`)."""
-    relayed = settings.profile == "run"
     json_lines = settings.log_format == "json"
-    for logger, stream, text in ((log, sys.stderr, TextFormat), (access, sys.stdout, AccessFormat)):
+    for logger, stream, where, text in (
+        (log, sys.stderr, "stderr", TextFormat),
+        (access, sys.stdout, "stdout", AccessFormat),
+    ):
         handler = logging.StreamHandler(stream)
-        handler.setFormatter(JsonFormat() if json_lines else text(named=not relayed))
+        handler.setFormatter(JsonFormat() if json_lines else text(named=where not in settings.prefixed))
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings.log_level.upper())
     access.setLevel("INFO")

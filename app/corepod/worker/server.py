@@ -39,7 +39,8 @@ class Server(Protocol):
         """Close WebSockets with 1012 (service restart), now and as soon as new ones are accepted."""
 
     async def until_asked(self) -> None:
-        """Wait, briefly, for the first requests of connections that have brought none yet: they may be on their way."""
+        """Wait, briefly, for requests that may be on their way: the first one of a connection that has brought none
+        yet, and the next one of a connection in use, whose response then asks the client to close."""
 
     async def close_idle(self) -> None:
         """Close every connection as soon as it has nothing left to serve, from now on."""

@@ -37,6 +37,7 @@ BESIDE = {
     "admin_explicit",
     "attended",
     "ld_preload",
+    "prefixed",
     "lifeline",
 }
 
@@ -73,7 +74,7 @@ def test_the_declared_type_is_what_the_parser_returns(where: type, name: str, de
 
 def test_every_setting_is_used() -> None:
     """By the worker, by the supervisor, or by the command line itself."""
-    used = {name for _, name, _ in DECLARED} | {"chdir"}
+    used = {name for _, name, _ in DECLARED} | {"chdir", "log_prefix"}
     assert used == {setting.name for setting in SETTINGS}
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from corepod.demo.report import sales_report
@@ -16,6 +21,10 @@ from loadtest.chaos.schedule import Schedule, inject
 from loadtest.expect import expected
 from loadtest.flags import chaos_of
 from loadtest.recovery import Event
+from loadtest.report import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOWHERE = SimpleNamespace(url="http://127.0.0.1:1", look=0.01)
 
@@ -70,6 +79,57 @@ def test_a_new_action_is_a_function_with_a_name() -> None:
         del ACTIONS["quake-here"]
     assert event.back == pytest.approx(5, abs=1)
     assert event.answer is None
+    assert event.note == ""  # refused, not timed out
+    assert event.watched >= 0.5
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Answers, but late."""
+
+    takes = 0.0
+
+    def do_GET(self) -> None:
+        time.sleep(self.takes)
+        with contextlib.suppress(OSError):
+            self.send_response(200)
+            self.send_header("Content-Length", "3")
+            self.end_headers()
+            self.wfile.write(b"ok\n")
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def slow() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_server_that_answers_later_than_the_first_try_waits_is_seen(
+    slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtest.chaos.schedule.ONE_TRY", 0.2)
+    monkeypatch.setattr(Slow, "takes", 0.5)
+    monkeypatch.setitem(ACTIONS, "nothing", lambda target: Fault(time.time))
+    event = inject("nothing", SimpleNamespace(url=slow, look=0.01), deadline=20)
+    assert event.answer is not None
+    assert event.answer >= 0.5
+    assert event.back is not None
+    assert event.note == ""
+
+
+def test_tries_that_timed_out_are_told(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.chaos.schedule.ONE_TRY", 0.1)
+    monkeypatch.setattr(Slow, "takes", 1.0)
+    monkeypatch.setitem(ACTIONS, "nothing", lambda target: Fault(time.time, note="hm"))
+    event = inject("nothing", SimpleNamespace(url=slow, look=0.01), deadline=0.5)
+    assert event.answer is None
+    assert re.fullmatch(r"hm; \d tries of a new client timed out", event.note)
 
 
 def test_a_fault_that_cannot_be_injected_is_an_event_without_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +139,7 @@ def test_a_fault_that_cannot_be_injected_is_an_event_without_recovery(monkeypatc
     monkeypatch.setitem(ACTIONS, "nobody", nobody)
     event = inject("nobody", NOWHERE, deadline=0.1)
     assert (event.note, event.recovery, event.answer) == ("no worker is ready", None, None)
+    assert wording.awaited(event.answer, event) == "not injected"
 
 
 def test_the_schedule_injects_in_turn_until_the_load_ends(monkeypatch: pytest.MonkeyPatch) -> None:

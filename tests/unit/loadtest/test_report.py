@@ -13,8 +13,8 @@ from rich.console import Console
 
 from loadtest.recovery import Event
 from loadtest.report import wording
-from loadtest.report.charts import points
-from loadtest.report.page import render
+from loadtest.report.charts import _line, points
+from loadtest.report.page import STYLE, render
 from loadtest.report.table import show
 from loadtest.run import Run
 from loadtest.tally import Sample, Tally
@@ -70,6 +70,46 @@ def test_it_says_why_it_failed() -> None:
     assert "1 other request failed" in wording.sentence(FAILED)
 
 
+def test_it_says_which_limit_made_it_invalid() -> None:
+    made = run(Sample("/a", 102.5, 0.0, REFUSED), cpu=0.99)
+    because = (
+        "Invalid, so this run says nothing about the server: load generator's share of a core in its busiest seconds"
+    )
+    for said in (Text(render(made)).text, told(made)):
+        why = " ".join(said.split())
+        assert f"{because}: 99.0%, limit ≤ 90.0%" in why
+        assert "Not judged: failed requests" in why
+    assert wording.not_judged(INVALID) == wording.not_judged(FAILED) == ""
+    assert wording.why(Run(0, 1, Tally())).startswith("Invalid, so this run says nothing about the server: number of ")
+
+
+@pytest.mark.parametrize(
+    ("path", "drawn"),
+    [
+        ([None, 1.0, None], ("", 1)),
+        ([1.0, None, 2.0, 3.0, None, 4.0, 5.0, None, 6.0], ("MLML", 2)),
+        ([1.0, 2.0, 3.0], ("MLL", 0)),
+        ([1.0], ("", 1)),
+        ([None, None], ("", 0)),
+    ],
+)
+def test_a_second_alone_is_a_dot(path: list[float | None], drawn: tuple[str, int]) -> None:
+    """A line needs two points; without the dot the only responses between two faults would not be there."""
+    line = _line("p50", [(float(at), y) for at, y in enumerate(path)], 0.0, 10.0)
+    (shape,) = re.findall(r'<path d="(.*?)"/>', line)
+    assert (re.sub(r"[^ML]", "", shape), line.count("<circle")) == drawn
+
+
+def test_nothing_is_wider_than_a_phone() -> None:
+    """What has a width of its own scrolls by itself; the page doesn't."""
+    page = render(FAILED, run())
+    assert 'name="viewport" content="width=device-width' in page
+    assert page.count("<svg") == page.count('<div class="wide"><svg') > 0
+    assert page.count("<table") == page.count('<div class="wide"><table') > 0
+    assert all(int(width) <= 160 for width in re.findall(r"minmax\((\d+)px", STYLE))
+    assert "@media (max-width: 640px)" in STYLE
+
+
 def test_names_from_outside_are_text() -> None:
     evil = "<script>alert(1)</script>"
     made = run(
@@ -81,12 +121,12 @@ def test_names_from_outside_are_text() -> None:
 
 
 def test_faults_are_marked_in_both_charts_and_have_a_row() -> None:
-    page = render(run(events=[KILL, Event("kill-supervisor", 102.0, outage=True)]))
+    page = render(run(events=[KILL, Event("kill-supervisor", 102.0, outage=True, watched=22.0)]))
     assert page.count('class="fault"') == 4
     text = Text(page).text
     assert "slot 1, pid 11" in text
     assert "the whole pool" in text
-    assert "never seen" in text
+    assert "not within 22 s" in text
 
 
 @pytest.mark.parametrize("made", [Run(100.0, 100.0, Tally()), Run(100.0, 105.0, tally(), [])], ids=["empty", "calm"])
@@ -128,10 +168,15 @@ def test_a_ramp_shows_its_steps() -> None:
     assert re.search(r"40\.0/s\s+missed\s+p95", text)
 
 
-def test_the_terminal_says_the_same() -> None:
+def told(made: Run) -> str:
+    """What the terminal shows."""
     out = io.StringIO()
-    show(FAILED, Console(file=out, width=120))
-    said = out.getvalue()
+    show(made, Console(file=out, width=120))
+    return out.getvalue()
+
+
+def test_the_terminal_says_the_same() -> None:
+    said = told(FAILED)
     assert "sigkill" in said
     assert "✗  refused connections" in said
     assert said.rstrip().endswith("✗ failed")
@@ -145,7 +190,7 @@ def test_the_terminal_says_the_same() -> None:
         (0.0999, "0.10 s"),
         (1.2, "1.20 s"),
         (75.2, "75 s"),
-        (None, "never seen"),
+        (None, "not in time"),
     ],
 )
 def test_durations(seconds: float | None, text: str) -> None:

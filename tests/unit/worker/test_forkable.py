@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corepod.contract.env import WORKER_ENV
 from corepod.worker import forkable
 
 APPS = Path(__file__).parents[2] / "apps"
@@ -28,6 +29,12 @@ os._exit(0)
 """
 
 
+LIBC = "import ctypes; d = ctypes.CDLL(None)"
+TCP = "import socket; s = socket.create_server(('127.0.0.1', 0))"
+UDP = "import socket; s = socket.socket(type=socket.SOCK_DGRAM)"
+UNIX = "import socket; s = socket.socket(socket.AF_UNIX)"
+
+
 def after(code: str, **env: str) -> tuple[str, int]:
     """Why a process that has run this code may not be forked, and the number of files that forks would reopen."""
     done = subprocess.run(
@@ -35,7 +42,8 @@ def after(code: str, **env: str) -> tuple[str, int]:
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **env},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **WORKER_ENV, **env},
+        cwd=env.get("TMPDIR"),
     )
     assert done.returncode == 0, done.stderr
     why, files = json.loads(done.stdout.splitlines()[-1])
@@ -69,16 +77,44 @@ def test_may_be_forked(code: str) -> None:
     ("code", "why"),
     [
         ("import thread_at_import", "started 1 thread(s) (metrics-flusher)"),
-        ("import socket_at_import", "left a socket (socket:["),
+        ("import socket_at_import", "left a UDP socket open"),
         pytest.param("import sqlalchemy_app", "shop.db for writing open", marks=compat("sqlalchemy")),
-        pytest.param("import grpc_app", "thread(s) (started by an extension)", marks=compat("grpc")),
+        pytest.param("import grpc_app", "event_engine, grpc_global_tim, lifeguard)", marks=compat("grpc")),
         pytest.param("import ddtrace_app", "thread(s) (", marks=compat("ddtrace")),
-        ("import select; e = select.epoll()", "left an anon_inode (anon_inode:[eventpoll])"),
-        ("e = os.eventfd(0)", "left an anon_inode (anon_inode:[eventfd])"),
-        ("import asyncio; loop = asyncio.new_event_loop()", "open"),
-        ("p = os.pipe()", "left a pipe (pipe:["),
-        ("import subprocess; p = subprocess.Popen(['true'], stdout=-1)", "left a pipe (pipe:["),
-        ("m = os.memfd_create('shared')", "for writing open"),
+        ("import select; e = select.epoll()", "left an event loop (epoll) open"),
+        ("e = os.eventfd(0)", "left the wake-up descriptor of an event loop or thread pool (eventfd) open"),
+        ("import asyncio; loop = asyncio.new_event_loop()", "left an event loop (epoll) open"),
+        ("p = os.pipe()", "left a pipe open"),
+        ("import subprocess; p = subprocess.Popen(['true'], stdout=-1)", "left a pipe open"),
+        ("m = os.memfd_create('shared')", "left shared memory (memfd:shared) for writing open"),
+        ("import threading as t; [t.Thread(target=t.Event().wait, name='w').start() for _ in 'ab']", "(2 x w)"),
+        (f"{LIBC}.inotify_init()", "left a file watcher (inotify) open"),
+        (f"{LIBC}.timerfd_create(1, 0)", "left a timer (timerfd) open"),
+        ("p = os.pidfd_open(1)", "left a handle of another process (pidfd) open"),
+        (
+            f"{TCP}; c = socket.create_connection(s.getsockname()); t = s.accept(); s.close()",
+            "left a TCP connection to 127.0.0.1:",
+        ),
+        (
+            "import socket; s = socket.create_server(('::1', 0), family=socket.AF_INET6)",
+            "left a TCP socket that listens on [::1]:",
+        ),
+        (TCP, "left a TCP socket that listens on 127.0.0.1:"),
+        ("import socket; s = socket.socket()", "left a TCP socket open"),
+        ("import socket; s = socket.socket(type=socket.SOCK_DGRAM)", "left a UDP socket open"),
+        (f"{UDP}; s.connect(('127.0.0.1', 514))", "left a UDP socket to 127.0.0.1:514 open"),
+        ("import socket; p = socket.socketpair()", "left one end of a pair of sockets open"),
+        (f"{UNIX}; s.bind('\\0cpd-%d' % os.getpid()); s.listen()", "left a Unix socket that listens on @cpd-"),
+        (f"{UNIX}; s.bind('u.sock'); s.listen()", "left a Unix socket that listens on u.sock open"),
+        (
+            f"{UNIX}; s.bind('u.sock'); s.listen(); c = socket.socket(socket.AF_UNIX); c.connect('u.sock'); s.close()",
+            "left a connection to the Unix socket u.sock open",
+        ),
+        ("import socket; s = socket.socket(16, socket.SOCK_RAW)", "left a socket of the family AF_NETLINK open"),
+        (
+            "import faulthandler as h; h.dump_traceback_later(1000)",
+            "thread(s) (unnamed)",
+        ),
         ("t = open('/dev/ptmx', 'rb', 0)", "left the device /dev/ptmx open"),
     ],
 )

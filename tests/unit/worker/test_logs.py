@@ -95,8 +95,17 @@ def test_text_in_a_local_pool_is_named_by_the_pool(streams: Streams) -> None:
     assert re.fullmatch(rf"{TIME} WARNING something happened\n", streams.err)
 
 
+@pytest.mark.parametrize(("prefixed", "named"), [(["stdout"], True), (["stderr"], False), ([], True)])
+def test_text_names_the_worker_where_the_pool_does_not(streams: Streams, prefixed: list[str], named: bool) -> None:
+    """Both would be a stutter, neither would leave open whose line it is."""
+    logs.configure_logging(settings(profile="run", prefixed=prefixed))
+    logs.log.warning("something happened")
+    name = r"\[worker 7 slot 2 pid \d+\] " if named else ""
+    assert re.fullmatch(rf"{TIME} WARNING {name}something happened\n", streams.err)
+
+
 def test_text_in_a_pod_names_the_worker(streams: Streams) -> None:
-    logs.configure_logging(settings(profile="pod"))
+    logs.configure_logging(settings(profile="pod", prefixed=[]))
     logs.log.error("something happened")
     assert re.fullmatch(rf"{TIME} ERROR   \[worker 7 slot 2 pid \d+\] something happened\n", streams.err)
 
@@ -224,7 +233,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def access_lines(streams: Streams, *requests: bytes, **changed: Any) -> list[str]:
-    logs.configure_logging(settings(profile="pod", **changed))
+    logs.configure_logging(settings(profile="pod", prefixed=[], **changed))
     with Served(app, access_log=True, **changed) as served:
         for request in requests:
             served.raw(request)
@@ -269,7 +278,7 @@ def test_a_request_without_an_answer_has_a_line_and_a_count(streams: Streams) ->
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    logs.configure_logging(settings(profile="pod"))
+    logs.configure_logging(settings(profile="pod", prefixed=[]))
     with Served(never, access_log=True) as served:
         with served.connect() as sock:
             sock.sendall(get(b"/gone"))

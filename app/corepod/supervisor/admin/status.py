@@ -98,7 +98,7 @@ class PoolStatus:
             "pid": os.getpid(),
             "state": self.state(),
             "started_at": self._started_at,
-            "app": pool.settings.app,
+            "app": pool.settings.app.partition("(")[0],  # a factory's arguments may be secrets
             "mode": "spawn" if template.forkable is False else "fork",
             **self._about,
             "reloading": pool.generations.reloading,

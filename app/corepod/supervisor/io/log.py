@@ -10,10 +10,12 @@ from corepod.supervisor.io.sink import Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from types import TracebackType
 
     from corepod.supervisor.io.loop import Loop
 
+STREAMS = ("stdout", "stderr")
 ERRORS = 4  # kept: three failed boots and the pool's end, the first with its exception
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -21,8 +23,10 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 class StreamLog:
     """The supervisor's own lines, and those of the workers of a local pool."""
 
-    def __init__(self, loop: Loop, *, form: str, level: str) -> None:
+    def __init__(self, loop: Loop, *, form: str, level: str, prefix: Collection[str] = STREAMS) -> None:
+        """`prefix` has the streams on which lines of workers begin with the worker's name."""
         self.err, self.out = Sink(2, loop), Sink(1, loop)
+        self._prefixed = [sink for name, sink in zip(STREAMS, (self.out, self.err), strict=True) if name in prefix]
         self._json = form == "json"
         self._least = LEVELS[level]
         self.errors: list[str] = []  # the latest: why the pool ends, if it does now
@@ -45,7 +49,7 @@ class StreamLog:
         self._line("error", message, who)
 
     def relay(self, sink: Sink, line: bytes, who: dict[str, object]) -> None:
-        """One line of a worker's output, with its number, core and pid."""
+        """One line of a worker's output; in JSON, and where the stream has prefixes, with its number, core and pid."""
         if self._json:
             text = _merged(line, who)
             if text is None:
@@ -53,7 +57,8 @@ class StreamLog:
                 text = json.dumps({"time": _timestamp(), "stream": stream, **who, "message": escaping.from_bytes(line)})
             self._put(sink, text.encode() + b"\n")
         else:
-            self._put(sink, f"{_tag(who)} | {escaping.from_bytes(line)}\n".encode())
+            prefix = f"{_tag(who)} | " if sink in self._prefixed else ""
+            self._put(sink, f"{prefix}{escaping.from_bytes(line)}\n".encode())
 
     def fault(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """An exception of the supervisor's own, as sys.excepthook: Python's would write it in a way that can block."""

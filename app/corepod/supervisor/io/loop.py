@@ -30,6 +30,7 @@ class Loop:
         self._callbacks: dict[int, Callback] = {}
         self._faults: dict[int, int] = {}
         self._signals: set[int] = set()
+        self._timers: dict[Callable[[], None], float] = {}
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.add(self._wake_read, select.EPOLLIN, self._drain_wake)
 
@@ -57,9 +58,18 @@ class Loop:
             self._faults.pop(fd, None)
             self._epoll.unregister(fd)
 
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        """Call `callback` once at this time; asked again before that, only the new time counts."""
+        self._timers[callback] = when
+
+    def cancel(self, callback: Callable[[], None]) -> None:
+        self._timers.pop(callback, None)
+
     def wait(self, deadline: float | None) -> int:
-        """Sleep until something happens or `deadline` is reached, and call back whom it concerns; returns how many."""
-        timeout = None if deadline is None else max(0.0, deadline - self.now())
+        """Sleep until something happens or `deadline` is reached, and call back whom it concerns; returns how many
+        descriptors that were."""
+        due = min((t for t in (deadline, *self._timers.values()) if t is not None), default=None)
+        timeout = None if due is None else max(0.0, due - self.now())
         if self._signals:
             timeout = 0.0
         events = self._epoll.poll(timeout)
@@ -68,6 +78,7 @@ class Loop:
             callback = self._callbacks.get(fd)
             if callback is not None:
                 self._call(callback, fd, mask)
+        self._call_timers()
         return len(events)
 
     def pop_signals(self) -> list[int]:
@@ -86,6 +97,15 @@ class Loop:
                 self._faults[fd] = self._faults.get(fd, 0) + 1
                 if self._faults[fd] >= FAULTS_MOST:
                     self.remove(fd)
+
+    def _call_timers(self) -> None:
+        now = self.now()
+        for callback in [one for one, when in self._timers.items() if when <= now]:
+            del self._timers[callback]
+            try:
+                callback()
+            except Exception:
+                sys.excepthook(*sys.exc_info())
 
     def _record(self, signum: int, frame: FrameType | None) -> None:
         self._signals.add(signum)

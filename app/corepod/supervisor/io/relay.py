@@ -1,4 +1,5 @@
-"""The output of a local pool's workers: read line by line, named, written on."""
+"""The output of a local pool's workers: read line by line, so that lines of different workers stay whole, and written
+on, with the worker's name where that is wanted."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ GAP = 5  # milliseconds without a byte after which stacks are complete
 GAPS = 20  # so many of them a wake-up may take: what trickles in without end must not keep the supervisor
 STACKS_MOST = 128 * 1024  # bytes of them in one entry of the log
 LONGEST_LINE = 256 * 1024  # what is longer is cut into pieces: a line must not fill PID 1's memory
+PARTIAL = 0.25  # seconds without a byte after which a line without an end is passed on, such as a question or a dot
 
 
 class Relay:
@@ -50,12 +52,18 @@ class Relay:
         for line in lines:
             self._log.relay(self._sink, line, self._source.who)
         if len(self._rest) > LONGEST_LINE:
+            self._pass_on_rest()
+        elif self._rest:
+            self._loop.call_at(self._loop.now() + PARTIAL, self._pass_on_rest)
+
+    def _pass_on_rest(self) -> None:
+        if self._rest:
             self._log.relay(self._sink, self._rest, self._source.who)
             self._rest = b""
 
     def close(self) -> None:
-        if self._rest:
-            self._log.relay(self._sink, self._rest, self._source.who)
+        self._pass_on_rest()
+        self._loop.cancel(self._pass_on_rest)
         self._loop.remove(self._fd)
         os.close(self._fd)
 

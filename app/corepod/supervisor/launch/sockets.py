@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import errno
 import os
 import socket
 import stat
+import struct
 import sys
 
 from corepod.contract.exits import EXIT_BIND
@@ -19,6 +21,16 @@ NEXT_PORTS = 100  # how far the default admin port may move
 ADMIN_BACKLOG = 64
 # Addresses that most people haven't asked for: an error has to say what they are.
 PURPOSES = {"--admin": "address of probes, metrics and status", "--control": "socket of local clients"}
+SO_ATTACH_FILTER = 26
+# A classic BPF program over the TCP header: drop what has SYN and not ACK among its flags, let everything else pass.
+NO_SYN = (
+    (0x30, 0, 0, 13),  # load the byte with the flags
+    (0x54, 0, 0, 0x12),  # and SYN | ACK
+    (0x15, 0, 1, 0x02),  # if it is SYN alone
+    (0x06, 0, 0, 0),  # drop the packet
+    (0x06, 0, 0, 0xFFFF),
+)
+_opened: list[socket.socket] = []  # here, not by systemd
 _made: dict[str, tuple[int, int]] = {}  # paths of Unix sockets made here, with device and inode of the file
 
 
@@ -88,6 +100,27 @@ def queue(sock: socket.socket) -> dict[str, int] | None:
     return {"length": word[0], "limit": word[1]}
 
 
+def stop_intake(socks: list[socket.socket]) -> None:
+    """From now on no connection is added to the queues of these sockets, in whichever process they are open.
+
+    A queue is reset when the last process closes its copy of the socket. Workers accept all of it first, but what
+    arrives between their last look and the end of the last process would be lost. A client whose SYN is dropped asks
+    again after a second, and is then refused. Sockets handed over by systemd are left alone: systemd goes on queueing.
+    """
+    for sock in socks:
+        if sock not in _opened:
+            continue
+        try:
+            if sock.family == socket.AF_UNIX:
+                sock.shutdown(socket.SHUT_RD)  # refuses new connections, and keeps those in the queue
+            else:
+                program = array.array("B", b"".join(struct.pack("HBBI", *step) for step in NO_SYN))
+                address, _ = program.buffer_info()
+                sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(NO_SYN), address))
+        except OSError:
+            pass  # a kernel without it: a few connections may be reset, as they always were
+
+
 def close(socks: list[socket.socket]) -> None:
     """Close the pool's copies; the file of a Unix socket made here goes too."""
     for sock in socks:
@@ -147,6 +180,7 @@ def _open(address: str, mode: int | None, backlog: int, flag: str) -> socket.soc
     except OSError as error:
         raise StartError(_why(address, error, flag), EXIT_BIND) from error
     _listen(sock, address, backlog, flag)
+    _opened.append(sock)
     return sock
 
 

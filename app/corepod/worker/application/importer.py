@@ -1,16 +1,19 @@
-"""From "module:attribute" to an ASGI application."""
+"""From the reference that the user has given to an ASGI application."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from corepod.worker.application.reference import AppNotFoundError, Reference, find_attribute, import_module, parse
+
 if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
+
+__all__ = ["AppNotFoundError", "detect_interface", "import_application"]
 
 DEFAULT_ATTRIBUTES = ("app", "application")
 # Modules of the standard library that this server doesn't need, but gunicorn and uvicorn do: there a user's file of the
@@ -20,11 +23,8 @@ STANDARD_FIRST = {
     *("importlib", "multiprocessing", "quopri", "secrets", "shlex", "uuid", "zipfile"),
 }
 ARGUMENTS = {"asgi": 3, "wsgi": 2}
-EXTRAS = {"corepod.demo": "demo"}  # what an application of our own needs beside corepod
-
-
-class AppNotFoundError(Exception):
-    """There is no such module or attribute, or it isn't an application. A second try would not help."""
+MOST_CANDIDATES = 3  # named in an error
+HINT = "; is it a factory (--factory), or is its interface hidden (--interface)?"
 
 
 def import_application(settings: WorkerSettings) -> Any:
@@ -32,16 +32,14 @@ def import_application(settings: WorkerSettings) -> Any:
 
     Raises AppNotFoundError, or any exception that the application raises while it is imported.
     """
-    reference, factory = settings.app, settings.factory
+    reference = parse(settings.app)
     _look_up_here_first()
-    module_name, _, attribute = reference.partition(":")
-    app = _attribute(_module(module_name), module_name, attribute)
-    if factory:
-        if not callable(app):
-            raise AppNotFoundError(
-                f"{reference} is {_describe(app)}, not a function that makes an application (--factory)"
-            )
-        app = app()
+    module = import_module(reference.module)
+    if not reference.path:
+        reference.path = _default_attribute(module, settings)
+    app = find_attribute(module, reference)
+    if settings.factory or reference.call:
+        app = _call(app, reference)
     return _adapt(app, reference, settings)
 
 
@@ -60,61 +58,98 @@ def _look_up_here_first() -> None:
     sys.path.insert(0, folder)
 
 
-def _module(name: str) -> Any:
-    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
-        hint = "a Python module is named with dots, without .py: package.module:attribute"
-        raise AppNotFoundError(f"{name!r} is not a module's name; {hint}")
+def _default_attribute(module: Any, settings: WorkerSettings) -> str:
+    """The name of the application where the reference leaves it out.
+
+    A package's submodule `app` is an attribute of the package, too, and is no application.
+    """
+    there = {name: getattr(module, name) for name in DEFAULT_ATTRIBUTES if hasattr(module, name)}
+    for name, value in there.items():
+        if _is_factory(value) if settings.factory else _interface(value, settings):
+            return name
+    what = "neither app nor application"
+    if there:
+        what = "no application: " + ", ".join(f"{name} is {_describe(value)}" for name, value in there.items())
+        what += HINT if any(map(callable, there.values())) else ""
+    found = _candidates(module)
+    hint = f"; it has {', '.join(found)}" if found else ""
+    raise AppNotFoundError(
+        f"module {module.__name__!r} has {what}; name it: {module.__name__}:{found[0] if found else 'ATTRIBUTE'}{hint}"
+    )
+
+
+def _candidates(module: Any) -> list[str]:
+    """What the user may have meant: objects that look like an application, and functions that are named like a
+    factory and need no argument."""
+    found = []
+    for name, value in vars(module).items():
+        if name.startswith("_") or inspect.ismodule(value) or inspect.isclass(value):
+            continue
+        # Any function of two arguments could be a WSGI application: those aren't proposed.
+        of_three = inspect.isroutine(value) and not _fault_of_call(value, Reference("", args=[None] * 3))
+        interface = detect_interface(value)
+        if interface and (not inspect.isroutine(value) or (interface == "asgi" and of_three)):
+            found.append(name)
+        elif "app" in name.lower() and inspect.isfunction(value) and not _fault_of_call(value, Reference("")):
+            found.append(f"{name}()")
+    return found[:MOST_CANDIDATES]
+
+
+def _is_factory(value: Any) -> bool:
+    return callable(value) and not inspect.ismodule(value)
+
+
+def _call(factory: Any, reference: Reference) -> Any:
+    how = "called with ()" if reference.call else "--factory"
+    if not callable(factory):
+        raise AppNotFoundError(f"{reference} is {_describe(factory)}, not a function that makes an application ({how})")
+    if fault := _fault_of_call(factory, reference):
+        raise AppNotFoundError(f"{reference} can't be called with these arguments: {fault}")
+    app = factory(*reference.args, **reference.kwargs)
+    if inspect.iscoroutine(app):
+        app.close()
+        raise AppNotFoundError(
+            f"{reference} is an async function: it returned a coroutine, and no event loop runs yet that could await "
+            "it; let a plain function return the application, and put what has to be awaited into its lifespan"
+        )
+    return app
+
+
+def _fault_of_call(factory: Any, reference: Reference) -> str:
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        # The user's module may exist and import one that doesn't: then the traceback helps.
-        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
-            if name in EXTRAS:
-                raise AppNotFoundError(
-                    f"{name} needs further packages: pip install 'corepod[{EXTRAS[name]}]' ({error})"
-                ) from None
-            raise
-        raise AppNotFoundError(
-            f"there is no module {error.name!r}; looked in {sys.path[0] or 'the current folder'} "
-            f"and the environment of {sys.executable}"
-        ) from None
+        inspect.signature(factory).bind(*reference.args, **reference.kwargs)
+    except TypeError as error:
+        return str(error)
+    except ValueError:
+        pass  # a function in C that has no signature
+    return ""
 
 
-def _attribute(module: Any, module_name: str, path: str) -> Any:
-    if not path:
-        for name in DEFAULT_ATTRIBUTES:
-            if hasattr(module, name):
-                return getattr(module, name)
+def _adapt(app: Any, reference: Reference, settings: WorkerSettings) -> Any:
+    chosen = settings.interface
+    if chosen != "auto" and not _may_be(app, chosen):
+        other = "asgi" if chosen == "wsgi" else "wsgi"
         raise AppNotFoundError(
-            f"module {module_name!r} has neither app nor application; name it: {module_name}:ATTRIBUTE"
+            f"{reference} is {_describe(app)}, which can't be called as an {chosen.upper()} application "
+            f"(--interface {chosen}); use --interface {other}, or auto"
         )
-    found = module
-    for part in path.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            close = difflib.get_close_matches(part, dir(found), n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise AppNotFoundError(f"module {module_name!r} has no attribute {path!r}{hint}") from None
-    return found
-
-
-def _adapt(app: Any, reference: str, settings: WorkerSettings) -> Any:
-    interface = detect_interface(app) if settings.interface == "auto" else settings.interface
-    if settings.interface != "auto" and not _may_be(app, interface):
-        other = "asgi" if interface == "wsgi" else "wsgi"
-        raise AppNotFoundError(
-            f"{reference} is {_describe(app)}, which can't be called as an {interface.upper()} application "
-            f"(--interface {interface}); use --interface {other}, or auto"
-        )
-    if interface == "asgi" and callable(app):
+    interface = _interface(app, settings)
+    if interface == "asgi":
         return app
-    if interface == "wsgi" and callable(app):
+    if interface == "wsgi":
         from corepod.worker.application.wsgi import as_asgi  # ASGI applications don't pay for it
 
         return as_asgi(app, settings.wsgi_threads)
-    hint = "; is it a factory (--factory), or is its interface hidden (--interface)?" if callable(app) else ""
-    raise AppNotFoundError(f"{reference} is {_describe(app)}, neither an ASGI nor a WSGI application{hint}")
+    made = "()" if settings.factory or reference.call else ""
+    hint = HINT if callable(app) else ""
+    raise AppNotFoundError(f"{reference}{made} is {_describe(app)}, neither an ASGI nor a WSGI application{hint}")
+
+
+def _interface(app: Any, settings: WorkerSettings) -> str:
+    """asgi, wsgi, or "" where it is neither or can't be what the user says that it is."""
+    if settings.interface == "auto":
+        return detect_interface(app)
+    return settings.interface if callable(app) else ""
 
 
 def detect_interface(app: Any) -> str:
@@ -140,13 +175,7 @@ def _may_be(app: Any, interface: str) -> bool:
         return True
     if interface == "wsgi" and detect_interface(app) == "asgi":
         return False
-    try:
-        inspect.signature(app).bind(*[None] * ARGUMENTS[interface])
-    except ValueError:
-        return True  # it has no signature
-    except TypeError:
-        return False
-    return True
+    return not _fault_of_call(app, Reference("", args=[None] * ARGUMENTS[interface]))
 
 
 def _describe(thing: Any) -> str:

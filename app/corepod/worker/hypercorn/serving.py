@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 HANDSHAKE = 10.0  # seconds a TLS handshake may take
 TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
 FIRST_REQUEST = 0.5  # seconds that a connection accepted at the last moment has to bring its request
+NEXT_REQUEST = 0.3  # seconds that a connection has which is in use, to bring one more and to be asked to close
+IN_USE = 1.0  # seconds since its last bytes for which a connection counts as in use
 POLL = 0.02  # seconds
 
 patches.install()
@@ -50,6 +52,12 @@ class HypercornConnection(TCPServer):
         """Whether it has brought a request."""
         http = self._http
         return http is not None and http.asked
+
+    @property
+    def last_read(self) -> float:
+        """When its client has last sent something, on the loop's clock."""
+        protocol = self.writer.transport.get_protocol()
+        return protocol.last_read if isinstance(protocol, _CountingProtocol) else 0.0
 
     @property
     def _http(self) -> Any:
@@ -130,10 +138,17 @@ class HypercornServer:
         await self._context.terminated.set()
 
     async def until_asked(self) -> None:
-        end = self._loop.time() + FIRST_REQUEST
+        started = self._loop.time()
         await asyncio.sleep(0)  # a request that has just been read is on its way to the application
-        while self._loop.time() < end and self.open > sum(connection.asked for connection in self.connections):
+        while self._is_expected(self._loop.time() - started, started - IN_USE):
             await asyncio.wait(self._tasks, timeout=POLL)
+
+    def _is_expected(self, waited: float, used_since: float) -> bool:
+        """Whether a request may be on its way: the first one of a connection, or the next one of a connection in use,
+        whose client would see it reset and could not know whether it was served."""
+        silent = self.open > sum(connection.asked for connection in self.connections)
+        used = any(connection.last_read > used_since and not connection.gone for connection in self.connections)
+        return (silent and waited < FIRST_REQUEST) or (used and waited < NEXT_REQUEST)
 
     async def flush(self, patience: float) -> None:
         end = self._loop.time() + patience
@@ -212,12 +227,14 @@ def _wait_for_kernel(transport: Any) -> None:
 
 
 class _CountingProtocol(asyncio.StreamReaderProtocol):
-    """Counts the bytes that arrive."""
+    """Counts the bytes that arrive, and notes when."""
 
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord) -> None:
         super().__init__(reader, loop=loop)
-        self._words = record.words
+        self._words, self._now = record.words, loop.time
+        self.last_read = 0.0
 
     def data_received(self, data: bytes) -> None:
         self._words[BYTES_IN] += len(data)
+        self.last_read = self._now()
         super().data_received(data)

@@ -36,9 +36,9 @@
       fieldPath: spec.nodeName
 {{- end }}
 
-{{/* The value of a setting as text for a variable. Helm reads numbers as floats and would print 16777216 as 1.6777216e+07. */}}
+{{/* The value of a setting as text for a variable. Helm reads numbers as floats and would print 16777216 as 1.6777216e+07. An empty variable would mean the default. */}}
 {{- define "corepod.text" -}}
-{{- if kindIs "slice" . }}{{ join "," . }}
+{{- if kindIs "slice" . }}{{ join "," . | default "none" }}
 {{- else if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}
 {{- else }}{{ . }}
 {{- end }}

@@ -54,7 +54,14 @@ def value(status: dict[str, Any], sample: str, **labels: str) -> float | None:
 def real_status() -> PoolStatus:
     """The view of a real pool, none of whose processes has been started."""
     values = {setting.name: setting.default for setting in SETTINGS}
-    beside = {"app": "shop.main:app", "profile": "run", "python": "", "cwd": "", "admin_explicit": False}
+    beside = {
+        "app": "shop.main:app",
+        "profile": "run",
+        "python": "",
+        "cwd": "",
+        "admin_explicit": False,
+        "prefixed": [],
+    }
     loop = Loop()
     settings, log = Settings({**values, **beside, "lifeline": None}), StreamLog(loop, form="text", level="info")
     scoreboard, cgroup = SharedScoreboard(), Cgroup()

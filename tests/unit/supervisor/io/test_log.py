@@ -83,10 +83,10 @@ class Pipe:
 def make_log(monkeypatch: pytest.MonkeyPatch, loop: Loop) -> Callable[..., StreamLog]:
     """A log whose standard output and error are other descriptors."""
 
-    def make(out: int, err: int, form: str = "text", level: str = "info") -> StreamLog:
+    def make(out: int, err: int, form: str = "text", level: str = "info", **more: Any) -> StreamLog:
         fds = {1: out, 2: err}
         monkeypatch.setattr("corepod.supervisor.io.log.Sink", lambda fd, loop: Sink(fds[fd], loop))
-        return StreamLog(loop, form=form, level=level)
+        return StreamLog(loop, form=form, level=level, **more)
 
     return make
 
@@ -329,7 +329,7 @@ DEEP = b'{"a": ' + b"[" * 3000 + b"]" * 3000 + b"}"
 )
 def test_what_only_looks_like_json_is_text(pipe: Pipe, make_log: Callable[..., StreamLog], line: bytes) -> None:
     record = merged(pipe, make_log, line)
-    assert record["message"] == line.decode("utf-8", "replace")
+    assert record["message"] == line.decode("utf-8", "backslashreplace")
     assert record["stream"] == "stdout"
 
 
@@ -337,6 +337,35 @@ def test_a_line_longer_than_the_queue_is_not_lost(pipe: Pipe, make_log: Callable
     log = make_log(pipe.write_end, pipe.write_end)
     log.relay(log.out, b"x" * (QUEUE_BYTES + 1), {"worker": 1})
     assert log.dropped == 0
+
+
+@pytest.mark.parametrize("prefix", [["stdout"], ["stderr"], []])
+def test_only_where_names_are_wanted(make_log: Callable[..., StreamLog], prefix: list[str]) -> None:
+    out, err = Pipe(), Pipe()
+    log = make_log(out.write_end, err.write_end, prefix=prefix)
+    log.relay(log.out, b"said", {"worker": 2})
+    log.relay(log.err, b"\xffcomplained", {"worker": 2})
+    log.info("ready", worker=2)
+    assert out.read() == (b"worker 2 | " if "stdout" in prefix else b"") + b"said\n"
+    complaint, own = err.read().splitlines()
+    assert complaint == (b"worker 2 | " if "stderr" in prefix else b"") + b"\\xffcomplained"
+    assert own.endswith(b" INFO    [worker 2] ready")
+    for pipe in (out, err):
+        pipe.close()
+
+
+def test_a_line_that_is_longer_than_the_queue_has_room_where_nothing_waits(
+    pipe: Pipe, loop: Loop, make_log: Callable[..., StreamLog]
+) -> None:
+    log = make_log(pipe.write_end, pipe.write_end, prefix=())
+    line, got = b"x" * (QUEUE_BYTES + 100_000), b""
+    log.relay(log.out, line, {})
+    log.relay(log.out, b"lost", {})
+    while log.out.waiting:
+        got += pipe.read()
+        loop.wait(loop.now() + 10)
+    assert got + pipe.read() == line + b"\n"
+    assert log.dropped == 1
 
 
 def test_output_of_workers_as_json(pipe: Pipe, make_log: Callable[..., StreamLog]) -> None:

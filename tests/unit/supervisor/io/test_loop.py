@@ -53,6 +53,36 @@ def test_calls_back_whom_it_concerns(loop: Loop, pipe: tuple[int, int]) -> None:
     assert seen == [select.EPOLLIN]
 
 
+def test_timers(loop: Loop) -> None:
+    calls: list[str] = []
+    first, second, never = (lambda: calls.append("1")), (lambda: calls.append("2")), (lambda: calls.append("never"))
+    loop.call_at(loop.now() + 1000, first)
+    loop.call_at(loop.now(), first)  # only the new time counts
+    loop.call_at(loop.now() + 0.02, second)
+    loop.call_at(loop.now(), never)
+    loop.cancel(never)
+    loop.cancel(never)
+    while len(calls) < 2:
+        assert loop.wait(loop.now() + SOON) == 0
+    assert loop.wait(loop.now()) == 0
+    assert calls == ["1", "2"]
+
+
+def test_a_fault_of_a_timer_stays_with_it(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults: list[object] = []
+    calls: list[int] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: faults.append(kind))
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    loop.call_at(loop.now(), fails)
+    loop.call_at(loop.now(), lambda: calls.append(1))
+    loop.wait(loop.now())
+    loop.wait(loop.now())
+    assert (faults, calls) == ([ZeroDivisionError], [1])
+
+
 def test_a_deadline_ends_the_wait(loop: Loop) -> None:
     started = loop.now()
     assert loop.wait(started + 0.05) == 0

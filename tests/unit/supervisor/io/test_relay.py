@@ -104,6 +104,34 @@ def test_it_ends_with_its_last_writer(worker: Worker) -> None:
         os.fstat(worker.read_end)
 
 
+def test_a_line_whose_end_takes_long_is_passed_on(worker: Worker) -> None:
+    """A question, or the dots of a progress bar: they wait for an answer, or their line ends in minutes."""
+    assert worker.writes(b"name: ") == []
+    while not worker.heard.lines:
+        worker.loop.wait(worker.loop.now() + 10)
+    assert worker.heard.lines == [b"name: "]
+    assert worker.writes(b"Ada\n") == [b"Ada"]
+
+
+def test_a_line_that_ends_in_time_is_not_cut(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pieces come one by one, each in time, and in all it takes longer."""
+    monkeypatch.setattr("corepod.supervisor.io.relay.PARTIAL", 1000.0)
+    for piece in (b"a", b"b", b"c"):
+        assert worker.writes(piece) == []
+    assert worker.writes(b"\n") == [b"abc"]
+
+
+def test_lines_of_two_workers_stay_whole(worker: Worker) -> None:
+    other = Worker(Relay)
+    other.heard.lines = worker.heard.lines
+    for piece in (b"A" * 3000, b"A" * 3000 + b"\n"):
+        for one in (worker, other):
+            os.write(one.write_end, piece)
+            one.turn()
+    assert worker.heard.lines == [b"A" * 6000] * 2
+    other.close()
+
+
 def test_a_line_without_an_end_does_not_fill_the_memory(worker: Worker) -> None:
     heard = worker.writes(b"x" * 10 * LONGEST_LINE) + worker.writes(b"end\n")
     assert b"".join(heard) == b"x" * 10 * LONGEST_LINE + b"end"

@@ -48,6 +48,53 @@ def listen() -> Iterator[Callable[..., list[socket.socket]]]:
     sockets.close([sock for sock in made if sock.fileno() >= 0])
 
 
+def is_taken_in(address: Any, family: int) -> bool:
+    """Whether a new connection gets into the queue."""
+    with socket.socket(family) as client:
+        client.settimeout(0.2)
+        try:
+            client.connect(address)
+        except (TimeoutError, ConnectionRefusedError):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix:{folder}/s"])
+def test_without_intake_the_queue_is_kept_and_gets_no_more(
+    listen: Callable[..., list[socket.socket]], tmp_path: Path, bind: str
+) -> None:
+    """Also in another process that has the socket: what gets into its queue now would be reset at its end."""
+    (server,) = listen(bind.format(folder=tmp_path))
+    address, family = server.getsockname(), server.family
+    copy = server.dup()
+    with socket.socket(family) as early, socket.socket(family) as second:
+        for client in (early, second):
+            client.connect(address)
+            client.sendall(b"hello")
+        sockets.stop_intake([server])
+        sockets.stop_intake([server])
+        assert not is_taken_in(address, family)
+        sockets.close([server])
+        for client in (early, second):
+            accepted, _ = copy.accept()
+            with accepted:
+                accepted.settimeout(10)
+                assert accepted.recv(10) == b"hello"
+                accepted.sendall(b"bye")
+                accepted.shutdown(socket.SHUT_WR)
+            assert client.recv(10) == b"bye"
+        with pytest.raises(OSError, match=r"Invalid argument|temporarily"):
+            copy.accept()
+    copy.close()
+
+
+def test_what_systemd_has_handed_over_goes_on_queueing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd keeps it for the next start."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sockets.stop_intake([server])
+        assert is_taken_in(server.getsockname(), server.family)
+
+
 @pytest.fixture
 def taken() -> Iterator[int]:
     """A port on which somebody listens."""

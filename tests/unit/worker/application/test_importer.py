@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,46 @@ def test_factories() -> None:
     assert loaded("factory:create_wsgi", factory=True).__module__ == "corepod.worker.application.wsgi"
 
 
+@pytest.mark.parametrize(
+    ("reference", "arguments"),
+    [
+        ("factory:create_with('/srv')", ("/srv", (), "", None)),
+        ("factory:create_with( 1, 2.5, None, )", (1, (2.5, None), "", None)),
+        ("factory:create_with(-1, name='a:b(c)')", (-1, (), "a:b(c)", None)),
+        ("factory:create_with(b'', options={'tags': ['x', ('y', True)]})", (b"", (), "", {"tags": ["x", ("y", True)]})),
+        ("factory:Factories.create([])", ([], (), "", None)),
+        (" factory : create_with('spaces')", ("spaces", (), "", None)),
+    ],
+)
+@pytest.mark.parametrize("factory", [False, True])
+def test_factories_with_arguments(reference: str, arguments: Any, factory: bool) -> None:
+    """Each is called once, also where --factory says again that it is one."""
+    app = loaded(reference, factory=factory)
+    assert app is sys.modules["ok"].app
+    assert sys.modules["factory"].calls == [arguments]
+
+
+def test_factories_without_arguments() -> None:
+    assert loaded("factory:create_app()") is sys.modules["ok"].app
+    assert loaded("factory:create_wsgi()").__module__ == "corepod.worker.application.wsgi"
+
+
+def test_a_submodule_is_not_the_application() -> None:
+    assert loaded("shadowed") is sys.modules["ok"].app
+
+
+def test_a_name_that_stands_for_something_else_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    other_names = importlib.import_module("other_names")
+    for nothing in (None, 42, other_names, AsgiObject, other_names.make_app):
+        monkeypatch.setattr(other_names, "app", nothing)
+        monkeypatch.setattr(other_names, "application", other_names.server)
+        assert loaded("other_names") is other_names.server
+    monkeypatch.setattr(other_names, "application", None)
+    with pytest.raises(AppNotFoundError, match="no application: app is a function"):
+        loaded("other_names")
+    assert loaded("other_names", factory=True) is other_names.server
+
+
 def test_the_interface_can_be_given() -> None:
     """Where the signature tells nothing."""
     assert loaded("hidden:app", interface="asgi") is sys.modules["hidden"].app
@@ -104,10 +145,40 @@ def test_the_sample_application_names_its_extra(monkeypatch: pytest.MonkeyPatch)
         ("ok:app.missing", False, "module 'ok' has no attribute 'app.missing'"),
         ("heavy:MEMORY", False, "heavy:MEMORY is a bytes, neither an ASGI nor a WSGI application"),
         ("boot_error_free", False, "there is no module 'boot_error_free'"),
-        ("factory", False, "module 'factory' has neither app nor application; name it: factory:ATTRIBUTE"),
+        ("factory", False, "module 'factory' has neither app nor application; name it: factory:create_app(); it has "),
+        ("boto_free", False, "there is no module 'boto_free'"),
+        ("flagged.nothing", False, "there is no module 'flagged.nothing'"),
+        ("other_names", False, "no application: app is a module, application is None; name it: other_names:server; "),
+        ("other_names", False, "it has server, make_app()"),
+        ("other_names:app", False, "other_names:app is a module, neither"),
+        ("other_names:app()", False, "other_names:app is a module, not a function that makes an application (called"),
+        ("not_app", False, "module 'not_app' has no application: app is an int; name it: not_app:ATTRIBUTE"),
+        ("factory:create_app(", False, "'create_app(' can't be read: '(' was never closed"),
+        ("factory:create-app", False, "'create-app' is neither an attribute's name nor one call of a function"),
+        ("factory:create_app()()", False, "'create_app()()' is neither"),
+        ("factory:calls[0]", False, "'calls[0]' is neither"),
+        ("factory:create_app().app", False, "'create_app().app' is neither"),
+        ("factory:create_app(); x", False, "can't be read: invalid syntax"),
+        ("factory:create_ap()", False, "module 'factory' has no attribute 'create_ap'; did you mean 'create_app'?"),
+        ("factory:create_app(1)", False, "can't be called with these arguments: too many positional arguments"),
+        ("factory:create_with()", False, "can't be called with these arguments: missing a required argument: 'root'"),
+        ("factory:create_with(1, nam='x')", False, "got an unexpected keyword argument 'nam'"),
+        ("factory:create_with(name='x', root=1)", False, "factory:create_with can't be called with these arguments: "),
+        ("factory:create_with", True, "factory:create_with can't be called with these arguments: missing"),
+        ("factory:create_with(environ)", False, "have to be literals (text in quotes, numbers, True, None, lists"),
+        ("factory:create_with(open('/'))", False, "and open('/') isn't one"),
+        ("factory:create_with([calls])", False, "the arguments of create_with() have to be literals"),
+        ("factory:create_with({[]: 1})", False, "and {[]: 1} isn't one"),
+        ("factory:create_with(*[1])", False, "and *[1] isn't one"),
+        ("factory:create_with(1, **{})", False, "the arguments of create_with(): ** is not possible here"),
+        ("factory:create_with(1, name=1, name=2)", False, "the arguments of create_with(): name is given twice"),
+        ("factory:create_with(" + "[" * 5000, False, "can't be read: "),
+        ("factory:create_later()", False, "factory:create_later is an async function: it returned a coroutine"),
+        ("factory:create_later", True, "factory:create_later is an async function: it returned a coroutine"),
+        ("factory:create_nothing()", False, "factory:create_nothing() is None, neither an ASGI nor a WSGI"),
         ("factory:create_app", False, "factory:create_app is a function, neither"),
         ("factory:create_app", False, "is it a factory (--factory)"),
-        ("factory:create_nothing", True, "factory:create_nothing is None, neither an ASGI nor a WSGI application"),
+        ("factory:create_nothing", True, "factory:create_nothing() is None, neither an ASGI nor a WSGI application"),
         ("not_app:app", False, "not_app:app is an int, neither an ASGI nor a WSGI application"),
         ("not_app:app", True, "not_app:app is an int, not a function that makes an application (--factory)"),
         ("not_app:text", False, "not_app:text is a str, neither"),
@@ -130,6 +201,8 @@ def test_no_application(reference: str, factory: bool, message: str) -> None:
         ("boot_error:app", False, ValueError),
         ("missing_import:app", False, ModuleNotFoundError),
         ("factory:create_badly", True, LookupError),
+        ("factory:create_badly()", False, LookupError),
+        ("factory:create_wrongly()", False, TypeError),  # not of the call itself
     ],
 )
 def test_faults_of_the_applications_own(reference: str, factory: bool, error: type[Exception]) -> None:

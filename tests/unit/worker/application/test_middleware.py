@@ -44,7 +44,11 @@ def seen(peer: str | None, headers: list[tuple[str, str]], *trusted: str, kind: 
         "client": (peer, 40000) if peer is not None else None,
         "headers": [(b"host", b"inside"), *((name.encode(), value.encode("latin-1")) for name, value in headers)],
     }
-    asyncio.run(ProxyHeaders(app, list(trusted))(scope, None, None))
+
+    async def serve() -> None:
+        await ProxyHeaders(app, list(trusted))(scope, None, None)
+
+    asyncio.run(serve())
     return found
 
 
@@ -86,6 +90,21 @@ CHAINS = [
     ("10.0.0.1", "[::1", ["10.0.0.0/8"], "::1"),
     ("10.0.0.1", "203.0.113.7\xff", ["10.0.0.0/8"], "10.0.0.1"),
     (None, "203.0.113.7", ["10.0.0.0/8"], "203.0.113.7"),  # a Unix socket
+    # The default: a proxy on this machine
+    ("127.0.0.1", "203.0.113.7", ["loopback"], "203.0.113.7"),
+    ("127.8.9.1", "203.0.113.7", ["loopback"], "203.0.113.7"),
+    ("::1", "203.0.113.7", ["loopback"], "203.0.113.7"),
+    ("::ffff:127.0.0.1", "203.0.113.7", ["loopback"], "203.0.113.7"),  # a socket for both families
+    (None, "203.0.113.7", ["loopback"], "203.0.113.7"),
+    ("192.0.2.1", "203.0.113.7", ["loopback"], "192.0.2.1"),
+    ("::ffff:192.0.2.1", "203.0.113.7", ["loopback"], "::ffff:192.0.2.1"),
+    ("10.0.0.1", "203.0.113.7", ["loopback"], "10.0.0.1"),
+    ("localhost", "203.0.113.7", ["loopback"], "localhost"),  # a name isn't an address
+    ("127.0.0.1", "1.1.1.1, 127.0.0.1, 203.0.113.7", ["loopback"], "203.0.113.7"),  # the client wrote a loopback one
+    ("127.0.0.1", "1.1.1.1, 203.0.113.7, ::1", ["loopback"], "203.0.113.7"),  # two proxies on this machine
+    ("127.0.0.1", "203.0.113.7, 10.0.0.2", ["loopback"], "10.0.0.2"),  # the next one isn't ours
+    ("127.0.0.1", "203.0.113.7, 10.0.0.2", ["loopback", "10.0.0.0/8"], "203.0.113.7"),
+    ("127.0.0.1", "203.0.113.7", ["10.0.0.0/8"], "127.0.0.1"),
 ]
 
 
@@ -139,6 +158,32 @@ def test_host(value: str, host: bytes) -> None:
     assert [v for name, v in scope["headers"] if name == b"host"] == [host]
 
 
+@pytest.mark.parametrize(
+    ("peer", "trusted", "host"),
+    [
+        ("127.0.0.1", ["loopback"], b"inside"),
+        (None, ["loopback"], b"inside"),
+        ("127.0.0.1", ["loopback", "10.0.0.0/8"], b"inside"),
+        ("10.0.0.1", ["loopback", "10.0.0.0/8"], b"shop.example"),
+        ("127.0.0.1", ["127.0.0.1"], b"shop.example"),
+        (None, ["127.0.0.1"], b"shop.example"),
+        ("127.0.0.1", ["loopback", "*"], b"shop.example"),
+        (None, ["*"], b"shop.example"),
+    ],
+)
+def test_the_host_comes_only_from_proxies_that_are_named(peer: str | None, trusted: list[str], host: bytes) -> None:
+    """Most proxies pass on a client's own X-Forwarded-Host: it could choose where links in mails lead."""
+    scope = seen(peer, [("x-forwarded-host", "shop.example"), ("x-forwarded-proto", "https")], *trusted)
+    assert [v for name, v in scope["headers"] if name == b"host"] == [host]
+    assert scope["scheme"] == "https"
+
+
+def test_lines_of_one_header_are_one_list() -> None:
+    lines = [("x-forwarded-proto", "https"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "http")]
+    scope = seen("::1", [*lines, ("x-forwarded-for", "::1")], "loopback")
+    assert (scope["scheme"], scope["client"]) == ("http", ("203.0.113.7", 0))
+
+
 def test_a_stranger_is_not_believed() -> None:
     headers = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil")]
     scope = seen("192.0.2.1", headers, "10.0.0.0/8")
@@ -149,7 +194,18 @@ def test_a_stranger_is_not_believed() -> None:
 def test_without_proxies_nothing_is_wrapped() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    assert wrap(app, settings(), make_record()) is app
+    assert wrap(app, settings(trusted_proxies=[]), make_record()) is app
+
+
+def test_a_proxy_on_this_machine_is_trusted_by_default() -> None:
+    async def show(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, f"{scope['scheme']} {scope['client'][0]}".encode())
+
+    headers = {"x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "https"}
+    with Served(show) as served:
+        assert httpx.get(served.url(), headers=headers).text == "https 203.0.113.7"
+    with Served(show, trusted_proxies=[]) as served:
+        assert httpx.get(served.url(), headers=headers).text == "http 127.0.0.1"
 
 
 @hypothesis_settings(deadline=None)
@@ -343,7 +399,7 @@ def test_a_timeout_of_the_applications_own_is_its_fault() -> None:
 def test_no_timeout_with_a_debugger() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
-    assert wrap(app, settings(request_timeout=1.0, debug=True), make_record()) is app
+    assert wrap(app, settings(request_timeout=1.0, debug=True, trusted_proxies=[]), make_record()) is app
 
 
 def test_a_connection_limit_lets_the_rest_wait() -> None:

@@ -349,6 +349,35 @@ def test_a_connection_accepted_at_the_last_moment_brings_its_request(app: App) -
         assert read_all(late) == b""
 
 
+def test_a_connection_in_use_may_ask_once_more(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next request may be on its way already; the answer then asks it to close."""
+    monkeypatch.setattr("corepod.worker.hypercorn.serving.NEXT_REQUEST", 1000.0)
+    with Served(app, keep_alive=60.0) as served, served.connect() as used:
+        used.sendall(GET)
+        assert b"close" not in recv_response(used)
+        served.call(asyncio.sleep(0))
+        served.loop.call_soon_threadsafe(served.server.announce_close)
+        waiting = asyncio.run_coroutine_threadsafe(served.server.until_asked(), served.loop)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.1)
+        used.sendall(GET)
+        answer = read_all(used).lower()
+        assert b"connection: close" in answer
+        assert answer.endswith(b"done")
+        waiting.result(DEADLINE)
+
+
+def test_a_connection_that_is_not_in_use_holds_nothing_up(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corepod.worker.hypercorn.serving.NEXT_REQUEST", 1000.0)
+    monkeypatch.setattr("corepod.worker.hypercorn.serving.IN_USE", 0.0)
+    with Served(app, keep_alive=60.0) as served, served.connect() as idle:
+        idle.sendall(GET)
+        recv_response(idle)
+        served.call(served.server.until_asked())
+        served.call(served.server.close_idle())
+        assert read_all(idle) == b""
+
+
 def test_a_slow_reader_gets_the_end_of_its_response(app: App) -> None:
     with Served(app) as served, served.connect() as sock:
         sock.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
