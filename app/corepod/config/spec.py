@@ -78,7 +78,7 @@ _APPLICATION = _group(
 _POOL = _group(
     "Workers",
     ("name", "text", "", "name of the pool in logs, metrics and status; by default the application's module"),
-    ("workers", "workers", "auto", "number of slots; auto is one for each usable core", {"pod": 1}),
+    ("workers", "workers", "auto", "number of slots, 512 at most; auto is one for each usable core", {"pod": 1}),
     (
         "pin",
         "choice",

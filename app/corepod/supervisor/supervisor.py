@@ -213,6 +213,11 @@ class Supervisor:
         if self.pool.stopping or len(self.pool.slots) >= MOST_SLOTS:
             self.log.warning(f"can't add a slot: the pool is stopping, or has its {MOST_SLOTS} slots already")
             return
+        try:
+            self.placement.make_room(len(self.pool.slots) + 1)
+        except sockets.StartError as error:
+            self.log.warning(f"can't add a slot: {error}")
+            return
         core = self.placement.another([slot.core for slot in self.pool.slots])
         self.pool.add_slot(core)
         where = f"core {core}" if core is not None else "not pinned"

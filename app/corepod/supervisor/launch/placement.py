@@ -31,7 +31,15 @@ class Placement:
             self.capped = f"{len(self.usable.cores)} cores are usable, and a pool has at most {MOST_SLOTS} workers"
         slots = _slots(settings, self.usable)
         self.cores, self.why_not = pinning.assign(self.usable, slots, settings.pin, not self._local, self._claims.claim)
-        _make_room_for_files(slots, settings.standbys)
+        self._standbys = settings.standbys
+        self.make_room(slots)
+
+    def make_room(self, slots: int) -> None:
+        """Raise the limit of open files as far as this many slots need it.
+
+        Raises StartError where that isn't allowed.
+        """
+        _make_room_for_files(slots, self._standbys)
 
     def another(self, taken: list[int | None]) -> int | None:
         """A core for another slot, None where no core is free for it."""
