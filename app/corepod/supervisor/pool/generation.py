@@ -174,7 +174,8 @@ class Generation:
         if self.closed:
             return None
         held = self.backoff
-        times = [held.retry_at, held.spare_at, held.fork_at, self._live_until(), *map(_patience, self.candidates)]
+        times = [held.retry_at, held.spare_at, held.fork_at]
+        times += [*map(_patience, self.candidates), *map(self._lives_until, self.standbys)]
         template = self.template.process
         if template is not None and not template.cause and self._owed:
             times.append(self.template.hangs_at)
@@ -199,10 +200,8 @@ class Generation:
         orders += [Kill(p, f"it didn't get ready within {ARM_TIMEOUT:g} s") for p in late]
         orders += self._end_if_hung(now)
         orders += self._forget([p for p in self._owed if p.parent is not self.template.process])
-        oldest, until = self._oldest_live(), self._live_until()
-        if oldest is not None and until is not None and now >= until:
-            orders.append(Dismiss(oldest, DISMISS_TIMEOUT))
-        return orders
+        old = [p for p in self.standbys if (t := self._lives_until(p)) is not None and now >= t]
+        return orders + [Dismiss(p, DISMISS_TIMEOUT) for p in old]
 
     def _excuse_if_late(self, now: float) -> None:
         """Where the supervisor itself has missed a deadline by far, it, or the whole machine, was stopped or starved:
@@ -228,12 +227,9 @@ class Generation:
             self.candidates.remove(fork)
         return [Forget(fork) for fork in forks]
 
-    def _live_until(self) -> float | None:
-        oldest, age = self._oldest_live(), self._settings.live_max_age
-        return oldest.since + age if oldest is not None and age else None
-
-    def _oldest_live(self) -> Process | None:
-        return min((p for p in self.standbys if p.live), key=lambda p: p.since, default=None)
+    def _lives_until(self, standby: Process) -> float | None:
+        age = self._settings.live_max_age
+        return standby.since + age if standby.live and age else None
 
     def _stop_forking(self, how_long: str, why: str) -> list[Record]:
         self._log.warning(f"{how_long} workers are started one by one, not forked: {why}")
