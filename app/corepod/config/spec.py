@@ -101,7 +101,7 @@ _POOL = _group(
         "workers",
         "workers",
         "auto",
-        "number of slots; auto is one for each usable core",
+        "number of slots, 512 at most; auto is one for each usable core",
         {"pod": 1, "short": "-w", "platform": "WEB_CONCURRENCY"},
     ),
     (

@@ -226,6 +226,11 @@ class Supervisor:
         if self.pool.stopping or len(self.pool.slots) >= MOST_SLOTS:
             self.log.warning(f"can't add a slot: the pool is stopping, or has its {MOST_SLOTS} slots already")
             return
+        try:
+            self.placement.make_room(len(self.pool.slots) + 1)
+        except sockets.StartError as error:
+            self.log.warning(f"can't add a slot: {error}")
+            return
         core, complaint = self.placement.another([slot.core for slot in self.pool.slots])
         if complaint:
             self.log.warning(complaint)

@@ -40,7 +40,15 @@ class Placement:
         self.why_not = "; ".join([*rivals, *([self.why_not] if self.why_not else [])])
         for core in self._claims.held:
             self._watch(core)
-        _make_room_for_files(slots, settings.standbys)
+        self._standbys = settings.standbys
+        self.make_room(slots)
+
+    def make_room(self, slots: int) -> None:
+        """Raise the limit of open files as far as this many slots need it.
+
+        Raises StartError where that isn't allowed.
+        """
+        _make_room_for_files(slots, self._standbys)
 
     def another(self, taken: list[int | None]) -> tuple[int | None, str]:
         """A core for another slot, None where no core is free for it, and what is to be said about it."""

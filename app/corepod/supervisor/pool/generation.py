@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process, Slot
     from corepod.supervisor.settings import Settings
 
-NEVER = float("inf")
 ARM_TIMEOUT = 30.0  # seconds a process may take to get ready for a slot, without the application's lifespan
 FORKS_AT_ONCE = 64  # that a template may owe: each is a packet in its socket's queue, which has room for some hundreds
 LATE = 1.0  # seconds by which the supervisor may miss a deadline before that proves that it didn't run
@@ -179,8 +178,8 @@ class Generation:
         if self.closed:
             return None
         held = self.backoff
-        times = [held.retry_at, held.spare_at, held.fork_at, *map(_patience, self.candidates)]
-        times += [until for until in map(self._live_until, self.standbys) if until < NEVER]
+        times = [held.retry_at, held.spare_at, held.fork_at]
+        times += [*map(_patience, self.candidates), *map(self._lives_until, self.standbys)]
         template = self.template.process
         if template is not None and not template.cause and self._owed:
             times.append(self.template.hangs_at)
@@ -205,7 +204,8 @@ class Generation:
         orders += [Kill(p, f"it didn't get ready within {ARM_TIMEOUT:g} s") for p in late]
         orders += self._end_if_hung(now)
         orders += self._forget([p for p in self._owed if p.parent is not self.template.process])
-        return orders + [Dismiss(p, DISMISS_TIMEOUT) for p in self.standbys if now >= self._live_until(p)]
+        old = [p for p in self.standbys if (t := self._lives_until(p)) is not None and now >= t]
+        return orders + [Dismiss(p, DISMISS_TIMEOUT) for p in old]
 
     def _excuse_if_late(self, now: float) -> None:
         """Where the supervisor itself has missed a deadline by far, it, or the whole machine, was stopped or starved:
@@ -231,9 +231,9 @@ class Generation:
             self.candidates.remove(fork)
         return [Forget(fork) for fork in forks]
 
-    def _live_until(self, standby: Process) -> float:
+    def _lives_until(self, standby: Process) -> float | None:
         age = self._settings.live_max_age
-        return standby.since + age if standby.live and age else NEVER
+        return standby.since + age if standby.live and age else None
 
     def _stop_forking(self, how_long: str, why: str) -> list[Record]:
         self._log.warning(f"{how_long} workers are started one by one, not forked: {why}")

@@ -220,8 +220,11 @@ class HypercornServer:
 def _wait_for_kernel(transport: Any) -> None:
     """Let a write end when the kernel has all of it, and not when less than 64 KiB are left: what is still in this
     process when it dies is lost."""
-    transport.set_write_buffer_limits(high=0)
-    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)  # asyncio's TLS has two buffers
+    # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.
+    tls = transport.get_extra_info("sslcontext") is not None
+    transport.set_write_buffer_limits(high=1 if tls else 0)
+    # asyncio's TLS has a second buffer below its own. uvloop hides it, so that up to 64 KiB may stay there.
+    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
     if below is not None:
         below.set_write_buffer_limits(high=0)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from corepod.supervisor.admin import responses
 from corepod.supervisor.admin import server as module
 from corepod.supervisor.admin.resources import HEAD_MOST
 from corepod.supervisor.admin.responses import Reply
@@ -603,12 +604,16 @@ def test_the_bound_of_a_head_is_what_one_read_may_bring(serve: Callable[..., Ser
 # A large pool, whose responses are made in pieces
 
 
+@pytest.fixture
+def large(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> Server:
+    """One piece in each turn of the loop, however fast the machine is."""
+    monkeypatch.setattr(responses, "MOMENT", 0.0)
+    return serve(*(slot(number) for number in range(512)))
+
+
 @pytest.mark.parametrize("request_", [SCRAPE, MINE, MINE.replace(b"/status", b"/")], ids=["metrics", "status", "page"])
-def test_others_are_answered_while_a_large_response_is_made(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, request_: bytes
-) -> None:
-    monkeypatch.setattr("corepod.supervisor.admin.responses.MOMENT", 0.0)  # a piece a turn, however fast the machine is
-    server = serve(*(slot(number) for number in range(512)))
+def test_others_are_answered_while_a_large_response_is_made(large: Server, request_: bytes) -> None:
+    server = large
     to = server.listen()
     with server.connect(to, request_) as scraper, server.connect(to) as prober:
         server.until(lambda: server.admin.resources.making, "it is being made")
@@ -620,8 +625,8 @@ def test_others_are_answered_while_a_large_response_is_made(
     assert server.status.asked == 1
 
 
-def test_a_large_response_is_whole_and_shared(serve: Callable[..., Server]) -> None:
-    server = serve(*(slot(number) for number in range(512)))
+def test_a_large_response_is_whole_and_shared(large: Server) -> None:
+    server = large
     to = server.listen()
     with server.connect(to, SCRAPE) as first:
         server.until(lambda: server.admin.resources.making, "it is being made")
@@ -635,8 +640,8 @@ def test_a_large_response_is_whole_and_shared(serve: Callable[..., Server]) -> N
     assert '"slot": 511' in read(server.exchange(to, MINE)).body
 
 
-def test_a_client_that_leaves_while_its_response_is_made(serve: Callable[..., Server]) -> None:
-    server = serve(*(slot(number) for number in range(512)))
+def test_a_client_that_leaves_while_its_response_is_made(large: Server) -> None:
+    server = large
     to = server.listen()
     with server.connect(to, SCRAPE):
         server.until(lambda: server.admin.resources.making, "it is being made")
@@ -645,10 +650,10 @@ def test_a_client_that_leaves_while_its_response_is_made(serve: Callable[..., Se
     assert server.admin.expire(server.loop.now()) is None
 
 
-def test_a_fault_in_the_middle_of_a_response(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_the_middle_of_a_response(large: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
     monkeypatch.setattr("sys.excepthook", lambda *what: told.append(what[0]))
-    server = serve(*(slot(number) for number in range(512)))
+    server = large
     del server.status.content["slots"][500]["cpu_seconds"]
     assert read(server.exchange(server.listen(), SCRAPE)).status == 500
     assert told == [KeyError]

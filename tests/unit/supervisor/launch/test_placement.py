@@ -57,12 +57,14 @@ def test_all_workers_of_a_reload_have_a_record() -> None:
 @pytest.mark.usefixtures("limit")
 def test_the_limit_of_open_files_is_raised_as_far_as_needed() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
     place(workers=100)
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert 8 * 100 < soft < 12 * 100
-    place(workers=10)
+    small = place(workers=10)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == soft, "never lowered"
+    small.make_room(200)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 8 * 200, "slots that come later need it, too"
 
 
 @pytest.mark.usefixtures("limit")

@@ -60,7 +60,8 @@ class Chaos:
             "preload": dice.choice(["libraries", "libraries", "application", "nothing"]),
             "standby": dice.choice(["armed", "armed", "live", "none"]),
             "standbys": standbys,
-            "live_max_age": dice.choice([0.0, 1000.0]),
+            # Of several with different ages one would always be due soon, and nothing would ever settle.
+            "live_max_age": dice.choice([0.0, 300.0 if standbys == 1 else 1200.0]),
             "overlap": dice.random() < 0.7,
             "crash_budget": self.budget,
         }

@@ -224,3 +224,10 @@ def test_without_a_standby_their_number_means_nothing() -> None:
     system = running(standby="none", standbys=3)
     assert not system.at(Stage.ARMED)
     assert not system.pool.generations.current.candidates
+
+
+def test_live_standbys_that_are_old_together_go_together() -> None:
+    system = running(standby="live", standbys=4, live_max_age=300.0)
+    system.wait(1200.0)
+    system.settle(quiet=1.0)
+    assert [p.live for p in system.at(Stage.ARMED)] == [True] * 4

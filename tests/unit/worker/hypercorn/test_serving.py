@@ -26,6 +26,7 @@ from corepod.contract.scoreboard import (
     LATENCY,
     LATENCY_BOUNDS,
     LATENCY_SUM,
+    OWED,
     REQUESTS,
     STATUS,
 )
@@ -743,6 +744,18 @@ def test_tls_with_http1_and_http2(app: App, tls: Served, certificate: tuple[Path
         assert sock.selected_alpn_protocol() == "h2"
         assert Http2(sock).get("/") == (200, b"done")
     assert [scope["scheme"] for scope in app.scopes] == ["https", "https"]
+
+
+@pytest.mark.parametrize("protocol", ["http/1.1", "h2"])
+def test_tls_a_large_response_is_whole(tls: Served, certificate: tuple[Path, Path], protocol: str) -> None:
+    """Writes end when the kernel has everything, and TLS has two buffers before it."""
+    with tls_client(certificate, protocol).wrap_socket(tls.connect(), server_hostname="localhost") as sock:
+        if protocol == "h2":
+            assert Http2(sock).get("/large") == (200, b"x" * (4 << 20))
+        else:
+            sock.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert len(recv_response(sock)) > 4 << 20
+        until(lambda: not tls.words[OWED] and not tls.words[IN_FLIGHT], "nothing owed")
 
 
 def test_tls_with_certificate_and_key_in_one_file(app: App, certificate: tuple[Path, Path], tmp_path: Path) -> None:
