@@ -7,6 +7,9 @@ import resource
 import signal
 from typing import TYPE_CHECKING
 
+import httpx
+import pytest
+
 from tests.process.traffic import ask, standby, workers
 from tests.procfs import alive, descendants
 from tests.waiting import until
@@ -107,3 +110,25 @@ def test_several_standbys_are_kept(start: Start) -> None:
         kill(pool.slot()["pid"])
         assert int(ask(pool.port, "/pid")) in ready
     until(lambda: pool.status()["standby"]["count"] == 3, "three standbys again")
+
+
+def test_a_death_after_the_response_loses_no_request(start: Start) -> None:
+    pool = start("dies_after_answer:app", "--workers", "1", *FLAGS).ready()
+    assert pool.get("/after").text == "done"
+    slot = pool.until_restarts(1)
+    assert slot["lost"] == 0
+    pool.until_log("died: exit code 0")
+    assert "lost" not in pool.log
+    with pytest.raises(httpx.TransportError):
+        pool.get("/before")
+    assert pool.until_restarts(2)["lost"] == 1
+    assert "; lost 1 in flight: GET /before" in pool.log
+
+
+def test_a_pool_that_gives_up_after_exits_with_0_does_not_exit_with_0(start: Start) -> None:
+    """`restartPolicy: OnFailure` would take that for a success."""
+    pool = start("dies_after_answer:app", "--workers", "1", "--crash-budget", "1/60", "--exit-code", "worker").ready()
+    pool.get("/after")
+    pool.until_restarts(1)
+    pool.get("/after")
+    assert pool.wait() == 5
