@@ -12,7 +12,6 @@ import json
 import os
 import site
 import sys
-import sysconfig
 from itertools import islice
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -38,8 +37,9 @@ class Libraries:
 
     def __init__(self, app: str) -> None:
         """`app` is the application's reference, MODULE:ATTRIBUTE."""
-        paths = [sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
-        folders = {*paths, *site.getsitepackages(), site.getusersitepackages()}
+        # Not by `sysconfig`, which reads files of the interpreter that the worker's user may not be able to read.
+        installed = {entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")}
+        folders = {os.path.dirname(os.__file__), *installed, site.getusersitepackages()}
         self._folders = tuple(os.path.join(folder, "") for folder in folders)
         # An image often has the application itself installed.
         self._own = {app.partition(":")[0].partition(".")[0], "corepod"}
@@ -60,7 +60,11 @@ def _installed_from_sources(folder: Path) -> set[str]:
     https://packaging.python.org/en/latest/specifications/direct-url/
     """
     names: set[str] = set()
-    for direct in folder.glob("*.dist-info/direct_url.json"):
+    try:
+        entries = os.listdir(folder)
+    except OSError:
+        return names  # there is no such folder, or none that the worker's user may read
+    for direct in (folder / entry / "direct_url.json" for entry in entries if entry.endswith(".dist-info")):
         try:
             origin = json.loads(direct.read_text())
             files = direct.with_name("RECORD").read_text().splitlines()
