@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from corepod.supervisor.health.scoreboard import SharedScoreboard
     from corepod.supervisor.io.log import StreamLog
 
-SETTINGS = {"busy_after": 30.0, "busy_timeout": 300.0, "stuck_dump": 10.0, "stuck_timeout": 60.0, "debug": False}
+SETTINGS = {
+    "busy_after": 30.0,
+    "busy_timeout": 300.0,
+    "stuck_dump": 10.0,
+    "stuck_timeout": 60.0,
+    "stalled_after": 5.0,
+    "debug": False,
+}
 
 
 class Looked:
