@@ -88,6 +88,14 @@ def test_a_worker_that_is_not_forked_has_no_more(start: Start) -> None:
     until(lambda: own(worker) == WORKER, f"the connection closed: {own(worker)}")
 
 
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_the_port_is_free_though_something_lives_on(start: Start) -> None:
     """Only a supervisor that is killed leaves it: else all are ended."""
     pool = start("ok:app", *QUICK).ready()
@@ -97,8 +105,9 @@ def test_the_port_is_free_though_something_lives_on(start: Start) -> None:
         os.kill(pool.supervisor, signal.SIGKILL)
         pool.wait()
         until(lambda: not any(map(alive, family)), "its family gone")
+        # A standby that was being forked has never been in the family.
+        until(lambda: is_free(port), "the port is free")
         assert alive(grandchild)
-        socket.create_server(("127.0.0.1", port)).close()
     finally:
         os.kill(grandchild, signal.SIGKILL)
 

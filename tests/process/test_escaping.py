@@ -49,7 +49,7 @@ def test_the_text_of_an_exception(start: Start, command: str, form: str) -> None
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_what_the_application_prints_into_a_relay(start: Start, form: str) -> None:
     """Its lines stay lines, each of them its worker's."""
-    pool = start("ok:app", *ONE, "--log-format", form).ready()
+    pool = start("ok:app", *ONE, "--log-format", form, "--log-prefix", "always").ready()
     pool.get(f"/say?text={quote(TEXT)}")
     log = pool.until_log("end of it")
     checked(log)

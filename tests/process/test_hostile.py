@@ -72,7 +72,9 @@ def hostile(
     python, environment = python_of(NOBODY)
     environment |= {"HOSTILE": moment, "SEED": str(seed), "TOKENS": str(tokens), "BYSTANDER": BYSTANDER}
     prefix = (sys.executable, "-c", BESIDE, *executed_by(python), *inside)
-    return start("hostile:app", *FLAGS, kind=Container, env=environment, prefix=prefix)
+    # These are moments of the template, which has the application only then.
+    preload = "application" if moment in ("before", "parent", "child", "thread") else "libraries"
+    return start("hostile:app", *FLAGS, "--preload", preload, kind=Container, env=environment, prefix=prefix)
 
 
 def bystander(pool: Any) -> int:

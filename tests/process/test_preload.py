@@ -206,6 +206,7 @@ def test_the_trial_leaves_nothing_behind(start: Start, house: House, tmp_path: P
     house.application(
         after=f"import tempfile\nTEMP = tempfile.TemporaryDirectory(dir={str(folders)!r})\nprint('x', end='')"
     )
+    house.env["PYTHONUNBUFFERED"] = ""
     pool = begin(start, house)
     assert len(list(folders.iterdir())) == len(house.pids("application")) - 1 == 3
     os.kill(pool.process.pid, signal.SIGTTOU)

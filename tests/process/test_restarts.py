@@ -355,7 +355,7 @@ def test_a_fork_that_the_system_refuses_is_asked_for_again(start: Start, tmp_pat
 
 def test_forks_that_are_not_handed_to_the_supervisor_are_executed_instead(start: Start) -> None:
     """It couldn't reap them, and a pid that it can't wait for may be anybody's a moment later."""
-    pool = start("subreaper:app", "--workers", "1", "--lame-duck", "0").ready()
+    pool = start("subreaper:app", "--workers", "1", "--lame-duck", "0", "--preload", "application").ready()
     assert pool.status()["mode"] == "spawn"
     assert "isn't a child of the supervisor and can't become a worker" in pool.log
     kill(pool.slot()["pid"])

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from corepod.config import envfile
+from corepod.config.spec import BY_NAME, SECRETS
 
 if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
@@ -20,6 +21,8 @@ def read_env_file_again(settings: WorkerSettings) -> None:
     if not settings.env_file:
         return
     found, ours = envfile.read(settings.env_file), set(settings.env_names)
+    for name in SECRETS:
+        found.pop(BY_NAME[name].variable, None)  # what the application starts would inherit it
     for name in ours - found.keys():
         os.environ.pop(name, None)
     for name, value in found.items():
