@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from loadtest.bench import client, host
@@ -34,6 +35,8 @@ class Server:
         self._processes: list[subprocess.Popen[bytes]] = []
         self.port = 0
         self.answered = 0.0  # when it gave its first 200, on CLOCK_MONOTONIC
+        self.complete = 0.0  # when each of its workers had given one
+        self._seen: set[bytes] = set()  # pids that have answered
         self.last_death = 0.0
 
     def start(self) -> Server:
@@ -61,6 +64,8 @@ class Server:
         for sock in sockets:
             sock.close()
         self._until(self._up, START, "it doesn't answer")
+        self._until(self._all_up, START, "not all of its workers answer")
+        self.complete = time.monotonic()
         self._until(lambda: len(self.workers()) >= self.peer.workers, START, "not all of its workers are there")
         return self.settle()
 
@@ -88,6 +93,13 @@ class Server:
             return False
         self.answered = time.monotonic()
         return True
+
+    def _all_up(self) -> bool:
+        if self.peer.workers > 1:
+            # Several at a time that block their worker: one alone would always be answered by the same.
+            with ThreadPoolExecutor(2 * self.peer.workers) as threads:
+                self._seen.update(threads.map(self.get, ["/block"] * 2 * self.peer.workers))
+        return len(self._seen) >= self.peer.workers or self.peer.workers == 1
 
     def get(self, path: str = "/") -> bytes:
         return client.get(self.port, path)
