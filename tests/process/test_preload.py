@@ -12,6 +12,7 @@ import pytest
 from corepod.contract.exits import EXIT_BOOT
 
 from tests.process.traffic import ask
+from tests.procfs import alive
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -212,6 +213,27 @@ def test_the_trial_leaves_nothing_behind(start: Start, house: House, tmp_path: P
     os.kill(pool.process.pid, signal.SIGTTOU)
     until(lambda: len(list(folders.iterdir())) == 2, "the end of one worker's folder")
     assert pool.log.count("\nx") <= 1, "text without an end of line comes when its process ends, not with every fork"
+
+
+def test_processes_that_the_import_starts_do_not_hold_up_the_trial_and_end_with_it(start: Start, house: House) -> None:
+    """A daemon that was forked, and a program."""
+    code = """
+import signal, subprocess, time
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note.note("daemon")
+    time.sleep(1000)
+    os._exit(0)
+subprocess.Popen(["sleep", "1001"], close_fds=False)
+while "daemon" not in open(os.environ["DIARY"]).read():
+    time.sleep(0.01)
+"""
+    house.application(after=code)
+    pool = begin(start, house, workers=1)
+    assert pool.status()["mode"] == "fork"
+    first, *others = house.pids("daemon")
+    assert not alive(first), "the trial's"
+    assert others, "the worker's"
 
 
 @pytest.mark.parametrize(

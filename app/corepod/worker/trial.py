@@ -19,10 +19,11 @@ from corepod.contract.exits import EXIT_BOOT, EXIT_OK
 from corepod.worker import children, title
 from corepod.worker.libraries import ImportWatch, Libraries
 from corepod.worker.load import BootError, load_application
-from corepod.worker.process import die_with_parent, set_name, stacks_of
+from corepod.worker.process import die_with_parent, lead_group, set_name, stacks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from io import FileIO
     from typing import NoReturn
 
     from corepod.worker.children import Closeable
@@ -43,7 +44,6 @@ def import_libraries(settings: WorkerSettings, *private: Closeable) -> None:
         child = os.fork()
     if child == 0:
         os.close(reader)
-        children.keep_from_children()
         _be_the_trial(settings, writer, private, me)
     os.close(writer)
     outcome: dict[str, Any] = {}
@@ -51,13 +51,26 @@ def import_libraries(settings: WorkerSettings, *private: Closeable) -> None:
         for line in stream:
             outcome = json.loads(line)
             _follow(outcome, changed)
+            if "done" in outcome or "failed" in outcome:
+                break
     # Whatever the import holds, a port or a lock, is free again when the first worker imports the application.
-    end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    end = _end(child)
     if failure := outcome.get("failed"):
         raise BootError(*failure)
     if "done" not in outcome:
-        how = f"exit code {end}" if end >= 0 else f"signal {signal.Signals(-end).name}"
-        raise BootError("exception", EXIT_BOOT, f"the application's import ended its process: {how}")
+        raise BootError("exception", EXIT_BOOT, f"the application's import ended its process: {end}")
+
+
+def _end(child: int) -> str:
+    """Wait for the end of the trial, and end what the import has started. Until the child is reaped its group can't be
+    anybody else's."""
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    with contextlib.suppress(OSError):
+        os.killpg(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code >= 0:
+        return f"exit code {code}"
+    return f"signal {signal.Signals(-code).name if -code in set(signal.Signals) else -code}"
 
 
 def _follow(message: dict[str, Any], changed: dict[str, str | None]) -> None:
@@ -92,12 +105,14 @@ def _set_variable(name: str, value: str | None) -> None:
 def _be_the_trial(settings: WorkerSettings, writer: int, private: Iterable[Closeable], parent: int) -> NoReturn:
     try:
         die_with_parent(parent)
+        lead_group()
         set_name("corepod-trial")
         title.show("trial import")
         for one in private:
             one.close()
-        _import(settings, lambda message: _write(writer, message))
-        os.close(writer)
+        report = os.fdopen(writer, "wb", buffering=0)
+        children.keep_from_children(report)  # what it forks could live on, and the template would wait for it
+        _import(settings, lambda message: _write(report, message))
         _leave()
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -116,15 +131,16 @@ def _import(settings: WorkerSettings, report: Any) -> None:
         report({"done": True})
 
 
-def _write(fd: int, message: dict[str, Any]) -> None:
+def _write(file: FileIO, message: dict[str, Any]) -> None:
     rest = json.dumps(message).encode() + b"\n"
     while rest:
-        rest = rest[os.write(fd, rest) :]
+        rest = rest[file.write(rest) :]
 
 
 def _leave() -> None:
     """Undo what the import has made outside of this process, such as temporary folders. Buffers aren't flushed: the
     workers print the same. An exit function that hangs is cut off."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     signal.setitimer(signal.ITIMER_REAL, GOODBYE)
     atexit._run_exitfuncs()
