@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import procfs
+from tests.process.harness import is_free
 from tests.process.traffic import workers
 from tests.procfs import alive, comm
 from tests.waiting import until
@@ -97,9 +98,9 @@ def test_children_do_not_keep_the_port(start: Start, path: str) -> None:
         os.kill(pool.supervisor, signal.SIGKILL)
         pool.wait()
         until(lambda: not any(alive(pid) for pid in before if pid != child), "the pool gone")
+        # A standby that was being forked has never been among them.
+        until(lambda: is_free(port), "the port is free")
         assert alive(child)
-        with socket.create_server(("127.0.0.1", port)):
-            pass  # it is free
     finally:
         os.kill(child, signal.SIGKILL)
 
@@ -110,7 +111,8 @@ def test_a_stop_of_a_child_is_the_childs(start: Start) -> None:
     for _ in range(5):
         assert pool.get("/terminated").json() == -signal.SIGTERM
     child = pool.get("/forked").json()
-    assert procfs.signals(child, "SigCgt") == {signal.SIGINT}
+    # Its hooks may not have run yet when the parent answers.
+    until(lambda: procfs.signals(child, "SigCgt") == {signal.SIGINT}, "handlers of its own")
     assert pool.get("/pid").json() == worker
     assert pool.stop() == 0
     assert "died" not in pool.log

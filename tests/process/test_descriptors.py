@@ -16,6 +16,7 @@ import pytest
 
 from tests import procfs
 from tests.process.cgroup import control_group, inside
+from tests.process.harness import is_free
 from tests.process.traffic import ask, standby
 from tests.procfs import alive, comm
 from tests.waiting import until
@@ -86,14 +87,6 @@ def test_a_worker_that_is_not_forked_has_no_more(start: Start) -> None:
     worker = pool.slot()["pid"]
     assert inherited(worker) == STANDARD
     until(lambda: own(worker) == WORKER, f"the connection closed: {own(worker)}")
-
-
-def is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_the_port_is_free_though_something_lives_on(start: Start) -> None:

@@ -150,7 +150,7 @@ sys.exit(main())
 
 def test_control_a_supervisor_that_believes_them_kills_the_bystander(start: Start, tokens: Path) -> None:
     """What is written does harm where nothing is done about it."""
-    pool = hostile(start, tokens, "child", 0, inside=in_place_of_supervisor(CREDULOUS))
+    pool = hostile(start, tokens, "child", 0, acts=40, inside=in_place_of_supervisor(CREDULOUS))
     other = bystander(pool)
     until(lambda: not alive(other), f"the bystander dead:\n{pool.log}")
     pool.process.kill()  # its namespace goes with it
