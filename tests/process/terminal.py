@@ -96,7 +96,10 @@ class Terminal:
         return ESCAPES.sub("", self.raw)
 
     def shows(self, pattern: str) -> re.Match[str]:
-        match = until(lambda: re.search(pattern, self.text), f"{pattern!r} on the terminal:\n{self.text}")
+        try:
+            match = until(lambda: re.search(pattern, self.text), f"{pattern!r} on the terminal")
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.text}") from None  # what is there at the end, not at the beginning
         assert match is not None
         return match
 
