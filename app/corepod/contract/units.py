@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 
@@ -27,3 +29,9 @@ def size(count: int | None) -> str:
     if count < 10 * GB:
         return f"{count / MB:.0f} MB"
     return f"{count / GB:.1f} GB"
+
+
+def timestamp(seconds: float | None = None) -> str:
+    """This time of the wall clock, or now, in UTC with milliseconds, as every line of a log has it."""
+    seconds = time.time() if seconds is None else seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"

@@ -1,9 +1,8 @@
-"""What every log line of a worker has beside its text: who speaks, and when."""
+"""What every log line of a worker has beside its text: who speaks."""
 
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 from corepod.contract.env import ENV_CORE, ENV_SLOT, ENV_WORKER
@@ -15,9 +14,3 @@ def worker_fields() -> dict[str, Any]:
         key: os.environ.get(name) for key, name in (("worker", ENV_WORKER), ("slot", ENV_SLOT), ("core", ENV_CORE))
     }
     return {**{key: int(value) for key, value in number.items() if value}, "pid": os.getpid()}
-
-
-def timestamp(seconds: float) -> str:
-    """This time of the wall clock, in UTC with milliseconds."""
-    milliseconds = int(seconds * 1000) % 1000
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{milliseconds:03d}Z"

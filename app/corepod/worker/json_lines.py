@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract import escaping
-from corepod.worker.identity import timestamp, worker_fields
+from corepod.contract.units import timestamp
+from corepod.worker.identity import worker_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

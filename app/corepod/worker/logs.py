@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract import escaping
-from corepod.worker.identity import timestamp, worker_fields
+from corepod.contract.units import timestamp
+from corepod.worker.identity import worker_fields
 from corepod.worker.json_lines import JsonFormat, adopt_application
 
 if TYPE_CHECKING:

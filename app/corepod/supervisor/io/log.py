@@ -6,6 +6,7 @@ import json
 import time
 
 from corepod.contract import escaping
+from corepod.contract.units import timestamp
 from corepod.supervisor.io.sink import Sink
 
 TYPE_CHECKING = False
@@ -54,7 +55,7 @@ class StreamLog:
             text = _merged(line, who)
             if text is None:
                 stream = "stdout" if sink is self.out else "stderr"
-                text = json.dumps({"time": _timestamp(), "stream": stream, **who, "message": escaping.from_bytes(line)})
+                text = json.dumps({"time": timestamp(), "stream": stream, **who, "message": escaping.from_bytes(line)})
             self._put(sink, text.encode() + b"\n")
         else:
             prefix = f"{_tag(who)} | " if sink in self._prefixed else ""
@@ -81,10 +82,10 @@ class StreamLog:
 
     def _format(self, level: str, message: str, who: dict[str, object]) -> bytes:
         if self._json:
-            text = json.dumps({"time": _timestamp(), "level": level, **who, "message": escaping.lines(message)})
+            text = json.dumps({"time": timestamp(), "level": level, **who, "message": escaping.lines(message)})
         else:
             tag = f"[{_tag(who)}] " if who else ""
-            text = f"{_timestamp()} {level.upper():7} {tag}{escaping.entry(message)}"
+            text = f"{timestamp()} {level.upper():7} {tag}{escaping.entry(message)}"
         return text.encode("utf-8", "backslashreplace") + b"\n"
 
     def _put(self, sink: Sink, line: bytes) -> None:
@@ -110,15 +111,10 @@ def _merged(line: bytes, who: dict[str, object]) -> str | None:
         record = json.loads(line)
         # What it says of the same name is kept beside: nothing may pass for another worker's line.
         said = {f"{key}_" if key in who and value != who[key] else key: value for key, value in record.items()}
-        return json.dumps({"time": _timestamp(), **said, **who}, allow_nan=False)
+        return json.dumps({"time": timestamp(), **said, **who}, allow_nan=False)
     except (ValueError, RecursionError):
         return None
 
 
 def _tag(who: dict[str, object]) -> str:
     return " ".join(f"{key} {value}" for key, value in who.items() if value is not None)
-
-
-def _timestamp() -> str:
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
