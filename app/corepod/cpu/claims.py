@@ -12,6 +12,8 @@ import socket
 import sys
 import time
 
+from corepod.contract.holders import holders
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +121,7 @@ def binders(core: int, ours: set[int]) -> Iterator[tuple[int, int] | None]:
     except OSError:
         return
     for inode in {int(fields[6]) for fields in bound} - ours - {0}:
-        yield next(_processes_with(f"socket:[{inode}]"), None)
+        yield _owner(inode)
 
 
 def forget_visitors(claimed: socket.socket) -> None:
@@ -134,14 +136,13 @@ def _name(core: int) -> str:
     return f"corepod/core/{core}"
 
 
-def _processes_with(descriptor: str) -> Iterator[tuple[int, int]]:
-    for name in os.listdir("/proc"):
+def _owner(inode: int) -> tuple[int, int] | None:
+    for pid in holders([str(inode)]):
         try:
-            folder = f"/proc/{name}/fd" if name.isdigit() else ""
-            if folder and any(os.readlink(f"{folder}/{fd}") == descriptor for fd in os.listdir(folder)):
-                yield int(name), os.stat(f"/proc/{name}").st_uid
+            return pid, os.stat(f"/proc/{pid}").st_uid
         except OSError:
-            continue  # gone meanwhile, or another user's
+            continue  # gone meanwhile
+    return None
 
 
 def _unless_respected(found: tuple[int, int] | None) -> str:

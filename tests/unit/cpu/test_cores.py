@@ -739,7 +739,7 @@ def test_a_socket_of_another_kind_is_no_claim_and_is_named(monkeypatch: pytest.M
         assert pool.claim(FREE + 1)
         assert other.squatter(FREE) == ""
         assert pool.rivals() == {FREE: f"process {squatter.pid} of user nobody"}
-        monkeypatch.setattr("corepod.cpu.claims._processes_with", lambda descriptor: iter(()))
+        monkeypatch.setattr("corepod.cpu.claims.holders", lambda inodes: iter(()))
         assert pool.rivals() == {FREE: "a process that doesn't say who it is"}, "where it may not be seen"
         pool.release(FREE)
         pool.release(FREE + 1)
