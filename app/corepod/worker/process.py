@@ -104,7 +104,7 @@ def die_with_supervisor() -> None:
 
 def die_with_parent(parent: int) -> None:
     """Be killed when the process that has forked this one dies. It may be dead already: then end now."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_supervisor()  # the kernel knows only the parent, whoever that is
     if os.getppid() != parent:
         os._exit(1)
 

@@ -22,7 +22,7 @@ from corepod.worker.load import BootError, load_application
 from corepod.worker.process import die_with_parent, lead_group, set_name, stacks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from io import FileIO
     from typing import NoReturn
 
@@ -84,7 +84,7 @@ def _follow(message: dict[str, Any], changed: dict[str, str | None]) -> None:
 
 
 @contextlib.contextmanager
-def _environment_restored() -> Any:
+def _environment_restored() -> Iterator[dict[str, str | None]]:
     """A mapping of variables and their former values, which are set again at the end: workers change theirs themselves,
     when they import the application."""
     changed: dict[str, str | None] = {}

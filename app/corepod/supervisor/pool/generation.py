@@ -66,6 +66,11 @@ class Generation:
         return [p for p in self.candidates if p.stage is Stage.FORKING]
 
     @property
+    def _forks_import(self) -> bool:
+        """Whether the template has only the libraries, so that each fork imports the application."""
+        return self._settings.preload == "libraries"
+
+    @property
     def loaded(self) -> bool:
         """Whether the application could be imported, at least once."""
         return self.template.loaded
@@ -82,7 +87,7 @@ class Generation:
         """
         if self.closed:
             return []
-        imports_itself = self.template.forkable is False or self._settings.preload == "libraries"
+        imports_itself = self.template.forkable is False or self._forks_import
         self._ahead = min(ahead, together) if imports_itself else 0
         orders: list[Record] = self._hand_overs(waiting[:free_records], now)
         left = waiting[len(orders) :]
@@ -117,7 +122,7 @@ class Generation:
         if template.cause:  # it is killed, and may take its time to die
             return [MakeBootstrap("template", live=False)] if waiting and self.template.to_be is None else []
         missing = min(missing, FORKS_AT_ONCE - len(self._owed))
-        if self._settings.preload == "libraries":
+        if self._forks_import:
             importing = sum(p.stage in (Stage.FORKING, Stage.IMPORTING) for p in self.candidates)
             missing = min(missing, together - importing)
         forks: list[Record] = [MakeFork(template, warm=not waiting, live=live)] * missing
@@ -287,7 +292,7 @@ class Generation:
 
     def on_hello(self, process: Process, now: float) -> None:
         """A fork has come to life and has told its pid."""
-        process.enter(Stage.IMPORTING if self._settings.preload == "libraries" else Stage.ARMING, now)
+        process.enter(Stage.IMPORTING if self._forks_import else Stage.ARMING, now)
         self._hear(process, now)
 
     def _hear(self, fork: Process, now: float) -> None:
