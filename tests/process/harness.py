@@ -29,15 +29,6 @@ CLIENT = httpx.Client(timeout=DEADLINE, limits=httpx.Limits(max_keepalive_connec
 FAMILY = re.compile(r"on 127\.0\.0\.1:(\d+).*admin on (?:127\.0\.0\.1:(\d+)|none)")
 
 
-def is_free(port: int) -> bool:
-    """Whether nothing listens on this port of the loopback address."""
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 class Pool:
     """One running pool. `args` are flags of `corepod run`; the log is kept in a file."""
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import procfs
-from tests.process.harness import is_free
-from tests.process.traffic import workers
+from tests.process.traffic import end_all_but, workers
 from tests.procfs import alive, comm
 from tests.waiting import until
 
@@ -91,18 +90,9 @@ def test_a_child_that_has_left_the_group_outlives_a_crash(start: Start) -> None:
 def test_children_do_not_keep_the_port(start: Start, path: str) -> None:
     """Not even where the supervisor can't end them."""
     pool = start("children:app", *QUICK).ready()
-    port, child = pool.port, pool.get(path).json()
-    before = pool.family()
-    try:
-        assert not comm(child).startswith("corepod")
-        os.kill(pool.supervisor, signal.SIGKILL)
-        pool.wait()
-        until(lambda: not any(alive(pid) for pid in before if pid != child), "the pool gone")
-        # A standby that was being forked has never been among them.
-        until(lambda: is_free(port), "the port is free")
-        assert alive(child)
-    finally:
-        os.kill(child, signal.SIGKILL)
+    child = pool.get(path).json()
+    assert not comm(child).startswith("corepod")
+    end_all_but(pool, child)
 
 
 def test_a_stop_of_a_child_is_the_childs(start: Start) -> None:

@@ -16,9 +16,8 @@ import pytest
 
 from tests import procfs
 from tests.process.cgroup import control_group, inside
-from tests.process.harness import is_free
-from tests.process.traffic import ask, standby
-from tests.procfs import alive, comm
+from tests.process.traffic import ask, end_all_but, standby
+from tests.procfs import comm
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -92,17 +91,7 @@ def test_a_worker_that_is_not_forked_has_no_more(start: Start) -> None:
 def test_the_port_is_free_though_something_lives_on(start: Start) -> None:
     """Only a supervisor that is killed leaves it: else all are ended."""
     pool = start("ok:app", *QUICK).ready()
-    port, family = pool.port, pool.family()
-    grandchild = int(pool.get("/spawn?s=60").text)
-    try:
-        os.kill(pool.supervisor, signal.SIGKILL)
-        pool.wait()
-        until(lambda: not any(map(alive, family)), "its family gone")
-        # A standby that was being forked has never been in the family.
-        until(lambda: is_free(port), "the port is free")
-        assert alive(grandchild)
-    finally:
-        os.kill(grandchild, signal.SIGKILL)
+    end_all_but(pool, int(pool.get("/spawn?s=60").text))
 
 
 def test_the_port_is_free_at_once_after_a_stop(start: Start) -> None:

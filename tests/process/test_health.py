@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
-import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from tests.process.harness import Pool, running
 from tests.process.inplace import in_place_of_supervisor
-from tests.process.traffic import stopped
-from tests.waiting import DEADLINE, until
+from tests.process.traffic import Client, stopped
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,31 +39,11 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
         yield made.ready()
 
 
-class Asked(threading.Thread):
-    """A request in the background, of which nobody knows whether it will be answered."""
-
-    def __init__(self, pool: Pool, path: str) -> None:
-        super().__init__()
-        self._url = f"http://127.0.0.1:{pool.port}{path}"
-        self.status = 0
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.status = httpx.get(self._url, timeout=2 * DEADLINE).status_code
-        except httpx.HTTPError:
-            self.status = -1
-
-    def result(self) -> int:
-        self.join(2 * DEADLINE)
-        return self.status
-
-
 @pytest.mark.parametrize("path", ["/in_a_lock", "/blink?s=1000"])
 def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
     """A lock that nobody frees; also where a thread beside the loop burns all the CPU of the process."""
     before, log = pool.ready().slot(), len(pool.log)
-    lost = Asked(pool, path)
+    lost = Client(pool, path)
     until(lambda: pool.slot()["state"] == "stuck", "the state stuck")
     answer = pool.admin("/readyz")
     assert answer.status_code == 503
@@ -86,7 +64,7 @@ def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
 
 def test_busy_is_shown_and_left_alone_until_its_limit(pool: Pool) -> None:
     before, log = pool.ready().slot(), len(pool.log)
-    lost = Asked(pool, "/for_ever")
+    lost = Client(pool, "/for_ever")
     until(lambda: pool.slot()["state"] == "busy", "the state busy")
     until(lambda: pool.admin("/readyz").status_code == 503, "not ready")
     assert re.match(r"slot 0 has been busy for \d+ s", pool.admin("/readyz").text)
@@ -104,7 +82,7 @@ def test_busy_is_shown_and_left_alone_until_its_limit(pool: Pool) -> None:
 def test_work_that_ends_in_time_is_let_be(pool: Pool) -> None:
     """Longer than a stuck loop would be given, and than it is called ready."""
     before = pool.ready().slot()
-    work = Asked(pool, f"/spin?s={STUCK + 0.5}")
+    work = Client(pool, f"/spin?s={STUCK + 0.5}")
     until(lambda: pool.slot()["state"] == "busy", "the state busy")
     assert work.result() == 200
     after = pool.ready().slot()
@@ -121,7 +99,7 @@ def test_a_block_that_ends_in_time_is_let_be(pool: Pool) -> None:
 def test_waiting_is_no_block(pool: Pool) -> None:
     before = pool.ready().slot()
     states = set()
-    waiting = Asked(pool, "/sleep?s=2.5")
+    waiting = Client(pool, "/sleep?s=2.5")
     while waiting.is_alive():
         states.add(pool.slot()["state"])
         time.sleep(0.1)
@@ -245,7 +223,7 @@ def test_a_worker_that_was_not_ready_is_forgotten_when_it_dies(pool: Pool) -> No
 def test_overload_is_shed_and_does_not_change_readiness(start: Start, tmp_path: Path) -> None:
     """Not ready, the pod would get nothing, and the others even more."""
     pool = start("duties:app", *ONE, "--limit-requests", "2").ready()
-    slow = [Asked(pool, f"/until?path={tmp_path}/go") for _ in range(2)]
+    slow = [Client(pool, f"/until?path={tmp_path}/go") for _ in range(2)]
     until(lambda: pool.slot()["in_flight"] == 2, "two requests in flight")
     for _ in range(5):
         answer = pool.get("/pid")

@@ -6,14 +6,13 @@ from __future__ import annotations
 import os
 import re
 import socket
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
+from tests.process.traffic import Client
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -27,26 +26,6 @@ STALLED, STUCK = 0.5, 2.5  # seconds
 ONE = ("--workers", "1", "--pin", "never", "--lame-duck", "0", "--crash-budget", "1000/60")
 LIMITS = ("--stalled-after", str(STALLED), "--stuck-dump", "1", "--stuck-timeout", str(STUCK))
 TWO = ("--wsgi-threads", "2")
-
-
-class Client(threading.Thread):
-    """A request in the background. `status` is 0 until it is answered, and -1 where the connection was cut."""
-
-    def __init__(self, pool: Pool, path: str) -> None:
-        super().__init__()
-        self._url = f"http://127.0.0.1:{pool.port}{path}"
-        self.status = 0
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.status = httpx.get(self._url, timeout=2 * DEADLINE).status_code
-        except httpx.HTTPError:
-            self.status = -1
-
-    def result(self) -> int:
-        self.join(2 * DEADLINE)
-        return self.status
 
 
 def clients(pool: Pool, path: str, count: int) -> list[Client]:

@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Self
 
+import httpx
+
 from tests import procfs
 from tests.procfs import alive, comm, descendants, state
 from tests.waiting import DEADLINE, until
@@ -22,6 +24,50 @@ if TYPE_CHECKING:
     from tests.process.harness import Pool
 
 PAUSE = 0.002  # seconds between two requests of a client: the load must leave the machine to what is tested
+
+
+class Client(threading.Thread):
+    """A request in the background. `status` is 0 until it is answered, and -1 where the connection was cut."""
+
+    def __init__(self, pool: Pool, path: str) -> None:
+        super().__init__()
+        self._url = f"http://127.0.0.1:{pool.port}{path}"
+        self.status = 0
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.status = httpx.get(self._url, timeout=2 * DEADLINE).status_code
+        except httpx.HTTPError:
+            self.status = -1
+
+    def result(self) -> int:
+        self.join(2 * DEADLINE)
+        return self.status
+
+
+def end_all_but(pool: Pool, survivor: int) -> None:
+    """Kill the supervisor: the pool ends with it and leaves the port free, while this process of it lives on. It is
+    killed at the end."""
+    port, family = pool.port, [pid for pid in pool.family() if pid != survivor]
+    try:
+        os.kill(pool.supervisor, signal.SIGKILL)
+        pool.wait()
+        until(lambda: not any(map(alive, family)), "the pool gone")
+        # A standby that was being forked has never been in the family.
+        until(lambda: is_free(port), "the port is free")
+        assert alive(survivor)
+    finally:
+        os.kill(survivor, signal.SIGKILL)
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on this port of the loopback address."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 class Traffic:
