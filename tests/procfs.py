@@ -28,6 +28,14 @@ def alive(pid: int) -> bool:
     return state(pid) not in GONE
 
 
+def began(pid: int) -> str:
+    """When it was started, which with the pid is its identity; empty when there is no such process."""
+    try:
+        return stat(pid)[19]
+    except OSError:
+        return ""
+
+
 def parent(pid: int) -> int:
     return int(stat(pid)[1])
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.kube import TOOL, Refused, get, kubectl, until
+from tests.e2e.kube import TOOL, Refused, get, items, kubectl, until
 from tests.e2e.load import Load
 
 if TYPE_CHECKING:
@@ -42,5 +41,9 @@ def test_it_scales_up_under_load_and_not_before(release: Release) -> None:
     # About half a core: more than twice of what was requested, and less than the machine has.
     with Load(release.url, 4, path="/generate-report?size=150000"):
         release.ready(2, SLOW)
-    events = get("events", "-n", release.namespace, "--field-selector", "reason=SuccessfulRescale")["items"]
-    assert any("New size: 2" in event["message"] for event in events), json.dumps(events)
+
+    def told() -> bool:
+        events = items("events", "-n", release.namespace, "--field-selector", "reason=SuccessfulRescale")
+        return any("New size: 2" in event["message"] for event in events)
+
+    until(told, "an Event, which is written beside")

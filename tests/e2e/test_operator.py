@@ -82,7 +82,7 @@ def test_whole_pods_and_one_write(fleet: Fleet) -> None:
     assert sorted(len(names(fleet.pods(), node["metadata"]["name"])) for node in items("nodes")) == [1, 2]
     # Each change of what a Deployment asks for counts: it was made, and its number written.
     assert fleet.deployment()["metadata"]["generation"] == 2
-    sized = [event["message"] for event in fleet.events("Sized")]
+    sized = [event["message"] for event in until(lambda: fleet.events("Sized"), "an Event")]
     assert len(sized) == 1
     assert "replicas 1 -> 3" in sized[0]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.procfs import alive, descendants
+from tests.procfs import alive, began, descendants
 from tests.waiting import DEADLINE as DEADLINE
 from tests.waiting import until as until
 
@@ -50,7 +50,7 @@ class Pool:
         with log.open("wb") as file:
             popen = {"stdout": file, "stderr": subprocess.STDOUT, **popen}
             self.process = subprocess.Popen(words, cwd=cwd, env={**clean, **(env or {})}, **popen)
-        self._seen: set[int] = set()
+        self._seen: dict[int, str] = {}  # and when it began: its pid may be another process's by the end
 
     # Addresses
 
@@ -59,7 +59,9 @@ class Pool:
         return self.log_path.read_text(errors="replace")
 
     def _addresses(self) -> tuple[int, int]:
-        match = until(lambda: FAMILY.search(self.log) or self._ended(), f"the first line of the log: {self.log}")
+        match = until(
+            lambda: FAMILY.search(self.log) or self._ended(), lambda: f"the first line of the log: {self.log}"
+        )
         if isinstance(match, bool):
             raise AssertionError(f"the pool ended with {self.process.poll()}:\n{self.log}")
         return int(match[1]), int(match[2] or 0)
@@ -90,7 +92,7 @@ class Pool:
 
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.admin("/status").text)
-        self._seen.update(slot["pid"] for slot in answer["slots"] if slot["pid"])
+        self._seen.update((slot["pid"], began(slot["pid"])) for slot in answer["slots"] if slot["pid"])
         return answer
 
     def slot(self, number: int = 0) -> dict[str, Any]:
@@ -108,12 +110,12 @@ class Pool:
             standby = status["standby"]["ready"] or status["standby"]["mode"] == "none"
             return bool(standby and ready == (len(status["slots"]) if workers is None else workers))
 
-        until(complete, f"every slot ready\n{self.log}")
+        until(complete, lambda: f"every slot ready\n{self.log}")
         return self
 
     def until_log(self, text: str, count: int = 1) -> str:
         """Wait until the log has `text` `count` times; returns the log."""
-        until(lambda: self.log.count(text) >= count, f"{text!r} {count} times in the log:\n{self.log}")
+        until(lambda: self.log.count(text) >= count, lambda: f"{text!r} {count} times in the log:\n{self.log}")
         return self.log
 
     def until_restarts(self, restarts: int, number: int = 0) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class Pool:
             slot = self.slot(number)
             return slot if slot["restarts"] >= restarts and slot["state"] == "ready" else None
 
-        slot = until(restarted, f"{restarts} restarts of slot {number}\n{self.log}")
+        slot = until(restarted, lambda: f"{restarts} restarts of slot {number}\n{self.log}")
         assert slot is not None
         return slot
 
@@ -172,7 +174,7 @@ class Pool:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        everyone = {*family, *self._seen}
+        everyone = {*family, *(pid for pid, since in self._seen.items() if since and began(pid) == since)}
         with contextlib.suppress(AssertionError):
             until(lambda: not any(map(alive, everyone)), "gone", 5.0)
         left = [pid for pid in everyone if alive(pid)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -41,7 +42,7 @@ def test_the_table_shows_the_slot_and_its_restart_and_ctrl_c_drains(terminal: Te
         assert column in terminal.text
     terminal.shows(rf"pid {pid}\] ready")  # the log is there, too
     port = terminal.shows(r"on 127\.0\.0\.1:(\d+)")[1]
-    httpx.get(f"http://127.0.0.1:{port}/say?text=said")
+    httpx.get(f"http://127.0.0.1:{port}/say?text=said", timeout=DEADLINE)
     terminal.shows(rf"pid {pid} \| said")  # named, for a terminal has no other way to tell
     os.kill(pid, signal.SIGKILL)
     terminal.shows("died: signal SIGKILL")
@@ -54,7 +55,10 @@ def test_the_table_shows_the_slot_and_its_restart_and_ctrl_c_drains(terminal: Te
 
 def test_no_worker_is_in_the_terminals_process_group(terminal: Terminal) -> None:
     worker_shown(terminal)
-    groups = {pid: os.getpgid(pid) for pid in terminal.family()}
+    groups = {}
+    for pid in terminal.family():
+        with contextlib.suppress(ProcessLookupError):  # the process between template and standby ends at once
+            groups[pid] = os.getpgid(pid)
     assert len(groups) >= 3
     assert os.getpgid(terminal.process.pid) not in groups.values()
 
@@ -90,27 +94,34 @@ def test_a_fault_is_shown_and_its_exit_code_passed_on() -> None:
 # The window
 
 
-def rows(terminal: Terminal) -> list[str]:
-    return [line for line in terminal.screen if line.startswith("│")]
+def rows(screen: list[str]) -> list[str]:
+    return [line for line in screen if line.startswith("│")]
 
 
-def whole(terminal: Terminal, columns: int) -> bool:
-    """Whether the screen has exactly one table, nothing of another one, and the table is this wide at most."""
+def whole(terminal: Terminal, columns: int) -> list[str]:
+    """The screen, if it has exactly one table, nothing of another one, and the table is this wide at most. A moment
+    later the table may be half drawn again."""
     screen = terminal.screen
     frames = [line for line in screen if re.match("[┏┡└]", line)]
     fits = all(len(line) <= columns for line in frames)
     strays = [line for line in screen if re.search("[┏┓┡┩└┘│┃━─]", line) and not re.match("[┏┃┡│└]", line)]
-    return len(frames) == 3 and len(rows(terminal)) == 1 and fits and not strays
+    return screen if len(frames) == 3 and len(rows(screen)) == 1 and fits and not strays else []
+
+
+def ready(terminal: Terminal, columns: int) -> list[str]:
+    """The whole screen, once the worker is ready."""
+    screen = whole(terminal, columns)
+    return screen if screen and " ready " in rows(screen)[0] else []
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 160])
 def test_pid_and_state_are_whole_in_every_window(columns: int) -> None:
     shown = Terminal("ok:app", "--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "1", columns=columns)
     try:
-        until(lambda: whole(shown, columns) and " ready " in rows(shown)[0], "the table")
-        head = next(line for line in shown.screen if line.startswith("┃"))
+        screen = until(partial(ready, shown, columns), "the table")
+        head = next(line for line in screen if line.startswith("┃"))
         names = [cell.strip() for cell in head.strip("┃").split("┃")]
-        row = dict(zip(names, [cell.strip() for cell in rows(shown)[0].strip("│").split("│")], strict=True))
+        row = dict(zip(names, [cell.strip() for cell in rows(screen)[0].strip("│").split("│")], strict=True))
         assert comm(int(row["pid"])) == "corepod-worker"
         assert row["state"] == "ready"
     finally:
@@ -149,7 +160,7 @@ def test_the_cursor_is_back_after_ctrl_c(terminal: Terminal) -> None:
     terminal.type(b"\x03")
     assert terminal.process.wait(DEADLINE) == 0
     until(lambda: not terminal.cursor_hidden, "the cursor")
-    assert not rows(terminal)
+    assert not rows(terminal.screen)
     assert any("stopped" in line for line in terminal.screen)
 
 
@@ -178,14 +189,14 @@ def test_the_terminal_is_the_shells_after_ctrl_z_and_the_tables_again_after_fg(s
     shell.type(b"\x1a")
     until(lambda: any("Stopped" in line for line in shell.screen), "the shell's word")
     assert not shell.cursor_hidden
-    assert not rows(shell)
-    assert state(worker) in ("S", "R")  # the pool goes on
+    assert not rows(shell.screen)
+    assert state(worker) in ("S", "R", "D")  # the pool goes on
     shell.type(b"bg; echo in the background\n")
     shell.shows("\nin the background")
     os.kill(worker, signal.SIGKILL)
     shell.shows("died: signal SIGKILL.*restarting")
     shell.shows(r"\[worker 2 .*ready")
-    assert not rows(shell)
+    assert not rows(shell.screen)
     shell.type(b"fg\n")
     until(lambda: whole(shell, 160) and shell.cursor_hidden, "the table again")
     shell.type(b"\x03")

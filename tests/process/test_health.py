@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Pool]
 
-STUCK_DUMP, STUCK, BUSY_AFTER, BUSY = 0.7, 1.6, 1.0, 4.0
+# As far apart as tests have to be quick: what is shown between two of them has to be seen meanwhile.
+STUCK_DUMP, STUCK, BUSY_AFTER, BUSY = 1.5, 3.0, 1.0, 7.0
 ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
 LIMITS = (
     *("--stuck-dump", str(STUCK_DUMP), "--stuck-timeout", str(STUCK)),
@@ -82,7 +83,7 @@ def test_busy_is_shown_and_left_alone_until_its_limit(pool: Pool) -> None:
 def test_work_that_ends_in_time_is_let_be(pool: Pool) -> None:
     """Longer than a stuck loop would be given, and than it is called ready."""
     before = pool.ready().slot()
-    work = Client(pool, f"/spin?s={STUCK + 0.5}")
+    work = Client(pool, f"/spin?s={STUCK + 1}")
     until(lambda: pool.slot()["state"] == "busy", "the state busy")
     assert work.result() == 200
     after = pool.ready().slot()
@@ -110,7 +111,7 @@ def test_waiting_is_no_block(pool: Pool) -> None:
 
 def test_a_slow_start_is_not_stuck(start: Start) -> None:
     """Import and lifespan block for longer than a worker that serves may."""
-    pool = start("slow_start:app", *ONE, *LIMITS, "--standby", "none", env={"SLOW": "2"}).ready()
+    pool = start("slow_start:app", *ONE, *LIMITS, "--standby", "none", env={"SLOW": str(STUCK + 0.4)}).ready()
     assert pool.slot()["restarts"] == 0
     assert "stuck" not in pool.log
 
@@ -257,7 +258,7 @@ def test_a_start_that_hangs_says_where(
     waits = f"slot 0 is starting: the application's {what}"
     until(lambda: waits in pool.admin("/readyz").text, "the reason in /readyz")
     pool.until_log(f"a start takes long: the application's {what}")
-    assert "has taken 10 s" in pool.log
+    assert re.search(r"has taken 1\d s", pool.log)  # 10 s where the supervisor isn't kept waiting
     pool.until_log(where)
     assert waits in pool.slot()["why"]
     assert pool.stop() == 0

@@ -49,7 +49,9 @@ class Code:
 
     def write(self, version: int, at_import: str = "", in_lifespan: str = "pass") -> None:
         text = SOURCE.format(version=version, at_import=textwrap.dedent(at_import), in_lifespan=in_lifespan)
-        (self._folder / "served.py").write_text(text)
+        half = self._folder / "half_written"
+        half.write_text(text)
+        half.rename(self._folder / "served.py")  # somebody may be importing it
 
     def run(self, *args: str, workers: int = 1) -> Pool:
         return self.start(*args, workers=workers).ready()
@@ -68,16 +70,21 @@ def code(tmp_path: Path, start: Start) -> Code:
 
 def versions(pool: Pool) -> set[str]:
     """What every slot serves: as many questions as it takes."""
-    slots = {slot["pid"] for slot in pool.status()["slots"]}
+    # One that is to retire may accept until it has been scheduled.
+    until(lambda: set(workers(pool)) == in_slots(pool), "nobody but those in the slots")
     seen, found = set(), set()
 
     def asked() -> bool:
         seen.add(int(ask(pool.port, "/pid")))
         found.add(ask(pool.port, "/version"))
-        return seen >= slots
+        return seen >= in_slots(pool)  # another reload may still change them
 
     until(asked, "an answer of every slot")
     return found
+
+
+def in_slots(pool: Pool) -> set[int]:
+    return {slot["pid"] for slot in pool.status()["slots"]}
 
 
 def incoming(pool: Pool) -> int:
@@ -246,48 +253,54 @@ def test_a_lifespan_that_hangs_makes_way_too(code: Code) -> None:
     until(lambda: stuck not in workers(pool), "the one that hung is gone")
 
 
-def test_the_old_worker_dies_while_new_code_is_loaded(code: Code) -> None:
+def test_the_old_worker_dies_while_new_code_is_loaded(code: Code, tmp_path: Path) -> None:
     """The old crew is still there for that: it is replaced at once, by old code, and then the reload goes on."""
-    pool = code.run()
+    pool, go = code.run(), tmp_path / "go"
     old = pool.slot()["pid"]
-    code.write(2, "time.sleep(0.7)")
+    code.write(2, f"while not os.path.exists({str(go)!r}): time.sleep(0.02)")
     pool.signal(signal.SIGHUP)
     pool.until_log("reload: loading the new code")
     os.kill(old, signal.SIGKILL)
     assert ask(pool.port, "/version") == "1"
+    go.touch()
     pool.until_log("reload: done")
     assert versions(pool) == {"2"}
     assert pool.slot()["restarts"] == 1
 
 
-def test_the_old_worker_dies_while_the_new_one_starts(code: Code) -> None:
+def test_the_old_worker_dies_while_the_new_one_starts(code: Code, tmp_path: Path) -> None:
     """The new one has the slot then; a third isn't made."""
-    pool = code.run()
-    code.write(2, "", "await asyncio.sleep(0.7)")
+    pool, go = code.run(), tmp_path / "go"
+    code.write(2, "", f"while not os.path.exists({str(go)!r}): await asyncio.sleep(0.02)")
     pool.signal(signal.SIGHUP)
     new, old = incoming(pool), pool.slot()["pid"]
     os.kill(old, signal.SIGKILL)
+    until(lambda: pool.slot()["pid"] == new, "the new one in the slot")
+    go.touch()
     assert ask(pool.port, "/pid") == str(new)
     pool.until_log("reload: done")
     assert workers(pool) == [new]
     assert code.diary.started == [old, new]
 
 
-def test_the_new_worker_dies_while_it_starts(code: Code) -> None:
-    pool = code.run()
+def test_the_new_worker_dies_while_it_starts(code: Code, tmp_path: Path) -> None:
+    pool, begun = code.run(), tmp_path / "begun"
     old = pool.slot()["pid"]
-    code.write(2, "", "await asyncio.sleep(600)")
+    code.write(2, "", f"open({str(begun)!r}, 'w').close(); await asyncio.sleep(600)")
     pool.signal(signal.SIGHUP)
+    # One that dies before it has begun is a standby that was lost: another one is started.
+    until(begun.exists, "the lifespan begun")
     os.kill(incoming(pool), signal.SIGKILL)
     pool.until_log(GIVEN_UP + "a new worker didn't become ready")
     assert ask(pool.port, "/version") == "1"
     assert (pool.slot()["pid"], pool.slot()["restarts"]) == (old, 0)
 
 
-def test_both_die_while_the_new_one_starts(code: Code) -> None:
-    pool = code.run()
-    code.write(2, "", "await asyncio.sleep(600)")
+def test_both_die_while_the_new_one_starts(code: Code, tmp_path: Path) -> None:
+    pool, begun = code.run(), tmp_path / "begun"
+    code.write(2, "", f"open({str(begun)!r}, 'w').close(); await asyncio.sleep(600)")
     pool.signal(signal.SIGHUP)
+    until(begun.exists, "the lifespan begun")
     new = incoming(pool)
     os.kill(pool.slot()["pid"], signal.SIGKILL)
     os.kill(new, signal.SIGKILL)
@@ -315,7 +328,8 @@ def test_a_boot_that_gets_nowhere_is_helped_by_new_code(code: Code, at_import: s
 
 
 @pytest.mark.parametrize(("at_import", "in_lifespan"), [("time.sleep(600)", "pass"), ("", "await asyncio.sleep(600)")])
-def test_a_stop_ends_a_reload(code: Code, at_import: str, in_lifespan: str) -> None:
+def test_a_stop_ends_a_reload(code: Code, tmp_path: Path, at_import: str, in_lifespan: str) -> None:
+    code.write(1, "import duties")
     pool = code.run()
     code.write(2, at_import, in_lifespan)
     pool.signal(signal.SIGHUP)
@@ -323,9 +337,12 @@ def test_a_stop_ends_a_reload(code: Code, at_import: str, in_lifespan: str) -> N
         pool.until_log("reload: loading the new code")
     else:
         incoming(pool)
-    request = Queued(pool.port, 1, "/sleep?s=0.2")
+    request = Queued(pool.port, 1, f"/until?path={tmp_path}/go")
     until(lambda: pool.slot()["in_flight"], "a request in flight")
-    assert pool.stop() == 0
+    pool.signal(signal.SIGTERM)
+    pool.until_log("SIGTERM: draining")
+    (tmp_path / "go").touch()
+    assert pool.wait() == 0
     assert request.answers()[0].isdigit()
     assert "reload: done" not in pool.log
 
@@ -374,9 +391,11 @@ def test_a_slot_more_and_a_slot_less_under_load(start: Start) -> None:
 def test_a_slot_goes_while_its_new_worker_starts(code: Code) -> None:
     """The reload ends with the slots that are left, and a surplus standby isn't kept."""
     pool = code.run(workers=2)
+    old = pool.slot()["pid"]
     code.write(2, "", "await asyncio.sleep(600 if os.environ['COREPOD_SLOT'] == '1' else 0)")
     pool.signal(signal.SIGHUP)
     until(lambda: ask(pool.port, "/version") == "2", "new code in slot 0")
+    until(lambda: old not in workers(pool), "the old worker of slot 0 gone")  # it would pass for the one that comes
     new = incoming(pool)
     pool.signal(signal.SIGTTOU)
     pool.until_log("reload: done")

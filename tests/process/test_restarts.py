@@ -37,7 +37,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     log = tmp_path_factory.mktemp("two") / "log"
-    with running("ok:app", "--workers", "2", "--pin", "never", *PATIENT, log=log) as pool:
+    with running("duties:app", "--workers", "2", "--pin", "never", *PATIENT, log=log) as pool:
         yield pool
 
 
@@ -76,7 +76,8 @@ def test_sixty_kills_under_load(one: Pool) -> None:
     one.ready()
     # At most: the connection that asked for the status may have counted before.
     until(lambda: descriptors(one) <= open_before, f"no more than {open_before} descriptors")
-    assert zombies(one) == []
+    # The template may not have reaped whoever was in between when it forked the standby.
+    until(lambda: not zombies(one), "no zombie")
 
 
 def test_a_queue_that_dies_with_its_owner_would_be_seen() -> None:
@@ -129,14 +130,16 @@ def test_each_kind_of_death_has_its_name(one: Pool, path: str, reason: str) -> N
     assert after["pid"] != before["pid"]
 
 
-def test_a_worker_that_is_told_to_stop_is_replaced(one: Pool) -> None:
+def test_a_worker_that_is_told_to_stop_is_replaced(start: Start, tmp_path: Path) -> None:
     """SIGTERM to a worker itself: it finishes what it serves, and the slot gets the next one."""
-    before = one.ready().slot()
-    request = Queued(one.port, 1, "/sleep?s=0.3")
-    until(lambda: one.slot()["in_flight"] == 1, "a request in flight")
-    os.kill(before["pid"], signal.SIGTERM)
-    assert request.answers() == [str(before["pid"])]
-    assert one.until_restarts(before["restarts"] + 1)["last_exit"] == "exit code 0"
+    pool = start("duties:app", "--workers", "1").ready()
+    pid = pool.slot()["pid"]
+    request = Queued(pool.port, 1, f"/until?path={tmp_path}/go")
+    until(lambda: pool.slot()["in_flight"] == 1, "a request in flight")
+    os.kill(pid, signal.SIGTERM)
+    (tmp_path / "go").touch()
+    assert request.answers() == [str(pid)]
+    assert pool.until_restarts(1)["last_exit"] == "exit code 0"
 
 
 def test_worker_and_standby_die_together(one: Pool) -> None:
@@ -210,15 +213,16 @@ def test_the_standby_dies_alone(start: Start) -> None:
 # Several slots
 
 
-def test_a_crash_hurts_nobody_else(two: Pool) -> None:
+def test_a_crash_hurts_nobody_else(two: Pool, tmp_path: Path) -> None:
     """The other slot's request, accepted before the crash, is answered after it."""
     two.ready()
-    request = Queued(two.port, 1, "/sleep?s=0.5")
+    request = Queued(two.port, 1, f"/until?path={tmp_path}/go")
     busy = until(lambda: [s for s in two.status()["slots"] if s["in_flight"]], "a request in flight")[0]
     other = next(slot for slot in two.status()["slots"] if slot["slot"] != busy["slot"])
     kill(other["pid"])
     assert ask(two.port, "/pid").isdigit()
     two.until_restarts(other["restarts"] + 1, other["slot"])
+    (tmp_path / "go").touch()
     assert request.answers() == [str(busy["pid"])]
     assert two.slot(busy["slot"])["restarts"] == busy["restarts"]
 
@@ -376,6 +380,7 @@ def test_what_dies_in_a_fork_is_executed_instead(start: Start) -> None:
 
 def test_nothing_is_left_when_it_stops(start: Start) -> None:
     pool = start("ok:app", "--workers", "1").ready()
+    until(lambda: not zombies(pool), "whoever was in between in the last fork is reaped")
     family = descendants(pool.process.pid)
     assert len(family) == 3, "template, worker, standby"
     kill(pool.slot()["pid"])
@@ -390,10 +395,11 @@ def test_live_gauges_of_prometheus_do_not_count_the_dead(start: Start, tmp_path:
     pool = start("live_gauges:app", *flags, env=env).ready()
     assert pool.get("/alive").json()[0] == 2
     pool.kill_worker()
-    assert pool.get("/alive").json()[0] == 2
+    # With its standby: prometheus_client can't read the file of a process that is just making it.
+    assert pool.ready().get("/alive").json()[0] == 2
     pool.signal(signal.SIGHUP)
     pool.until_log("reload: done")
-    until(lambda: pool.get("/alive").json()[0] == 2, "the old workers gone")
+    until(lambda: pool.ready().get("/alive").json()[0] == 2, "the old workers gone")
     pool.signal(signal.SIGTTOU)
     until(lambda: pool.get("/alive").json()[0] == 1, "one worker")
     asked = pool.get("/alive").json()[1]

@@ -18,7 +18,7 @@ import pytest
 from tests import procfs
 from tests.process.container import Container
 from tests.process.harness import Pool
-from tests.process.traffic import standby
+from tests.process.traffic import standby, zombies
 from tests.procfs import alive, comm, descendants
 from tests.waiting import DEADLINE, until
 
@@ -104,20 +104,20 @@ def test_stop_and_continue(pool: Pool) -> None:
 
 def test_usr1_dumps_the_stacks_of_every_worker(pool: Pool, tmp_path: Path) -> None:
     slow = threading.Thread(target=pool.get, args=(f"/block_until?path={tmp_path}/go",))
-    dumps = pool.log.count("stacks:")
+    before = len(pool.log)
     slow.start()
     try:
         until(lambda: pool.slot()["in_flight"] == 1, "a request in flight")
         pool.signal(signal.SIGUSR1)
-        until(lambda: pool.log.count("stacks:") > dumps, "the stacks")
+        # In more than one entry of the log, where the worker is held up while it writes them.
+        until(lambda: "in block_until" in pool.log[before:], "the stacks")
     finally:
         (tmp_path / "go").touch()
         slow.join()
-    stacks = pool.log.rpartition("stacks:")[2]
-    assert "in block_until" in stacks
+    stacks = pool.log[before:]
     assert "most recent call first" in stacks
     number = pool.slot()["worker"]
-    assert f"[worker {number} slot 0 pid {pool.slot()['pid']}] stacks:" in pool.log
+    assert f"[worker {number} slot 0 pid {pool.slot()['pid']}] stacks:" in stacks
 
 
 def test_ttin_and_ttou_are_one_slot_more_and_less(pool: Pool) -> None:
@@ -142,12 +142,11 @@ def test_thousands_of_signals_a_second(pool: Pool) -> None:
     restarts = pool.ready().slot()["restarts"]
     mixed = itertools.cycle((signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1))
     end, sent = time.monotonic() + 1, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or sent <= 1000:
         for signum in itertools.islice(mixed, 30):
             pool.signal(signum)
         sent += 30
         time.sleep(0)
-    assert sent > 1000
     assert pool.get("/pid").status_code == 200
     os.kill(pool.outside(settled(pool)["pid"]), signal.SIGKILL)
     assert pool.until_restarts(restarts + 1)["restarts"] == restarts + 1
@@ -345,6 +344,8 @@ def test_children_start_with_the_signals_of_a_clean_process(start: Start, prefix
     assert _numbers(worker["SigCgt"]) == SERVING
     grandchild = _signals(int(pool.get("/spawn?s=60").text))
     assert grandchild == {"SigBlk": set(), "SigIgn": set(), "SigCgt": set()}
+    # While it forks, the C library blocks every signal in the template.
+    until(lambda: not zombies(pool), "whoever was in between in the last fork is reaped")
     for pid in descendants(pool.process.pid):
         if comm(pid).startswith("corepod"):
             assert _signals(pid)["SigBlk"] == set()

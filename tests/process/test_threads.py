@@ -30,9 +30,9 @@ TWO = ("--wsgi-threads", "2")
 
 def clients(pool: Pool, path: str, count: int) -> list[Client]:
     """They have all reached the application, or its queue."""
-    before = pool.slot()["in_flight"]
+    before = pool.slot()["requests"]
     made = [Client(pool, path) for _ in range(count)]
-    until(lambda: pool.slot()["in_flight"] == before + count, f"{count} more in flight")
+    until(lambda: pool.slot()["requests"] == before + count, f"{count} more requests")
     return made
 
 
@@ -40,19 +40,19 @@ def clients(pool: Pool, path: str, count: int) -> list[Client]:
 def sending(pool: Pool, count: int, start: bytes) -> Iterator[list[socket.socket]]:
     """Clients that have sent the start of a request, and nothing more."""
     with ExitStack() as stack:
+        before = pool.slot()["requests"]
         made = [
             stack.enter_context(socket.create_connection(("127.0.0.1", pool.port), timeout=DEADLINE))
             for _ in range(count)
         ]
         for sock in made:
             sock.sendall(start)
-        until(lambda: pool.slot()["in_flight"] == count, f"{count} in flight")
+        until(lambda: pool.slot()["requests"] == before + count, f"{count} more requests")
         yield made
 
 
 def is_replaced(pool: Pool, lost: list[Client], where: str) -> None:
     """It is stuck, not ready, explained and ended, and the next one serves."""
-    log = len(pool.log)
     until(lambda: pool.slot()["state"] == "stuck", f"the state stuck\n{pool.log}")
     answer = pool.admin("/readyz")
     assert answer.status_code == 503
@@ -60,7 +60,7 @@ def is_replaced(pool: Pool, lost: list[Client], where: str) -> None:
     assert pool.admin("/livez").status_code == 200
     after = pool.until_restarts(1)
     assert after["last_exit"].startswith("stuck: all its threads have stalled for ")
-    said = pool.log[log:]
+    said = pool.log
     stuck, dump, death = (said.index(text) for text in ("stuck: all its threads", "stacks:", "died: stuck: "))
     assert stuck < dump < death
     assert f" in {where}" in said[dump:death]
@@ -79,9 +79,10 @@ def is_let_be(pool: Pool, pid: int, requests: list[Client]) -> None:
 
 
 def test_threads_that_hang_while_a_request_waits(start: Start) -> None:
-    pool = start("threads_wsgi:app", *ONE, *LIMITS, *TWO).ready()
+    # The worker says what it has seen after two seconds: it must get to that before it is ended.
+    pool = start("threads_wsgi:app", *ONE, *LIMITS, *TWO, "--stuck-timeout", "5").ready()
     is_replaced(pool, [*clients(pool, "/forever", 2), *clients(pool, "/pid", 1)], "never_set")
-    assert "requests wait for a thread: each of the 2 threads serves one" in pool.log
+    pool.until_log("requests wait for a thread: each of the 2 threads serves one")
 
 
 def test_threads_that_hang_while_every_request_times_out(start: Start) -> None:
@@ -89,7 +90,9 @@ def test_threads_that_hang_while_every_request_times_out(start: Start) -> None:
     pool = start("threads_wsgi:app", *ONE, *LIMITS, *TWO, "--request-timeout", "0.3").ready()
     lost = [Client(pool, "/forever") for _ in range(2)]
     assert [client.result() for client in lost] == [504, 504]
-    pool.until_log("its thread can't be stopped and runs on: 2 of 2 threads are taken")
+    taken = "its thread can't be stopped and runs on: 2 of 2 threads are taken"
+    # A request whose thread has taken longer than that to begin has taken none.
+    until(lambda: taken in pool.log or pool.get("/forever").is_success, "both threads taken")
     assert pool.get("/pid").status_code == 504
     is_replaced(pool, [], "never_set")
 
@@ -246,4 +249,4 @@ def test_an_application_that_exits_finishes_what_it_serves(
     assert after["pid"] != before["pid"]
     assert pool.get("/pid").text == str(after["pid"])
     assert "lost" not in pool.log
-    assert ("KeyboardInterrupt" if path == "/interrupt" else "SystemExit") in pool.log
+    pool.until_log("KeyboardInterrupt" if path == "/interrupt" else "SystemExit")

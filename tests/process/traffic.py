@@ -181,9 +181,15 @@ def stopped(pid: int) -> Iterator[None]:
 def standby(pool: Pool) -> int:
     """The pid of the process that waits to be the next worker."""
     pool.ready()
-    status = pool.status()
-    known = {status["template"]["pid"], *(slot["pid"] for slot in status["slots"])}
-    (pid,) = set(descendants(pool.process.pid)) - known
+
+    def spare() -> set[int]:
+        # What was forked in between, and what a reload has left, may take a while to be gone.
+        status = pool.status()
+        known = {status["template"]["pid"], *(slot["pid"] for slot in status["slots"])}
+        found = {pid for pid in descendants(pool.process.pid) if alive(pid)} - known
+        return found if len(found) == 1 else set()
+
+    (pid,) = until(spare, "one standby")
     return pid
 
 

@@ -130,9 +130,10 @@ class FakeApi:
 
     def freeze(self, plural: str = "") -> None:
         """The open watches say nothing any more, and don't end: half-open connections."""
-        for stream in self.streams:
-            if plural in ("", stream.call.plural):
-                stream.frozen = True
+        with self.store.changed:
+            for stream in self.streams:
+                if plural in ("", stream.call.plural):
+                    stream.frozen = True
 
     def inject(self, plural: str, data: bytes, *, end: bool = False) -> None:
         """Write this into the open watches of a kind, and end them."""

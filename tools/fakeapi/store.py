@@ -91,11 +91,11 @@ class Store:
             return found
 
     def compact(self) -> None:
-        """Forget the past: older watches and the rest of half-read lists are gone."""
+        """Forget the past: watches that begin before this and the rest of half-read lists are gone. Watches that are
+        open go on, as the API server serves them from its cache: they still get what they haven't seen."""
         with self.changed:
             self.version += 1
             self.oldest = self.version
-            self.events.clear()
 
     def since(self, version: int) -> list[Event]:
         """What came after this version. Call with `changed` held."""

@@ -54,14 +54,17 @@ class Stream:
 
     def _follow(self, end: float) -> None:
         bookmark = time.monotonic() + self.api.bookmarks
-        while not self.api.closing.is_set() and (self.frozen or (not self.ended and time.monotonic() < end)):
+        while not self.api.closing.is_set() and (self.frozen or time.monotonic() < end):
             with self.api.store.changed:
                 lines = [] if self.frozen else self._news()
-                if not lines:
+                ended = self.ended and not self.frozen
+                if not lines and not ended:
                     self.api.store.changed.wait(min(0.2, max(0.001, end - time.monotonic())))
             for line in lines:
                 self._chunk(line)
-            if time.monotonic() >= bookmark and not self.frozen and not self.ended:
+            if ended:
+                return
+            if time.monotonic() >= bookmark and not self.frozen:
                 bookmark = time.monotonic() + self.api.bookmarks
                 self._chunk(self._bookmark())
 

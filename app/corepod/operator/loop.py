@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ class Wake:
         self._called = False
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What was decided at `at`, and the facts it was decided on."""
+
+    snapshot: Snapshot
+    decisions: list[Decision]
+    at: float
+
+
 class ControlLoop:
     """Runs in the main thread. Other threads read its public attributes."""
 
@@ -66,9 +76,8 @@ class ControlLoop:
         self._informers, self._sizing, self._applier, self._wake = informers, sizing, applier, wake
         self._is_leader, self._log, self._clock = is_leader, log, clock
         self.stopped = False
-        self.snapshot: Snapshot | None = None
-        self.decisions: list[Decision] = []
-        self.decided_at: float | None = None
+        # In one: another thread that reads facts and decisions one after the other would get them of two rounds.
+        self.last: Round | None = None
         self.alive_at = clock()  # when the loop was last active
         self.rounds = 0
         self.seconds = 0.0  # spent on rounds
@@ -107,7 +116,7 @@ class ControlLoop:
         self._wake.clear()
         snapshot = self._informers.snapshot()
         decisions = self._sizing.decide(snapshot, silence=silence, now=began)
-        self.snapshot, self.decisions, self.decided_at = snapshot, decisions, began
+        self.last = Round(snapshot, decisions, began)
         self._applier.forget({decision.key for decision in decisions})
         for decision in decisions:
             self.alive_at = self._clock()

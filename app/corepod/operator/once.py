@@ -12,7 +12,7 @@ from corepod.operator.api.errors import ClusterError
 from corepod.operator.api.events import Events
 from corepod.operator.api.informers import Informers
 from corepod.operator.apply import Applier
-from corepod.operator.loop import ControlLoop, Wake
+from corepod.operator.loop import ControlLoop, Round, Wake
 from corepod.operator.sizing.engine import Sizing
 
 if TYPE_CHECKING:
@@ -41,15 +41,14 @@ def once(chosen: Options, transport: Transport, log: Callable[[str], None]) -> i
     events.flush()
     for key, failures in applier.failures.items():
         log(f"{key}: {failures.message}")
-    _show(chosen, loop)
+    if loop.last is not None:
+        _show(chosen, loop.last)
     return EXIT_INTERNAL if applier.failed else EXIT_OK
 
 
-def _show(chosen: Options, loop: ControlLoop) -> None:
-    if loop.snapshot is None:
-        return
+def _show(chosen: Options, last: Round) -> None:
     if chosen.json:
-        found = [status.workload(loop.snapshot, decision, nodes=True) for decision in loop.decisions]
+        found = [status.workload(last.snapshot, decision, nodes=True) for decision in last.decisions]
         sys.stdout.write(status.dump({"workloads": found}))
         return
     from rich.console import Console
@@ -57,4 +56,4 @@ def _show(chosen: Options, loop: ControlLoop) -> None:
     from corepod.operator.admin import table
 
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    table.show(loop.snapshot, loop.decisions, console)
+    table.show(last.snapshot, last.decisions, console)

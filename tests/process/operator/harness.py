@@ -130,9 +130,10 @@ class Controllers:
 
     def _run(self) -> None:
         while not self._stop.wait(0.01):
-            for each in self._api.store.all("deployments"):
-                self._replicate(each)
-            self._schedule()
+            with self._api.store.changed:  # no watch tells of half a round
+                for each in self._api.store.all("deployments"):
+                    self._replicate(each)
+                self._schedule()
 
     def _replicate(self, owner: dict[str, Any]) -> None:
         name = owner["metadata"]["name"]

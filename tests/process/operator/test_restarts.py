@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.operator.restarts.publisher import WRITES
 
 from tests.process.harness import Pool, until
 from tests.process.operator.harness import Operator, events
@@ -12,7 +15,7 @@ from tools.fakeapi import FakeApi, faults
 from tools.fakeapi.objects import deployment, node, pod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Operate = Callable[..., Operator]
     Start = Callable[..., Pool]
@@ -30,6 +33,15 @@ def cluster(api: FakeApi) -> FakeApi:
     return api
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The pool's admin port. This socket has it, too, but doesn't listen: the pool can, and nobody else gets it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 def place(api: FakeApi, ip: str = "127.0.0.1") -> None:
     api.store.put("pods", pod("web-1", "a", owner="web", ip=ip))
 
@@ -45,18 +57,15 @@ def total(api: FakeApi) -> str:
     return str((meta(api).get("annotations") or {}).get(TOTAL, ""))
 
 
-def serve(start: Start, operate: Operate, *flags: str) -> tuple[Pool, Operator]:
+def serve(start: Start, operate: Operate, port: int) -> tuple[Pool, Operator]:
     """A pool that tells an operator, and the operator that reads it. Each has to know the other's port."""
-    first = start("ok:app", *PATIENT).ready()  # to learn a free port
-    port = first.admin_port
-    assert first.stop() == 0
-    operator = operate("--pods-admin-port", str(port), *flags).ready()
+    operator = operate("--pods-admin-port", str(port)).ready()
     notify = f"127.0.0.1:{operator.notify_port}"
     return start("ok:app", *PATIENT, "--admin", f"127.0.0.1:{port}", "--notify", notify).ready(), operator
 
 
-def test_a_death_is_published_at_once(cluster: FakeApi, start: Start, operate: Operate) -> None:
-    pool, operator = serve(start, operate)
+def test_a_death_is_published_at_once(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:
+    pool, operator = serve(start, operate, port)
     place(cluster)
     until(lambda: operator.metric("pods_read_total") >= 1, "a first read, by itself")
     assert not cluster.writes("pods")
@@ -70,18 +79,22 @@ def test_a_death_is_published_at_once(cluster: FakeApi, start: Start, operate: O
     until(lambda: operator.metric("datagrams_total") >= 1, "the datagram")
 
 
-def test_many_deaths_are_few_writes_and_an_exact_count(cluster: FakeApi, start: Start, operate: Operate) -> None:
-    pool, _ = serve(start, operate)
+def test_many_deaths_are_few_writes_and_an_exact_count(
+    cluster: FakeApi, start: Start, operate: Operate, port: int
+) -> None:
+    pool, _ = serve(start, operate, port)
     place(cluster)
+    began = time.monotonic()
     for _ in range(12):
         pool.kill_worker()
     until(lambda: total(cluster) == "12", "the count")
+    took = time.monotonic() - began
     assert meta(cluster)["labels"][LABEL] == "10-99"
-    assert len(cluster.writes("pods")) < 6
+    assert len(cluster.writes("pods")) <= 1 + took / WRITES
 
 
-def test_the_next_operator_goes_on_with_the_count(cluster: FakeApi, start: Start, operate: Operate) -> None:
-    pool, operator = serve(start, operate)
+def test_the_next_operator_goes_on_with_the_count(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:
+    pool, operator = serve(start, operate, port)
     place(cluster)
     pool.kill_worker()
     until(lambda: total(cluster) == "1", "the count")
@@ -92,12 +105,29 @@ def test_the_next_operator_goes_on_with_the_count(cluster: FakeApi, start: Start
     assert len(cluster.writes("pods")) == 2
 
 
-def test_the_count_outlives_the_container(cluster: FakeApi, start: Start, operate: Operate) -> None:
-    pool, operator = serve(start, operate)
+def test_a_pod_is_read_by_one_reader_at_a_time(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:
+    """At the start its turn comes twice, as a new pod and as the first of all. A second reader that didn't know yet
+    what the first one publishes would publish it again."""
+
+    def take_long(handler: Any) -> bool:
+        time.sleep(0.5)
+        return False
+
+    pool = start("ok:app", *PATIENT, "--admin", f"127.0.0.1:{port}").ready()
+    pool.kill_worker()
+    place(cluster)
+    cluster.fail(take_long, times=10, match=lambda call: call.plural == "pods" and call.write)
+    operator = operate("--pods-admin-port", str(port)).ready()
+    until(lambda: operator.metric("pods_read_total") >= 2, "two reads")
+    until(lambda: operator.metric("restarts_published_total") >= 1, "the count published")
+    assert len(cluster.writes("pods")) == 1
+
+
+def test_the_count_outlives_the_container(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:
+    pool, operator = serve(start, operate, port)
     place(cluster)
     pool.kill_worker()
     until(lambda: total(cluster) == "1", "the count")
-    port = pool.admin_port
     pool.stop()
     notify = f"127.0.0.1:{operator.notify_port}"
     again = start("ok:app", *PATIENT, "--admin", f"127.0.0.1:{port}", "--notify", notify).ready()
@@ -105,19 +135,19 @@ def test_the_count_outlives_the_container(cluster: FakeApi, start: Start, operat
     until(lambda: total(cluster) == "2", "the count")
 
 
-def test_a_write_that_fails_is_made_up_for(cluster: FakeApi, start: Start, operate: Operate) -> None:
-    pool, operator = serve(start, operate)
+def test_a_write_that_fails_is_made_up_for(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:
+    pool, operator = serve(start, operate, port)
     place(cluster)
     fault = cluster.fail(faults.status(500), match=lambda call: call.plural == "pods" and call.write)
     pool.kill_worker()
     until(lambda: fault.seen, "the failure")
     pool.kill_worker()
     until(lambda: total(cluster) == "2", "the count")
-    assert "could not be published: 500" in operator.log
+    until(lambda: "could not be published: 500" in operator.log, "the failure, which another thread may log later")
 
 
-def test_datagrams_of_strangers_do_nothing(cluster: FakeApi, start: Start, operate: Operate) -> None:
-    pool, operator = serve(start, operate)
+def test_datagrams_of_strangers_do_nothing(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:
+    pool, operator = serve(start, operate, port)
     place(cluster, ip="127.0.0.9")  # another address than the one that says something
     pool.kill_worker()
     until(lambda: operator.metric("datagrams_total") >= 1, "a datagram")

@@ -781,10 +781,10 @@ def test_cores_of_a_container_without_sockets_are_its_own() -> None:
 
 
 def test_a_claim_that_is_refused_raises_and_leaves_no_socket() -> None:
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="too long"):
         claim_core(10**200)
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert set(os.listdir("/proc/self/fd")) <= open_before  # the collector may close what other tests have left
 
 
 THREADS = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -60,10 +62,25 @@ def test_ordinary_ones_run_side_by_side(turns: Callable[[], Turns]) -> None:
     second.end()
 
 
-def test_a_serial_one_waits_for_those_that_run_and_is_before_those_that_come(turns: Callable[[], Turns]) -> None:
+def closed(gate: Path) -> bool:
+    """Whether a serial one has it."""
+    fd = os.open(gate, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def test_a_serial_one_waits_for_those_that_run_and_is_before_those_that_come(
+    turns: Callable[[], Turns], tmp_path: Path
+) -> None:
     running = Test(turns().shared())
     assert running.runs.wait(DEADLINE)
     serial = Test(turns().alone())
+    until(lambda: closed(tmp_path / "gate"), "it is the next one")
     assert not serial.runs.wait(0.2)
     late = Test(turns().shared())
     assert not late.runs.wait(0.2), "it is behind the serial one, which would wait for ever otherwise"

@@ -17,18 +17,18 @@ def wait(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def fork(work=lambda: time.sleep(60)):
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
+    me, code = os.getpid(), 1
     try:
+        if pid := os.fork():  # an interrupt may come before the child's next line
+            return pid
         code = work() or 0
     except KeyboardInterrupt:
         code = 2
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        os._exit(code)
+        if os.getpid() != me:
+            os._exit(code)
 
 def in_worker(main, new_loop=asyncio.new_event_loop):
     stops = []

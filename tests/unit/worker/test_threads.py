@@ -179,12 +179,13 @@ def test_the_time_of_a_thread() -> None:
     before, end = threads._thread_time(me), time.monotonic() + 0.05
     while time.monotonic() < end:
         pass
-    assert 0.03 < threads._thread_time(me) - before < DEADLINE
+    used = threads._thread_time(me)
+    assert 0.03 < used - before < DEADLINE
     go = threading.Event()
     thread = threading.Thread(target=go.wait, args=(DEADLINE,))
     thread.start()
     assert thread.native_id is not None
-    assert threads._thread_time(thread.native_id) < 0.03
+    assert threads._thread_time(thread.native_id) < used, "its own, however long it waited for a core"
     go.set()
     thread.join(DEADLINE)
 

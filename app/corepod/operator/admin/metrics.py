@@ -89,7 +89,7 @@ def _samples(parts: Parts) -> Iterator[tuple[Any, ...]]:
         yield "pods_read_failed_total", parts.publisher.failed
         yield "datagrams_total", parts.publisher.datagrams
         yield "restarts_published_total", parts.publisher.published
-    yield from _workloads(parts.loop.decisions)
+    yield from _workloads(parts.loop.last.decisions if parts.loop.last else ())
     yield "cpu_seconds_total", time.process_time()
     yield "resident_memory_bytes", _resident_memory()
 

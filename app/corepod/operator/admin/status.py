@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from corepod.operator.api.leader import LeaderElector
     from corepod.operator.api.transport import Transport
     from corepod.operator.apply import Applier
-    from corepod.operator.loop import ControlLoop
+    from corepod.operator.loop import ControlLoop, Round
     from corepod.operator.model.snapshot import Snapshot
     from corepod.operator.restarts.publisher import Publisher
     from corepod.operator.sizing.decision import Decision
@@ -73,9 +73,7 @@ def _kinds(parts: Parts) -> Iterator[tuple[str, bool, str]]:
 
 def status(parts: Parts, only: str = "") -> dict[str, Any]:
     """The status document. `only` is a workload (namespace/name) whose nodes are shown, however many there are."""
-    now, loop, snapshot = time.monotonic(), parts.loop, parts.loop.snapshot
-    elector = parts.elector
-    few = snapshot is not None and len(snapshot.nodes) * len(loop.decisions) <= SHOWN_ROWS
+    now, last, elector = time.monotonic(), parts.loop.last, parts.elector
     return {
         "name": "corepod-operator",
         "version": __version__,
@@ -96,13 +94,17 @@ def status(parts: Parts, only: str = "") -> dict[str, Any]:
             }
             for reflector in parts.informers.reflectors
         },
-        "decided": None if loop.decided_at is None else round(now - loop.decided_at, 1),
-        "workloads": [
-            workload(snapshot, decision, few or only == f"{decision.key.namespace}/{decision.key.name}", parts.applier)
-            for decision in loop.decisions
-            if snapshot is not None
-        ],
+        "decided": None if last is None else round(now - last.at, 1),
+        "workloads": [] if last is None else _workloads(last, only, parts.applier),
     }
+
+
+def _workloads(last: Round, only: str, applier: Applier) -> list[dict[str, Any]]:
+    few = len(last.snapshot.nodes) * len(last.decisions) <= SHOWN_ROWS
+    return [
+        workload(last.snapshot, decision, few or only == f"{decision.key.namespace}/{decision.key.name}", applier)
+        for decision in last.decisions
+    ]
 
 
 def workload(snapshot: Snapshot, decision: Decision, nodes: bool, applier: Applier | None = None) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Publisher:
         # By uid. None: the pod was read and nothing was published about it, as for most pods.
         self._records: dict[str, RestartRecord | None] = {}
         self._wrote: dict[str, float] = {}
+        self._reading: set[str] = set()
         self._refreshed = float("-inf")
         self._version = -1
         self.read = self.failed = self.published = self.datagrams = 0
@@ -68,8 +69,20 @@ class Publisher:
         """Read the pod whose turn it is, for ever."""
         while True:
             pod = self.next()
-            if pod is not None:
-                self.read_pod(pod)
+            if pod is not None and self._begin(pod):
+                try:
+                    self.read_pod(pod)
+                finally:
+                    self._reading.discard(pod.uid)
+
+    def _begin(self, pod: Pod) -> bool:
+        """Whether nobody reads this pod at the moment: two readers at once would publish the same deaths twice."""
+        with self._lock:
+            if pod.uid in self._reading:
+                self._polls.schedule(pod.uid, time.monotonic())
+                return False
+            self._reading.add(pod.uid)
+            return True
 
     def on_datagram(self, address: str) -> None:
         """Read the pods with this address soon: one of their workers has died."""

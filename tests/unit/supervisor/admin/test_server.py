@@ -469,7 +469,7 @@ def test_without_the_bound_they_would_stay(serve: Callable[..., Server], monkeyp
     monkeypatch.setattr(module, "MOST", 1000)
     server = serve()
     clients = idle(server, server.listen(), 100)
-    assert len(server.admin.open) == 100
+    server.until(lambda: len(server.admin.open) == 100, "all are accepted")
     assert not [c for c in clients if c.take()]
 
 

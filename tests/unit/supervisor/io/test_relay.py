@@ -163,7 +163,7 @@ STACKS = b"".join(b'  File "app.py", line %d in handler\n' % number for number i
 
 def test_stacks_come_as_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter writes them piece by piece, and would be cut in the middle of a line otherwise."""
-    monkeypatch.setattr("corepod.supervisor.io.relay.GAP", 2000)
+    monkeypatch.setattr("corepod.supervisor.io.relay.GAP", 20_000)
     worker = Worker(Stacks)
 
     def dump() -> None:

@@ -51,7 +51,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    with Served(app, keep_alive=0.3) as server:
+    with Served(app, keep_alive=2.0) as server:
         yield server
         server.until_idle()
         assert httpx.get(server.url("/alive")).text == "/alive 0"
