@@ -16,7 +16,7 @@ import pytest
 
 from tests import procfs
 from tests.process.cgroup import control_group, inside
-from tests.process.traffic import ask, end_all_but, standby
+from tests.process.traffic import ask, end_all_but, held_ports, standby
 from tests.procfs import comm
 from tests.waiting import until
 
@@ -109,12 +109,7 @@ def test_the_port_is_free_at_once_after_a_stop(start: Start) -> None:
 def test_started_without_standard_descriptors(start: Start, closed: tuple[int, ...]) -> None:
     """The next thing opened would get the number, and the application's output go into it."""
     code = f"import os, sys\nfor fd in {closed}: os.close(fd)\nos.execv(sys.argv[1], sys.argv[1:])"
-    with socket.socket() as free, socket.socket() as other:
-        for sock in (free, other):
-            # Bound so and not listening it keeps the port from everybody but who asks for this very one, as the pool.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(("127.0.0.1", 0))
-        port, admin = free.getsockname()[1], other.getsockname()[1]
+    with held_ports(2) as (port, admin):
         flags = ("--bind", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}")
         pool = start("ok:app", *QUICK, *flags, prefix=(sys.executable, "-c", code))
 

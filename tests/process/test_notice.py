@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.process.traffic import zombies
+from tests.process.traffic import until_reaped, zombies
 from tests.procfs import descendants
 from tests.waiting import until
 
@@ -73,7 +73,7 @@ def test_nobody_to_tell_is_nobodys_trouble(start: Callable[..., Pool], target: s
 
 def test_whoever_tells_it_ends_and_is_reaped(start: Callable[..., Pool], operator: socket.socket) -> None:
     pool = start("ok:app", *PATIENT, "--notify", f"localhost:{operator.getsockname()[1]}").ready()
-    until(lambda: not zombies(pool), "whoever was in between in the last fork is reaped")
+    until_reaped(pool)
     family = len(pool.family())
     pool.kill_worker()
     operator.recv(64)

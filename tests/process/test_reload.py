@@ -91,7 +91,7 @@ def incoming(pool: Pool) -> int:
     """The pid of the worker that starts beside the one in the slot."""
 
     def beside() -> int | None:
-        known = {slot["pid"] for slot in pool.status()["slots"]}
+        known = in_slots(pool)
         new = set(workers(pool)) - known
         return new.pop() if len(new) == 1 else None
 

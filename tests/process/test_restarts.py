@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.process.harness import Pool, running
-from tests.process.traffic import Queued, Traffic, ask, descriptors, standby, stopped, workers, zombies
+from tests.process.traffic import Queued, Traffic, ask, descriptors, standby, stopped, until_reaped, workers
 from tests.procfs import alive, descendants
 from tests.waiting import until
 
@@ -76,8 +76,7 @@ def test_sixty_kills_under_load(one: Pool) -> None:
     one.ready()
     # At most: the connection that asked for the status may have counted before.
     until(lambda: descriptors(one) <= open_before, f"no more than {open_before} descriptors")
-    # The template may not have reaped whoever was in between when it forked the standby.
-    until(lambda: not zombies(one), "no zombie")
+    until_reaped(one)
 
 
 def test_a_queue_that_dies_with_its_owner_would_be_seen() -> None:
@@ -380,7 +379,7 @@ def test_what_dies_in_a_fork_is_executed_instead(start: Start) -> None:
 
 def test_nothing_is_left_when_it_stops(start: Start) -> None:
     pool = start("ok:app", "--workers", "1").ready()
-    until(lambda: not zombies(pool), "whoever was in between in the last fork is reaped")
+    until_reaped(pool)
     family = descendants(pool.process.pid)
     assert len(family) == 3, "template, worker, standby"
     kill(pool.slot()["pid"])

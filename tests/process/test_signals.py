@@ -18,7 +18,7 @@ import pytest
 from tests import procfs
 from tests.process.container import Container
 from tests.process.harness import Pool
-from tests.process.traffic import standby, zombies
+from tests.process.traffic import standby, until_reaped
 from tests.procfs import alive, comm, descendants
 from tests.waiting import DEADLINE, until
 
@@ -345,7 +345,7 @@ def test_children_start_with_the_signals_of_a_clean_process(start: Start, prefix
     grandchild = _signals(int(pool.get("/spawn?s=60").text))
     assert grandchild == {"SigBlk": set(), "SigIgn": set(), "SigCgt": set()}
     # While it forks, the C library blocks every signal in the template.
-    until(lambda: not zombies(pool), "whoever was in between in the last fork is reaped")
+    until_reaped(pool)
     for pid in descendants(pool.process.pid):
         if comm(pid).startswith("corepod"):
             assert _signals(pid)["SigBlk"] == set()

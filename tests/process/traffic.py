@@ -155,6 +155,18 @@ def ask(port: int, path: str) -> str:
     return Queued(port, 1, path).answers()[0]
 
 
+@contextlib.contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Ports for a pool that is told which to use. They are bound, but nobody listens: so they are free for whoever asks
+    for these very ones, as the pool does, and nobody else gets them."""
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", 0))
+        yield [sock.getsockname()[1] for sock in socks]
+
+
 def refused(port: int) -> bool:
     """Whether nobody listens there any more."""
     try:
@@ -201,6 +213,11 @@ def workers(pool: Pool) -> list[int]:
 
 def zombies(pool: Pool) -> list[int]:
     return [pid for pid in descendants(pool.process.pid) if state(pid) == "Z"]
+
+
+def until_reaped(pool: Pool) -> None:
+    """Wait until there is no zombie: the template may be late to reap the process in between of its last fork."""
+    until(lambda: not zombies(pool), "no zombie")
 
 
 def descriptors(pool: Pool) -> int:

@@ -90,11 +90,11 @@ def resolve(
         found += faults_between(effective.values, effective.sources)
     if found:
         raise SettingsError(found)
-    fit_to_cores(effective)
+    _fit_to_cores(effective)
     return effective
 
 
-def fit_to_cores(effective: Effective) -> None:
+def _fit_to_cores(effective: Effective) -> None:
     """A platform's WEB_CONCURRENCY knows nothing of cores: more workers than these would end the start."""
     workers, pin = effective.values["workers"], effective.values["pin"]
     if effective.sources["workers"] != "WEB_CONCURRENCY" or workers == "auto" or pin == "never":

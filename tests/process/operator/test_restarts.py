@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from corepod.operator.restarts.publisher import WRITES
 
 from tests.process.harness import Pool, until
 from tests.process.operator.harness import Operator, events
+from tests.process.traffic import held_ports
 from tools.fakeapi import FakeApi, faults
 from tools.fakeapi.objects import deployment, node, pod
 
@@ -35,11 +35,9 @@ def cluster(api: FakeApi) -> FakeApi:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """The pool's admin port. This socket has it, too, but doesn't listen: the pool can, and nobody else gets it."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+    """For the pool's admin address."""
+    with held_ports(1) as (held,):
+        yield held
 
 
 def place(api: FakeApi, ip: str = "127.0.0.1") -> None:

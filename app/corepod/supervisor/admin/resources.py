@@ -116,7 +116,7 @@ class Resources:
             data = response(refused.status, PLAIN, refused.text.encode(), refused.header)
         except Exception as error:
             data = self._failure(error)
-        return Reply(data[: data.index(END) + len(END)] if head_only else data, more)
+        return Reply(data, more, head_only=head_only)
 
     def _check(self, request: Request, local: bool, trusted: bool) -> None:
         """Raise RequestRefused unless the path exists and the peer may see it."""

@@ -32,15 +32,18 @@ class Reply:
     __slots__ = ("_head_only", "_making", "data", "more")
 
     def __init__(self, data: bytes, more: bool, *, making: Making | None = None, head_only: bool = False) -> None:
-        self.data, self.more, self._making, self._head_only = data, more, making, head_only
+        self.more, self._making, self._head_only = more, making, head_only
+        self.data = self._shown(data)
         self.complete()
 
     def complete(self) -> bool:
         """Whether `data` is there by now."""
-        if not self.data and self._making is not None and self._making.data:
-            whole = self._making.data
-            self.data = whole[: whole.index(END) + len(END)] if self._head_only else whole
+        if not self.data and self._making is not None:
+            self.data = self._shown(self._making.data)
         return bool(self.data)
+
+    def _shown(self, whole: bytes) -> bytes:
+        return whole[: whole.index(END) + len(END)] if whole and self._head_only else whole
 
 
 class Making:
