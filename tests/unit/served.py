@@ -25,11 +25,13 @@ from tests.waiting import until as until
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+HTTP = "auto"  # the implementation under test; tests/unit/worker/server runs with each
+
 
 def settings(**changed: Any) -> WorkerSettings:
     """Every setting at its default but these."""
     defaults = {setting.name: setting.default for setting in SETTINGS}
-    beside = {"profile": "run", "cwd": ".", "env_names": [], "prefixed": ["stdout", "stderr"]}
+    beside = {"http": HTTP, "profile": "run", "cwd": ".", "env_names": [], "prefixed": ["stdout", "stderr"]}
     return replace(WorkerSettings.from_values({**defaults, **beside}), **changed)
 
 
@@ -74,13 +76,13 @@ class Served:
             self.notes.append,
         )
         if limit := self._settings.limit_connections:
-            self.server.on_count = lambda count: self.acceptor.pause(count >= limit)
+            self.server.connections.on_count = lambda count: self.acceptor.pause(count >= limit)
         self.acceptor.start()
         self._ready.set()
         await self._stop.wait()
         self.acceptor.stop(last=True)
-        await self.server.close_idle()
-        await self.server.wait_closed(2.0)
+        self.server.connections.close_idle()
+        await self.server.connections.wait_closed(2.0)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -254,6 +254,14 @@ _STOP = _group(
 )
 _HTTP = _group(
     "HTTP",
+    (
+        "http",
+        "choice",
+        "auto",
+        "implementation that serves HTTP/1.1: httptools is the fast one, h11 is hypercorn's; auto is httptools where "
+        "that library is installed. HTTP/2 and WebSockets are served by hypercorn in both cases",
+        {"choices": ("auto", "httptools", "h11")},
+    ),
     ("access_log", "flag", False, "log each request"),
     ("access_log_format", "text", '%(h)s "%(R)s %(s)s" %(b)s %(L)s', "format of the access log, in hypercorn's atoms"),
     (
@@ -291,6 +299,14 @@ _HTTP = _group(
         "seconds",
         30.0,
         "time without any progress of a request's body after which the request is answered with 408, 0 for no limit",
+        {"minimum": 0},
+    ),
+    (
+        "write_timeout",
+        "seconds",
+        60.0,
+        "time without any progress of a response, because its client doesn't read, after which the connection is "
+        "closed (over HTTP/2 the stream), 0 for no limit",
         {"minimum": 0},
     ),
     (

@@ -1,4 +1,4 @@
-"""What the worker needs of a server, whichever implements it: `corepod.worker.hypercorn` today."""
+"""What the worker needs of a server, whichever implements it: `corepod.worker.http` or `corepod.worker.hypercorn`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+    from corepod.worker.connections import Connections
 
 
 class Server(Protocol):
@@ -20,11 +21,7 @@ class Server(Protocol):
     """
 
     state: dict[str, Any]  # filled by the application's lifespan; the scope of each request has a copy of it
-    on_count: Callable[[int], None]  # called with the number of open connections whenever that changes
-
-    @property
-    def open(self) -> int:
-        """Connections, counted from the moment they were accepted."""
+    connections: Connections
 
     def connect(self, sock: socket.socket) -> None:
         """Serve this accepted connection, which doesn't block and now belongs to the server."""
@@ -37,16 +34,3 @@ class Server(Protocol):
 
     def close_websockets(self) -> None:
         """Close WebSockets with 1012 (service restart), now and as soon as new ones are accepted."""
-
-    async def until_asked(self) -> None:
-        """Wait, briefly, for requests that may be on their way: the first one of a connection that has brought none
-        yet, and the next one of a connection in use, whose response then asks the client to close."""
-
-    async def close_idle(self) -> None:
-        """Close every connection as soon as it has nothing left to serve, from now on."""
-
-    async def flush(self, patience: float) -> None:
-        """Wait up to `patience` seconds until slow clients have taken what is still buffered for them."""
-
-    async def wait_closed(self, patience: float) -> bool:
-        """Wait up to `patience` seconds until every connection is closed; whether they all are."""

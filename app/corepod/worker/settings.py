@@ -32,6 +32,7 @@ class WorkerSettings:
     ready_path: str
     ready_interval: float
     # HTTP
+    http: str
     accept: str
     access_log: bool
     access_log_format: str
@@ -41,6 +42,7 @@ class WorkerSettings:
     connection_max_requests: int
     request_timeout: float
     body_timeout: float
+    write_timeout: float
     limit_requests: int
     limit_connections: int
     limit_header: int

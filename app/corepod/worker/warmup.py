@@ -54,5 +54,5 @@ async def _request(server: Server) -> bytes:
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()
-    await server.wait_closed(1.0)
+    await server.connections.wait_closed(1.0)
     return answer

@@ -134,7 +134,7 @@ class WorkerProcess:
             logs.log.warning,
         )
         if limit := settings.limit_connections:
-            server.on_count = lambda count: acceptor.pause(count >= limit)
+            server.connections.on_count = lambda count: acceptor.pause(count >= limit)
         acceptor.start()
         if settings.ready_path:
             polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
@@ -181,19 +181,20 @@ class WorkerProcess:
     async def _drain(self, acceptor: Acceptor, message: Drain) -> None:
         self.stop_by = time.monotonic() + message.within
         server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
+        connections = server.connections
         acceptor.stop(last=not message.linger)
         server.announce_close()
         server.close_websockets()
-        if server.open and message.linger:
+        if connections.open and message.linger:
             # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
-            await server.wait_closed(min(message.linger, max(0.0, deadline - self._loop.time())))
-        await server.until_asked()
+            await connections.wait_closed(min(message.linger, max(0.0, deadline - self._loop.time())))
+        await connections.until_asked()
         await self._until_idle(deadline)
         if left := self._app.in_flight:
             logs.log.warning("%d request(s) still running at the end of stop_timeout are cut off", left)
-        await server.close_idle()
-        await server.flush(deadline - self._loop.time())
-        await server.wait_closed(CLEAN_UP if self._loop.time() < deadline else 0.0)
+        connections.close_idle()
+        await connections.flush(deadline - self._loop.time())
+        await connections.wait_closed(CLEAN_UP if self._loop.time() < deadline else 0.0)
         for task in self._tasks:
             task.cancel()
         await self._shut_down()

@@ -15,7 +15,8 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.protocol.h2 import H2Protocol
 
-from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT, CONNECTIONS
+from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
+from corepod.worker.connections import Connections
 from corepod.worker.hypercorn import patches
 from corepod.worker.hypercorn.configure import configure
 from corepod.worker.hypercorn.http1 import PatchedH11
@@ -27,17 +28,13 @@ from corepod.worker.logs import log
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
 
 HANDSHAKE = 10.0  # seconds a TLS handshake may take
 TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
-FIRST_REQUEST = 0.5  # seconds that a connection accepted at the last moment has to bring its request
-NEXT_REQUEST = 0.3  # seconds that a connection has which is in use, to bring one more and to be asked to close
-IN_USE = 1.0  # seconds since its last bytes for which a connection counts as in use
-POLL = 0.02  # seconds
 
 patches.install()
 
@@ -47,15 +44,25 @@ class HypercornConnection(TCPServer):
 
     gone = False  # its client has closed it, or at least its own half
 
+    def __init__(self, server: HypercornServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A context of its own: it tells the connection to close when it is idle.
+        super().__init__(server.app, server.loop, server.config, WorkerContext(None), server.state, reader, writer)
+        self._server = server
+
+    @property
+    def transport(self) -> Any:
+        """The transport of asyncio or uvloop."""
+        return self.writer.transport
+
     @property
     def asked(self) -> bool:
-        """Whether it has brought a request."""
+        """See `corepod.worker.connections.Connection`."""
         http = self._http
         return http is not None and http.asked
 
     @property
     def last_read(self) -> float:
-        """When its client has last sent something, on the loop's clock."""
+        """See `corepod.worker.connections.Connection`."""
         protocol = self.writer.transport.get_protocol()
         return protocol.last_read if isinstance(protocol, _CountingProtocol) else 0.0
 
@@ -64,14 +71,29 @@ class HypercornConnection(TCPServer):
         wrapper = getattr(self, "protocol", None)
         return wrapper.protocol if wrapper is not None else None
 
-    async def ask_to_close(self) -> None:
-        """Let the next response ask the client to close the connection. Closing an idle connection from this side would
-        race with a request that is on its way."""
+    def unsent(self) -> int:
+        """See `corepod.worker.connections.Connection`."""
+        return self.writer.transport.get_write_buffer_size()
+
+    def ask_to_close(self) -> None:
+        """See `corepod.worker.connections.Connection`."""
         http = self._http
         if isinstance(http, PatchedH2):
-            await http.announce_close()
+            self._server.keep(http.announce_close())
         elif isinstance(http, PatchedH11):
             http.ask_to_close()
+
+    def close_websockets(self) -> None:
+        """See `corepod.worker.connections.Connection`."""
+        http = self._http
+        streams = list(http.streams.values()) if isinstance(http, H2Protocol) else [getattr(http, "stream", None)]
+        for stream in streams:
+            if isinstance(stream, PatchedWebSocket):
+                self._server.keep(stream.ask_to_close())
+
+    def close_when_idle(self) -> None:
+        """See `corepod.worker.connections.Connection`."""
+        self._server.keep(self.context.terminated.set())
 
     async def _read_data(self) -> None:
         await super()._read_data()
@@ -85,40 +107,34 @@ class HypercornConnection(TCPServer):
         else:
             await super()._idle_timeout()
 
-    async def close_websockets(self) -> None:
-        http = self._http
-        streams = list(http.streams.values()) if isinstance(http, H2Protocol) else [getattr(http, "stream", None)]
-        for stream in streams:
-            if isinstance(stream, PatchedWebSocket):
-                await stream.ask_to_close()
-
 
 class HypercornServer:
     """Implements `corepod.worker.server.Server`, which says what each method is for."""
 
     def __init__(
-        self, app: Any, settings: WorkerSettings, record: ScoreboardRecord, tls: ssl.SSLContext | None
+        self,
+        app: Any,
+        settings: WorkerSettings,
+        record: ScoreboardRecord,
+        tls: ssl.SSLContext | None,
     ) -> None:
-        self._app, self._record = app, record
+        self.app, self.record = app, record
         self.state: dict[str, Any] = {}
-        self.connections: set[HypercornConnection] = set()
+        self.connections = Connections(record)
         self.config = configure(settings, record)
         self.ssl = tls
-        self.on_count: Callable[[int], None] = lambda count: None
-        self._loop = asyncio.get_running_loop()
-        self._context = WorkerContext(None)
+        self.loop = asyncio.get_running_loop()
         self._max_age = settings.connection_max_age
-        self.open = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def connect(self, sock: socket.socket) -> None:
-        self._count(1)
-        self._keep(self._live(sock))
+        self.connections.opened()
+        self.keep(self._live(sock))
 
     @contextmanager
     def warming_up(self) -> Iterator[None]:
         context, request_log = self.ssl, self.config._log
-        self.ssl, self.config._log = None, RequestLog(self.config, self._record, access=False)
+        self.ssl, self.config._log = None, RequestLog(self.config, self.record, access=False)
         try:
             yield
         finally:
@@ -126,40 +142,13 @@ class HypercornServer:
 
     def announce_close(self) -> None:
         self.config.keep_alive_max_requests = 0
-        for connection in self.connections:
-            self._keep(connection.ask_to_close())
+        for connection in self.connections.members:
+            connection.ask_to_close()
 
     def close_websockets(self) -> None:
         self.config.leaving = True
-        for connection in self.connections:
-            self._keep(connection.close_websockets())
-
-    async def close_idle(self) -> None:
-        await self._context.terminated.set()
-
-    async def until_asked(self) -> None:
-        started = self._loop.time()
-        await asyncio.sleep(0)  # a request that has just been read is on its way to the application
-        while self._is_expected(self._loop.time() - started, started - IN_USE):
-            await asyncio.wait(self._tasks, timeout=POLL)
-
-    def _is_expected(self, waited: float, used_since: float) -> bool:
-        """Whether a request may be on its way: the first one of a connection, or the next one of a connection in use,
-        whose client would see it reset and could not know whether it was served."""
-        silent = self.open > sum(connection.asked for connection in self.connections)
-        used = any(connection.last_read > used_since and not connection.gone for connection in self.connections)
-        return (silent and waited < FIRST_REQUEST) or (used and waited < NEXT_REQUEST)
-
-    async def flush(self, patience: float) -> None:
-        end = self._loop.time() + patience
-        while self._loop.time() < end and any(c.writer.transport.get_write_buffer_size() for c in self.connections):
-            await asyncio.wait(self._tasks, timeout=POLL)
-
-    async def wait_closed(self, patience: float) -> bool:
-        end = self._loop.time() + patience
-        while self._tasks and (left := end - self._loop.time()) > 0:
-            await asyncio.wait(self._tasks, timeout=left)
-        return not self._tasks
+        for connection in self.connections.members:
+            connection.close_websockets()
 
     async def _live(self, sock: socket.socket) -> None:
         try:
@@ -168,56 +157,68 @@ class HypercornServer:
         except Exception:
             log.exception("a connection failed")
         finally:
-            self._count(-1)
+            self.connections.closed()
 
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        reader = asyncio.StreamReader(loop=self._loop)
-        protocol = _CountingProtocol(reader, self._loop, self._record)
+        reader = asyncio.StreamReader(loop=self.loop)
+        protocol = _CountingProtocol(reader, self.loop, self.record)
         limits = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": TLS_FAREWELL} if self.ssl else {}
         try:
-            transport, _ = await self._loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.ssl, **limits)
+            transport, _ = await self.loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.ssl, **limits)
         except OSError:
             sock.close()  # the client has gone, was too slow, or doesn't speak TLS
             return None
-        _wait_for_kernel(transport)
-        return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
+        wait_for_kernel(transport)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, self.loop)
+
+    def adopt(self, transport: Any, data: bytes) -> None:
+        """Serve a connection that another protocol has begun to read: these are the bytes it has taken. It is counted
+        as open already, and its end is counted here."""
+        reader = asyncio.StreamReader(loop=self.loop)
+        protocol = _CountingProtocol(reader, self.loop, self.record)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.last_read = self.loop.time()
+        if data:
+            reader.feed_data(data)
+        self.keep(self._adopted(reader, asyncio.StreamWriter(transport, protocol, reader, self.loop)))
+
+    async def _adopted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve(reader, writer)
+        except Exception:
+            log.exception("a connection failed")
+        finally:
+            self.connections.closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        words, write = self._record.words, writer.write
+        words, write = self.record.words, writer.write
 
         def counted(data: Any) -> None:
             words[BYTES_OUT] += len(data)
             write(data)
 
         writer.write = counted  # type: ignore[method-assign]
-        connection = HypercornConnection(self._app, self._loop, self.config, self._context, self.state, reader, writer)
-        timer = self._loop.call_later(self._max_age, self._grow_old, connection) if self._max_age else None
+        connection = HypercornConnection(self, reader, writer)
+        timer = self.loop.call_later(self._max_age, connection.ask_to_close) if self._max_age else None
         self.connections.add(connection)
         try:
             await connection.run()
         except OSError:
             pass  # the client went away while the connection was being closed
         finally:
-            self.connections.discard(connection)
+            self.connections.members.discard(connection)
             if timer is not None:
                 timer.cancel()
 
-    def _count(self, change: int) -> None:
-        self.open += change
-        self._record.words[CONNECTIONS] = self.open
-        self.on_count(self.open)
-
-    def _grow_old(self, connection: HypercornConnection) -> None:
-        self._keep(connection.ask_to_close())
-
-    def _keep(self, coroutine: Any) -> None:
-        # The loop itself holds tasks weakly.
-        task = self._loop.create_task(coroutine)
+    def keep(self, coroutine: Any) -> None:
+        """Run it in a task: the loop itself holds tasks weakly."""
+        task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-def _wait_for_kernel(transport: Any) -> None:
+def wait_for_kernel(transport: Any) -> None:
     """Let a write end when the kernel has all of it, and not when less than 64 KiB are left: what is still in this
     process when it dies is lost."""
     # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.

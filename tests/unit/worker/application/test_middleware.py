@@ -409,7 +409,7 @@ def test_a_connection_limit_lets_the_rest_wait() -> None:
             assert first.recv(65536).startswith(b"HTTP/1.1 200")
             second = served.connect()  # the kernel takes it
             second.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-            assert served.server.open == 1
+            assert served.server.connections.open == 1
         assert read_all(second).startswith(b"HTTP/1.1 200"), "its turn has come"
         second.close()
         served.until_idle()

@@ -189,8 +189,8 @@ def test_accepted_sockets_have_no_delay(app: App) -> None:
 
         async def no_delay() -> list[int]:
             return [
-                connection.writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-                for connection in served.server.connections
+                connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                for connection in served.server.connections.members
             ]
 
         assert served.call(no_delay()) == [1]
@@ -330,7 +330,7 @@ def test_closing_idle_connections_leaves_the_busy_one_its_response(app: App) -> 
         recv_response(idle)
         busy.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
         assert app.arrived.acquire(timeout=DEADLINE)
-        served.call(served.server.close_idle())
+        served.loop.call_soon_threadsafe(served.server.connections.close_idle)
         assert read_all(idle) == b""
         app.go.set()
         assert b"done" in read_all(busy)
@@ -342,24 +342,24 @@ def test_a_connection_accepted_at_the_last_moment_brings_its_request(app: App) -
         idle.sendall(GET)
         recv_response(idle)
         until(lambda: served.words[CONNECTIONS] == 2, "both are accepted")
-        waiting = asyncio.run_coroutine_threadsafe(served.server.until_asked(), served.loop)
+        waiting = asyncio.run_coroutine_threadsafe(served.server.connections.until_asked(), served.loop)
         late.sendall(GET)
         assert recv_response(late).endswith(b"done")
         waiting.result(DEADLINE)
-        served.call(served.server.close_idle())
+        served.loop.call_soon_threadsafe(served.server.connections.close_idle)
         assert read_all(late) == b""
 
 
 def test_a_connection_in_use_may_ask_once_more(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its next request may be on its way already; the answer then asks it to close."""
-    monkeypatch.setattr("corepod.worker.hypercorn.serving.NEXT_REQUEST", 1000.0)
-    monkeypatch.setattr("corepod.worker.hypercorn.serving.IN_USE", 1000.0)
+    monkeypatch.setattr("corepod.worker.connections.NEXT_REQUEST", 1000.0)
+    monkeypatch.setattr("corepod.worker.connections.IN_USE", 1000.0)
     with Served(app, keep_alive=60.0) as served, served.connect() as used:
         used.sendall(GET)
         assert b"close" not in recv_response(used)
         served.call(asyncio.sleep(0))
         served.loop.call_soon_threadsafe(served.server.announce_close)
-        waiting = asyncio.run_coroutine_threadsafe(served.server.until_asked(), served.loop)
+        waiting = asyncio.run_coroutine_threadsafe(served.server.connections.until_asked(), served.loop)
         with pytest.raises(TimeoutError):
             waiting.result(0.1)
         used.sendall(GET)
@@ -370,13 +370,13 @@ def test_a_connection_in_use_may_ask_once_more(app: App, monkeypatch: pytest.Mon
 
 
 def test_a_connection_that_is_not_in_use_holds_nothing_up(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corepod.worker.hypercorn.serving.NEXT_REQUEST", 1000.0)
-    monkeypatch.setattr("corepod.worker.hypercorn.serving.IN_USE", 0.0)
+    monkeypatch.setattr("corepod.worker.connections.NEXT_REQUEST", 1000.0)
+    monkeypatch.setattr("corepod.worker.connections.IN_USE", 0.0)
     with Served(app, keep_alive=60.0) as served, served.connect() as idle:
         idle.sendall(GET)
         recv_response(idle)
-        served.call(served.server.until_asked())
-        served.call(served.server.close_idle())
+        served.call(served.server.connections.until_asked())
+        served.loop.call_soon_threadsafe(served.server.connections.close_idle)
         assert read_all(idle) == b""
 
 
@@ -388,7 +388,7 @@ def test_a_slow_reader_gets_the_end_of_its_response(app: App) -> None:
         # It may still be in flight for a moment when all of it is here, and then nothing more comes.
         while served.words[IN_FLIGHT] and len(got) < 4 << 20:
             got += sock.recv(1 << 18)
-        waiting = asyncio.run_coroutine_threadsafe(served.server.flush(DEADLINE), served.loop)
+        waiting = asyncio.run_coroutine_threadsafe(served.server.connections.flush(DEADLINE), served.loop)
         got += read_at_least(sock, (4 << 20) - len(got))
         waiting.result(DEADLINE)
         assert got.endswith(b"x" * 1000)
@@ -541,7 +541,7 @@ def test_http2_an_answer_to_a_client_that_has_gone_holds_up_nothing(app: App, pa
         with served.connect() as sock:
             Http2(sock).request(path)
             assert app.arrived.acquire(timeout=DEADLINE)
-        until(lambda: all(one.gone for one in list(served.server.connections)), "the server has seen it go")
+        until(lambda: all(one.gone for one in list(served.server.connections.members)), "the server has seen it go")
         app.go.set()
         served.until_idle()
 
@@ -572,7 +572,7 @@ def test_http2_the_end_is_announced_and_open_streams_finish(app: App, h2: tuple[
     app.go.set()
     client.read_until(open_stream, crossing)
     assert client.statuses == {open_stream: 200, crossing: 200}
-    served.call(served.server.close_idle())
+    served.loop.call_soon_threadsafe(served.server.connections.close_idle)
     client.read_all()
 
 
