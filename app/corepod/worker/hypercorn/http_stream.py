@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.protocol.events import Body, EndBody, StreamClosed
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 class PatchedHTTPStream(HTTPStream):
@@ -18,10 +21,10 @@ class PatchedHTTPStream(HTTPStream):
         self._size = 0  # bytes of the body
         self._deliver, self.send = self.send, self._count
 
-    async def _count(self, event: Any) -> None:
+    def _count(self, event: Any) -> Awaitable[None]:
         if type(event) is Body and not self.closed:
             self._size += len(event.data)
-        await self._deliver(event)
+        return self._deliver(event)
 
     async def handle(self, event: Any) -> None:
         if isinstance(event, StreamClosed) and not self.closed:
