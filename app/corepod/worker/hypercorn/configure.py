@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypercorn.config import Config
 
+from corepod.worker.access_log import AccessLog
 from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     """The configuration of a server whose responses are counted on this record."""
     config = ServerConfig()
     config.accesslog = config.errorlog = None
-    config.access_log_format = settings.access_log_format
-    config._log = RequestLog(config, record, access=settings.access_log)
+    access_log = AccessLog(settings.access_log_format) if settings.access_log else None
+    config._log = RequestLog(config, record, access_log)
     config.include_server_header = settings.server_header
     config.keep_alive_timeout = settings.keep_alive
     config.keep_alive_max_requests = settings.connection_max_requests

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from hypercorn.protocol.http_stream import HTTPStream
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.protocol.events import Body, EndBody, StreamClosed
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 
 class PatchedHTTPStream(HTTPStream):
-    """It is counted and logged once: when its client leaves, or when its response is complete, whichever comes first.
-    hypercorn would do so again for the response that the application still makes."""
+    """It is counted and logged once, with the size of what was sent: when its client leaves, or when its response is
+    complete, whichever comes first. hypercorn would do so again for the response that the application still makes."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._size = 0  # bytes of the body
+        self._deliver, self.send = self.send, self._count
+
+    def _count(self, event: Any) -> Awaitable[None]:
+        if type(event) is Body and not self.closed:
+            self._size += len(event.data)
+        return self._deliver(event)
+
+    async def handle(self, event: Any) -> None:
+        if isinstance(event, StreamClosed) and not self.closed:
+            self.closed = True
+            if self.state is not ASGIHTTPState.CLOSED:
+                self._log(None)
+            if self.app_put is not None:
+                await self.app_put({"type": "http.disconnect"})
+        else:
+            await super().handle(event)
 
     async def _send_closed(self) -> None:
         if not self.closed:
-            await super()._send_closed()
+            await self.send(EndBody(stream_id=self.stream_id))
+            self.state = ASGIHTTPState.CLOSED
+            self._log(self.response)
+            await self.send(StreamClosed(stream_id=self.stream_id))
+
+    def _log(self, response: Any) -> None:
+        log: Any = self.config.log  # a RequestLog
+        log.answered(self.scope, response, self._size, time() - self.start_time)

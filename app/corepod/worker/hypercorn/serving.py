@@ -134,7 +134,7 @@ class HypercornServer:
     @contextmanager
     def warming_up(self) -> Iterator[None]:
         context, request_log = self.ssl, self.config._log
-        self.ssl, self.config._log = None, RequestLog(self.config, self.record, access=False)
+        self.ssl, self.config._log = None, RequestLog(self.config, self.record, None)
         try:
             yield
         finally:
