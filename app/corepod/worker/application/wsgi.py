@@ -152,7 +152,7 @@ class Exchange:
             raise RuntimeError("the application called start_response twice")
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         start = {"type": "http.response.start", "status": int(status[:3]), "headers": encoded}
-        if phrase := status[3:].strip():
+        if phrase := status[3:].strip(" \t"):
             start[REASON] = phrase.encode("latin-1")
         self._start = start
         return self._write
