@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.protocol.events import Body, EndBody, StreamClosed
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 
+from corepod.worker.response_head import check_headers, check_status, reason_phrase
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 
 class PatchedHTTPStream(HTTPStream):
     """It is counted and logged once, with the size of what was sent: when its client leaves, or when its response is
-    complete, whichever comes first. hypercorn would do so again for the response that the application still makes."""
+    complete, whichever comes first. hypercorn would do so again for the response that the application still makes.
+
+    A head that can't be sent is found before it has changed anything, so that its request still gets a response.
+    """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -26,15 +31,32 @@ class PatchedHTTPStream(HTTPStream):
             self._size += len(event.data)
         return self._deliver(event)
 
+    async def app_send(self, message: Any) -> None:
+        if message is not None and message["type"] == "http.response.start" and self.state is ASGIHTTPState.REQUEST:
+            status = check_status(message.get("status"))
+            message = {**message, "status": status, "headers": check_headers(status, message.get("headers") or ())}
+            reason_phrase(message)
+        await super().app_send(message)
+
     async def handle(self, event: Any) -> None:
-        if isinstance(event, StreamClosed) and not self.closed:
-            self.closed = True
-            if self.state is not ASGIHTTPState.CLOSED:
-                self._log(None)
-            if self.app_put is not None:
-                await self.app_put({"type": "http.disconnect"})
+        if isinstance(event, StreamClosed):
+            await self._client_left()
         else:
             await super().handle(event)
+
+    async def _client_left(self) -> None:
+        if self.state is ASGIHTTPState.CLOSED:
+            # The rest of a body that nobody has read would hold up the next request on the connection.
+            inbox: Any = getattr(self.app_put, "__self__", None)
+            if inbox is not None:
+                inbox.abandon()
+        if self.closed:
+            return
+        self.closed = True
+        if self.state is not ASGIHTTPState.CLOSED:
+            self._log(None)
+        if self.app_put is not None:
+            await self.app_put({"type": "http.disconnect"})
 
     async def _send_closed(self) -> None:
         if not self.closed:

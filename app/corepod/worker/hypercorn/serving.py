@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.events import Closed
 from hypercorn.protocol.h2 import H2Protocol
 
 from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE = 10.0  # seconds a TLS handshake may take
 TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
+LINGER = 5.0  # seconds a client has to stop sending what nobody reads
 
 patches.install()
 
@@ -48,6 +50,7 @@ class HypercornConnection(TCPServer):
         # A context of its own: it tells the connection to close when it is idle.
         super().__init__(server.app, server.loop, server.config, WorkerContext(None), server.state, reader, writer)
         self._server = server
+        self._lingering: asyncio.TimerHandle | None = None
 
     @property
     def transport(self) -> Any:
@@ -95,9 +98,20 @@ class HypercornConnection(TCPServer):
         """See `corepod.worker.connections.Connection`."""
         self._server.keep(self.context.terminated.set())
 
+    async def protocol_send(self, event: Any) -> None:
+        if isinstance(event, Closed) and getattr(self._http, "lingers", False) and self.writer.can_write_eof():
+            # Closing a socket with data unread resets it, and the client might never see its answer. TLS has a
+            # goodbye of its own, for which it reads on.
+            self.writer.write_eof()
+            self._lingering = self.loop.call_later(LINGER, self.writer.close)
+        else:
+            await super().protocol_send(event)
+
     async def _read_data(self) -> None:
         await super()._read_data()
         self.gone = True
+        if self._lingering is not None:
+            self._lingering.cancel()
         # hypercorn would keep the connection, and its descriptor, until keep_alive is over.
         await self.idle_task.stop()
 
