@@ -1,4 +1,5 @@
-"""What a worker writes to its standard output and standard error."""
+"""Both implementations of HTTP/1.1, held to the same tests; and what a worker writes to its standard output and
+standard error."""
 
 from __future__ import annotations
 
@@ -8,8 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit import served
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(params=["httptools", "h11"])
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The implementation that this run of the test serves with."""
+    monkeypatch.setattr(served, "HTTP", request.param)
+    return str(request.param)
 
 
 @pytest.fixture

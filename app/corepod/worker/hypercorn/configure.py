@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class ServerConfig(Config):
     leaving = False  # WebSockets are being closed, new ones too
+    body_timeout = 0.0
 
 
 def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfig:
@@ -27,6 +28,7 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     config._log = RequestLog(config, record, access_log)
     config.include_server_header = settings.server_header
     config.keep_alive_timeout = settings.keep_alive
+    config.body_timeout = 0.0 if settings.debug else settings.body_timeout
     config.keep_alive_max_requests = settings.connection_max_requests
     config.h11_max_incomplete_size = settings.limit_header
     config.h2_max_header_list_size = settings.limit_header

@@ -25,6 +25,7 @@ from corepod.worker.hypercorn.http2 import PatchedH2
 from corepod.worker.hypercorn.request_log import RequestLog
 from corepod.worker.hypercorn.websocket import PatchedWebSocket
 from corepod.worker.logs import log
+from corepod.worker.transport import LINGER, greet
 
 if TYPE_CHECKING:
     import socket
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
-
-HANDSHAKE = 10.0  # seconds a TLS handshake may take
-TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
-LINGER = 5.0  # seconds a client has to stop sending what nobody reads
 
 patches.install()
 
@@ -176,13 +173,9 @@ class HypercornServer:
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self.loop)
         protocol = _CountingProtocol(reader, self.loop, self.record)
-        limits = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": TLS_FAREWELL} if self.ssl else {}
-        try:
-            transport, _ = await self.loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.ssl, **limits)
-        except OSError:
-            sock.close()  # the client has gone, was too slow, or doesn't speak TLS
+        transport = await greet(self.loop, sock, self.ssl, lambda: protocol)
+        if transport is None:
             return None
-        wait_for_kernel(transport)
         return reader, asyncio.StreamWriter(transport, protocol, reader, self.loop)
 
     def adopt(self, transport: Any, data: bytes) -> None:
@@ -230,18 +223,6 @@ class HypercornServer:
         task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def wait_for_kernel(transport: Any) -> None:
-    """Let a write end when the kernel has all of it, and not when less than 64 KiB are left: what is still in this
-    process when it dies is lost."""
-    # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.
-    tls = transport.get_extra_info("sslcontext") is not None
-    transport.set_write_buffer_limits(high=1 if tls else 0)
-    # asyncio's TLS has a second buffer below its own. uvloop hides it, so that up to 64 KiB may stay there.
-    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
-    if below is not None:
-        below.set_write_buffer_limits(high=0)
 
 
 class _CountingProtocol(asyncio.StreamReaderProtocol):
