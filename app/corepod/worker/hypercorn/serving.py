@@ -99,11 +99,12 @@ class HypercornConnection(TCPServer):
         self._server.keep(self.context.terminated.set())
 
     async def protocol_send(self, event: Any) -> None:
-        if isinstance(event, Closed) and getattr(self._http, "lingers", False) and self.writer.can_write_eof():
-            # Closing a socket with data unread resets it, and the client might never see its answer. TLS has a
-            # goodbye of its own, for which it reads on.
-            self.writer.write_eof()
-            self._lingering = self.loop.call_later(LINGER, self.writer.close)
+        if isinstance(event, Closed) and getattr(self._http, "lingers", False):
+            # Closing a socket with data unread resets it, and the client might never see its answer.
+            half = self.writer.can_write_eof()  # TLS has no half-closed connections: the head has said that it ends
+            if half:
+                self.writer.write_eof()
+            self._lingering = self.loop.call_later(LINGER if half else TLS_FAREWELL, self.writer.close)
         else:
             await super().protocol_send(event)
 
