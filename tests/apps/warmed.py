@@ -38,7 +38,7 @@ async def _sleep():
 
 
 async def _block():
-    time.sleep(1000)  # noqa: ASYNC251 - on purpose
+    time.sleep(1000)
 
 
 async def _stubborn():

@@ -138,8 +138,8 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
     if values["standbys"] > 1 and values["standby"] == "none":
         faults.append(("standbys", f"{values['standbys']} standbys are asked for, but standby is none"))
     if values["warmup"] and values["preload"] != "application":
-        what = f"only a process that holds the application can serve it: set preload = application (it is {values['preload']})"
-        faults.append(("warmup", f"{what}, or leave warmup out"))
+        what = f"needs preload = application, with which workers share what a request makes; it is {values['preload']}"
+        faults.append(("warmup", f"{what}. Change it, or leave warmup out"))
     if not values["bind"]:
         faults.append(("bind", "has no address"))
     return faults

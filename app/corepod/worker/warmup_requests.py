@@ -20,7 +20,6 @@ from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.middleware import wrap
 from corepod.worker.implementation import create_server
 from corepod.worker.logs import log
-from corepod.worker.run import loop_factory
 from corepod.worker.threads import RequestThreads
 from corepod.worker.warmup import request
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 LIMIT = 10.0  # seconds for all requests together
 GRACE = 1.0  # seconds beyond it after which a loop that is blocked, or doesn't close, is interrupted
 LEAVING = 1.0  # seconds that threads have to end after the loop
-POLL = 0.005  # seconds between two looks at a request that goes on after its response
 HEAD = "GET {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: corepod-warmup\r\nAccept: */*\r\nConnection: close\r\n\r\n"
 
 
@@ -45,15 +43,18 @@ class OverdueError(BaseException):
 def serve_warmup_requests(app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> None:
     """Serve them in a loop of their own, which is gone afterwards with its threads, as far as those end.
 
-    A request that fails is a line in the log and nothing more.
+    The loop is asyncio's, whatever the workers run: uvloop leaves a pipe of its library open, which looks like one that
+    forks would share, and it swallows the interrupt at the limit. A request that fails is a line in the log and nothing
+    more.
     """
     logs.configure_logging(settings)
     requests = _Requests(app, settings, record)
     try:
-        with _interrupted_after(None if settings.debug else LIMIT + GRACE):
-            # The runner joins the loop's threads while it is left, without a limit: `_LoopThreads` doesn't wait.
-            with asyncio.Runner(debug=settings.debug or None, loop_factory=loop_factory(settings)) as runner:
-                runner.run(requests.serve())
+        with (
+            _interrupted_after(None if settings.debug else LIMIT + GRACE),
+            asyncio.Runner(debug=settings.debug or None, loop_factory=asyncio.SelectorEventLoop) as runner,
+        ):
+            runner.run(requests.serve())
     except OverdueError:
         requests.overdue = True
     except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -113,8 +114,10 @@ class _Requests:
 async def _serve(server: Server, app: Instrumented, path: str) -> int:
     """The status of the response, 0 where there is none."""
     answer = await request(server, HEAD.format(path).encode())
-    while app.in_flight:  # what an application does behind its response
-        await asyncio.sleep(POLL)
+    idle = asyncio.Event()
+    app.idle = idle.set
+    if app.in_flight:  # with what the application does behind its response
+        await idle.wait()
     _, _, rest = answer.partition(b" ")
     return int(rest[:3]) if rest[:3].isdigit() else 0
 
