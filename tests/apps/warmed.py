@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -63,8 +64,17 @@ async def _start_thread():
 
 
 async def _open_socket():
-    reader, writer = await asyncio.open_connection("127.0.0.1", KEPT[0].sockets[0].getsockname()[1])
-    KEPT.append((reader, writer))
+    KEPT.append(socket.socket(type=socket.SOCK_DGRAM))
+
+
+async def _task():
+    """Goes on when the response is complete, and is no part of the request."""
+    KEPT.append(asyncio.ensure_future(_sleep()))
+
+
+async def _leave_in_task():
+    await asyncio.wait([asyncio.ensure_future(_leave())])
+    await _sleep()
 
 
 async def _hang_in_thread():
@@ -80,6 +90,9 @@ PATHS = {
     "/block": _block,
     "/stubborn": _stubborn,
     "/in-thread": _in_thread,
+    "/task": _task,
+    "/leave-in-task": _leave_in_task,
+    "/open-socket": _open_socket,
     "/start-thread": _start_thread,
     "/hang-in-thread": _hang_in_thread,
 }

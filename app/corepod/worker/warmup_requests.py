@@ -12,6 +12,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker import forkable, logs
@@ -79,12 +80,12 @@ class _Requests:
         logs.report_loop_errors(loop)
         guarded = guard(self._app, 0.0 if settings.debug else settings.body_timeout)
         app = Instrumented(_from_network(wrap(guarded, settings, self._record), settings), self._record)
-        server = create_server(app, settings, self._record, None)
+        # Not `warming_up`: a request that is given up ends, and would be logged, while the loop is closed.
+        server = create_server(app, replace(settings, access_log=False), self._record, None)
         try:
-            with server.warming_up():
-                async with asyncio.timeout(None if settings.debug else LIMIT):
-                    for path in settings.warmup:
-                        self._statuses.append(await _serve(server, app, path))
+            async with asyncio.timeout(None if settings.debug else LIMIT):
+                for path in settings.warmup:
+                    self._statuses.append(await _serve(server, app, path))
         except TimeoutError:
             self.overdue = True
 
