@@ -152,7 +152,7 @@ def _interrupted_after(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)  # None: a handler in C
 
 
 class _LoopThreads(ThreadPoolExecutor):
