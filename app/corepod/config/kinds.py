@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-LISTS = ("addresses", "networks")
+LISTS = ("addresses", "networks", "paths")
+TARGET = re.compile(r"/[!-\"$-~]*")  # of a request: ASCII without spaces and controls, and no fragment
 LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks
 
 
@@ -164,6 +166,14 @@ def _network(setting: Setting, text: str) -> str:
     return str(network)
 
 
+def _path(setting: Setting, text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} has to start with / (commas separate paths: write %2C for one in a path)")
+    if not TARGET.fullmatch(text):
+        raise ValueError(f"{text!r} can't be requested as it is: write %20 for a space, and so on for what isn't ASCII")
+    return text
+
+
 _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "text": _text_value,
     "flag": _flag,
@@ -177,6 +187,7 @@ _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "address": _address,
     "addresses": _address,
     "networks": _network,
+    "paths": _path,
 }
 
 
@@ -191,5 +202,5 @@ def show(setting: Setting, value: Any) -> str:
     if setting.kind == "budget":
         return f"{value[0]}/{value[1]:g}" if value[0] else "0"
     if setting.kind in LISTS:
-        return ", ".join(value) or NOBODY
+        return ", ".join(value) or (NOBODY if setting.kind == "networks" else "")
     return f"{value:g}" if isinstance(value, float) else str(value)
