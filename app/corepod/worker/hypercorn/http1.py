@@ -102,7 +102,7 @@ class PatchedH11(H11Protocol):
             except h11.RemoteProtocolError as error:
                 if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                     await self._send_error_response(error.error_status_hint)
-                await self._close(refused=True)
+                await self.close(refused=True)
                 return
             if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
                 return
@@ -140,7 +140,7 @@ class PatchedH11(H11Protocol):
         headers = list(request.headers)
         if status := self._refusal(request, headers):
             await self._send_error_response(status)
-            await self._close(refused=True)
+            await self.close(refused=True)
             return
         chunked = any(name == b"transfer-encoding" for name, _ in headers)
         self._unread = NO_LIMIT if chunked else max(0, _announced(headers))
@@ -193,14 +193,15 @@ class PatchedH11(H11Protocol):
             # The rest is read and discarded, within the time that a client has for its next request.
             await self.send(Updated(idle=True))
         else:
-            await self._close()
+            await self.close()
 
     async def _recycle(self) -> None:
         self.connection.start_next_cycle()
         await self.can_read.set()
         await self.send(Updated(idle=True))
 
-    async def _close(self, *, refused: bool = False) -> None:
+    async def close(self, *, refused: bool = False) -> None:
+        """Read nothing more, and close the connection."""
         self.over = True
         self.lingers = refused or self._unread > 0 or self._parser.behind
         await self.can_read.set()
@@ -210,6 +211,11 @@ class PatchedH11(H11Protocol):
     def ask_to_close(self) -> None:
         """The next response asks the client to close."""
         self.keep_alive_requests += NO_LIMIT
+
+    @property
+    def is_sent_a_body(self) -> bool:
+        """Whether a request isn't complete yet, though perhaps answered."""
+        return self._unread > 0
 
     @property
     def asked(self) -> bool:
