@@ -9,8 +9,7 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Response
 from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
 
-from corepod.worker.hypercorn.parser import Parser
-from corepod.worker.request_head import has_control, is_host, split_target, with_host
+from corepod.worker.hypercorn.parser import Parser, in_origin_form, refusal
 from corepod.worker.response_head import reason_phrase
 
 NO_LIMIT = 1 << 62
@@ -148,24 +147,13 @@ class PatchedH11(H11Protocol):
         if self.connection.they_are_waiting_for_100_continue:
             self.app = self._continued
         try:
-            await super()._create_stream(_in_origin_form(request, headers))
+            await super()._create_stream(in_origin_form(request, headers))
         finally:
             self.app = app
 
     def _refusal(self, request: h11.Request, headers: list[tuple[bytes, bytes]]) -> int:
-        """The status to refuse it with, 0 where it may pass."""
-        if request.method == b"CONNECT":
-            return 501
-        if request.http_version not in (b"1.1", b"1.0"):
-            return 505
-        lengths = {name for name, _ in headers if name in (b"content-length", b"transfer-encoding")}
-        # Before HTTP/1.1 there was no chunked body: a proxy of that time takes it for the next request (RFC 9112, 6.1).
-        if len(lengths) > 1 or (request.http_version == b"1.0" and b"transfer-encoding" in lengths):
-            return 400
-        if split_target(request.method, request.target) is None or has_control(b"".join(pair[1] for pair in headers)):
-            return 400
-        if not all(is_host(value) for name, value in headers if name == b"host"):
-            return 400
+        if status := refusal(request, headers):
+            return status
         # h11 holds the limit only for a head that is incomplete after a read.
         return 431 if self._read > SMALL and head_size(headers) > self.config.h11_max_incomplete_size else 0
 
@@ -226,19 +214,6 @@ class PatchedH11(H11Protocol):
 def _announced(headers: Any) -> int:
     """The length of the body, -1 where it shows at its end."""
     return next((int(value) for name, value in headers if name == b"content-length"), -1)
-
-
-def _in_origin_form(request: h11.Request, headers: list[tuple[bytes, bytes]]) -> h11.Request:
-    """The request with the path of an absolute target as its target, and the host of that as its Host."""
-    path, query, host = split_target(request.method, request.target) or (request.target, b"", b"")
-    if not host:
-        return request
-    return h11.Request(
-        method=request.method,
-        target=path + b"?" + query if query else path,
-        headers=with_host(headers, host),
-        http_version=request.http_version,
-    )
 
 
 def head_size(headers: Any) -> int:
