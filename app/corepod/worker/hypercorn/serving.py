@@ -105,6 +105,13 @@ class HypercornConnection(TCPServer):
         else:
             await super().protocol_send(event)
 
+    async def _initiate_server_close(self) -> None:
+        http = self._http
+        if isinstance(http, PatchedH11) and http.is_sent_a_body:
+            await http.close()
+        else:
+            await super()._initiate_server_close()
+
     async def _read_data(self) -> None:
         await super()._read_data()
         self.gone = True
