@@ -17,7 +17,7 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 LISTS = ("addresses", "networks", "paths")
 TARGET = re.compile(r"/[!-\"$-~]*")  # of a request: ASCII without spaces and controls, and no fragment
-LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks
+LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks; none also in the place of paths
 
 
 def parse(setting: Setting, raw: Any) -> Any:
@@ -28,7 +28,7 @@ def parse(setting: Setting, raw: Any) -> Any:
     if setting.kind in LISTS:
         parts = raw if isinstance(raw, list) else [raw]
         texts = [text.strip() for part in parts for text in _text(part).split(",") if text.strip()]
-        if setting.kind == "networks" and texts == [NOBODY]:
+        if setting.kind in ("networks", "paths") and texts == [NOBODY]:
             return []
         return [_PARSERS[setting.kind](setting, text) for text in texts]
     if isinstance(raw, bool):
@@ -202,5 +202,5 @@ def show(setting: Setting, value: Any) -> str:
     if setting.kind == "budget":
         return f"{value[0]}/{value[1]:g}" if value[0] else "0"
     if setting.kind in LISTS:
-        return ", ".join(value) or (NOBODY if setting.kind == "networks" else "")
+        return ", ".join(value) or NOBODY
     return f"{value:g}" if isinstance(value, float) else str(value)
