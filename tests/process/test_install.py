@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.contract.exits import EXIT_SETTINGS
 
 from tests.process.harness import APPS, Pool
 from tests.process.terminal import Terminal
@@ -119,6 +120,18 @@ def test_nothing_beside(install: Callable[[str], Environment], start: Callable[.
         said = done.stdout + done.stderr
         assert f"pip install 'corepod[{extra}]'" in said
         assert "Traceback" not in said
+
+
+def test_httptools_left_out(install: Callable[[str], Environment], start: Callable[..., Pool]) -> None:
+    made = install("corepod")
+    pip = [sys.executable, "-m", "pip", "--python", str(made.bin / "python")]
+    subprocess.run([*pip, "uninstall", "--quiet", "--yes", "httptools"], check=True)
+    pool = made.pool(start, "ok:app").ready()
+    assert pool.get("/").status_code == 200
+    assert pool.log.count("httptools isn't installed, so h11 serves HTTP/1.1") == 1
+    done = made.run("corepod", "run", "ok:app", "--http", "httptools")
+    assert done.returncode == EXIT_SETTINGS
+    assert "--http: httptools isn't installed; install it" in done.stderr
 
 
 def test_local(install: Callable[[str], Environment], terminals: list[Terminal]) -> None:

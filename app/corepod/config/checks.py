@@ -127,6 +127,8 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
     faults = []
     if values["loop"] == "uvloop" and find_spec("uvloop") is None:
         faults.append(("loop", "uvloop isn't installed; pip install 'corepod[uvloop]'"))
+    if values["http"] == "httptools" and find_spec("httptools") is None:
+        faults.append(("http", "httptools isn't installed; install it (pip install httptools), or use auto or h11"))
     try:
         values["access_log_format"] % _Atoms()
     except KeyError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,11 @@ def resolve(
     if found:
         raise SettingsError(found)
     _fit_to_cores(effective)
+    if effective.values["http"] == "auto" and find_spec("httptools") is None:
+        effective.warnings.append(
+            "httptools isn't installed, so h11 serves HTTP/1.1, at several times the CPU; install it "
+            "(pip install httptools), or choose h11 with --http h11"
+        )
     return effective
 
 

@@ -163,6 +163,19 @@ def test_a_platforms_number_of_workers_is_cut_to_the_cores(tmp_path: Path) -> No
     assert settle(tmp_path, {"workers": str(usable + 7)}, environ).values["workers"] == usable + 7
 
 
+def test_without_httptools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for http in ("auto", "httptools", "h11"):
+        assert settle(tmp_path, {"http": http}, {}).warnings == []
+    monkeypatch.setitem(sys.modules, "httptools", None)  # as the import system marks what can't be found
+    assert settle(tmp_path, {"http": "h11"}, {}).warnings == []
+    (warning,) = settle(tmp_path, {}, {}).warnings
+    assert "h11 serves HTTP/1.1" in warning
+    with pytest.raises(SettingsError) as caught:
+        settle(tmp_path, {}, {"COREPOD_HTTP": "httptools"})
+    (fault,) = caught.value.faults
+    assert fault.startswith("COREPOD_HTTP: httptools isn't installed; install it")
+
+
 def settle(tmp_path: Path, flags: dict[str, Any], environ: dict[str, str], file: str = "") -> Effective:
     path = tmp_path / "corepod.toml"
     path.write_text(file)
