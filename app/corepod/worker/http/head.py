@@ -94,6 +94,11 @@ class RequestHead:
             raise RefusedError(400)
         return True
 
+    def framing(self) -> bytes:
+        """A head that says how this request's body is framed, and nothing else, for another parser."""
+        line = b"transfer-encoding: chunked" if self.coding is not None else b"content-length: %d" % self.length
+        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % line
+
     def as_bytes(self) -> bytes:
         """The head, for another parser."""
         lines = b"".join([b"%b: %b\r\n" % header for header in self.headers])

@@ -23,7 +23,7 @@ class RequestReader:
     """Reads the requests of one connection."""
 
     __slots__ = (
-        "_beyond", "_connection", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
+        "_beyond", "_connection", "_framing", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
     )  # fmt: skip
 
     def __init__(self, connection: HttpConnection) -> None:
@@ -32,6 +32,7 @@ class RequestReader:
         self.websocket: bytes | None = None  # the head of a request that asks for it, which is the last one, too
         self._connection = connection
         self._beyond = False  # something came behind the last request
+        self._framing = b""  # of a body that this parser skips
         self._head = RequestHead()
         self._unfruitful = 0  # bytes since a head or a piece of a body was complete
         self._parser: Any = httptools.HttpRequestParser(self)
@@ -62,6 +63,9 @@ class RequestReader:
                 return rest
             # Whoever asks for another protocol than WebSocket goes on with this one (RFC 9110, 7.8).
             self._parser = httptools.HttpRequestParser(self)
+            if self._framing:
+                self._parser.feed_data(self._framing)
+                self._framing = b""
             return self._feed(rest)
         except httptools.HttpParserError as error:
             if self.last and self.receiving is None:
@@ -93,6 +97,9 @@ class RequestReader:
         self._head.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._framing:
+            self._head = RequestHead()
+            return
         head, parser, connection = self._head, self._parser, self._connection
         limit = connection.server.limit_header
         is_long = self._unfruitful > limit  # with what comes behind it in the same piece
@@ -109,6 +116,9 @@ class RequestReader:
         # Proxies of HTTP/1.0 pass on the wish to keep a connection without knowing it (RFC 9112, C.2.2).
         exchange = Exchange(connection, head, keep=head.version == "1.1" and parser.should_keep_alive())
         self.receiving, self.last = exchange, not exchange.keep
+        if head.has_body and parser.should_upgrade():
+            # httptools skips this body and takes it for the other protocol, that is, here for the next request.
+            self._framing = head.framing()
         connection.requested(exchange)
 
     def on_body(self, body: bytes) -> None:
@@ -117,6 +127,8 @@ class RequestReader:
             self.receiving.body_came(body)
 
     def on_message_complete(self) -> None:
+        if self._framing:
+            return
         self._unfruitful = 0
         self._head = RequestHead()  # without the trailers, which nobody asks for
         if (exchange := self.receiving) is not None:

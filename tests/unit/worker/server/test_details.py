@@ -761,3 +761,24 @@ def test_the_application_goes_on_after_its_response_and_is_told_of_the_end() -> 
         until(lambda: messages[-1:] == ["http.disconnect"], "the application has been told")
         sock.sendall(b"x" * 1000 + LAST)
         assert read_all(sock).endswith(b"done")
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"other", b"websocket"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n"]
+)
+def test_an_upgrade_that_is_ignored_takes_no_body_away(protocol: bytes, body: bytes) -> None:
+    """Java's client offers h2c with requests that have a body, too. If the body is skipped, it is the next request."""
+    app = App()
+    head = b"POST /a HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocol
+    with Served(app) as served:
+        assert served.raw(head + body + LAST).count(b"HTTP/1.1 200") == 2
+        with served.connect() as client:
+            for byte in head + body + LAST:
+                client.sendall(bytes([byte]))
+            answers = read_all(client)
+        assert answers.count(b"HTTP/1.1 200") == 2
+        assert b"/a||test|5" in answers
+        alone = served.raw(head.replace(b"Upgrade\r\n", b"Upgrade, close\r\n", 1) + body + LAST)
+        assert alone.count(b"HTTP/1.1 200") == 1
+        assert b"/a||test|5" in alone
