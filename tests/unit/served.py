@@ -16,6 +16,7 @@ from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.middleware import wrap
 from corepod.worker.implementation import create_server, tls_context
+from corepod.worker.run import loop_factory
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
 
@@ -59,7 +60,11 @@ class Served:
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._ready, self._stop = threading.Event(), asyncio.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="served")
+        self._thread = threading.Thread(target=self._run, name="served")
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=loop_factory(self._settings)) as runner:
+            runner.run(self._main())
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()

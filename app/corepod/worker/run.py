@@ -22,7 +22,7 @@ def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoRetu
     end, serving = ProcessEnd(settings.stop_timeout), Serving(inheritance, warm=warm, live=live)
     try:
         # None: as the interpreter was told, by PYTHONASYNCIODEBUG or -X dev.
-        with asyncio.Runner(debug=settings.debug or None, loop_factory=_loop_factory(settings)) as runner:
+        with asyncio.Runner(debug=settings.debug or None, loop_factory=loop_factory(settings)) as runner:
             try:
                 end.code = serving.run(runner.get_loop())
             finally:
@@ -66,7 +66,8 @@ class Serving:
         return await self._worker.run(warm=self._warm, live=self._live)
 
 
-def _loop_factory(settings: WorkerSettings) -> Any:
+def loop_factory(settings: WorkerSettings) -> Any:
+    """Makes the event loop that the user wants; None for asyncio's own."""
     if settings.loop == "uvloop":
         import uvloop
 

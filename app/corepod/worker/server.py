@@ -39,5 +39,8 @@ class Server(Protocol):
 class AdoptingServer(Server, Protocol):
     """A server that also takes over connections which another one has begun to serve."""
 
-    def adopt(self, transport: Any, data: bytes) -> None:
-        """Serve this connection, which is counted as open already, and of which these bytes have been read."""
+    def adopt(self, transport: Any, data: bytes, *, write_paused: bool) -> None:
+        """Serve this connection, which is counted as open already, and of which these bytes have been read.
+
+        `write_paused`: its transport has asked for a pause in writing, and will tell when that is over.
+        """

@@ -118,7 +118,7 @@ class HttpServer:
         """Let the server behind serve this connection, which begins with these bytes."""
         self.connections.members.discard(connection)
         self.connections.on_waiting()
-        self._behind.adopt(connection.transport, data)
+        self._behind.adopt(connection.transport, data, write_paused=connection.write_paused)
 
     def date(self) -> bytes:
         """The header line of the present second (RFC 9110, 6.6.1)."""

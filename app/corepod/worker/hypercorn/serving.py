@@ -186,13 +186,15 @@ class HypercornServer:
             return None
         return reader, asyncio.StreamWriter(transport, protocol, reader, self.loop)
 
-    def adopt(self, transport: Any, data: bytes) -> None:
+    def adopt(self, transport: Any, data: bytes, *, write_paused: bool) -> None:
         """Serve a connection that another protocol has begun to read: these are the bytes it has taken. It is counted
         as open already, and its end is counted here."""
         reader = asyncio.StreamReader(loop=self.loop)
         protocol = _CountingProtocol(reader, self.loop, self.record)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+        if write_paused:
+            protocol.pause_writing()
         protocol.last_read = self.loop.time()
         if data:
             reader.feed_data(data)

@@ -693,11 +693,14 @@ def test_websocket_client_that_does_not_answer_is_left(app: App, monkeypatch: py
     assert [message["code"] for message in app.disconnects] == [1012]
 
 
+SHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
 def handshake(sock: socket.socket) -> None:
-    sock.sendall(
-        b"GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
+    sock.sendall(SHAKE)
     got = b""
     while b"\r\n\r\n" not in got:
         got += sock.recv(1)
@@ -762,6 +765,35 @@ def test_tls_a_large_response_is_whole(tls: Served, certificate: tuple[Path, Pat
             sock.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
             assert len(recv_response(sock)) > 4 << 20
         until(lambda: not tls.words[OWED] and not tls.words[IN_FLIGHT], "nothing owed")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_tls_a_websocket_asked_for_with_the_end_of_the_handshake(
+    app: App, certificate: tuple[Path, Path], loop: str
+) -> None:
+    """The server's tickets may be unsent then, so that its transport is paused when another protocol takes over."""
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    cert, key = map(str, certificate)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = tls_client(certificate, "http/1.1").wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with Served(app, tls_cert=cert, tls_key=key, loop=loop) as served, served.connect() as sock:
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                incoming.write(sock.recv(1 << 16))
+        session.write(SHAKE)
+        sock.sendall(outgoing.read())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            try:
+                answer += session.read()
+            except ssl.SSLWantReadError:
+                incoming.write(sock.recv(1 << 16))
+        assert answer.startswith(b"HTTP/1.1 101")
 
 
 def test_tls_a_client_that_is_still_sending_gets_its_answer(tls: Served, certificate: tuple[Path, Path]) -> None:
