@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from tests.process.harness import APPS
 from tests.process.traffic import ask, standby
 from tests.procfs import alive, descendants
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.process.harness import Pool
 
@@ -92,9 +95,12 @@ def test_all_children_die_at_once(start: Start) -> None:
     assert pool.stop() == 0
 
 
-def test_forks_that_a_limit_of_the_template_kills_do_not_keep_a_slot_empty(start: Start) -> None:
+def test_forks_that_a_limit_of_the_template_kills_do_not_keep_a_slot_empty(start: Start, tmp_path: Path) -> None:
     """Its forks inherit the limit and can't allocate anything; executed processes have the supervisor's."""
-    pool = start("ok:app", "--workers", "1", *FLAGS).ready()
+    # From its source: with bytecode, the import may fit into what is free already, and the worker then can't read.
+    shutil.copy(APPS / "ok.py", tmp_path / "source.py")
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    pool = start("source:app", "--workers", "1", *FLAGS, cwd=tmp_path, env=env).ready()
     resource.prlimit(template(pool), resource.RLIMIT_AS, (1 << 20, 1 << 20))
     for _ in range(2):
         kill(pool.slot()["pid"])
