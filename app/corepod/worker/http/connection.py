@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
@@ -272,7 +273,8 @@ class HttpConnection(asyncio.Protocol):
         self._look_by(self._lingers_since + LINGER)
         self.resume_reading()
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with suppress(OSError):  # the client has reset it since
+                self.transport.write_eof()
 
     def _look_by(self, at: float) -> None:
         if at < self._timer.when():

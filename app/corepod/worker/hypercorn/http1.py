@@ -92,6 +92,9 @@ class PatchedH11(H11Protocol):
             if self.over:
                 return
             self._read = len(event.data)
+        else:  # Closed: no request that was read behind the present one has its turn, which would be waited for
+            self.over = True
+            await self.can_read.set()
         await super().handle(event)
 
     async def _handle_events(self) -> None:

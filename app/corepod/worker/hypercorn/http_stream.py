@@ -62,7 +62,8 @@ class PatchedHTTPStream(HTTPStream):
         if not self.closed:
             await self.send(EndBody(stream_id=self.stream_id))
             self.state = ASGIHTTPState.CLOSED
-            self._log(self.response)
+            if not self.closed:  # else the client has left while this was sent, and is counted
+                self._log(self.response)
             await self.send(StreamClosed(stream_id=self.stream_id))
 
     def _log(self, response: Any) -> None:

@@ -8,7 +8,7 @@ hypercorn's minor version is pinned.
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -100,7 +100,8 @@ class HypercornConnection(TCPServer):
             # Closing a socket with data unread resets it, and the client might never see its answer.
             half = self.writer.can_write_eof()  # TLS has no half-closed connections: the head has said that it ends
             if half:
-                self.writer.write_eof()
+                with suppress(OSError):  # the client has reset it since
+                    self.writer.write_eof()
             self._lingering = self.loop.call_later(LINGER if half else TLS_FAREWELL, self.writer.close)
         else:
             await super().protocol_send(event)

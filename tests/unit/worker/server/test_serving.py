@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection
 
 
 class App:
@@ -502,6 +504,31 @@ def test_http2_an_upgrade_is_ignored(app: App) -> None:
             b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
         )
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_has_reset_its_connection_is_counted_once_a_request(app: App) -> None:
+    """Nothing is read while the second request waits: that its client has gone shows when the first one is answered."""
+    with Served(app) as served:
+        with served.connect() as sock:
+            sock.sendall(GET.replace(b"/", b"/wait", 1) * 2)
+            assert app.arrived.acquire(timeout=DEADLINE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        app.go.set()
+        served.until_idle()
+        assert sum(served.words[STATUS : STATUS + 6]) == served.words[REQUESTS]
+
+
+@pytest.mark.parametrize("sent", [b"POST /body HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nabc", GET[:-5]])
+def test_a_client_that_leaves_in_the_middle_of_a_request_is_no_error(
+    app: App, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Served(app) as served:
+        for _ in range(20):
+            with served.connect() as sock:
+                sock.sendall(sent)
+                until(lambda: served.words[CONNECTIONS] == 1, "it is accepted")
+        served.until_idle()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_http2_an_early_answer_leaves_the_other_streams_alone(app: App, h2: tuple[Served, Http2]) -> None:
