@@ -93,7 +93,9 @@ def _document(found: dict[str, dict[str, list[Result]]]) -> dict[str, object]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make conformance ARGS=...", description=__doc__)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"suites to run: {', '.join(SUITES)}; all by default")
+    parser.add_argument(
+        "suites", nargs="*", metavar="SUITE", help=f"suites to run: {', '.join(SUITES)}; all by default"
+    )
     parser.add_argument(
         "--server",
         dest="servers",

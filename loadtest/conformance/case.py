@@ -22,10 +22,11 @@ class Request:
     """What the application has to be given."""
 
     method: str = "GET"
-    path: str = "/"
+    path: str | None = "/"  # None: whatever the server makes of it
     body: bytes = b""
     query: str = ""
     headers: tuple[tuple[str, str], ...] = ()  # those that matter, as many as have this name
+    absent: tuple[str, ...] = ()  # headers that it must not be given
 
     def differs(self, answer: Answer) -> str:
         """How what the application was given differs from this; empty where it doesn't."""
@@ -35,8 +36,10 @@ class Request:
             given: dict[str, Any] = json.loads(answer.body)
         except ValueError:
             return f"an answer that isn't the application's: {answer.body[:80]!r}"
-        wanted = {"method": self.method, "path": self.path, "query": self.query, "body": self.body.decode("latin-1")}
-        for name in dict.fromkeys(name for name, _ in self.headers):
+        wanted: dict[str, Any] = {"method": self.method, "body": self.body.decode("latin-1")}
+        if self.path is not None:
+            wanted |= {"path": self.path, "query": self.query}
+        for name in dict.fromkeys((*(name for name, _ in self.headers), *self.absent)):
             wanted[name] = [value for found, value in self.headers if found == name]
             given[name] = [value for found, value in given["headers"] if found == name]
         wrong = [name for name, value in wanted.items() if given.get(name) != value]

@@ -25,7 +25,9 @@ def run(port: int) -> list[Result]:
 def judge(port: int, case: Case, *, at_once: bool = True, patience: float = PATIENCE) -> str:
     """What the server at this port does wrong with it; empty where it does nothing wrong."""
     try:
-        return complaint(case, parse(talk(port, case.bytes, at_once=at_once, end=case.end, patience=patience), case.methods))
+        return complaint(
+            case, parse(talk(port, case.bytes, at_once=at_once, end=case.end, patience=patience), case.methods)
+        )
     except TimeoutError as error:
         got = error.args[0] if error.args and isinstance(error.args[0], bytes) else b""
         return complaint(case, replace(parse(got, case.methods), hung=True))

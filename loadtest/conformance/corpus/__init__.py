@@ -1,5 +1,12 @@
-"""Raw requests of HTTP/1.1, and what may come of each."""
+"""Raw requests of HTTP/1.1, and what may come of each: of the kinds that parsers and servers are usually tested with,
+and that were used to smuggle requests past proxies."""
 
-from loadtest.conformance.case import Request, serves
+from loadtest.conformance.corpus import chunks, connections, fields, framing, request_line
 
-CORPUS = [serves("a GET", "9112 3", b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", Request())]
+CORPUS = [
+    *request_line.cases(),
+    *fields.cases(),
+    *framing.cases(),
+    *chunks.cases(),
+    *connections.cases(),
+]
