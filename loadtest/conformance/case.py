@@ -21,7 +21,7 @@ PROBE = b"GET /probe HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 class Request:
     """What the application has to be given."""
 
-    method: str = "GET"
+    method: str = "GET"  # in any case: ASGI wants it in capitals
     path: str | None = "/"  # None: whatever the server makes of it
     body: bytes = b""
     query: str = ""
@@ -36,7 +36,7 @@ class Request:
             given: dict[str, Any] = json.loads(answer.body)
         except ValueError:
             return f"an answer that isn't the application's: {answer.body[:80]!r}"
-        wanted: dict[str, Any] = {"method": self.method, "body": self.body.decode("latin-1")}
+        wanted: dict[str, Any] = {"method": self.method.upper(), "body": self.body.decode("latin-1")}
         if self.path is not None:
             wanted |= {"path": self.path, "query": self.query}
         for name in dict.fromkeys((*(name for name, _ in self.headers), *self.absent)):
@@ -111,7 +111,7 @@ def _wrong(case: Case, exchange: Exchange) -> str:
         return "it neither answers nor closes"
     if exchange.fault:
         return exchange.fault
-    if exchange.interim and (b"100-continue" not in case.data or b"HTTP/1.0" in case.data):
+    if exchange.interim and (b"100-continue" not in case.data.lower() or b"HTTP/1.0" in case.data):
         return "an interim response nobody has asked for"
     refused = _refused(case, exchange.answers) if case.refusals else "it is refused"
     served = _served(case, exchange.answers) if case.served else "it is served"

@@ -6,7 +6,7 @@ import contextlib
 import socket
 from dataclasses import dataclass
 
-PATIENCE = 5.0  # seconds without a byte after which a server counts as hanging
+PATIENCE = 10.0  # seconds without a byte after which a server counts as hanging: more than its keep-alive
 
 
 @dataclass(frozen=True)

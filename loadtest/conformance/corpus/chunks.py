@@ -44,15 +44,10 @@ def _sizes() -> Iterator[Case]:
         b"3\x0b", b"\xef\xbc\x93", b"3\xa0", b"3h", b"3\r", b"\r3", b"3:", b"3=", b"3,a=b", b"3 a=b", b"-0", b"+0", b"0x0",
     ):  # fmt: skip
         yield refuses(f"chunk size {size!r}", "9112 7.1", chunked(size + b"\r\nabc\r\n" + LAST + SMUGGLED))
+    # A size is a number of any length. Who has room for it waits for the data, and the end of the connection comes first.
     for size in (b"f" * 16, b"f" * 17, b"1" + b"0" * 15 + b"3", b"1" + b"0" * 16 + b"3", b"8" + b"0" * 15, b"f" * 400):
-        yield refuses(
-            f"chunk size of {len(size)} digits: {size[:18].decode()}",
-            "9112 7.1",
-            chunked(size + b"\r\nabc\r\n" + LAST),
-            400,
-            413,
-            431,
-        )
+        name = f"chunk size of {len(size)} digits: {size[:18].decode()}"
+        yield refuses(name, "9112 7.1", chunked(size + b"\r\nabc\r\n" + LAST), 400, 408, 413, 431, 0, end=True)
 
 
 def _ends() -> Iterator[Case]:
@@ -88,16 +83,26 @@ def _extensions() -> Iterator[Case]:
             posted(b"abc"),
         )
     yield serves("chunk extension at the last chunk", "9112 7.1.1", chunked(ABC + b"0;a=b\r\n\r\n"), posted(b"abc"))
-    for extension in (b" ;a", b"; a", b";a = b", b";", b";;", b";a=", b";=b", b";a b", b";\xe9"):
+    for extension in (
+        b";a\rb",
+        b";a\r",
+        b";a\r\r",
+        b";a\0",
+        b" ;a",
+        b"; a",
+        b";a = b",
+        b";",
+        b";;",
+        b";a=",
+        b";=b",
+        b";a b",
+        b";\xe9",
+    ):
         yield either(
             f"odd chunk extension {extension!r}",
             "9112 7.1.1",
             chunked(b"3" + extension + b"\r\nabc\r\n" + LAST),
             posted(b"abc"),
-        )
-    for extension in (b";a\rb", b";a\r", b";a\r\r", b";a\0"):
-        yield refuses(
-            f"chunk extension {extension!r}", "9112 7.1.1", chunked(b"3" + extension + b"\r\nabc\r\n" + LAST + SMUGGLED)
         )
     # Two servers that take LF for the line's end, and don't, see another body (CVE-2025-53643's kind).
     hidden = b"2;\nxx\r\n4c\r\n0\r\n\r\n" + SMUGGLED
@@ -135,6 +140,7 @@ def _trailers() -> Iterator[Case]:
         "9110 6.5.1",
         with_trailers(b"Transfer-Encoding: gzip"),
         posted(b"abc"),
+        statuses=(400, 501),
     )
     yield either("trailers: Host is ignored", "9110 6.5.1", with_trailers(b"Host: other"), posted(b"abc"))
     yield either("trailers: folded", "9112 5.2", with_trailers(b"X: a\r\n b"), posted(b"abc"))

@@ -81,7 +81,7 @@ def _last() -> Iterator[Case]:
     )
     for value in (b"keep-alive", b"x", b"closed", b"not-close", b"X-Close", b""):
         yield serves(f"Connection: {value.decode() or 'nothing'}", "9112 9.3", get(b"Connection: " + value), got())
-    yield serves("Proxy-Connection means nothing", "9112 9.3", get(b"Proxy-Connection: close"), got())
+    yield serves("Proxy-Connection means nothing", "9112 9.3", get(b"Proxy-Connection: close"), got(), stays=None)
     yield serves("Keep-Alive means nothing", "9112 9.3", get(b"Keep-Alive: timeout=0, max=0"), got())
     yield serves("a request behind the last", "9112 9.6", get(b"Connection: close") + SMUGGLED, got(), stays=False)
     yield serves(

@@ -61,7 +61,6 @@ def _bad_names() -> Iterator[Case]:
         ("a space inside", b"X Y: z"),
         ("nothing", b": y"),
         ("no colon", b"X"),
-        ("a blank before the colon alone", b" : y"),
         ("NUL", b"X\0: y"),
         ("a control character", b"X\x01: y"),
         ("DEL", b"X\x7f: y"),
@@ -79,15 +78,16 @@ def _bad_names() -> Iterator[Case]:
 
 
 def _bad_values() -> Iterator[Case]:
-    for name, value in (
-        ("NUL", b"a\0b"),
-        ("NUL at its end", b"a\0"),
-        ("CR", b"a\rb"),
-        ("CR and what looks like a field", b"a\rContent-Length: 5"),
-        ("CR first", b"\ra"),
-        ("CR before the end of the line", b"a\r"),
+    # Refused, or the character replaced by a space: who passes it on lets the application take it for a line's end.
+    for name, value, replaced in (
+        ("NUL", b"a\0b", "a b"),
+        ("NUL at its end", b"a\0", "a"),
+        ("CR", b"a\rb", "a b"),
+        ("CR and what looks like a field", b"a\rContent-Length: 5", "a Content-Length: 5"),
+        ("CR first", b"\ra", "a"),
+        ("CR before the end of the line", b"a\r", "a"),
     ):
-        yield refuses(f"field value: {name}", "9110 5.5", get(b"X: " + value))
+        yield either(f"field value: {name}", "9110 5.5", get(b"X: " + value), got(x=replaced))
     # A recipient may keep them where that is safe.
     for code in (0x01, 0x08, 0x0B, 0x0C, 0x1B, 0x1F, 0x7F):
         yield either(
@@ -99,6 +99,7 @@ def _folded() -> Iterator[Case]:
     yield either("folded with a space", "9112 5.2", get(b"X: a\r\n b"), got())
     yield either("folded with a tab", "9112 5.2", get(b"X: a\r\n\tb"), got())
     yield either("folded twice", "9112 5.2", get(b"X: a\r\n b\r\n c"), got())
+    yield either("folded what has no name", "9112 5.2", get(b"X: a\r\n : b"), got())
     yield either("folded with nothing behind the colon", "9112 5.2", get(b"X:\r\n b"), got())
     yield either("folded before a line of blanks", "9112 5.2", get(b"X: a\r\n \r\nY: z"), got(y="z"))
     yield either("folded what looks like a field", "9112 5.2", get(b"X: a\r\n Content-Length: 5"), got())
