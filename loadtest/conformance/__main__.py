@@ -16,9 +16,9 @@ from loadtest.bench.harness import on_term
 from loadtest.bench.report import show
 from loadtest.bench.server import Server
 from loadtest.conformance import http2, requests, websocket
-from loadtest.conformance.known import reason, unexpected
+from loadtest.conformance.known import reason
 from loadtest.conformance.peers import SERVERS
-from loadtest.conformance.report import failures, overview
+from loadtest.conformance.report import failures, overview, unexpected_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +54,14 @@ def main() -> int:
     ours = [server.name for server in arguments.servers if server.ours]
     show(overview(found, arguments.suites), out)
     for line in failures(found, [server.name for server in arguments.servers] if arguments.all else ours):
-        out.print(line, highlight=False, markup=False)
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(_document(found), indent=1))
         console.print(f"written: {arguments.json}", highlight=False)
-    return int(any(unexpected(suite, results) for name in ours for suite, results in found[name].items()))
+    unexpected = list(unexpected_lines(found, ours))
+    for line in unexpected:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return int(bool(unexpected))
 
 
 def _run(server: Tested, suites: list[str], logs: Path, console: Console) -> dict[str, list[Result]]:
@@ -84,7 +87,7 @@ def _run(server: Tested, suites: list[str], logs: Path, console: Console) -> dic
 def _document(found: dict[str, dict[str, list[Result]]]) -> dict[str, object]:
     return {
         name: {
-            suite: [{**result.as_dict(), "known": reason(suite, result.case)} for result in results]
+            suite: [{**result.as_dict(), "known": reason(name, suite, result.case)} for result in results]
             for suite, results in suites.items()
         }
         for name, suites in found.items()

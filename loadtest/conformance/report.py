@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loadtest.bench.report import Table
-from loadtest.conformance.known import reason
+from loadtest.conformance.known import reason, surprises
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,16 @@ def failures(found: Found, names: list[str]) -> Iterator[str]:
         for suite, results in found[name].items():
             for result in results:
                 if not result.passed:
-                    known = reason(suite, result.case)
+                    known = reason(name, suite, result.case)
                     yield f"{name}: {suite}: {result.case}" + (f" (known: {known})" if known else "")
                     yield f"    {result.complaint}"
+
+
+def unexpected_lines(found: Found, names: list[str]) -> Iterator[str]:
+    """What makes the run fail, with what to do."""
+    for name in names:
+        for suite, results in found[name].items():
+            for result in surprises(name, suite, results):
+                advice = "take it out of KNOWN" if result.passed else "mend it, or give KNOWN its reason"
+                state = "passes" if result.passed else "fails"
+                yield f"{name}: {suite}: {result.case} {state}: {advice} in loadtest/conformance/known.py"

@@ -54,9 +54,9 @@ def _pipelines() -> Iterator[Case]:
         ("one with two lengths", post(b"Content-Length: 3", b"Content-Length: 4", body=b"abc")),
         ("one with a bad chunk", chunked(b"x\r\nabc\r\n" + LAST)),
     ):
-        yield refuses(f"pipeline: behind a good request {name}", "9112 9.3.2", get() + bad, after=(got(),))
+        yield refuses(f"pipeline: behind a good request {name}", "9112 9.3.2", get() + bad, 400, 501, after=(got(),))
     yield refuses("pipeline: behind a bad request a good one", "9112 9.3.2", head(b"GET /bad HTTP/1.1") + SMUGGLED)
-    yield refuses("more data than a length", "9112 6.3", POST + b"def\r\n\r\n", after=(posted(b"abc"),))
+    yield refuses("more data than a length", "9112 6.3", POST + b"def\r\n\r\n", 400, 501, after=(posted(b"abc"),))
 
 
 def _last() -> Iterator[Case]:

@@ -74,8 +74,9 @@ def _lengths() -> Iterator[Case]:
 
 def _bad_lengths() -> Iterator[Case]:
     for value in (
-        b"", b" ", b"+3", b"-3", b"-0", b"3_0", b"0x3", b"0b1", b"3.0", b"3e0", b"3 0", b"3\t0", b"abc", b"3;a", b"3a", b"a3", b'"3"', b"3\0", b"\x0b3", b"3\x0c",
-        b"\xd9\xa3", b"\xb3", b"3, 4", b"3,4", b"4, 3", b"3,", b",3", b"3 3", b"NaN", b"Infinity", b"3/1",
+        b"", b" ", b"+3", b"-3", b"-0", b"3_0", b"0x3", b"0b1", b"3.0", b"3e0", b"3 0", b"3\t0", b"abc", b"3;a",
+        b"3a", b"a3", b'"3"', b"3\0", b"\x0b3", b"3\x0c", b"\xd9\xa3", b"\xb3", b"3, 4", b"3,4", b"4, 3", b"3,",
+        b",3", b"3 3", b"NaN", b"Infinity", b"3/1",
     ):  # fmt: skip
         commas = (b"3,", b",3")  # an element of a list may be empty (RFC 9110, 5.6.1)
         data = post(b"Content-Length: " + value, body=b"abc")
@@ -83,7 +84,7 @@ def _bad_lengths() -> Iterator[Case]:
             yield either(f"bad length: {value.decode()}", "9110 8.6", data, posted(b"abc"))
         else:
             yield refuses(f"bad length: {value!r}", "9112 6.3", data + SMUGGLED, 400, 413)
-    # A length is a number of any size. Who has room for it waits for the data, and the end of the connection comes first.
+    # A length is a number of any size. Who has room for it waits for the data, and the end comes first.
     for value in (b"18446744073709551619", b"9" * 30, b"1" + b"0" * 400):
         data = post(b"Content-Length: " + value, body=b"abc")
         yield refuses(
@@ -116,6 +117,11 @@ def _codings() -> Iterator[Case]:
     for name, value in (
         ("a comma before it", b", chunked"),
         ("a comma behind it", b"chunked,"),
+        # Where they are replaced by spaces instead of refused (RFC 9110, 5.5), it is the coding that is left.
+        ("NUL before it", b"\0chunked"),
+        ("NUL behind it", b"chunked\0"),
+        ("CR before it", b"\rchunked"),
+        ("CR behind it", b"chunked\r"),
     ):
         yield either(
             f"coding: {name}",
@@ -125,10 +131,11 @@ def _codings() -> Iterator[Case]:
             statuses=CODING,
         )
     for value in (
-        b"", b"identity", b"gzip", b"xchunked", b"chunkedx", b"x-chunked", b"chunked chunked", b"chun ked", b"chunked;a=b", b'"chunked"', b"'chunked'",
-        b"chunked, identity", b"identity, chunked", b"chunked, gzip", b"gzip, chunked", b"deflate, gzip, chunked", b"chunked, chunked", b"chunked,chunked", b"chunked, x",
-        b"\x0bchunked", b"chunked\x0b", b"\x0cchunked", b"chunked\x00", b"\x00chunked", b"chunked\x7f", b"\xa0chunked", b"chunke\xc4\x91", b"chunked\r", b"\rchunked",
-        b"[chunked]", b"chunked/1", b"none", b"0",
+        b"", b"identity", b"gzip", b"xchunked", b"chunkedx", b"x-chunked", b"chunked chunked", b"chun ked",
+        b"chunked;a=b", b'"chunked"', b"'chunked'", b"chunked, identity", b"identity, chunked", b"chunked, gzip",
+        b"gzip, chunked", b"deflate, gzip, chunked", b"chunked, chunked", b"chunked,chunked", b"chunked, x",
+        b"\x0bchunked", b"chunked\x0b", b"\x0cchunked", b"chunked\x7f",
+        b"\xa0chunked", b"chunke\xc4\x91", b"[chunked]", b"chunked/1", b"none", b"0",
     ):  # fmt: skip
         yield refuses(
             f"bad coding: {value!r}", "9112 6.1", post(b"Transfer-Encoding: " + value, body=LAST) + SMUGGLED, *CODING
