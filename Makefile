@@ -107,6 +107,7 @@ bench: $(BENCH)/.venv/.made ## Compare corepod with other servers; ARGS="b1 b6 -
 # The suite of HTTP/2 is a program in Go. Its module names no versions of what it needs itself: go.sum here does.
 H2SPEC := loadtest/conformance/h2spec
 $(BENCH)/.venv/bin/h2spec: $(BENCH)/.venv/.made $(H2SPEC)/go.mod $(H2SPEC)/go.sum
+	@command -v go >/dev/null || { echo "make conformance builds h2spec with Go, version 1.24 or newer, and there is none" >&2; exit 1; }
 	GOBIN=$(abspath $(@D)) go -C $(H2SPEC) install github.com/summerwind/h2spec/cmd/h2spec
 	@touch $@
 

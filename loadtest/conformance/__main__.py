@@ -35,7 +35,7 @@ WIDTH = 150  # of the tables in a log
 
 
 def main() -> int:
-    """The exit code: 1 if corepod fails a case without a known reason, or a suite couldn't be run."""
+    """The exit code: 1 if corepod fails a case without a known reason, or a suite couldn't be run at all."""
     arguments = _arguments()
     console = Console(stderr=True) if sys.stderr.isatty() else Console(stderr=True, width=WIDTH)
     host.prepare()
@@ -48,6 +48,9 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("interrupted")
         return 130
+    except (RuntimeError, OSError) as error:
+        console.print(str(error), highlight=False, markup=False)
+        return 1
     finally:
         host.end_children()
     out = Console() if sys.stdout.isatty() else Console(width=WIDTH)
