@@ -68,7 +68,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._held or self._reader.websocket is not None:
             self._held += data
-        elif not self.requests and data.startswith(PREFACE[: len(data)]):
+        elif not self.requests and self._reader.untouched and data.startswith(PREFACE[: len(data)]):
             self._hand_over(data)
         else:
             self._parse(data)

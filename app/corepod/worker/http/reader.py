@@ -76,6 +76,11 @@ class RequestReader:
         return b""
 
     @property
+    def untouched(self) -> bool:
+        """Before the first request: whether nothing of it has come yet."""
+        return not self._unfruitful
+
+    @property
     def has_more(self) -> bool:
         """Whether the client sends something that nobody waits for."""
         return self._beyond or self.receiving is not None
