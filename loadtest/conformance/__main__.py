@@ -13,7 +13,7 @@ from rich.console import Console
 
 from loadtest.bench import host
 from loadtest.bench.harness import on_term
-from loadtest.bench.report import show
+from loadtest.bench.report import show, write_markdown
 from loadtest.bench.server import Server
 from loadtest.conformance import http2, requests, websocket
 from loadtest.conformance.known import reason
@@ -55,9 +55,13 @@ def main() -> int:
         host.end_children()
     out = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     ours = [server.name for server in arguments.servers if server.ours]
-    show(overview(found, arguments.suites), out)
+    table = overview(found, arguments.suites)
+    show(table, out)
     for line in failures(found, [server.name for server in arguments.servers] if arguments.all else ours):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
+    for path in arguments.markdown:
+        write_markdown([table], path)
+        console.print(f"written: {path}", highlight=False)
     if arguments.json:
         arguments.json.write_text(json.dumps(_document(found), indent=1))
         console.print(f"written: {arguments.json}", highlight=False)
@@ -111,9 +115,19 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--all", action="store_true", help="list the failures of every server, not of corepod alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every case's result to this file")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="replace the table between its markers in this file",
+    )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.suites if name not in SUITES]:
         parser.error(f"unknown suite {', '.join(unknown)}; choose from {', '.join(SUITES)}")
+    if missing := [str(path) for path in arguments.markdown if not path.is_file()]:
+        parser.error(f"--markdown: there is no file {', '.join(missing)}")
     named = {server.name: server for server in SERVERS}
     if unknown := [name for name in arguments.servers or () if name not in named]:
         parser.error(f"unknown server {', '.join(unknown)}; choose from {'; '.join(named)}")
