@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 class ServerConfig(Config):
     leaving = False  # WebSockets are being closed, new ones too
+    write_timeout = 0.0  # seconds, see `corepod.worker.hypercorn.write_progress`
 
 
 def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfig:
@@ -27,6 +28,7 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     config.include_server_header = settings.server_header
     config.keep_alive_timeout = settings.keep_alive
     config.keep_alive_max_requests = settings.connection_max_requests
+    config.write_timeout = settings.write_timeout
     config.h11_max_incomplete_size = settings.limit_header
     config.h2_max_header_list_size = settings.limit_header
     config.h2_max_concurrent_streams = settings.http2_max_streams

@@ -1,4 +1,4 @@
-"""hypercorn's HTTP/2 protocol, patched."""
+"""hypercorn's HTTP/2 protocol, patched: what its clients may do."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from hypercorn.events import Closed, RawData
-from hypercorn.protocol.events import StreamClosed
-from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hyperframe.frame import GoAwayFrame
 
 from corepod.worker.hypercorn.http1 import head_size
+from corepod.worker.hypercorn.http2_sending import SendingH2
 
 PIECE = 4096  # bytes that are processed before the limits are checked
 CHATTER, CHATTER_A_SECOND = 1000, 33  # frames that cost work without data: in one burst, and on average
@@ -30,15 +28,13 @@ TARGET = re.compile(rb"[!-~]+")
 METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
 
 
-class PatchedH2(H2Protocol):
+class PatchedH2(SendingH2):
     """Closes no connection for a fault of one of its streams, and no stream before it is finished.
 
     hypercorn closes a connection that reaches its limit of requests in the middle of the last one. Here the limit is
     announced, open streams are finished, and only a client that goes on regardless, that resets most of its requests
     (CVE-2023-44487) or that floods the connection (CVE-2019-9512 and its kind) is cut off.
     """
-
-    app: Any  # the worker's Instrumented
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -70,10 +66,13 @@ class PatchedH2(H2Protocol):
                 await self._flush()
             elif isinstance(event, DataReceived) and event.stream_id not in self.streams:
                 await self._discard(event)
+            elif isinstance(event, StreamReset):
+                self._resets += 1
+                await self.abandon([event.stream_id])
             else:
-                self._resets += isinstance(event, StreamReset)
                 self._chatter += _is_chatter(event)
                 await super()._handle_events([event])
+        await self._flush()  # also what has come without an event, such as the answer to data of a closed stream
         await self._hold_limits()
 
     def _refusal(self, event: RequestReceived) -> int:
@@ -94,27 +93,6 @@ class PatchedH2(H2Protocol):
         except ProtocolError:
             pass  # it is closed by now
         await self._flush()
-
-    async def _send_data(self, stream_id: int) -> None:
-        stream = self.streams.get(stream_id)
-        await super()._send_data(stream_id)
-        if stream is not None and stream_id not in self.stream_buffers:
-            self.app.answered(stream.scope)
-
-    async def stream_send(self, event: Any) -> None:
-        if isinstance(event, StreamClosed) and self._unfinished(event.stream_id):
-            # Without it the client would wait for the rest of the response for ever.
-            try:
-                self.connection.reset_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
-            except ProtocolError:
-                pass
-            await self._flush()
-            await self._window_updated(event.stream_id)
-        await super().stream_send(event)
-
-    def _unfinished(self, stream_id: int) -> bool:
-        stream = self.streams.get(stream_id)
-        return isinstance(stream, HTTPStream) and stream.state is not ASGIHTTPState.CLOSED
 
     async def _hold_limits(self) -> None:
         most = max(1, self.config.keep_alive_max_requests)
