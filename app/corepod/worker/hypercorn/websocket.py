@@ -110,9 +110,11 @@ class PatchedWebSocket(WSStream):
     async def _take_close(self, event: CloseConnection) -> None:
         if self.connection.state is ConnectionState.OPEN:  # wsproto's way to say that a frame breaks the rules
             self._refused = True
-            await self._close(event.code, event.reason)
             if event.code == CloseReason.MESSAGE_TOO_BIG:
-                return  # closing now would reset what the client is still sending, and it would never see the reason
+                # Closing at once would reset what the client is still sending, and it would never see the code.
+                await self._close(event.code, "")
+                return
+            await self._close(event.code, event.reason)
         elif self.connection.state is ConnectionState.REMOTE_CLOSING:
             await self._send_wsproto_event(event.response())
         await self.send(StreamClosed(stream_id=self.stream_id))
@@ -154,10 +156,10 @@ class PatchedWebSocket(WSStream):
         if self.state is ASGIWebsocketState.CONNECTED:
             await self._close(CloseReason(SERVICE_RESTART), LEAVING)
 
-    async def _close(self, code: Any, reason: str | None, patience: float = FAREWELL) -> None:
+    async def _close(self, code: Any, reason: str | None, patience: float | None = None) -> None:
         if not self._asked:
             self._asked = True
-            self.task_group.spawn(self._leave, patience)
+            self.task_group.spawn(self._leave, FAREWELL if patience is None else patience)
             await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
 
     async def _leave(self, patience: float) -> None:
