@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 from h2.errors import ErrorCodes
@@ -16,8 +17,9 @@ from h2.events import (
     StreamReset,
 )
 from h2.exceptions import ProtocolError
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, RawData, Updated
 from hyperframe.frame import GoAwayFrame
+from priority.priority import PriorityError
 
 from corepod.worker.hypercorn.http1 import head_size
 from corepod.worker.hypercorn.http2_sending import SendingH2
@@ -41,6 +43,11 @@ class PatchedH2(SendingH2):
         self._requests = self._resets = self._chatter = 0
         self._since = time.monotonic()
         self._announced_at: int | None = None
+
+    async def initiate(self, *args: Any) -> None:
+        await super().initiate(*args)
+        # Until a stream comes. hypercorn takes the preface for a request, and lets its connection stay for ever.
+        await self.send(Updated(idle=True))
 
     async def handle(self, event: Any) -> None:
         if isinstance(event, RawData) and len(event.data) > PIECE:
@@ -74,6 +81,13 @@ class PatchedH2(SendingH2):
                 await super()._handle_events([event])
         await self._flush()  # also what has come without an event, such as the answer to data of a closed stream
         await self._hold_limits()
+
+    async def _priority_updated(self, event: PriorityUpdated) -> None:
+        # Streams that never come would stay in the tree, and a thousand of them make hypercorn fail. RFC 9113, 5.3.2
+        # leaves it to the server what it makes of these frames.
+        if event.stream_id in self.stream_buffers and (event.depends_on or 0) in (0, *self.stream_buffers):
+            with suppress(PriorityError):
+                await super()._priority_updated(event)
 
     def _refusal(self, event: RequestReceived) -> int:
         headers = dict(event.headers)

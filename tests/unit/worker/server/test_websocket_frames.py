@@ -131,9 +131,8 @@ def test_ten_pings_are_answered_in_their_order(peer: RawWebSocket) -> None:
 @pytest.mark.parametrize("bits", [RSV1, RSV2, RSV3, RSV1 | RSV2, RSV1 | RSV2 | RSV3])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, PING, CLOSE])
 def test_a_reserved_bit_is_refused(peer: RawWebSocket, bits: int, opcode: int) -> None:
-    peer.send(frame(TEXT, b"before"))
+    still_serves(peer)
     peer.send(frame(opcode, b"", bits=FIN | bits))
-    assert peer.read() == (TEXT, b"before")
     refused(peer, PROTOCOL_ERROR)
 
 
