@@ -79,7 +79,8 @@ class PatchedH2(SendingH2):
             else:
                 self._chatter += _is_chatter(event)
                 await super()._handle_events([event])
-        await self._flush()  # also what has come without an event, such as the answer to data of a closed stream
+        if not events:
+            await self._flush()  # the answer to data of a closed stream, for example
         await self._hold_limits()
 
     async def _priority_updated(self, event: PriorityUpdated) -> None:

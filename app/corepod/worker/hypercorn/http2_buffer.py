@@ -6,7 +6,7 @@ from hypercorn.protocol.h2 import BufferCompleteError, StreamBuffer
 
 MOST = 32768  # bytes at which the application's `send` waits
 ENOUGH = MOST // 2  # bytes at which it goes on
-PIECE = 16384  # bytes put in at once, so that a buffer never holds more than MOST and one piece
+PIECE = 32768  # bytes put in at once, so that a buffer never holds more than MOST and one piece
 
 
 class SendBuffer(StreamBuffer):
