@@ -2,7 +2,7 @@
 that a public port should refuse.
 
 ProtocolWrapper, TCPServer and the protocols look up classes by name in their modules. The tests in
-tests/unit/worker/hypercorn hold each patch; docs/architecture.md says why hypercorn.
+tests/unit/worker/server hold each patch; docs/architecture.md says why hypercorn.
 """
 
 from __future__ import annotations
