@@ -44,6 +44,8 @@ class HypercornConnection(TCPServer):
             self._progress.stop()
 
     def _counted(self, data: Any) -> None:
+        if self.transport.is_closing():
+            raise ConnectionResetError  # asyncio would drop it, and write a line to the log for each
         self._words[BYTES_OUT] += len(data)
         self._write(data)
         if self.context.unsent():
