@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,8 +44,7 @@ def wait_for_kernel(transport: Any) -> None:
     # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.
     tls = transport.get_extra_info("sslcontext") is not None
     transport.set_write_buffer_limits(high=1 if tls else 0)
-    # asyncio's TLS has a second buffer below its own. uvloop hides it, so that up to 64 KiB may stay there.
-    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    below = _below(transport)
     if below is not None:
         below.set_write_buffer_limits(high=0)
 
@@ -55,3 +57,29 @@ def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address] | Non
         return (client[0], client[1]), (server[0], server[1])
     # What a Unix socket is called is a text, and may be an empty one.
     return None if client is None or isinstance(server, tuple) else (None, None)
+
+
+def on_the_way(transport: Any) -> tuple[int, int]:
+    """Bytes that wait in this process, and bytes in the kernel that the client's side hasn't acknowledged.
+
+    A client that reads changes one of them. The kernel's share counts as well: with megabytes of room there, it takes
+    no more from this process for minutes while a slow client reads on.
+    """
+    try:
+        fd = transport.get_extra_info("socket").fileno()
+        (kernel,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))
+    except (OSError, ValueError):  # closed by now, or a socket that has no such number
+        kernel = 0
+    return unsent(transport), kernel
+
+
+def unsent(transport: Any) -> int:
+    """Bytes that wait in this process for the kernel to take them."""
+    size: int = transport.get_write_buffer_size()
+    below = _below(transport)
+    return size + below.get_write_buffer_size() if below is not None else size
+
+
+def _below(transport: Any) -> Any:
+    # asyncio's TLS has a second transport below its own. uvloop hides it, so that up to 64 KiB may wait there unseen.
+    return getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)

@@ -11,7 +11,7 @@ from corepod.worker.http.head import RefusedError
 from corepod.worker.http.patience import Facts, Verdict
 from corepod.worker.http.reader import RequestReader
 from corepod.worker.http.response import refusal
-from corepod.worker.transport import LINGER, addresses
+from corepod.worker.transport import LINGER, addresses, on_the_way, unsent
 
 if TYPE_CHECKING:
     from corepod.worker.http.exchange import Exchange
@@ -24,8 +24,8 @@ class HttpConnection(asyncio.Protocol):
     """asyncio's protocol of the connection, and a `corepod.worker.connections.Connection`."""
 
     __slots__ = (
-        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_lost", "_read_paused",
-        "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed", "local",
+        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_lost", "_on_the_way",
+        "_read_paused", "_reader", "_refusal", "_since", "_stalls_since", "_timer", "client", "half_closed", "local",
         "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
     )  # fmt: skip
 
@@ -44,7 +44,7 @@ class HttpConnection(asyncio.Protocol):
         self._leaving = self._closing = self._lost = self._read_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._lingers_since: float | None = None
-        self._stalls_since, self._unsent = 0.0, 0
+        self._stalls_since, self._on_the_way = 0.0, (0, 0)
 
     # What asyncio calls
 
@@ -102,7 +102,7 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.write_paused = True
         now = self.server.loop.time()
-        self._stalls_since, self._unsent = now, self.unsent()
+        self._stalls_since, self._on_the_way = now, on_the_way(self.transport)
         self._look_by(now + self.server.patience.write)
 
     def resume_writing(self) -> None:
@@ -245,7 +245,7 @@ class HttpConnection(asyncio.Protocol):
 
     def unsent(self) -> int:
         """See `corepod.worker.connections.Connection`."""
-        return int(self.transport.get_write_buffer_size())
+        return unsent(self.transport)
 
     def ask_to_close(self) -> None:
         """See `corepod.worker.connections.Connection`."""
@@ -282,8 +282,8 @@ class HttpConnection(asyncio.Protocol):
     def _look(self) -> None:
         loop = self.server.loop
         now = loop.time()
-        if self.write_paused and self.unsent() != self._unsent:
-            self._stalls_since, self._unsent = now, self.unsent()
+        if self.write_paused and (left := on_the_way(self.transport)) != self._on_the_way:
+            self._stalls_since, self._on_the_way = now, left
         end, verdict = self.server.patience.end(self._facts(), now)
         if end > now:
             self._timer = loop.call_at(end, self._look)

@@ -150,6 +150,8 @@ class Exchange:
         """See ASGI's specification of the HTTP connection scope. Raises TypeError, ValueError or RuntimeError
         for a message that can't be sent."""
         if self.gone:
+            # An application that sends without end would keep the loop to itself, and never learn that it should stop.
+            await asyncio.sleep(0)
             return
         kind = message["type"]
         if kind == "http.response.start":
