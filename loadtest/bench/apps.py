@@ -1,4 +1,5 @@
-"""The application every server runs. Each answer is the pid of the process that gave it.
+"""The application every server runs (B6 has one of FastAPI beside, `json_app`). Each answer is the pid of the process
+that gave it.
 
 `BENCH_LIBRARIES`, `BENCH_IMPORT_SECONDS`, `BENCH_IMPORT_MB` and `BENCH_LIFESPAN_SECONDS` make its start heavy,
 `BENCH_LOOPS` says how much work `/cpu`, `/thread` and `/burn` do: a fixed amount, calibrated once a run, the same for
@@ -79,6 +80,11 @@ async def wait(request: Request) -> PlainTextResponse:
     return _pid()
 
 
+async def post(request: Request) -> PlainTextResponse:
+    """Reads a body; the answer is its length."""
+    return PlainTextResponse(str(len(await request.body())))
+
+
 async def burn(request: Request) -> PlainTextResponse:
     """Burns the core for about a hundred requests' work at a time."""
     work(LOOPS * 100)
@@ -92,4 +98,5 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 ENDPOINTS = {"/": index, "/block": block, "/cpu": cpu, "/thread": thread, "/wait": wait, "/burn": burn}
-app = Starlette(routes=[Route(path, endpoint) for path, endpoint in ENDPOINTS.items()], lifespan=lifespan)
+ROUTES = [Route(path, endpoint) for path, endpoint in ENDPOINTS.items()]
+app = Starlette(routes=[*ROUTES, Route("/post", post, methods=["POST"])], lifespan=lifespan)
