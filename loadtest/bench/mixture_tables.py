@@ -62,7 +62,7 @@ def mixture_tables(results: Sequence[Mapping[str, Mapping[str, Mixed]]]) -> list
     """The p99 of short requests, and what the others got meanwhile: a server must not win by leaving them waiting."""
     names = list(next(iter(results[0].values())))
     tail = Table("b8-mix", "p99 of short requests, 2 workers, over uvicorn --workers 2", ["beside", *names])
-    tail.columns += [f"{name} (ms)" for name in names]
+    tail.columns.append(f"{BASE} (ms)")
     beside = Table("b8-beside", "requests of the clients beside them, over uvicorn --workers 2", ["beside", *names])
     ratios: dict[str, list[float]] = {name: [] for name in names}
     failed = dict.fromkeys(names, 0)
@@ -73,11 +73,11 @@ def mixture_tables(results: Sequence[Mapping[str, Mapping[str, Mixed]]]) -> list
         for name in names:
             ratios[name].append(cells[name].value)
             failed[name] += sum(one.failed for one in of[name])
-        tail.add(title, *cells.values(), *(f"{1000 * _p99(of[name]):.1f}" for name in names))
+        tail.add(title, *cells.values(), f"{1000 * _p99(of[BASE]):.1f}")
         counts = {name: [float(one.beside) for one in of[name] if one.beside is not None] for name in names}
         if counts[BASE]:
             beside.add(title, *(paired(counts[name], counts[BASE]) for name in names))
-    tail.add("geometric mean", *(f"{geometric_mean(ratios[name]):.2f}" for name in names), *("-" for _ in names))
+    tail.add("geometric mean", *(f"{geometric_mean(ratios[name]):.2f}" for name in names), "-")
     lost = [f"{name}: {count}" for name, count in failed.items() if count]
     tail.notes = [f"Requests of the others that failed: {', '.join(lost)}."] if lost else []
     return [tail, beside]

@@ -69,16 +69,16 @@ class Mixture:
 
 
 MIXTURES = (
-    Mixture("4 clients that compute in threads, kept", (clients("/thread", 4, kept=True),)),
-    Mixture("the same, short ones kept, too", (clients("/thread", 4, kept=True),), kept=True),
-    Mixture("threads that compute, 50% load", (arriving("/thread", 0.5),)),
-    Mixture("4 clients that block", (clients("/block", 4),)),
-    Mixture("handlers that block, 50% load", (arriving("/block", 0.5),)),
-    Mixture("16 clients that wait, kept", (clients("/wait", 16, kept=True),)),
-    Mixture("500 silent and 100 slow clients", (silent(500), slow(100))),
+    Mixture("4 computing, kept", (clients("/thread", 4, kept=True),)),
+    Mixture("4 computing, all kept", (clients("/thread", 4, kept=True),), kept=True),
+    Mixture("computing at 50%", (arriving("/thread", 0.5),)),
+    Mixture("4 blocking", (clients("/block", 4),)),
+    Mixture("blocking at 50%", (arriving("/block", 0.5),)),
+    Mixture("16 waiting, kept", (clients("/wait", 16, kept=True),)),
+    Mixture("500 silent, 100 slow", (silent(500), slow(100))),
     Mixture(
-        "all of it: threads and blocking, 25% load each, 16 that wait, 100 silent, 100 slow",
-        (arriving("/thread", 0.25), arriving("/block", 0.25), clients("/wait", 16, kept=True), silent(100), slow(100)),
+        "all kinds",
+        (arriving("/thread", 0.2), arriving("/block", 0.2), clients("/wait", 8, kept=True), silent(100), slow(100)),
     ),
 )
 MIXED_RATE = 100.0  # short requests a second
@@ -106,7 +106,7 @@ def short(bench: Bench) -> list[Table]:
 
 def _short(server: Server, number: int) -> Short:
     with (
-        Clients(server.port, "/thread", COMPUTING) as computing,
+        Clients(server.port, "/long", COMPUTING) as computing,
         contextlib.closing(ClosedLoop(server.port, "/", COMPUTING, fresh=True)) as load,
     ):
         settled()

@@ -88,7 +88,7 @@ def _compare(bench: Bench, case: Case) -> Table:
 
     with bench.running(*listed, cores=set(host.CORES) if case.path == "/thread" else host.SERVER) as servers:
         done = bench.rounds(case.key, bench.count(3, 5), one)
-    table = _table(case, done.results)
+    table = table_of(case, done.results)
     table.notes += done.notes
     return table
 
@@ -103,7 +103,7 @@ def _measure(server: Server, path: str, times: list[float]) -> dict[str, Any]:
     }
 
 
-def _table(case: Case, results: list[dict[str, Any]]) -> Table:
+def table_of(case: Case, results: list[dict[str, Any]]) -> Table:
     title = f"{case.title}, {case.workers} workers, {case.load:.0%} load: queue and handler, over SO_REUSEPORT workers"
     table = Table(case.key, title, ["server", "mean", "p99", "busiest / idlest", "failed", "p99 (ms)"])
     rounds = {name: [result[name]["latencies"] for result in results] for name in results[0]}
