@@ -64,7 +64,7 @@ class Served:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
-        guarded = guard(self._app, self._settings.body_timeout)
+        guarded = guard(self._app)
         self.instrumented = Instrumented(wrap(guarded, self._settings, self.record), self.record)
         self.server: Any = create_server(self.instrumented, self._settings, self.record, tls_context(self._settings))
         self.acceptor = Acceptor(

@@ -13,7 +13,8 @@ from typing import Any
 from corepod.config import tls
 
 FILES = ("tls_cert", "tls_key", "tls_client_ca", "env_file")
-# Of the access log: those of gunicorn and hypercorn. Headers and variables are {name}i, {name}o and {name}e.
+# Of the access log: those of gunicorn and hypercorn (see worker/access_atoms.py). Headers and variables are {name}i,
+# {name}o and {name}e.
 ATOMS = (
     "h",
     "l",

@@ -263,7 +263,13 @@ _HTTP = _group(
         {"choices": ("auto", "httptools", "h11")},
     ),
     ("access_log", "flag", False, "log each request"),
-    ("access_log_format", "text", '%(h)s "%(R)s %(s)s" %(b)s %(L)s', "format of the access log, in hypercorn's atoms"),
+    (
+        "access_log_format",
+        "text",
+        '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s %(L)s',
+        "format of the access log, in gunicorn's atoms; the default is the Common Log Format and the seconds that the "
+        "request took",
+    ),
     (
         "trusted_proxies",
         "networks",

@@ -10,29 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract import escaping
 from corepod.contract.units import timestamp
+from corepod.worker.access_atoms import Atoms
 from corepod.worker.identity import worker_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 # What every record has; what is beyond that was given as `extra`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-# Fields of the access log, from the atoms of its format.
-_ACCESS = {
-    "client": "h",
-    "method": "m",
-    "path": "U",
-    "query": "q",
-    "protocol": "H",
-    "status": "s",
-    "size": "b",
-    "duration": "L",
-    "referer": "f",
-    "user_agent": "a",
-}
-_NUMBERS = {"status": int, "size": int, "duration": float}
 # Formats that nobody has chosen: that of logging.basicConfig(), and that of Flask's logger.
 _DEFAULT_FORMATS = (logging.BASIC_FORMAT, "[%(asctime)s] %(levelname)s in %(module)s: %(message)s")
+
+_encode = json.JSONEncoder(default=str, allow_nan=False).encode  # json.dumps would make an encoder for each line
 
 
 class JsonFormat(logging.Formatter):
@@ -50,26 +39,17 @@ class JsonFormat(logging.Formatter):
             entry["exception"] = escaping.lines(self.formatException(record.exc_info))
         if record.stack_info:
             entry["stack"] = self.formatStack(record.stack_info)
-        if record.name == "corepod.access" and isinstance(record.args, dict):
-            entry |= _access_fields(record.args)
+        if isinstance(record.args, Atoms):
+            entry |= record.args.fields()
         # A field of the application's must not pass for one of ours.
         extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         entry |= {f"{key}_" if key in entry else key: value for key, value in extra.items()}
         return _dump(entry)
 
 
-def _access_fields(atoms: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {name: atoms[atom] for name, atom in _ACCESS.items()}
-    return {
-        name: _NUMBERS[name](value) if name in _NUMBERS else value
-        for name, value in fields.items()
-        if value not in (None, "", "-")
-    }
-
-
 def _dump(entry: dict[str, Any]) -> str:
     try:
-        return json.dumps(entry, default=str, allow_nan=False)
+        return _encode(entry)
     except (ValueError, TypeError, RecursionError):  # NaN, a circle, keys that are no text
         plain = {k: v if isinstance(v, str | int | None) else repr(v) for k, v in entry.items()}
         return json.dumps(plain)

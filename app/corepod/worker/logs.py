@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -53,20 +54,33 @@ class TextFormat(logging.Formatter):
         self._named = named
 
     def format(self, record: logging.LogRecord) -> str:
-        tag = "".join(f"{key} {value} " for key, value in worker_fields().items()) if self._named else ""
-        text = self._shown(super().format(record))
-        return f"{timestamp(record.created)} {record.levelname:7} {f'[{tag.strip()}] ' if tag else ''}{text}"
-
-    def _shown(self, text: str) -> str:
         # A client chooses what an exception says: none of its lines may pass for another entry of the log.
-        return escaping.entry(text)
+        text = escaping.entry(super().format(record))
+        return f"{timestamp(record.created)} {record.levelname:7} {f'{_tag()} ' if self._named else ''}{text}"
 
 
-class AccessFormat(TextFormat):
-    """One line for each request, whatever the client has put into its path."""
+class AccessFormat(logging.Formatter):
+    """One line for each request, whatever the client has put into its path. It begins with what the format of the
+    setting says, so that readers of access logs find what they know; who served it stands behind that."""
 
-    def _shown(self, line: str) -> str:
-        return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    def __init__(self, named: bool) -> None:
+        super().__init__()
+        self._named = named
+        self._process, self._tag = 0, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        if not line.isprintable():
+            line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+        if not self._named:
+            return line
+        if self._process != os.getpid():  # forked: it is another worker now, and stays that one
+            self._process, self._tag = os.getpid(), f" {_tag()}"
+        return line + self._tag
+
+
+def _tag() -> str:
+    return "[" + " ".join(f"{key} {value}" for key, value in worker_fields().items()) + "]"
 
 
 def configure_logging(settings: WorkerSettings) -> None:

@@ -34,3 +34,10 @@ class Server(Protocol):
 
     def close_websockets(self) -> None:
         """Close WebSockets with 1012 (service restart), now and as soon as new ones are accepted."""
+
+
+class AdoptingServer(Server, Protocol):
+    """A server that also takes over connections which another one has begun to serve."""
+
+    def adopt(self, transport: Any, data: bytes) -> None:
+        """Serve this connection, which is counted as open already, and of which these bytes have been read."""

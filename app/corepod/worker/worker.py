@@ -43,7 +43,7 @@ class WorkerProcess:
         logs.configure_logging(inheritance.settings)
         logs.report_loop_errors(self._loop)
         settings, record = inheritance.settings, inheritance.record
-        self._guarded = guard(inheritance.app, 0.0 if settings.debug else settings.body_timeout, self.leave)
+        self._guarded = guard(inheritance.app, self.leave)
         self._app = Instrumented(wrap(self._guarded, settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)

@@ -24,23 +24,13 @@ from tests.unit.served import Served, settings, until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.unit.worker.conftest import Streams
+
     Application = Callable[[], logging.Logger]
 
+pytestmark = pytest.mark.usefixtures("_loggers")
+
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-
-
-@pytest.fixture(autouse=True)
-def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The worker's loggers are put back as they were, and so are the handlers that others share."""
-    shared = [logging.lastResort, flask.default_handler if (flask := sys.modules.get("flask.logging")) else None]
-    monkeypatch.setattr(logging, "basicConfig", logging.basicConfig)
-    for handler in filter(None, shared):
-        monkeypatch.setattr(handler, "formatter", handler.formatter)
-    kept = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in ("corepod", "corepod.access")]
-    yield
-    for logger, state in kept:
-        logger.__dict__.update(state)
-        logger.manager._clear_cache()  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -58,35 +48,6 @@ def application() -> Iterator[Application]:
     yield untouched
     root.handlers[:] = kept
     root.setLevel(level)
-
-
-class Streams:
-    """What standard output and standard error have got."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self._out = self._err = ""
-
-    def _read(self) -> None:
-        out, err = self._capsys.readouterr()
-        self._out, self._err = self._out + out, self._err + err
-
-    @property
-    def out(self) -> str:
-        self._read()
-        return self._out
-
-    @property
-    def err(self) -> str:
-        self._read()
-        return self._err
-
-
-@pytest.fixture
-def streams(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Streams:
-    for name, value in (("COREPOD_WORKER", "7"), ("COREPOD_SLOT", "2"), ("COREPOD_CORE", "")):
-        monkeypatch.setenv(name, value)
-    return Streams(capsys)
 
 
 def test_text_in_a_local_pool_is_named_by_the_pool(streams: Streams) -> None:
@@ -248,7 +209,17 @@ def get(target: bytes) -> bytes:
 def test_access_log(streams: Streams) -> None:
     (line,) = access_lines(streams, get(b"/path?query=1"))
     who = r"\[worker 7 slot 2 pid \d+\]"
-    assert re.fullmatch(rf'{TIME} INFO    {who} 127\.0\.0\.1:\d+ "GET /path\?query=1 1\.1 200" 2 \d\.\d+', line)
+    when = r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
+    assert re.fullmatch(rf'127\.0\.0\.1 - - {when} "GET /path\?query=1 HTTP/1\.1" 200 2 \d\.\d{{6}} {who}', line)
+
+
+@pytest.mark.parametrize(("prefixed", "named"), [(["stdout"], False), (["stderr"], True)])
+def test_an_access_line_names_the_worker_where_the_pool_does_not(
+    streams: Streams, prefixed: list[str], named: bool
+) -> None:
+    logs.configure_logging(settings(prefixed=prefixed))
+    logging.getLogger("corepod.access").info("a line")
+    assert re.fullmatch(r"a line \[worker 7 slot 2 pid \d+\]\n" if named else r"a line\n", streams.out)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
@@ -264,13 +235,14 @@ def test_one_line_a_request(streams: Streams, target: bytes, log_format: str) ->
 
 
 def test_names_in_other_scripts_stay_readable(streams: Streams) -> None:
-    (line,) = access_lines(streams, get(b"/stra%C3%9Fe"))
-    assert "/straße" in line
+    """The request line has the path as it came; decoded, it could hold what ends a field."""
+    (line,) = access_lines(streams, get(b"/stra%C3%9Fe"), access_log_format="%(r)s %(U)s")
+    assert line.startswith("GET /stra%C3%9Fe HTTP/1.1 /straße [")
 
 
 def test_a_format_of_ones_own(streams: Streams) -> None:
     (line,) = access_lines(streams, get(b"/x"), access_log_format="%(m)s %(U)s %({host}i)s %({missing}i)s %(s)s")
-    assert line.endswith("GET /x test - 200")
+    assert line.startswith("GET /x test - 200 [")
 
 
 def test_a_request_without_an_answer_has_a_line_and_a_count(streams: Streams) -> None:
@@ -286,7 +258,7 @@ def test_a_request_without_an_answer_has_a_line_and_a_count(streams: Streams) ->
         served.until_idle()
         assert served.words[STATUS] == 1
     (line,) = streams.out.splitlines()
-    assert '"GET /gone 1.1 -"' in line
+    assert '"GET /gone HTTP/1.1" 499 0 ' in line
 
 
 def test_without_an_access_log_answers_are_counted(streams: Streams) -> None:

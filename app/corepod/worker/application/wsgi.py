@@ -17,6 +17,7 @@ from corepod.worker.application.environ import build_environ
 from corepod.worker.application.guard import LeakedError
 from corepod.worker.application.middleware import announced
 from corepod.worker.logs import log
+from corepod.worker.response_head import REASON
 from corepod.worker.threads import RequestThreads
 
 if TYPE_CHECKING:
@@ -150,7 +151,10 @@ class Exchange:
         if exc_info is None and self._start is not None:
             raise RuntimeError("the application called start_response twice")
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        self._start = {"type": "http.response.start", "status": int(status[:3]), "headers": encoded}
+        start = {"type": "http.response.start", "status": int(status[:3]), "headers": encoded}
+        if phrase := status[3:].strip(" \t"):
+            start[REASON] = phrase.encode("latin-1")
+        self._start = start
         return self._write
 
     def _write(self, chunk: bytes) -> None:

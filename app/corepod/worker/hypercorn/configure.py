@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypercorn.config import Config
 
+from corepod.worker.access_log import AccessLog
 from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
 
 class ServerConfig(Config):
     leaving = False  # WebSockets are being closed, new ones too
+    body_timeout = 0.0
 
 
 def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfig:
     """The configuration of a server whose responses are counted on this record."""
     config = ServerConfig()
     config.accesslog = config.errorlog = None
-    config.access_log_format = settings.access_log_format
-    config._log = RequestLog(config, record, access=settings.access_log)
+    access_log = AccessLog(settings.access_log_format) if settings.access_log else None
+    config._log = RequestLog(config, record, access_log)
     config.include_server_header = settings.server_header
     config.keep_alive_timeout = settings.keep_alive
+    config.body_timeout = 0.0 if settings.debug else settings.body_timeout
     config.keep_alive_max_requests = settings.connection_max_requests
     config.h11_max_incomplete_size = settings.limit_header
     config.h2_max_header_list_size = settings.limit_header

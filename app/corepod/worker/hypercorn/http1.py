@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import h11
-from hypercorn.events import Closed, RawData
-from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.protocol.events import Body, Data, EndBody, Response
+from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
+
+from corepod.worker.hypercorn.parser import Parser
+from corepod.worker.request_head import has_control, is_host, split_target, with_host
+from corepod.worker.response_head import reason_phrase
 
 NO_LIMIT = 1 << 62
 SMALL = 4096  # bytes read at once, up to which a head that is too large is left to h11
+REST = 64 << 10  # bytes of a request's body that nobody wants, for which its connection is kept
 
 
 class PatchedH11(H11Protocol):
@@ -20,6 +26,42 @@ class PatchedH11(H11Protocol):
     _read = 0  # bytes, the last time
     _left = -1  # bytes of the body of the present response, where its head has announced them
     _head = b""  # of a response whose body hasn't begun
+    _unread = 0  # bytes of the present request's body that are still to come, at least NO_LIMIT / 2 if nobody knows
+    over = False  # the connection is being closed, nothing is read any more
+    lingers = False  # ... while the client may still be sending
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.connection = self._parser = Parser(self.config.h11_max_incomplete_size)
+
+    # Responses
+
+    async def stream_send(self, event: Any) -> None:
+        if isinstance(event, Response):
+            await self._send_h11_event(self._response(event.status_code, event.headers))
+        else:
+            await super().stream_send(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        headers = [(b"content-length", b"0"), (b"connection", b"close")]
+        await self._send_h11_event(self._response(status_code, headers))
+        await self._send_h11_event(h11.EndOfMessage())
+
+    def _response(self, status: int, headers: list[tuple[bytes, bytes]]) -> Any:
+        names = {name for name, _ in headers}
+        headers = headers + [header for header in self.config.response_headers("h11") if header[0] not in names]
+        reason = reason_phrase(getattr(self.stream, "response", None) or {"status": status})
+        if status < 200:
+            return h11.InformationalResponse(status_code=status, headers=headers, reason=reason)
+        if self._is_last():
+            headers = [header for header in headers if header[0] != b"connection"] + [(b"connection", b"close")]
+        return h11.Response(status_code=status, headers=headers, reason=reason)
+
+    def _is_last(self) -> bool:
+        """Whether the connection ends with this response: also where the client may or may not send a body that it has
+        announced, or where so much of it is still to come that a new connection is cheaper."""
+        waits = self.connection.they_are_waiting_for_100_continue
+        return waits or self._unread > REST or self.keep_alive_requests >= self.config.keep_alive_max_requests
 
     async def _send_h11_event(self, event: Any) -> None:
         try:
@@ -44,10 +86,50 @@ class PatchedH11(H11Protocol):
         if (scope := getattr(self.stream, "scope", None)) is not None:
             self.app.answered(scope)
 
+    # Requests
+
     async def handle(self, event: Any) -> None:
         if isinstance(event, RawData):
+            if self.over:
+                return
             self._read = len(event.data)
         await super().handle(event)
+
+    async def _handle_events(self) -> None:
+        while not self.over:
+            try:
+                event = self.connection.next_event()
+            except h11.RemoteProtocolError as error:
+                if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                    await self._send_error_response(error.error_status_hint)
+                await self._close(refused=True)
+                return
+            if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
+                return
+            if event is h11.PAUSED:
+                await self.can_read.clear()
+                await self.can_read.wait()
+            else:
+                await self._handle_event(event)
+
+    async def _handle_event(self, event: Any) -> None:
+        stream = self.stream
+        if isinstance(event, h11.Request):
+            await self.send(Updated(idle=False))
+            await self._check_protocol(event)
+            await self._create_stream(event)
+        elif isinstance(event, h11.Data):
+            self._unread -= len(event.data)
+            if stream is not None:
+                await stream.handle(Body(stream_id=STREAM_ID, data=event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            self._unread = 0
+            if stream is not None:
+                await stream.handle(EndBody(stream_id=STREAM_ID))
+            else:
+                await self._recycle()
+        elif isinstance(event, Data) and stream is not None:  # of a WebSocket
+            await stream.handle(event)
 
     async def _check_protocol(self, request: h11.Request) -> None:
         # HTTP/2 by prior knowledge. An Upgrade to it is ignored: a proxy that passes one on unseen would be bypassed.
@@ -55,24 +137,75 @@ class PatchedH11(H11Protocol):
             raise H2ProtocolAssumedError(b"PRI * HTTP/2.0\r\n\r\n" + self.connection.trailing_data[0])
 
     async def _create_stream(self, request: h11.Request) -> None:
-        if status := self._refusal(request):
+        headers = list(request.headers)
+        if status := self._refusal(request, headers):
             await self._send_error_response(status)
-            await self.send(Closed())
-        else:
-            await super()._create_stream(request)
+            await self._close(refused=True)
+            return
+        chunked = any(name == b"transfer-encoding" for name, _ in headers)
+        self._unread = NO_LIMIT if chunked else max(0, _announced(headers))
+        app = self.app
+        if self.connection.they_are_waiting_for_100_continue:
+            self.app = self._continued
+        try:
+            await super()._create_stream(_in_origin_form(request, headers))
+        finally:
+            self.app = app
 
-    def _refusal(self, request: h11.Request) -> int:
+    def _refusal(self, request: h11.Request, headers: list[tuple[bytes, bytes]]) -> int:
         """The status to refuse it with, 0 where it may pass."""
         if request.method == b"CONNECT":
             return 501
         if request.http_version not in (b"1.1", b"1.0"):
             return 505
-        lengths = {name for name, _ in request.headers if name in (b"content-length", b"transfer-encoding")}
+        lengths = {name for name, _ in headers if name in (b"content-length", b"transfer-encoding")}
         # Before HTTP/1.1 there was no chunked body: a proxy of that time takes it for the next request (RFC 9112, 6.1).
         if len(lengths) > 1 or (request.http_version == b"1.0" and b"transfer-encoding" in lengths):
             return 400
+        if split_target(request.method, request.target) is None or has_control(b"".join(pair[1] for pair in headers)):
+            return 400
+        if not all(is_host(value) for name, value in headers if name == b"host"):
+            return 400
         # h11 holds the limit only for a head that is incomplete after a read.
-        return 431 if self._read > SMALL and head_size(request.headers) > self.config.h11_max_incomplete_size else 0
+        return 431 if self._read > SMALL and head_size(headers) > self.config.h11_max_incomplete_size else 0
+
+    async def _continued(self, scope: Any, receive: Any, send: Any) -> None:
+        """The application, whose client sends the body when it is told that somebody will read it."""
+
+        async def read() -> Any:
+            # An application that still reads after its response must not continue the next request.
+            if self.connection.they_are_waiting_for_100_continue and getattr(self.stream, "scope", None) is scope:
+                await self._send_h11_event(
+                    h11.InformationalResponse(status_code=100, headers=[], reason=reason_phrase({"status": 100}))
+                )
+            return await receive()
+
+        await self.app(scope, read, send)
+
+    # Ends
+
+    async def _maybe_recycle(self) -> None:
+        await self._close_stream()
+        theirs, kept = self.connection.their_state, not self.context.terminated.is_set()
+        if kept and self.connection.our_state is h11.DONE and theirs is h11.DONE:
+            await self._recycle()
+        elif kept and self.connection.our_state is h11.DONE and theirs is h11.SEND_BODY and self._unread <= REST:
+            # The rest is read and discarded, within the time that a client has for its next request.
+            await self.send(Updated(idle=True))
+        else:
+            await self._close()
+
+    async def _recycle(self) -> None:
+        self.connection.start_next_cycle()
+        await self.can_read.set()
+        await self.send(Updated(idle=True))
+
+    async def _close(self, *, refused: bool = False) -> None:
+        self.over = True
+        self.lingers = refused or self._unread > 0 or self._parser.behind
+        await self.can_read.set()
+        await self._close_stream()
+        await self.send(Closed())
 
     def ask_to_close(self) -> None:
         """The next response asks the client to close."""
@@ -87,6 +220,19 @@ class PatchedH11(H11Protocol):
 def _announced(headers: Any) -> int:
     """The length of the body, -1 where it shows at its end."""
     return next((int(value) for name, value in headers if name == b"content-length"), -1)
+
+
+def _in_origin_form(request: h11.Request, headers: list[tuple[bytes, bytes]]) -> h11.Request:
+    """The request with the path of an absolute target as its target, and the host of that as its Host."""
+    path, query, host = split_target(request.method, request.target) or (request.target, b"", b"")
+    if not host:
+        return request
+    return h11.Request(
+        method=request.method,
+        target=path + b"?" + query if query else path,
+        headers=with_host(headers, host),
+        http_version=request.http_version,
+    )
 
 
 def head_size(headers: Any) -> int:

@@ -19,6 +19,7 @@ from hypercorn.asyncio.task_group import TaskGroup
 from corepod.worker.hypercorn.http1 import PatchedH11
 from corepod.worker.hypercorn.http2 import PatchedH2
 from corepod.worker.hypercorn.http_stream import PatchedHTTPStream
+from corepod.worker.hypercorn.timed_body import TimedBody, expects_body
 from corepod.worker.hypercorn.websocket import PatchedWebSocket
 
 
@@ -53,10 +54,13 @@ class AppTasks(TaskGroup):
 
     @staticmethod
     async def _run_app(app: Any, config: Any, scope: Any, inbox: Inbox, send: Any) -> None:
+        body = TimedBody(config.body_timeout, inbox.get, send) if config.body_timeout and expects_body(scope) else None
         try:
-            await app(scope, inbox.get, send)
+            await (app(scope, inbox.get, send) if body is None else app(scope, body.receive, body.send))
         except Exception:
-            await config.log.exception("the application raised an exception")
+            # Frameworks turn the disconnect into an exception; the client has its answer.
+            if body is None or not body.refused:
+                await config.log.exception("the application raised an exception")
         finally:
             inbox.abandon()
             await send(None)

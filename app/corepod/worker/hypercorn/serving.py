@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.events import Closed
 from hypercorn.protocol.h2 import H2Protocol
 
 from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
@@ -24,6 +25,7 @@ from corepod.worker.hypercorn.http2 import PatchedH2
 from corepod.worker.hypercorn.request_log import RequestLog
 from corepod.worker.hypercorn.websocket import PatchedWebSocket
 from corepod.worker.logs import log
+from corepod.worker.transport import LINGER, greet
 
 if TYPE_CHECKING:
     import socket
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
 
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
-
-HANDSHAKE = 10.0  # seconds a TLS handshake may take
-TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
 
 patches.install()
 
@@ -48,6 +47,7 @@ class HypercornConnection(TCPServer):
         # A context of its own: it tells the connection to close when it is idle.
         super().__init__(server.app, server.loop, server.config, WorkerContext(None), server.state, reader, writer)
         self._server = server
+        self._lingering: asyncio.TimerHandle | None = None
 
     @property
     def transport(self) -> Any:
@@ -95,9 +95,20 @@ class HypercornConnection(TCPServer):
         """See `corepod.worker.connections.Connection`."""
         self._server.keep(self.context.terminated.set())
 
+    async def protocol_send(self, event: Any) -> None:
+        if isinstance(event, Closed) and getattr(self._http, "lingers", False) and self.writer.can_write_eof():
+            # Closing a socket with data unread resets it, and the client might never see its answer. TLS has a
+            # goodbye of its own, for which it reads on.
+            self.writer.write_eof()
+            self._lingering = self.loop.call_later(LINGER, self.writer.close)
+        else:
+            await super().protocol_send(event)
+
     async def _read_data(self) -> None:
         await super()._read_data()
         self.gone = True
+        if self._lingering is not None:
+            self._lingering.cancel()
         # hypercorn would keep the connection, and its descriptor, until keep_alive is over.
         await self.idle_task.stop()
 
@@ -134,7 +145,7 @@ class HypercornServer:
     @contextmanager
     def warming_up(self) -> Iterator[None]:
         context, request_log = self.ssl, self.config._log
-        self.ssl, self.config._log = None, RequestLog(self.config, self.record, access=False)
+        self.ssl, self.config._log = None, RequestLog(self.config, self.record, None)
         try:
             yield
         finally:
@@ -162,13 +173,9 @@ class HypercornServer:
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self.loop)
         protocol = _CountingProtocol(reader, self.loop, self.record)
-        limits = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": TLS_FAREWELL} if self.ssl else {}
-        try:
-            transport, _ = await self.loop.connect_accepted_socket(lambda: protocol, sock, ssl=self.ssl, **limits)
-        except OSError:
-            sock.close()  # the client has gone, was too slow, or doesn't speak TLS
+        transport = await greet(self.loop, sock, self.ssl, lambda: protocol)
+        if transport is None:
             return None
-        wait_for_kernel(transport)
         return reader, asyncio.StreamWriter(transport, protocol, reader, self.loop)
 
     def adopt(self, transport: Any, data: bytes) -> None:
@@ -216,18 +223,6 @@ class HypercornServer:
         task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def wait_for_kernel(transport: Any) -> None:
-    """Let a write end when the kernel has all of it, and not when less than 64 KiB are left: what is still in this
-    process when it dies is lost."""
-    # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.
-    tls = transport.get_extra_info("sslcontext") is not None
-    transport.set_write_buffer_limits(high=1 if tls else 0)
-    # asyncio's TLS has a second buffer below its own. uvloop hides it, so that up to 64 KiB may stay there.
-    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
-    if below is not None:
-        below.set_write_buffer_limits(high=0)
 
 
 class _CountingProtocol(asyncio.StreamReaderProtocol):

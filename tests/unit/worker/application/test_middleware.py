@@ -26,6 +26,8 @@ from tests.unit.served import DEADLINE, Served, make_record, read_all, settings,
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 # Proxies
 
 PEER = "10.0.0.1"

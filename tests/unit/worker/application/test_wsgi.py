@@ -22,6 +22,8 @@ from tests.unit.served import DEADLINE, Served, read_all, until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+pytestmark = pytest.mark.usefixtures("implementation")
+
 
 LARGE = 2 * wsgi.KEPT_BODY
 

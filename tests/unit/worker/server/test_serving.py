@@ -30,6 +30,7 @@ from corepod.contract.scoreboard import (
     REQUESTS,
     STATUS,
 )
+from corepod.worker.http.connection import HttpConnection
 from corepod.worker.hypercorn import websocket
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -159,15 +160,18 @@ def test_keep_alive_serves_many_requests_on_a_connection(app: App) -> None:
         assert served.words[REQUESTS] == 5
 
 
-def test_a_head_waits_for_its_first_body_and_leaves_with_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_waits_for_its_first_body_and_leaves_with_it(
+    app: App, monkeypatch: pytest.MonkeyPatch, implementation: str
+) -> None:
     writes: list[bytes] = []
-    write = asyncio.StreamWriter.write
+    writer: Any = asyncio.StreamWriter if implementation == "h11" else HttpConnection
+    write = writer.write
 
-    def noted(self: asyncio.StreamWriter, data: bytes) -> None:
+    def noted(self: Any, data: bytes) -> None:
         writes.append(bytes(data))
         write(self, data)
 
-    monkeypatch.setattr(asyncio.StreamWriter, "write", noted)
+    monkeypatch.setattr(writer, "write", noted)
     with Served(app) as served, served.connect() as sock:
         sock.sendall(GET)
         response = recv_response(sock)

@@ -1,0 +1,307 @@
+"""One connection that speaks HTTP/1.1: its requests have their turn, and it comes to an end (RFC 9112, 9)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
+from corepod.worker.http.head import RefusedError
+from corepod.worker.http.patience import Facts, Verdict
+from corepod.worker.http.reader import RequestReader
+from corepod.worker.http.response import refusal
+from corepod.worker.transport import LINGER, addresses
+
+if TYPE_CHECKING:
+    from corepod.worker.http.exchange import Exchange
+    from corepod.worker.http.server import HttpServer
+
+PREFACE = b"PRI * HTTP/2.0"  # of HTTP/2 by prior knowledge
+
+
+class HttpConnection(asyncio.Protocol):
+    """asyncio's protocol of the connection, and a `corepod.worker.connections.Connection`."""
+
+    __slots__ = (
+        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_lost", "_read_paused",
+        "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed", "local",
+        "requests", "scheme", "server", "transport", "waiting", "write_paused",
+    )  # fmt: skip
+
+    def __init__(self, server: HttpServer) -> None:
+        self.server = server
+        self.transport: Any = None
+        self.requests = 0
+        self.waiting: deque[Exchange] = deque()  # behind the current one
+        self.half_closed = False  # the client sends nothing any more
+        self.write_paused = False  # the kernel hasn't taken all that was written
+        self._reader = RequestReader(self)
+        self._current: Exchange | None = None
+        self._held = b""  # read, but not parsed before a waiting request has had its turn
+        self._refusal = 0  # status for what came behind the waiting requests, and closes the connection
+        self._leaving = self._closing = self._lost = self._read_paused = False
+        self._drained: asyncio.Future[None] | None = None
+        self._lingers_since: float | None = None
+        self._stalls_since, self._unsent = 0.0, 0
+
+    # What asyncio calls
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport, server = transport, self.server
+        found = addresses(transport)
+        self.client, self.local = found or (None, None)
+        tls = transport.get_extra_info("ssl_object")
+        self.scheme = "http" if tls is None else "https"
+        self._born = self._since = server.loop.time()
+        self._timer = server.loop.call_at(self._since + server.patience.keep_alive, self._look)
+        server.connections.add(self)
+        if found is None:
+            transport.abort()
+        elif tls is not None and tls.selected_alpn_protocol() == "h2":
+            self._hand_over(b"")
+
+    def data_received(self, data: bytes) -> None:
+        self.server.words[BYTES_IN] += len(data)
+        if self._lingers_since is not None or self._refusal:
+            return
+        if self._held or self._reader.websocket is not None:
+            self._held += data
+        elif not self.requests and data.startswith(PREFACE[: len(data)]):
+            self._hand_over(data)
+        else:
+            self._parse(data)
+        if not self.requests:
+            self.server.connections.on_waiting()
+
+    def eof_received(self) -> bool:
+        self.half_closed = True
+        cut = self._reader.receiving  # it will never be whole
+        if cut is not None:
+            if cut in self.waiting:
+                self.waiting.remove(cut)
+            cut.leave()
+        if self._current in (None, cut) or self._lingers_since is not None or self.scheme == "https":
+            return False  # the transport is closed, as TLS does in any case
+        self._current.client_left()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
+        self._timer.cancel()
+        if self._current is not None:
+            self._current.leave()
+        self.waiting.clear()
+        self.resume_writing()
+        self.server.forget(self)
+        if not self.requests:
+            self.server.connections.on_waiting()
+        self._reader.forget()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        now = self.server.loop.time()
+        self._stalls_since, self._unsent = now, self.unsent()
+        self._look_by(now + self.server.patience.write)
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    # Requests in their turn
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._held = self._reader.feed(data)
+        except RefusedError as error:
+            self._refuse(error.status)
+            return
+        if self.waiting or self._held or self._reader.websocket is not None:
+            self.pause_reading()
+        if self._reader.websocket is not None and self._current is None:
+            self._hand_over_websocket()
+
+    def requested(self, exchange: Exchange) -> None:
+        """The head of a request has been read."""
+        self.requests += 1
+        if self._current is None:
+            self._begin(exchange)
+        else:
+            self.waiting.append(exchange)
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self.server.run(exchange)
+
+    def finished(self, exchange: Exchange) -> None:
+        """Its response has been written, or never will be."""
+        self._current = None
+        self._since = self.server.loop.time()
+        if self._closing or not exchange.keep:
+            self.close()
+        elif self.waiting:
+            self._begin(self.waiting.popleft())
+        elif self._refusal:
+            self._answer_refused(self._refusal)
+        elif self._reader.websocket is not None:
+            self._hand_over_websocket()
+        elif self._held:
+            self.resume_reading()
+            self._parse(self._held)
+        elif self.half_closed:
+            self.close()
+        else:
+            self.resume_reading()
+
+    def _refuse(self, status: int) -> None:
+        """What was read isn't a request, or isn't one that is served. Requests before it have their answers first."""
+        exchange = self._reader.receiving
+        if exchange is None or exchange in self.waiting:
+            if exchange is not None:
+                self.waiting.remove(exchange)
+            self._refusal = status
+            if self._current is None:
+                self._answer_refused(status)
+        elif exchange.begun:
+            exchange.leave()
+            self.close()
+        else:
+            exchange.leave(status)
+            self._refusal = status
+            self._answer_refused(status)
+
+    def _answer_refused(self, status: int, text: bytes = b"") -> None:
+        self.write(refusal(status, self.server.date(), self.server.name, text))
+        self.close()
+
+    def _hand_over_websocket(self) -> None:
+        self._hand_over((self._reader.websocket or b"") + self._held)
+
+    def _hand_over(self, data: bytes) -> None:
+        self._timer.cancel()
+        self.resume_reading()
+        self.server.hand_over(self, data)
+        self._reader.forget()
+
+    # What an exchange asks for
+
+    def is_last(self, number: int) -> bool:
+        """Whether the response to request `number` of this connection asks the client to close it."""
+        server = self.server
+        return (
+            self._leaving
+            or number >= server.max_requests
+            or bool(server.max_age and server.loop.time() - self._born >= server.max_age)
+        )
+
+    def write(self, data: bytes) -> None:
+        """Hand it to the kernel, or keep it until the kernel takes it: then `write_paused` is true."""
+        self.server.words[BYTES_OUT] += len(data)
+        self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the kernel has taken everything, or the client has gone."""
+        if self._drained is None:
+            self._drained = self.server.loop.create_future()
+        await asyncio.shield(self._drained)
+
+    def expect_body(self) -> float:
+        """The application waits for more of a body from now on, which is the result, on the loop's clock."""
+        now = self.server.loop.time()
+        self._look_by(now + self.server.patience.body)
+        return now
+
+    def pause_reading(self) -> None:
+        """Let the client wait."""
+        if not self._read_paused and not self.transport.is_closing():
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._read_paused:
+            self._read_paused = False
+            self.transport.resume_reading()
+
+    # The end
+
+    @property
+    def asked(self) -> bool:
+        """See `corepod.worker.connections.Connection`."""
+        return self.requests > 0
+
+    @property
+    def gone(self) -> bool:
+        """See `corepod.worker.connections.Connection`."""
+        return self._lost or self.half_closed
+
+    @property
+    def last_read(self) -> float:
+        """See `corepod.worker.connections.Connection`. What is read between two requests is half a head at the most."""
+        return self._since
+
+    def unsent(self) -> int:
+        """See `corepod.worker.connections.Connection`."""
+        return int(self.transport.get_write_buffer_size())
+
+    def ask_to_close(self) -> None:
+        """See `corepod.worker.connections.Connection`."""
+        self._leaving = True
+
+    def close_websockets(self) -> None:
+        """See `corepod.worker.connections.Connection`. They are another protocol's."""
+
+    def close_when_idle(self) -> None:
+        """See `corepod.worker.connections.Connection`."""
+        self._closing = True
+        if self._current is None:
+            self.close()
+
+    def close(self) -> None:
+        """Close it when everything has been written. A client that still sends would be answered with a reset, which
+        overtakes what it hasn't read: it has a moment to see that nothing more comes."""
+        if self._lost or self._lingers_since is not None:
+            return
+        if self.half_closed or not (self._refusal or self.waiting or self._held or self._reader.has_more):
+            self.transport.close()
+            return
+        self._lingers_since = self.server.loop.time()
+        self._look_by(self._lingers_since + LINGER)
+        self.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _look_by(self, at: float) -> None:
+        if at < self._timer.when():
+            self._timer.cancel()
+            self._timer = self.server.loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        loop = self.server.loop
+        now = loop.time()
+        if self.write_paused and self.unsent() != self._unsent:
+            self._stalls_since, self._unsent = now, self.unsent()
+        end, verdict = self.server.patience.end(self._facts(), now)
+        if end > now:
+            self._timer = loop.call_at(end, self._look)
+        elif verdict is Verdict.ABORT:
+            self.transport.abort()
+        elif verdict is Verdict.REFUSE and self._current is not None:
+            self._refusal = 408
+            self._current.leave(408)
+            self._answer_refused(408, self.server.too_slow)
+        elif self._lingers_since is not None:
+            self.transport.close()
+        else:
+            self.close()
+
+    def _facts(self) -> Facts:
+        current = self._current
+        return Facts(
+            idle=self._since if current is None else None,
+            waits=current.waits_since if current is not None and not current.responds else None,
+            stalls=self._stalls_since if self.write_paused else None,
+            lingers=self._lingers_since,
+        )

@@ -1,0 +1,58 @@
+"""Accepted sockets as transports of asyncio or uvloop, for whichever implementation serves them."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+    from collections.abc import Callable
+
+HANDSHAKE = 10.0  # seconds a TLS handshake may take
+TLS_FAREWELL = 2.0  # seconds a client has to answer the close of TLS
+LINGER = 5.0  # seconds a client has to stop sending what nobody reads
+
+Address = tuple[str, int] | None
+
+
+async def greet(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    make_protocol: Callable[[], asyncio.BaseProtocol],
+) -> asyncio.Transport | None:
+    """The transport of this socket, after its TLS handshake. Where its client has gone, was too slow, or doesn't speak
+    TLS, the socket is closed, and the result is None."""
+    limits = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": TLS_FAREWELL} if tls else {}
+    try:
+        transport, _ = await loop.connect_accepted_socket(make_protocol, sock, ssl=tls, **limits)
+    except OSError:
+        sock.close()
+        return None
+    wait_for_kernel(transport)
+    return transport
+
+
+def wait_for_kernel(transport: Any) -> None:
+    """Let a write end when the kernel has all of it, and not when less than 64 KiB are left: what is still in this
+    process when it dies is lost."""
+    # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.
+    tls = transport.get_extra_info("sslcontext") is not None
+    transport.set_write_buffer_limits(high=1 if tls else 0)
+    # asyncio's TLS has a second buffer below its own. uvloop hides it, so that up to 64 KiB may stay there.
+    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    if below is not None:
+        below.set_write_buffer_limits(high=0)
+
+
+def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address] | None:
+    """The client's and the server's address, None each for a Unix socket. None for a client that has gone already:
+    without an address it would pass for a local one."""
+    if transport.get_extra_info("socket").family == socket.AF_UNIX:
+        return None, None
+    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    if not client or not server:
+        return None
+    return (client[0], client[1]), (server[0], server[1])

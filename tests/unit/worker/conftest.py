@@ -1,0 +1,65 @@
+"""Both implementations of HTTP/1.1, held to the same tests; and what a worker writes to its standard output and
+standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit import served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(params=["httptools", "h11"])
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The implementation that this run of the test serves with."""
+    monkeypatch.setattr(served, "HTTP", request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The worker's loggers are put back as they were, and so are the handlers that others share."""
+    shared = [logging.lastResort, flask.default_handler if (flask := sys.modules.get("flask.logging")) else None]
+    monkeypatch.setattr(logging, "basicConfig", logging.basicConfig)
+    for handler in filter(None, shared):
+        monkeypatch.setattr(handler, "formatter", handler.formatter)
+    kept = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in ("corepod", "corepod.access")]
+    yield
+    for logger, state in kept:
+        logger.__dict__.update(state)
+        logger.manager._clear_cache()  # type: ignore[attr-defined]
+
+
+class Streams:
+    """What standard output and standard error have got."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._out = self._err = ""
+
+    def _read(self) -> None:
+        out, err = self._capsys.readouterr()
+        self._out, self._err = self._out + out, self._err + err
+
+    @property
+    def out(self) -> str:
+        self._read()
+        return self._out
+
+    @property
+    def err(self) -> str:
+        self._read()
+        return self._err
+
+
+@pytest.fixture
+def streams(_loggers: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Streams:
+    for name, value in (("COREPOD_WORKER", "7"), ("COREPOD_SLOT", "2"), ("COREPOD_CORE", "")):
+        monkeypatch.setenv(name, value)
+    return Streams(capsys)
