@@ -62,6 +62,7 @@ def _property(setting: Setting) -> dict[str, Any]:
         # As text: YAML reads 022 as the number 18.
         "mode": {"type": "string", "pattern": "^[0-7]{1,3}$"},
         "networks": {"type": "array", "items": {"type": "string"}},
+        "paths": {"type": "array", "items": {"type": "string", "pattern": "^/"}},
         "address": {"type": "string", "pattern": "^.+:[0-9]+$"},
         "text": {"type": "string"},
     }

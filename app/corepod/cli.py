@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from corepod import __version__
+from corepod.config.kinds import LISTS
 from corepod.config.resolve import SettingsError, hint
 from corepod.config.spec import BY_NAME, COMMON, SETTINGS
 from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
@@ -176,7 +177,7 @@ def _add_setting(group: Any, setting: Setting, *, pod: bool) -> None:
     names = [name for name in (setting.short, setting.flag) if name]
     if setting.kind == "flag":
         group.add_argument(*names, action=argparse.BooleanOptionalAction, default=None, help=text)
-    elif setting.kind in ("addresses", "networks"):
+    elif setting.kind in LISTS:
         group.add_argument(*names, action="append", metavar="VALUE", help=text)
     else:
         group.add_argument(*names, metavar="|".join(setting.choices) or setting.kind.upper(), help=text)

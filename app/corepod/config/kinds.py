@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-LISTS = ("addresses", "networks")
-LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks
+LISTS = ("addresses", "networks", "paths")
+TARGET = re.compile(r"/[!-\"$-~]*")  # of a request: ASCII without spaces and controls, and no fragment
+LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks; none also in the place of paths
 
 
 def parse(setting: Setting, raw: Any) -> Any:
@@ -26,7 +28,7 @@ def parse(setting: Setting, raw: Any) -> Any:
     if setting.kind in LISTS:
         parts = raw if isinstance(raw, list) else [raw]
         texts = [text.strip() for part in parts for text in _text(part).split(",") if text.strip()]
-        if setting.kind == "networks" and texts == [NOBODY]:
+        if setting.kind in ("networks", "paths") and texts == [NOBODY]:
             return []
         return [_PARSERS[setting.kind](setting, text) for text in texts]
     if isinstance(raw, bool):
@@ -164,6 +166,14 @@ def _network(setting: Setting, text: str) -> str:
     return str(network)
 
 
+def _path(setting: Setting, text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} has to start with / (commas separate paths: write %2C for one in a path)")
+    if not TARGET.fullmatch(text):
+        raise ValueError(f"{text!r} can't be requested as it is: write %20 for a space, and so on for what isn't ASCII")
+    return text
+
+
 _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "text": _text_value,
     "flag": _flag,
@@ -177,6 +187,7 @@ _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "address": _address,
     "addresses": _address,
     "networks": _network,
+    "paths": _path,
 }
 
 

@@ -92,6 +92,14 @@ _APPLICATION = _group(
         "imports it once for all workers; nothing starts each worker from scratch",
         {"choices": ("libraries", "application", "nothing")},
     ),
+    (
+        "warmup",
+        "paths",
+        [],
+        "path, with a query if need be, that the process which holds the application is asked for before workers are "
+        "forked from it, so that they share what the request has made; needs preload = application, and no lifespan "
+        "has run then; may be repeated",
+    ),
     ("debug", "flag", False, "for a debugger in a worker: no timeouts, and asyncio's debug mode"),
 )
 _POOL = _group(

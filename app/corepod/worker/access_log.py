@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.access_atoms import Atoms
-from corepod.worker.logs import access
+from corepod.worker.logs import access, without_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,17 @@ class AccessLog:
         """Log a request: its ASGI scope; the status and the headers of its answer, 0 and none where it got none; the
         bytes of the answer's body that were sent; and the time from its arrival to its last byte."""
         logger = self._logger
-        if logger.isEnabledFor(logging.INFO):
-            # Not logger.info(): it looks for the caller in the stack, which costs more than the line.
-            atoms = Atoms(scope, status, headers, size, seconds)
-            logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, self._form, (atoms,), None))
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        atoms = Atoms(scope, status, headers, size, seconds)
+        if (handler := without_record(logger)) is not None:
+            try:
+                handler.write(self._form, atoms)
+            except Exception:
+                handler.handleError(self._record(atoms))
+        else:
+            # Not logger.info(): it would look for the caller in the stack.
+            logger.handle(self._record(atoms))
+
+    def _record(self, atoms: Atoms) -> logging.LogRecord:
+        return self._logger.makeRecord(self._logger.name, logging.INFO, __file__, 0, self._form, (atoms,), None)

@@ -24,6 +24,7 @@ from corepod.worker.run import become_worker
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
 from corepod.worker.warmup import warm_up_without_application
+from corepod.worker.warmup_requests import serve_warmup_requests
 
 if TYPE_CHECKING:
     import ssl
@@ -72,9 +73,23 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
         else:
             app = load_application(settings)
         why = forkable.why_not_forkable(before)
+        if settings.warmup:
+            why = _serve_warmup_requests(settings, record, app, before, why)
     if why and app is None:
         app = load_application(settings)
     return Inheritance(control, settings, record, listeners, app, tls, forkable.shared_files(before)), why
+
+
+def _serve_warmup_requests(
+    settings: WorkerSettings, record: ScoreboardRecord, app: Any, before: dict[int, str], why: str
+) -> str:
+    """Let the template serve them, where it is one; returns why it may not be forked then."""
+    if why:
+        return f"{why}; the warm-up requests aren't made, for workers would not share what comes of them"
+    serve_warmup_requests(app, settings, record)
+    if why := forkable.why_not_forkable(before, f"the warm-up requests ({', '.join(settings.warmup)})"):
+        why += "; leave out of warmup what does that"
+    return why
 
 
 def _read_files(settings: WorkerSettings) -> ssl.SSLContext | None:

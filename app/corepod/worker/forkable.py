@@ -36,12 +36,13 @@ def threads() -> int:
     return count
 
 
-def why_not_forkable(before: dict[int, str]) -> str:
-    """Empty where this process may be forked. `before`: the descriptors that were open before the import."""
+def why_not_forkable(before: dict[int, str], culprit: str = "the application's import") -> str:
+    """Empty where this process may be forked. `before`: the descriptors that were open before the `culprit`, which the
+    text names."""
     if (count := threads()) > 1:
-        return f"the application's import started {count - 1} thread(s) ({', '.join(thread_names())})"
+        return f"{culprit} started {count - 1} thread(s) ({', '.join(thread_names())})"
     for what in hazards(before).values():
-        return f"the application's import left {what} open"
+        return f"{culprit} left {what} open"
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ _encode = json.JSONEncoder(default=str, allow_nan=False).encode  # json.dumps wo
 class JsonFormat(logging.Formatter):
     """Time, level, logger, the worker's identity, message; then what was given as `extra`, and the exception."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._process, self._worker = 0, dict[str, Any]()
+
     def format(self, record: logging.LogRecord) -> str:
         entry = {
             "time": timestamp(record.created),
@@ -45,6 +50,13 @@ class JsonFormat(logging.Formatter):
         extra = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         entry |= {f"{key}_" if key in entry else key: value for key, value in extra.items()}
         return _dump(entry)
+
+    def request(self, form: str, atoms: Atoms) -> str:
+        """What `format` makes of the record of this request."""
+        if self._process != os.getpid():  # forked: it is another worker now, and stays that one
+            self._process, self._worker = os.getpid(), worker_fields()
+        head = {"time": timestamp(), "level": "info", "logger": "corepod.access", **self._worker}
+        return _dump({**head, "message": escaping.lines(form % atoms), **atoms.fields()})
 
 
 def _dump(entry: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from corepod.worker.json_lines import JsonFormat, adopt_application
 if TYPE_CHECKING:
     import asyncio
 
+    from corepod.worker.access_atoms import Atoms
     from corepod.worker.settings import WorkerSettings
 
 
@@ -69,7 +70,13 @@ class AccessFormat(logging.Formatter):
         self._process, self._tag = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+        return self._named_line(super().format(record))
+
+    def request(self, form: str, atoms: Atoms) -> str:
+        """What `format` makes of the record of this request."""
+        return self._named_line(form % atoms)
+
+    def _named_line(self, line: str) -> str:
         if not line.isprintable():
             line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
         if not self._named:
@@ -83,15 +90,49 @@ def _tag() -> str:
     return "[" + " ".join(f"{key} {value}" for key, value in worker_fields().items()) + "]"
 
 
+class AccessHandler(logging.StreamHandler[Any]):
+    """Standard output. A request can be written without a record: that costs twice as much as the rest of its line."""
+
+    def write(self, form: str, atoms: Atoms) -> None:
+        """Do what `handle` does with the record of this request. Call it where `without_record` returned this handler.
+
+        Raises what the stream raises, which `handle` reports instead.
+        """
+        line = self.formatter.request(form, atoms) + self.terminator  # type: ignore[union-attr]
+        self.acquire()
+        try:
+            self.stream.write(line)
+            self.stream.flush()
+        finally:
+            self.release()
+
+
+_call_handlers = logging.Logger.callHandlers
+
+
+def without_record(logger: logging.Logger) -> AccessHandler | None:
+    """The logger's only handler, if it is ours and no one else would see or change a record on its way to it."""
+    handlers = logger.handlers
+    if len(handlers) != 1 or logger.filters or logger.propagate:
+        return None
+    handler = handlers[0]
+    if type(handler) is not AccessHandler or handler.filters or handler.level > logging.INFO:
+        return None
+    # Libraries that collect logs replace these for all loggers.
+    if logging.Logger.callHandlers is not _call_handlers or logging.getLogRecordFactory() is not logging.LogRecord:
+        return None
+    return handler if type(handler.formatter) in (AccessFormat, JsonFormat) else None
+
+
 def configure_logging(settings: WorkerSettings) -> None:
     """Send the worker's own lines to standard error and the access log to standard output. The application's logging is
     left alone, but for its format where lines are JSON (see `json_lines.adopt_application`)."""
     json_lines = settings.log_format == "json"
-    for logger, stream, where, text in (
-        (log, sys.stderr, "stderr", TextFormat),
-        (access, sys.stdout, "stdout", AccessFormat),
+    for logger, kind, stream, where, text in (
+        (log, logging.StreamHandler, sys.stderr, "stderr", TextFormat),
+        (access, AccessHandler, sys.stdout, "stdout", AccessFormat),
     ):
-        handler = logging.StreamHandler(stream)
+        handler = kind(stream)
         handler.setFormatter(JsonFormat() if json_lines else text(named=where not in settings.prefixed))
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings.log_level.upper())

@@ -22,6 +22,7 @@ class WorkerSettings:
     wsgi_threads: int
     loop: str
     preload: str
+    warmup: list[str]
     debug: bool
     # The process
     user: str

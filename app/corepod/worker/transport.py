@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     import ssl
     from collections.abc import Callable
 
@@ -50,9 +50,8 @@ def wait_for_kernel(transport: Any) -> None:
 def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address] | None:
     """The client's and the server's address, None each for a Unix socket. None for a client that has gone already:
     without an address it would pass for a local one."""
-    if transport.get_extra_info("socket").family == socket.AF_UNIX:
-        return None, None
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    if not client or not server:
-        return None
-    return (client[0], client[1]), (server[0], server[1])
+    if isinstance(client, tuple) and isinstance(server, tuple):
+        return (client[0], client[1]), (server[0], server[1])
+    # What a Unix socket is called is a text, and may be an empty one.
+    return None if client is None or isinstance(server, tuple) else (None, None)

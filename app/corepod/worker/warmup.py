@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from corepod.worker.server import Server
     from corepod.worker.settings import WorkerSettings
 
+BEGINNING = 200  # bytes of an answer that are kept
 REQUEST = b"GET / HTTP/1.1\r\nHost: warmup\r\nConnection: close\r\n\r\n"
 
 
@@ -32,11 +33,11 @@ async def warm_up(server: Server, instrumented: Instrumented) -> None:
     app, instrumented.app = instrumented.app, stub
     try:
         with server.warming_up():
-            answer = await _request(server)
+            answer = await request(server, REQUEST)
     finally:
         instrumented.app = app
     if b" 200 " not in answer:
-        raise RuntimeError(f"the warm-up request failed: the server answered {answer[:200]!r}")
+        raise RuntimeError(f"the warm-up request failed: the server answered {answer!r}")
 
 
 async def warm_up_without_application(settings: WorkerSettings, record: ScoreboardRecord) -> None:
@@ -45,14 +46,20 @@ async def warm_up_without_application(settings: WorkerSettings, record: Scoreboa
     await warm_up(create_server(instrumented, settings, record, None), instrumented)
 
 
-async def _request(server: Server) -> bytes:
+async def request(server: Server, text: bytes) -> bytes:
+    """Let this server serve a request that asks it to close the connection; returns the beginning of the answer, of
+    which everything is read."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     server.connect(theirs)
     reader, writer = await asyncio.open_connection(sock=ours)
-    writer.write(REQUEST)
-    answer = await reader.read()
-    writer.close()
+    try:
+        writer.write(text)
+        answer = b""
+        while part := await reader.read(1 << 16):
+            answer = (answer + part)[:BEGINNING]
+    finally:
+        writer.close()
     await writer.wait_closed()
     await server.connections.wait_closed(1.0)
     return answer

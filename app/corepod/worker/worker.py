@@ -124,7 +124,7 @@ class WorkerProcess:
     def _start_accepting(self, slots: int) -> Acceptor:
         settings, server = self._settings, self._server
         # The gate leaves connections to other workers; where there is none it would only cost time.
-        strategy = settings.accept if slots > 1 else "one"
+        strategy = settings.accept if slots > 1 else "batch"
         acceptor = Acceptor(
             self._loop,
             self._inheritance.listeners,

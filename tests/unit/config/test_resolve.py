@@ -229,12 +229,30 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
         ({"user": "nobody-of-that-name"}, "user"),
         ({"bind": ","}, "has no address"),
         ({"standbys": "2", "standby": "none"}, "2 standbys are asked for, but standby is none"),
+        ({"warmup": "/"}, "needs preload = application, .* it is libraries. Change it, or leave warmup out"),
+        ({"warmup": ["/"], "preload": "nothing"}, "it is nothing"),
+        ({"warmup": ["/", "users"], "preload": "application"}, "'users' has to start with /"),
+        ({"warmup": "/a b", "preload": "application"}, "'/a b' can't be requested as it is: write %20"),
+        ({"warmup": "/a\r\nX: y", "preload": "application"}, "can't be requested as it is"),
+        ({"warmup": "/caf\u00e9", "preload": "application"}, "can't be requested as it is"),
+        ({"warmup": "/a\x7f", "preload": "application"}, "can't be requested as it is"),
+        ({"warmup": "/a#b", "preload": "application"}, "can't be requested as it is"),
     ],
     ids=str,
 )
 def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phrase: str) -> None:
     with pytest.raises(SettingsError, match=phrase):
         settle(tmp_path, flags, {})
+
+
+def test_paths_of_warm_up_requests(tmp_path: Path) -> None:
+    paths = ["/users?page=2&sort=name%2Cage", "/", "/b"]
+    shared = {"preload": "application"}
+    assert settle(tmp_path, {**shared, "warmup": [paths[0], "/,/b"]}, {}).values["warmup"] == paths
+    assert settle(tmp_path, shared, {"COREPOD_WARMUP": ",".join(paths)}).values["warmup"] == paths
+    assert settle(tmp_path, {}, {}).values["warmup"] == []
+    assert show(BY_NAME["warmup"], paths) == ", ".join(paths)
+    assert parse(BY_NAME["warmup"], show(BY_NAME["warmup"], [])) == [], "which the chart writes, too"
 
 
 def test_every_atom_of_the_access_log_is_known(tmp_path: Path) -> None:

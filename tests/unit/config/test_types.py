@@ -26,6 +26,7 @@ SAMPLES: dict[str, list[str]] = {
     "address": ["127.0.0.1:8000"],
     "addresses": ["127.0.0.1:8000", "unix:/run/app.sock,[::1]:80"],
     "networks": ["10.0.0.0/8"],
+    "paths": ["/users,/?a=b"],
 }
 # Known to the command line, not to the table.
 BESIDE = {

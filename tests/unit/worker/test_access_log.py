@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -64,6 +66,66 @@ def test_a_level_and_a_handler_of_the_application(streams: Streams, scope: dict[
     logs.access.setLevel("WARNING")
     write(scope)
     assert (seen, streams.out) == (["GET 0.250000"], "GET 0.250000\n")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("prefixed", [[], ["stdout"]])
+def test_a_record_and_a_line_without_one_are_the_same(
+    streams: Streams, scope: dict[str, Any], log_format: str, prefixed: list[str]
+) -> None:
+    """A record is made only where somebody could see it."""
+    logs.configure_logging(settings(log_format=log_format, prefixed=prefixed))
+    scope |= {"path": '/"\n', "raw_path": b'/"', "headers": [(b"user-agent", b"a\xff")]}
+    form = DEFAULT.replace("%(t)s ", "") + ' "%(a)s" "%(U)s"'
+    assert logs.without_record(logs.access)
+    write(scope, form)
+    logs.access.addFilter(lambda record: True)
+    try:
+        assert not logs.without_record(logs.access)
+        write(scope, form)
+    finally:
+        logs.access.filters.clear()
+    first, second = (re.sub(r'"time": "[^"]+"', "", line) for line in streams.out.splitlines())
+    assert first == second
+
+
+DISTURB: dict[str, Callable[[pytest.MonkeyPatch, logging.Handler], None]] = {
+    "it propagates": lambda patch, handler: patch.setattr(logs.access, "propagate", True),
+    "a second handler": lambda patch, handler: patch.setattr(logs.access, "handlers", [handler, logging.NullHandler()]),
+    "another handler": lambda patch, handler: patch.setattr(logs.access, "handlers", [logging.StreamHandler()]),
+    "the handler's filter": lambda patch, handler: patch.setattr(handler, "filters", [lambda record: True]),
+    "the handler's level": lambda patch, handler: handler.setLevel("ERROR"),
+    "a formatter": lambda patch, handler: handler.setFormatter(logging.Formatter("mine %(message)s")),
+    "a factory of records": lambda patch, handler: patch.setattr(
+        logging, "_logRecordFactory", lambda *args: logging.LogRecord(*args)
+    ),
+    "a library that listens": lambda patch, handler: patch.setattr(
+        logging.Logger, "callHandlers", lambda self, record: None
+    ),
+}
+
+
+@pytest.mark.parametrize("disturb", DISTURB.values(), ids=DISTURB)
+def test_who_could_see_a_record_gets_one(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch, disturb: Callable[[pytest.MonkeyPatch, logging.Handler], None]
+) -> None:
+    logs.configure_logging(settings())
+    assert logs.without_record(logs.access)
+    disturb(monkeypatch, logs.access.handlers[0])
+    assert not logs.without_record(logs.access)
+
+
+def test_a_stream_that_fails_is_reported_and_nothing_else_fails(streams: Streams, scope: dict[str, Any]) -> None:
+    logs.configure_logging(settings())
+    (handler,) = logs.access.handlers
+    assert isinstance(handler, logs.AccessHandler)
+    with open("/dev/full", "w") as full:
+        handler.setStream(full)
+        write(scope)
+        with contextlib.suppress(OSError):
+            full.close()
+    assert "No space left on device" in streams.err
+    assert "--- Logging error ---" in streams.err
 
 
 # Time

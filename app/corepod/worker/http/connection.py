@@ -26,12 +26,13 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_lost", "_read_paused",
         "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed", "local",
-        "requests", "scheme", "server", "transport", "waiting", "write_paused",
+        "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
         self.server = server
         self.transport: Any = None
+        self.task: asyncio.Task[None] | None = None  # until there is a transport
         self.requests = 0
         self.waiting: deque[Exchange] = deque()  # behind the current one
         self.half_closed = False  # the client sends nothing any more
@@ -67,7 +68,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._held or self._reader.websocket is not None:
             self._held += data
-        elif not self.requests and data.startswith(PREFACE[: len(data)]):
+        elif self._reader.is_fresh and data.startswith(PREFACE[: len(data)]):
             self._hand_over(data)
         else:
             self._parse(data)

@@ -24,7 +24,7 @@ class Exchange:
     __slots__ = (
         "_body", "_connection", "_continues", "_discarded", "_given", "_head", "_left", "_logged", "_method", "_news",
         "_number", "_reads", "_remaining", "_status", "_version", "begun", "complete", "gone", "keep", "more",
-        "refused", "response", "scope", "size", "started", "waits_since",
+        "refused", "response", "scope", "size", "started", "task", "waits_since",
     )  # fmt: skip
 
     def __init__(self, connection: HttpConnection, head: RequestHead, keep: bool) -> None:
@@ -33,6 +33,7 @@ class Exchange:
         self.more = True  # of the request is to come
         self.begun = self.complete = False  # the response, as far as it has been written
         self.gone = False  # nobody waits for the response any more
+        self.task: asyncio.Task[None] | None = None
         self.waits_since: float | None = None  # on the loop's clock: since when the application waits for the body
         self.refused = False  # the server has answered it, while the application was waiting for its body
         self._connection, self._number = connection, connection.requests + 1
@@ -57,6 +58,7 @@ class Exchange:
                 log.exception("the application raised an exception")
         if not (self.complete or self.gone):
             await self._fail()
+        self._connection.server.ran(self)
 
     async def _fail(self) -> None:
         if self.begun:

@@ -73,6 +73,11 @@ class RequestReader:
         return b""
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether nothing has been read yet."""
+        return not (self._unfruitful or self._connection.requests)
+
+    @property
     def has_more(self) -> bool:
         """Whether the client sends something that nobody waits for."""
         return self._beyond or self.receiving is not None

@@ -52,7 +52,9 @@ class HttpServer:
         self._access_log = AccessLog(settings.access_log_format) if settings.access_log else None
         self.clock: Callable[[], float] = time.monotonic if settings.access_log else lambda: 0.0
         self._date, self._date_of = b"", 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        # The loop itself holds tasks weakly.
+        self._running: set[Exchange] = set()
+        self._greeting: set[HttpConnection] = set()
 
     @property
     def words(self) -> memoryview[int]:
@@ -63,12 +65,15 @@ class HttpServer:
         self.connections.opened()
         if self.ssl is not None:
             self.connections.on_waiting()  # a handshake comes first
-        self._keep(self._greet(sock))
-
-    async def _greet(self, sock: socket.socket) -> None:
         connection = HttpConnection(self)
+        connection.task = self.loop.create_task(self._greet(sock, connection))
+        self._greeting.add(connection)
+
+    async def _greet(self, sock: socket.socket, connection: HttpConnection) -> None:
         if await greet(self.loop, sock, self.ssl, lambda: connection) is None and connection.transport is None:
             self.connections.closed()
+        self._greeting.discard(connection)
+        connection.task = None
 
     @contextmanager
     def warming_up(self) -> Iterator[None]:
@@ -90,7 +95,12 @@ class HttpServer:
 
     def run(self, exchange: Exchange) -> None:
         """Let the application answer this request."""
-        self._keep(exchange.run())
+        self._running.add(exchange)
+        exchange.task = self.loop.create_task(exchange.run())
+
+    def ran(self, exchange: Exchange) -> None:
+        """The application has returned."""
+        self._running.discard(exchange)
 
     def count(self, exchange: Exchange, status: int) -> None:
         """A request has its answer, or will never have one: then `status` is 0."""
@@ -116,9 +126,3 @@ class HttpServer:
         if now != self._date_of:
             self._date_of, self._date = now, f"date: {formatdate(now, usegmt=True)}\r\n".encode()
         return self._date
-
-    def _keep(self, coroutine: Any) -> None:
-        # The loop itself holds tasks weakly.
-        task = self.loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -9,8 +9,7 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Response
 from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
 
-from corepod.worker.hypercorn.parser import Parser
-from corepod.worker.request_head import has_control, is_host, split_target, with_host
+from corepod.worker.hypercorn.parser import Parser, in_origin_form, refusal
 from corepod.worker.response_head import reason_phrase
 
 NO_LIMIT = 1 << 62
@@ -102,7 +101,7 @@ class PatchedH11(H11Protocol):
             except h11.RemoteProtocolError as error:
                 if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                     await self._send_error_response(error.error_status_hint)
-                await self._close(refused=True)
+                await self.close(refused=True)
                 return
             if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
                 return
@@ -140,7 +139,7 @@ class PatchedH11(H11Protocol):
         headers = list(request.headers)
         if status := self._refusal(request, headers):
             await self._send_error_response(status)
-            await self._close(refused=True)
+            await self.close(refused=True)
             return
         chunked = any(name == b"transfer-encoding" for name, _ in headers)
         self._unread = NO_LIMIT if chunked else max(0, _announced(headers))
@@ -148,24 +147,13 @@ class PatchedH11(H11Protocol):
         if self.connection.they_are_waiting_for_100_continue:
             self.app = self._continued
         try:
-            await super()._create_stream(_in_origin_form(request, headers))
+            await super()._create_stream(in_origin_form(request, headers))
         finally:
             self.app = app
 
     def _refusal(self, request: h11.Request, headers: list[tuple[bytes, bytes]]) -> int:
-        """The status to refuse it with, 0 where it may pass."""
-        if request.method == b"CONNECT":
-            return 501
-        if request.http_version not in (b"1.1", b"1.0"):
-            return 505
-        lengths = {name for name, _ in headers if name in (b"content-length", b"transfer-encoding")}
-        # Before HTTP/1.1 there was no chunked body: a proxy of that time takes it for the next request (RFC 9112, 6.1).
-        if len(lengths) > 1 or (request.http_version == b"1.0" and b"transfer-encoding" in lengths):
-            return 400
-        if split_target(request.method, request.target) is None or has_control(b"".join(pair[1] for pair in headers)):
-            return 400
-        if not all(is_host(value) for name, value in headers if name == b"host"):
-            return 400
+        if status := refusal(request, headers):
+            return status
         # h11 holds the limit only for a head that is incomplete after a read.
         return 431 if self._read > SMALL and head_size(headers) > self.config.h11_max_incomplete_size else 0
 
@@ -193,14 +181,15 @@ class PatchedH11(H11Protocol):
             # The rest is read and discarded, within the time that a client has for its next request.
             await self.send(Updated(idle=True))
         else:
-            await self._close()
+            await self.close()
 
     async def _recycle(self) -> None:
         self.connection.start_next_cycle()
         await self.can_read.set()
         await self.send(Updated(idle=True))
 
-    async def _close(self, *, refused: bool = False) -> None:
+    async def close(self, *, refused: bool = False) -> None:
+        """Read nothing more, and close the connection."""
         self.over = True
         self.lingers = refused or self._unread > 0 or self._parser.behind
         await self.can_read.set()
@@ -212,6 +201,11 @@ class PatchedH11(H11Protocol):
         self.keep_alive_requests += NO_LIMIT
 
     @property
+    def is_sent_a_body(self) -> bool:
+        """Whether a request isn't complete yet, though perhaps answered."""
+        return self._unread > 0
+
+    @property
     def asked(self) -> bool:
         """Whether there has been a request."""
         return self.keep_alive_requests % NO_LIMIT > 0
@@ -220,19 +214,6 @@ class PatchedH11(H11Protocol):
 def _announced(headers: Any) -> int:
     """The length of the body, -1 where it shows at its end."""
     return next((int(value) for name, value in headers if name == b"content-length"), -1)
-
-
-def _in_origin_form(request: h11.Request, headers: list[tuple[bytes, bytes]]) -> h11.Request:
-    """The request with the path of an absolute target as its target, and the host of that as its Host."""
-    path, query, host = split_target(request.method, request.target) or (request.target, b"", b"")
-    if not host:
-        return request
-    return h11.Request(
-        method=request.method,
-        target=path + b"?" + query if query else path,
-        headers=with_host(headers, host),
-        http_version=request.http_version,
-    )
 
 
 def head_size(headers: Any) -> int:

@@ -1,4 +1,5 @@
-"""h11's connection of a server, in the places where it is too strict or not strict enough for a public port."""
+"""h11's connection of a server, in the places where it is too strict or not strict enough for a public port, and the
+requests that come of it."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from typing import Any
 import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
+
+from corepod.worker.request_head import has_control, is_host, split_target, with_host
 
 EMPTY_LINE = b"\r\n"
 
@@ -66,3 +69,31 @@ class _Chunks(ChunkedReader):
             if _space_in_size(buffer._data, start):
                 raise h11.LocalProtocolError("a space beside the size of a chunk")
         return super().__call__(buffer)
+
+
+def refusal(request: h11.Request, headers: list[tuple[bytes, bytes]]) -> int:
+    """The status to refuse a request with, 0 where it may pass."""
+    if request.method == b"CONNECT":
+        return 501
+    if request.http_version not in (b"1.1", b"1.0"):
+        return 505
+    lengths = {name for name, _ in headers if name in (b"content-length", b"transfer-encoding")}
+    # Before HTTP/1.1 there was no chunked body: a proxy of that time takes it for the next request (RFC 9112, 6.1).
+    if len(lengths) > 1 or (request.http_version == b"1.0" and b"transfer-encoding" in lengths):
+        return 400
+    if split_target(request.method, request.target) is None or has_control(b"".join(pair[1] for pair in headers)):
+        return 400
+    return 0 if all(is_host(value) for name, value in headers if name == b"host") else 400
+
+
+def in_origin_form(request: h11.Request, headers: list[tuple[bytes, bytes]]) -> h11.Request:
+    """The request with the path of an absolute target as its target, and the host of that as its Host."""
+    path, query, host = split_target(request.method, request.target) or (request.target, b"", b"")
+    if not host:
+        return request
+    return h11.Request(
+        method=request.method,
+        target=path + b"?" + query if query else path,
+        headers=with_host(headers, host),
+        http_version=request.http_version,
+    )

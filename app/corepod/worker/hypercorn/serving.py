@@ -25,7 +25,7 @@ from corepod.worker.hypercorn.http2 import PatchedH2
 from corepod.worker.hypercorn.request_log import RequestLog
 from corepod.worker.hypercorn.websocket import PatchedWebSocket
 from corepod.worker.logs import log
-from corepod.worker.transport import LINGER, greet
+from corepod.worker.transport import LINGER, TLS_FAREWELL, greet
 
 if TYPE_CHECKING:
     import socket
@@ -96,13 +96,21 @@ class HypercornConnection(TCPServer):
         self._server.keep(self.context.terminated.set())
 
     async def protocol_send(self, event: Any) -> None:
-        if isinstance(event, Closed) and getattr(self._http, "lingers", False) and self.writer.can_write_eof():
-            # Closing a socket with data unread resets it, and the client might never see its answer. TLS has a
-            # goodbye of its own, for which it reads on.
-            self.writer.write_eof()
-            self._lingering = self.loop.call_later(LINGER, self.writer.close)
+        if isinstance(event, Closed) and getattr(self._http, "lingers", False):
+            # Closing a socket with data unread resets it, and the client might never see its answer.
+            half = self.writer.can_write_eof()  # TLS has no half-closed connections: the head has said that it ends
+            if half:
+                self.writer.write_eof()
+            self._lingering = self.loop.call_later(LINGER if half else TLS_FAREWELL, self.writer.close)
         else:
             await super().protocol_send(event)
+
+    async def _initiate_server_close(self) -> None:
+        http = self._http
+        if isinstance(http, PatchedH11) and http.is_sent_a_body:
+            await http.close()
+        else:
+            await super()._initiate_server_close()
 
     async def _read_data(self) -> None:
         await super()._read_data()

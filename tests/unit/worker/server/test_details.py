@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract.scoreboard import REQUESTS
+from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS
 from corepod.worker.application.wsgi import as_asgi
 
 from tests.unit.served import DEADLINE, Served, read_all, until
@@ -457,12 +457,33 @@ def test_what_is_left_of_a_body_is_waited_for_as_long_as_for_a_request() -> None
         assert read_all(sock).endswith(b"done")
 
 
+def test_a_client_that_is_still_sending_when_the_worker_leaves_gets_its_answer() -> None:
+    with Served(App(ignore)) as served, served.connect() as sock:
+        sock.sendall(post(length=SMALL))
+        until(lambda: served.words[REQUESTS] and not served.words[IN_FLIGHT], "it is answered")
+        served.loop.call_soon_threadsafe(served.server.connections.close_idle)
+        served.call(asyncio.sleep(0))
+        until(lambda: sock.recv(65536, socket.MSG_PEEK).endswith(b"done"), "the answer is here")
+        for _ in range(100):
+            sock.sendall(b"x" * 100)
+            served.call(asyncio.sleep(0))
+        assert read_all(sock).endswith(b"done")
+
+
 def test_a_client_that_never_stops_sending_is_left() -> None:
     with Served(App(ignore)) as served:
-        with served.connect() as sock, contextlib.suppress(OSError):
+        with served.connect() as sock:
             sock.sendall(post(length=1 << 40))
-            while True:
-                sock.sendall(b"x" * 65536)
+            assert read_all(sock).endswith(b"done")
+
+            def is_left() -> bool:
+                try:
+                    sock.sendall(b"x" * 1000)
+                except OSError:
+                    return True
+                return False
+
+            until(is_left, "the connection is cut off")
         served.until_idle()
 
 

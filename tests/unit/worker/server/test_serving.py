@@ -764,6 +764,18 @@ def test_tls_a_large_response_is_whole(tls: Served, certificate: tuple[Path, Pat
         until(lambda: not tls.words[OWED] and not tls.words[IN_FLIGHT], "nothing owed")
 
 
+def test_tls_a_client_that_is_still_sending_gets_its_answer(tls: Served, certificate: tuple[Path, Path]) -> None:
+    """Nobody reads the body, so the connection ends: but not before the client has had its answer."""
+    with tls_client(certificate).wrap_socket(tls.connect(), server_hostname="localhost") as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3000000\r\n\r\n")
+        for _ in range(150):
+            sock.sendall(b"x" * 20_000)
+        answer = recv_response(sock)
+        assert b"connection: close" in answer.lower()
+        assert answer.endswith(b"done")
+    tls.until_idle()
+
+
 def test_tls_with_certificate_and_key_in_one_file(app: App, certificate: tuple[Path, Path], tmp_path: Path) -> None:
     """Never in the clear where a certificate is given: hypercorn would, without a key."""
     both = tmp_path / "both.pem"
