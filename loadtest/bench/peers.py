@@ -62,9 +62,19 @@ class Peer:
         return [flag.format(app=self.app, port=port, workers=self.workers) for flag in self.flags]
 
 
-def corepod(*flags: str, standby: str = "armed", budget: str = "1000/60", name: str = "") -> Peer:
+def corepod(*flags: str, standby: str = "armed", budget: str = "1000/60", name: str = "", command: str = "run") -> Peer:
     """This project. The budget is no part of what is measured, except where it says so."""
-    run = [str(BIN / "python"), "-m", "corepod", "run", "{app}", "--workers", "{workers}", "--bind", "127.0.0.1:{port}"]
+    run = [
+        str(BIN / "python"),
+        "-m",
+        "corepod",
+        command,
+        "{app}",
+        "--workers",
+        "{workers}",
+        "--bind",
+        "127.0.0.1:{port}",
+    ]
     run += ["--standby", standby, "--crash-budget", budget]
     if "--admin" not in flags:
         run += ["--admin", "none"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loadtest.bench.harness import Bench
     from loadtest.bench.server import Server
 
-COUNT, WORKERS, TRIES = 1000, 2, 5
+COUNT, WORKERS, TRIES = 1000, 2, 7
 KINDS = {"silent": b"", "half heads": HALF_HEAD}
 BASE = peers.UVICORN.name
 # Workers share the server's core, so that the client, which opens the connections, can't delay the request by itself.
