@@ -94,6 +94,11 @@ class RequestHead:
             raise RefusedError(400)
         return True
 
+    def of_body(self) -> bytes:
+        """A head that says no more than how the body is framed, for another parser."""
+        framing = b"Transfer-Encoding: chunked" if self.coding is not None else b"Content-Length: %d" % self.length
+        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing
+
     def as_bytes(self) -> bytes:
         """The head, for another parser."""
         lines = b"".join([b"%b: %b\r\n" % header for header in self.headers])

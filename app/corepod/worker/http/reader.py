@@ -23,7 +23,7 @@ class RequestReader:
     """Reads the requests of one connection."""
 
     __slots__ = (
-        "_beyond", "_connection", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
+        "_beyond", "_body", "_connection", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
     )  # fmt: skip
 
     def __init__(self, connection: HttpConnection) -> None:
@@ -33,6 +33,7 @@ class RequestReader:
         self._connection = connection
         self._beyond = False  # something came behind the last request
         self._head = RequestHead()
+        self._body = b""  # the head of the body that the parser has taken for another protocol
         self._unfruitful = 0  # bytes since a head or a piece of a body was complete
         self._parser: Any = httptools.HttpRequestParser(self)
 
@@ -62,6 +63,8 @@ class RequestReader:
                 return rest
             # Whoever asks for another protocol than WebSocket goes on with this one (RFC 9110, 7.8).
             self._parser = httptools.HttpRequestParser(self)
+            if self._body:
+                self._parser.feed_data(self._body)
             return self._feed(rest)
         except httptools.HttpParserError as error:
             if self.last and self.receiving is None:
@@ -98,6 +101,9 @@ class RequestReader:
         self._head.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._body:
+            self._head, self._body = RequestHead(), b""
+            return  # the body's request is being served
         head, parser, connection = self._head, self._parser, self._connection
         limit = connection.server.limit_header
         is_long = self._unfruitful > limit  # with what comes behind it in the same piece
@@ -114,6 +120,8 @@ class RequestReader:
         # Proxies of HTTP/1.0 pass on the wish to keep a connection without knowing it (RFC 9112, C.2.2).
         exchange = Exchange(connection, head, keep=head.version == "1.1" and parser.should_keep_alive())
         self.receiving, self.last = exchange, not exchange.keep
+        if parser.should_upgrade() and head.has_body:
+            self._body = head.of_body()
         connection.requested(exchange)
 
     def on_body(self, body: bytes) -> None:
@@ -123,6 +131,8 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         self._unfruitful = 0
+        if self._body:
+            return  # httptools ends a request that asks for another protocol with its head; its body follows
         self._head = RequestHead()  # without the trailers, which nobody asks for
         if (exchange := self.receiving) is not None:
             self.receiving = None
