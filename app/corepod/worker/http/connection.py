@@ -66,10 +66,10 @@ class HttpConnection(asyncio.Protocol):
         self.server.words[BYTES_IN] += len(data)
         if self._lingers_since is not None or self._refusal:
             return
-        if self._held or self._reader.websocket is not None:
+        if not self.requests and self._reader.untouched:
+            self._open(self._held + data)
+        elif self._held or self._reader.websocket is not None:
             self._held += data
-        elif not self.requests and data.startswith(PREFACE[: len(data)]):
-            self._hand_over(data)
         else:
             self._parse(data)
         if not self.requests:
@@ -112,6 +112,16 @@ class HttpConnection(asyncio.Protocol):
             self._drained = None
 
     # Requests in their turn
+
+    def _open(self, data: bytes) -> None:
+        """All that has come so far. The preface may come in pieces, and POST begins as it does."""
+        if data.startswith(PREFACE):
+            self._hand_over(data)
+        elif PREFACE.startswith(data):
+            self._held = data
+        else:
+            self._held = b""
+            self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         try:

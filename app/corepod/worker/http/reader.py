@@ -73,6 +73,11 @@ class RequestReader:
         return b""
 
     @property
+    def untouched(self) -> bool:
+        """Whether nothing has been parsed since a request, or at all."""
+        return not self._unfruitful
+
+    @property
     def has_more(self) -> bool:
         """Whether the client sends something that nobody waits for."""
         return self._beyond or self.receiving is not None
