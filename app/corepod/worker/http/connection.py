@@ -154,17 +154,23 @@ class HttpConnection(asyncio.Protocol):
             self.close()
         elif self.waiting:
             self._begin(self.waiting.popleft())
+            if not self.waiting:
+                self._read_on()
         elif self._refusal:
             self._answer_refused(self._refusal)
         elif self._reader.websocket is not None:
             self._hand_over_websocket()
-        elif self._held:
-            self.resume_reading()
-            self._parse(self._held)
         elif self.half_closed:
             self.close()
         else:
             self.resume_reading()
+
+    def _read_on(self) -> None:
+        """No request waits any more. What is held may be the rest of the body of the one that has its turn now."""
+        self.resume_reading()
+        held, self._held = self._held, b""
+        if held:
+            self._parse(held)
 
     def _refuse(self, status: int) -> None:
         """What was read isn't a request, or isn't one that is served. Requests before it have their answers first."""

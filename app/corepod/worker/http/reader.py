@@ -45,7 +45,7 @@ class RequestReader:
             return self._feed(data)
         for start in range(0, len(data), PIECE):
             left = self._feed(data[start : start + PIECE])
-            if left or self._connection.waiting:
+            if left or self._connection.waiting or self.websocket is not None:
                 return left + data[start + PIECE :]
         return b""
 
