@@ -23,7 +23,7 @@ class RequestReader:
     """Reads the requests of one connection."""
 
     __slots__ = (
-        "_beyond", "_connection", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
+        "_beyond", "_body_head", "_connection", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
     )  # fmt: skip
 
     def __init__(self, connection: HttpConnection) -> None:
@@ -32,6 +32,7 @@ class RequestReader:
         self.websocket: bytes | None = None  # the head of a request that asks for it, which is the last one, too
         self._connection = connection
         self._beyond = False  # something came behind the last request
+        self._body_head = b""  # a head for the next parser, which reads the body that this one doesn't see
         self._head = RequestHead()
         self._unfruitful = 0  # bytes since a head or a piece of a body was complete
         self._parser: Any = httptools.HttpRequestParser(self)
@@ -62,7 +63,7 @@ class RequestReader:
                 return rest
             # Whoever asks for another protocol than WebSocket goes on with this one (RFC 9110, 7.8).
             self._parser = httptools.HttpRequestParser(self)
-            return self._feed(rest)
+            return self._feed(self._body_head + rest)
         except httptools.HttpParserError as error:
             if self.last and self.receiving is None:
                 self._beyond = True
@@ -99,6 +100,9 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         head, parser, connection = self._head, self._parser, self._connection
+        if self._body_head:
+            self._body_head, self._head, self._unfruitful = b"", RequestHead(), 0
+            return
         limit = connection.server.limit_header
         is_long = self._unfruitful > limit  # with what comes behind it in the same piece
         self._head = RequestHead()  # trailers come as headers do
@@ -111,6 +115,9 @@ class RequestReader:
         if head.is_for_websocket and parser.should_upgrade():
             self.websocket = head.as_bytes()
             return
+        if head.upgrade is not None and head.has_body and parser.should_upgrade():
+            # httptools takes what follows for the other protocol, and a body would be the next request.
+            self._body_head = head.of_body()
         # Proxies of HTTP/1.0 pass on the wish to keep a connection without knowing it (RFC 9112, C.2.2).
         exchange = Exchange(connection, head, keep=head.version == "1.1" and parser.should_keep_alive())
         self.receiving, self.last = exchange, not exchange.keep
@@ -122,6 +129,8 @@ class RequestReader:
             self.receiving.body_came(body)
 
     def on_message_complete(self) -> None:
+        if self._body_head:
+            return
         self._unfruitful = 0
         self._head = RequestHead()  # without the trailers, which nobody asks for
         if (exchange := self.receiving) is not None:
