@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
@@ -24,8 +25,8 @@ class HttpConnection(asyncio.Protocol):
     """asyncio's protocol of the connection, and a `corepod.worker.connections.Connection`."""
 
     __slots__ = (
-        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_lost", "_read_paused",
-        "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed", "local",
+        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_looks_at", "_lost",
+        "_read_paused", "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed", "local",
         "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
     )  # fmt: skip
 
@@ -55,7 +56,8 @@ class HttpConnection(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         self.scheme = "http" if tls is None else "https"
         self._born = self._since = server.loop.time()
-        self._timer = server.loop.call_at(self._since + server.patience.keep_alive, self._look)
+        self._looks_at = self._since + server.patience.keep_alive
+        self._timer = server.loop.call_at(self._looks_at, self._look)
         server.connections.add(self)
         if found is None:
             transport.abort()
@@ -291,18 +293,19 @@ class HttpConnection(asyncio.Protocol):
             self.transport.write_eof()
 
     def _look_by(self, at: float) -> None:
-        if at < self._timer.when():
+        if at < self._looks_at:
             self._timer.cancel()
+            self._looks_at = at
             self._timer = self.server.loop.call_at(at, self._look)
 
     def _look(self) -> None:
-        loop = self.server.loop
-        now = loop.time()
+        self._looks_at = inf
+        now = self.server.loop.time()
         if self.write_paused and self.unsent() != self._unsent:
             self._stalls_since, self._unsent = now, self.unsent()
         end, verdict = self.server.patience.end(self._facts(), now)
         if end > now:
-            self._timer = loop.call_at(end, self._look)
+            self._look_by(end)
         elif verdict is Verdict.ABORT:
             self.transport.abort()
         elif verdict is Verdict.REFUSE and self._current is not None:
