@@ -283,6 +283,7 @@ class HttpConnection(asyncio.Protocol):
         overtakes what it hasn't read: it has a moment to see that nothing more comes."""
         if self._lost or self._lingers_since is not None:
             return
+        self._reader.last = True  # also behind what is being parsed, and in what TLS still brings
         if self.half_closed or not (self._refusal or self.waiting or self._held or self._reader.has_more):
             self.transport.close()
             return
