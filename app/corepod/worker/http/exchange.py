@@ -56,9 +56,10 @@ class Exchange:
         except Exception:
             if not self.refused:  # frameworks turn the disconnect into an exception; the client has its answer
                 log.exception("the application raised an exception")
-        if not (self.complete or self.gone):
-            await self._fail()
-        self._connection.server.ran(self)
+        finally:  # its task may have been cancelled, too
+            if not (self.complete or self.gone):
+                await self._fail()
+            self._connection.server.ran(self)
 
     async def _fail(self) -> None:
         if self.begun:
