@@ -94,6 +94,7 @@ class HttpConnection(asyncio.Protocol):
         self._timer.cancel()
         if self._current is not None:
             self._current.leave()
+            self._current = None
         self.waiting.clear()
         self.resume_writing()
         self.server.forget(self)

@@ -84,8 +84,9 @@ class RequestReader:
         return self._beyond or self.receiving is not None
 
     def forget(self) -> None:
-        """Nothing more is read. The parser refers to this object, which would live on in a circle."""
+        """Nothing more is read. What refers to each other here would live on until the garbage collector comes."""
         self._parser = self.receiving = None
+        del self._connection
 
     # What the parser calls
 
