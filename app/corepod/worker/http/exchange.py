@@ -150,8 +150,8 @@ class Exchange:
     async def send(self, message: dict[str, Any]) -> None:
         """See ASGI's specification of the HTTP connection scope. Raises TypeError, ValueError or RuntimeError
         for a message that can't be sent."""
-        if self.gone:
-            return
+        if self.gone or (self.begun and self._connection.transport.is_closing()):
+            return  # asyncio would log each write behind a failed one
         kind = message["type"]
         if kind == "http.response.start":
             self._start(message)
