@@ -166,6 +166,8 @@ class Exchange:
                 connection.server.app.answered(self.scope)
             if not more and not self.gone:
                 self._end(self._status)
+        else:
+            raise ValueError(f"a message of the type {kind!r} can't be sent in an HTTP connection")
 
     def _start(self, message: dict[str, Any]) -> None:
         if self._head is not None:
@@ -186,6 +188,8 @@ class Exchange:
         left = self._left
         if left == ABSENT:
             return b""
+        if type(body) is not bytes:
+            body = bytes(memoryview(body))  # raises TypeError for a text, before anything has been written
         self.size += len(body)
         if left >= 0:
             left -= len(body)
