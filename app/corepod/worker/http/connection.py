@@ -219,6 +219,8 @@ class HttpConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Hand it to the kernel, or keep it until the kernel takes it: then `write_paused` is true."""
         self.server.words[BYTES_OUT] += len(data)
+        if self.write_paused:
+            self._unsent += len(data)  # more that waits is no progress
         self.transport.write(data)
 
     async def drained(self) -> None:
@@ -303,7 +305,7 @@ class HttpConnection(asyncio.Protocol):
     def _look(self) -> None:
         self._looks_at = inf
         now = self.server.loop.time()
-        if self.write_paused and self.unsent() != self._unsent:
+        if self.write_paused and self.unsent() < self._unsent:
             self._stalls_since, self._unsent = now, self.unsent()
         end, verdict = self.server.patience.end(self._facts(), now)
         if end > now:
