@@ -53,6 +53,8 @@ class Exchange:
         """Let the application answer."""
         try:
             await self._connection.server.app(self.scope, self.receive, self.send)
+            if not (self.complete or self.gone):
+                log.error("the application returned before its response was complete")
         except Exception:
             if not self.refused:  # frameworks turn the disconnect into an exception; the client has its answer
                 log.exception("the application raised an exception")
