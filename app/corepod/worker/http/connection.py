@@ -26,8 +26,8 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_looks_at", "_lost",
-        "_read_paused", "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed", "local",
-        "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
+        "_read_paused", "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed",
+        "local", "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
