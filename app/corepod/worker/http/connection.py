@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ class HttpConnection(asyncio.Protocol):
         self.transport: Any = None
         self.task: asyncio.Task[None] | None = None  # until there is a transport
         self.requests = 0
-        self.waiting: deque[Exchange] = deque()  # behind the current one
+        self.waiting: list[Exchange] = []  # behind the current one; an empty deque has room for 64
         self.half_closed = False  # the client sends nothing any more
         self.write_paused = False  # the kernel hasn't taken all that was written
         self._reader = RequestReader(self)
@@ -156,7 +155,7 @@ class HttpConnection(asyncio.Protocol):
         if self._closing or not exchange.keep:
             self.close()
         elif self.waiting:
-            self._begin(self.waiting.popleft())
+            self._begin(self.waiting.pop(0))
             if not self.waiting:
                 self._read_on()
         elif self._refusal:

@@ -133,7 +133,8 @@ class RequestReader:
         if self._body_head:
             return
         self._unfruitful = 0
-        self._head = RequestHead()  # without the trailers, which nobody asks for
+        if self._head.headers:
+            self._head = RequestHead()  # without the trailers, which nobody asks for
         if (exchange := self.receiving) is not None:
             self.receiving = None
             exchange.body_ended()
