@@ -276,7 +276,7 @@ class HttpConnection(asyncio.Protocol):
 
     def close_when_idle(self) -> None:
         """See `corepod.worker.connections.Connection`."""
-        self._closing = True
+        self._closing = self._leaving = True  # a response that has yet to begin says so
         if self._current is None:
             self.close()
 
