@@ -55,20 +55,23 @@ class RequestReader:
             self._beyond = True  # behind the last request nothing is read as one
             return b""
         self._unfruitful += len(data)
+        upgraded = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
-            rest = data[pause.args[0] :]
-            if self.websocket is not None:
-                return rest
-            # Whoever asks for another protocol than WebSocket goes on with this one (RFC 9110, 7.8).
-            self._parser = httptools.HttpRequestParser(self)
-            return self._feed(self._body_head + rest)
+            upgraded = data[pause.args[0] :]
         except httptools.HttpParserError as error:
             if self.last and self.receiving is None:
                 self._beyond = True
                 return b""
             raise RefusedError(_status_of(error, data)) from None
+        # Not while that exception is handled: the next one's context, which says what is wrong, would be this one.
+        if upgraded is not None:
+            if self.websocket is not None:
+                return upgraded
+            # Whoever asks for another protocol than WebSocket goes on with this one (RFC 9110, 7.8).
+            self._parser = httptools.HttpRequestParser(self)
+            return self._feed(self._body_head + upgraded)
         if self._unfruitful > self._connection.server.limit_header:
             raise RefusedError(431)
         return b""
