@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import struct
 import termios
+from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,9 +45,23 @@ def wait_for_kernel(transport: Any) -> None:
     # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.
     tls = transport.get_extra_info("sslcontext") is not None
     transport.set_write_buffer_limits(high=1 if tls else 0)
-    below = _below(transport)
+    # asyncio's TLS has a second buffer below its own. uvloop hides it.
+    protocol = getattr(transport, "_ssl_protocol", None)
+    below = getattr(protocol, "_transport", None)
     if below is not None:
         below.set_write_buffer_limits(high=0)
+        if type(protocol) is SSLProtocol:
+            protocol.__class__ = _WholeSSLProtocol
+
+
+class _WholeSSLProtocol(SSLProtocol):
+    """It also counts what the transport below it hasn't handed to the kernel. Without that a write of any size would be
+    over at once, and a response would be cut off two seconds later, when TLS has waited long enough for its end."""
+
+    def _get_write_buffer_size(self) -> int:
+        below: Any = self._transport
+        size: int = super()._get_write_buffer_size()  # type: ignore[misc]
+        return size if below is None else size + int(below.get_write_buffer_size())
 
 
 def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address] | None:
@@ -74,12 +89,5 @@ def on_the_way(transport: Any) -> tuple[int, int]:
 
 
 def unsent(transport: Any) -> int:
-    """Bytes that wait in this process for the kernel to take them."""
-    size: int = transport.get_write_buffer_size()
-    below = _below(transport)
-    return size + below.get_write_buffer_size() if below is not None else size
-
-
-def _below(transport: Any) -> Any:
-    # asyncio's TLS has a second transport below its own. uvloop hides it, so that up to 64 KiB may wait there unseen.
-    return getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    """Bytes that wait in this process for the kernel to take them. uvloop hides up to 64 KiB of TLS."""
+    return int(transport.get_write_buffer_size())
