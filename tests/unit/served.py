@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from corepod.config.spec import SETTINGS
-from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
+from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, SIZE
 from corepod.worker.accept import Acceptor
 from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
@@ -37,7 +37,7 @@ def settings(**changed: Any) -> WorkerSettings:
 
 def make_record() -> ScoreboardRecord:
     fd = os.memfd_create("scoreboard")
-    os.ftruncate(fd, RECORDS * RECORD_SIZE)
+    os.ftruncate(fd, SIZE)
     record = ScoreboardRecord(fd)
     os.close(fd)
     record.attach(0)
@@ -75,12 +75,14 @@ class Served:
             self._strategy,
             self.notes.append,
         )
+        self.server.connections.on_waiting = self.acceptor.brings_nothing
         if limit := self._settings.limit_connections:
             self.server.connections.on_count = lambda count: self.acceptor.pause(count >= limit)
         self.acceptor.start()
         self._ready.set()
         await self._stop.wait()
-        self.acceptor.stop(last=True)
+        self.acceptor.take_all()
+        self.acceptor.stop()
         self.server.connections.close_idle()
         await self.server.connections.wait_closed(2.0)
 

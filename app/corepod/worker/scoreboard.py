@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 
-from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
+from corepod.contract.scoreboard import ACCEPTED, ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, IDLE_OFFSET, RECORD_SIZE, RECORDS, SIZE, WORDS
 
 TEXT = ENTRY_SIZE - 8
 
@@ -14,13 +14,30 @@ class ScoreboardRecord:
     counted."""
 
     def __init__(self, fd: int) -> None:
-        self._map = mmap.mmap(fd, RECORDS * RECORD_SIZE)
+        self._map = mmap.mmap(fd, SIZE)
+        self._records = memoryview(self._map)[:IDLE_OFFSET].cast("Q")
+        self._idle = memoryview(bytearray(1))
+        self._number = RECORDS
         self._use(memoryview(bytearray(RECORD_SIZE)))
 
     def attach(self, number: int) -> None:
         """Write into this record of the scoreboard from now on."""
         start = number * RECORD_SIZE
         self._use(memoryview(self._map)[start : start + RECORD_SIZE])
+        self._number = number
+        self._idle = memoryview(self._map)[IDLE_OFFSET + number : IDLE_OFFSET + number + 1]
+
+    def show_idle(self, idle: bool) -> None:
+        """Tell the other workers whether this one would serve a new connection at once."""
+        self._idle[0] = idle
+
+    def idle_sibling(self) -> tuple[int, int] | None:
+        """A worker beside this one that would serve a new connection at once: its record, and how many connections it
+        has accepted so far. None where there is no such worker."""
+        number = self._map.find(b"\1", IDLE_OFFSET) - IDLE_OFFSET
+        if number == self._number:
+            number = self._map.find(b"\1", IDLE_OFFSET + number + 1) - IDLE_OFFSET
+        return (number, self._records[number * RECORD_SIZE // 8 + ACCEPTED]) if number >= 0 else None
 
     def _use(self, memory: memoryview) -> None:
         self.words = memory[: WORDS * 8].cast("Q")

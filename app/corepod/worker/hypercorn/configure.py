@@ -10,12 +10,15 @@ from hypercorn.config import Config
 from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
 
 
 class ServerConfig(Config):
     leaving = False  # WebSockets are being closed, new ones too
+    waiting: Callable[[], None]  # called when what has come of a connection isn't a request yet
 
 
 def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfig:

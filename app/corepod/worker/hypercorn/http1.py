@@ -48,6 +48,8 @@ class PatchedH11(H11Protocol):
         if isinstance(event, RawData):
             self._read = len(event.data)
         await super().handle(event)
+        if not self.asked:
+            self.config.waiting()
 
     async def _check_protocol(self, request: h11.Request) -> None:
         # HTTP/2 by prior knowledge. An Upgrade to it is ignored: a proxy that passes one on unseen would be bypassed.
