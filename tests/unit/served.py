@@ -36,19 +36,25 @@ def settings(**changed: Any) -> WorkerSettings:
 
 
 def make_record() -> ScoreboardRecord:
+    return make_records(1)[0]
+
+
+def make_records(count: int) -> list[ScoreboardRecord]:
+    """Those of the workers of one pool."""
     fd = os.memfd_create("scoreboard")
     os.ftruncate(fd, SIZE)
-    record = ScoreboardRecord(fd)
+    records = [ScoreboardRecord(fd) for _ in range(count)]
     os.close(fd)
-    record.attach(0)
-    return record
+    for number, record in enumerate(records):
+        record.attach(number)
+    return records
 
 
 class Served:
     """An application, served for the length of a with block."""
 
     def __init__(self, app: Any, *, strategy: str = "one", **changed: Any) -> None:
-        self.record = make_record()
+        self.record, self.sibling = make_records(2)  # `sibling`: of another worker of its pool
         self.words = self.record.words
         self.notes: list[str] = []
         self.errors: list[dict[str, Any]] = []  # what reached the loop's exception handler

@@ -1,21 +1,20 @@
 """Accepts connections from the shared queue, fairly.
 
 asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here
-a worker accepts one connection, and the next only when that one's request has reached the application (the gate). While
-its threads compute, it leaves connections to a worker that is idle now, and takes all of them where none is: each turn
-of its loop costs a wait for the interpreter's lock. docs/benchmarks.md (B8, B9) compares the strategies.
+a worker accepts one connection, and the next only when that one's request has reached the application (the gate); a
+few at once where requests are short. While its threads compute, it leaves connections to a worker that has fewer
+requests, and waits for nothing where there is none. docs/benchmarks.md (B8, B9) compares the strategies.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from corepod.contract.scoreboard import ACCEPTED
-from corepod.worker.gate import COMPUTING, LOOK, Courtesy, Gate, ThreadShare
+from corepod.worker.gate import COMPUTING, LOOK, SEVERAL, Courtesy, Gate, ThreadShare
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from corepod.worker.application.instrumented import Instrumented
 
 BATCH = 100
-CBATCH = int(os.environ.get("X_CBATCH", "16"))
 TURNS = 8  # of the loop, for which a closed gate leaves the sockets watched
 PAUSE = 1.0  # seconds without accepting when the process has no descriptor left
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -34,7 +32,7 @@ class Away(Enum):
     """Why the sockets aren't watched for a moment."""
 
     GATE = "the request of the last connection hasn't arrived"
-    COURTESY = "another worker is idle"
+    COURTESY = "another worker has less to do"
 
 
 class Acceptor:
@@ -58,7 +56,7 @@ class Acceptor:
         self._full = self._last = False
         self._refused = 0  # times in a row that the closed gate was asked
         self._away: Away | None = None  # why the sockets aren't watched, where it is for a moment
-        self._idle = False  # as the other workers see it
+        self._shown: int | None = None  # requests in flight, as the other workers see it; None: it accepts nothing
         self._starved = False  # the last accept found no descriptor left
 
     @property
@@ -70,7 +68,7 @@ class Acceptor:
         """Accept from now on."""
         self._closed = False
         if self._gate is not None:
-            self._app.arrived, self._app.idle = self._arrived, self._served_all
+            self._app.arrived, self._app.ended = self._arrived, self._ended
         self._watch()
         self._show()
 
@@ -111,14 +109,14 @@ class Acceptor:
         if self._gate is not None:
             self._gate.open(brought=False)
             self._come_back()
-            self._show()
 
     def _show(self) -> None:
-        """Tell the other workers whether this one would serve a connection at once."""
-        idle = self._gate is not None and not (self._closed or self._full or self._starved or self._app.in_flight)
-        if idle != self._idle:
-            self._idle = idle
-            self._app.record.show_idle(idle)
+        """Tell the other workers how busy this one is, or that it accepts nothing."""
+        accepts = self._gate is not None and not (self._closed or self._full or self._starved)
+        load = self._app.in_flight if accepts else None
+        if load != self._shown:
+            self._shown = load
+            self._app.record.show_load(load)
 
     def _watch(self) -> None:
         self._cancel()
@@ -157,15 +155,14 @@ class Acceptor:
                 self._go_away(Away.GATE, left)
             return
         self._refused = 0
-        computes = self._app.in_flight > 0 and self._share.now() > COMPUTING
-        sibling = self._app.record.idle_sibling()
-        if computes and self._courtesy.steps_back(sibling, now):
+        in_flight = self._app.in_flight
+        if not in_flight or self._share.now() <= COMPUTING:
+            self._accept_some(listener, self._gate.most(now))
+        elif self._courtesy.steps_back(self._app.record.lighter_sibling(in_flight), now):
             self._go_away(Away.COURTESY, LOOK)
-        elif computes:
-            # Each turn of the loop waits for a thread to let go of the interpreter's lock.
-            self._accept_some(listener, CBATCH)
         else:
-            self._accept_some(listener, self._gate.most(now, alone=sibling is None))
+            # Without the gate: each turn of the loop waits for a thread to let go of the interpreter's lock.
+            self._accept_some(listener, SEVERAL)
 
     def _accept_some(self, listener: socket.socket, most: int) -> None:
         for _ in range(most):
@@ -173,18 +170,16 @@ class Acceptor:
                 return
 
     def _arrived(self) -> None:
-        assert self._gate is not None
-        if self._idle:
-            self._idle = False
-            self._app.record.show_idle(False)
-        self._gate.open(brought=True)
-        self._come_back()
-
-    def _served_all(self) -> None:
-        # From now on its core would idle beside a queue.
-        if self._away is Away.COURTESY:
-            self._watch()
         self._show()
+        if self._gate is not None:
+            self._gate.open(brought=True)
+            self._come_back()
+
+    def _ended(self) -> None:
+        self._show()
+        # With nothing left to serve, its core would idle beside a queue from now on.
+        if self._away is Away.COURTESY and not self._app.in_flight:
+            self._watch()
 
     def _accept_next(self, listener: socket.socket) -> bool:
         try:
@@ -219,4 +214,7 @@ class Acceptor:
 
 
 def _defers(listener: socket.socket) -> bool:
-    return listener.family != socket.AF_UNIX and bool(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT))
+    try:
+        return bool(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT))
+    except OSError:
+        return False  # a Unix socket, or a sandbox that doesn't know the option

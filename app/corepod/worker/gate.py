@@ -6,14 +6,14 @@ import time
 
 HOLD = 0.002  # seconds the gate stays closed at the most
 SHORT = 0.0005  # seconds in which a worker serves a request that counts as short
-SEVERAL = int(__import__("os").environ.get("X_SEVERAL", "4"))  # connections taken at once at the most where requests are short
-STEP_BACK = 0.010  # seconds a connection is left to an idle worker at the most
+SEVERAL = 4  # connections taken at once at the most, where requests are short or threads compute
+STEP_BACK = 0.020  # seconds a connection is left to another worker at the most
 LOOK = 0.001  # seconds between two looks at a connection that is left to another worker
-DISTRUST = 0.200  # seconds for which nothing is left to others after an idle one has left a connection waiting
+DISTRUST = 0.500  # seconds for which nothing is left to others after one of them has left a connection waiting
 WINDOW = 0.010  # least seconds over which the threads' share is measured
 COMPUTING = 0.1  # share of a core from which on threads count as computing
 
-Sibling = tuple[int, int]  # an idle worker: its record, and how many connections it has accepted
+Sibling = tuple[int, int]  # a worker that is less busy: its record, and how many connections it has accepted
 
 
 class Gate:
@@ -27,14 +27,14 @@ class Gate:
         self._taken_at = 0.0
         self._taken = self._most = 1
 
-    def most(self, now: float, *, alone: bool) -> int:
-        """How many connections to take, the gate being open. `alone`: no other worker is idle.
+    def most(self, now: float) -> int:
+        """How many connections to take, the gate being open.
 
-        One by one costs more turns of the loop than serving a short request. Where those that were taken last have been
-        served in no time, and nobody else would serve the next ones sooner, more of them are taken at once.
+        One by one, the turns of the loop cost more than serving a short request. Where those that were taken last have
+        been served in no time, and more are waiting already, a few are taken at once.
         """
         short = now - self._taken_at < SHORT * self._taken
-        self._most = min(2 * self._most, SEVERAL) if short and alone else 1
+        self._most = min(2 * self._most, SEVERAL) if short else 1
         self._taken_at, self._taken = now, 0
         return self._most
 
@@ -68,7 +68,7 @@ class Gate:
 
 
 class Courtesy:
-    """Whether a busy worker leaves a connection to one that is idle."""
+    """Whether a worker whose threads compute leaves a connection to one that has less to do."""
 
     def __init__(self) -> None:
         self._sibling: Sibling | None = None
@@ -76,10 +76,11 @@ class Courtesy:
         self._trusts_from = 0.0
 
     def steps_back(self, sibling: Sibling | None, now: float) -> bool:
-        """A connection waits; `sibling` is idle, None where nobody is.
+        """A connection waits; `sibling` is less busy, None where nobody is.
 
-        An idle worker takes a connection in a fraction of a millisecond. One that doesn't, because it is blocked,
-        stopped or dying, is left nothing for a while: its byte on the scoreboard can't say so.
+        An idle worker takes a connection in a fraction of a millisecond, and one whose threads compute at its loop's
+        next turn. One that doesn't, because it is blocked, stopped or dying, is left nothing for a while: what the
+        scoreboard shows of it can't say so.
         """
         if sibling is None or now < self._trusts_from:
             self._sibling = None

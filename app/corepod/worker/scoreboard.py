@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import mmap
 
-from corepod.contract.scoreboard import ACCEPTED, ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, IDLE_OFFSET, RECORD_SIZE, RECORDS, SIZE, WORDS
+from corepod.contract.scoreboard import (
+    ACCEPTED,
+    ENTRIES,
+    ENTRY_OFFSET,
+    ENTRY_SIZE,
+    LOAD_MOST,
+    LOAD_OFFSET,
+    RECORD_SIZE,
+    SIZE,
+    WORDS,
+)
 
 TEXT = ENTRY_SIZE - 8
+SEARCHED = 8  # requests in flight up to which a worker is told apart from one with fewer
+LOADS = [bytes([load]) for load in range(SEARCHED + 1)]
 
 
 class ScoreboardRecord:
@@ -15,29 +27,28 @@ class ScoreboardRecord:
 
     def __init__(self, fd: int) -> None:
         self._map = mmap.mmap(fd, SIZE)
-        self._records = memoryview(self._map)[:IDLE_OFFSET].cast("Q")
-        self._idle = memoryview(bytearray(1))
-        self._number = RECORDS
+        self._records = memoryview(self._map)[:LOAD_OFFSET].cast("Q")
+        self._load = memoryview(bytearray(1))
         self._use(memoryview(bytearray(RECORD_SIZE)))
 
     def attach(self, number: int) -> None:
         """Write into this record of the scoreboard from now on."""
         start = number * RECORD_SIZE
         self._use(memoryview(self._map)[start : start + RECORD_SIZE])
-        self._number = number
-        self._idle = memoryview(self._map)[IDLE_OFFSET + number : IDLE_OFFSET + number + 1]
+        self._load = memoryview(self._map)[LOAD_OFFSET + number : LOAD_OFFSET + number + 1]
 
-    def show_idle(self, idle: bool) -> None:
-        """Tell the other workers whether this one would serve a new connection at once."""
-        self._idle[0] = idle
+    def show_load(self, in_flight: int | None) -> None:
+        """Tell the other workers how many requests are in flight, None while this one accepts no connections."""
+        self._load[0] = 0 if in_flight is None else min(in_flight + 1, LOAD_MOST)
 
-    def idle_sibling(self) -> tuple[int, int] | None:
-        """A worker beside this one that would serve a new connection at once: its record, and how many connections it
-        has accepted so far. None where there is no such worker."""
-        number = self._map.find(b"\1", IDLE_OFFSET) - IDLE_OFFSET
-        if number == self._number:
-            number = self._map.find(b"\1", IDLE_OFFSET + number + 1) - IDLE_OFFSET
-        return (number, self._records[number * RECORD_SIZE // 8 + ACCEPTED]) if number >= 0 else None
+    def lighter_sibling(self, in_flight: int) -> tuple[int, int] | None:
+        """A worker that accepts connections and has fewer requests in flight, the least busy first: its record, and how
+        many connections it has accepted so far. None where there is no such worker."""
+        for load in range(1, min(in_flight, SEARCHED) + 1):
+            number = self._map.find(LOADS[load], LOAD_OFFSET) - LOAD_OFFSET
+            if number >= 0:
+                return number, self._records[number * RECORD_SIZE // 8 + ACCEPTED]
+        return None
 
     def _use(self, memory: memoryview) -> None:
         self.words = memory[: WORDS * 8].cast("Q")

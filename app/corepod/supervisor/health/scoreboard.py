@@ -6,7 +6,16 @@ import fcntl
 import mmap
 import os
 
-from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, IDLE_OFFSET, RECORD_SIZE, RECORDS, SIZE, WORDS
+from corepod.contract.scoreboard import (
+    ENTRIES,
+    ENTRY_OFFSET,
+    ENTRY_SIZE,
+    LOAD_OFFSET,
+    RECORD_SIZE,
+    RECORDS,
+    SIZE,
+    WORDS,
+)
 
 _WORDS_A_RECORD = RECORD_SIZE // 8
 
@@ -23,7 +32,7 @@ class SharedScoreboard:
         except OSError:
             pass  # a sandbox without seals
         self._map = mmap.mmap(self.fd, SIZE)
-        self._words = memoryview(self._map)[:IDLE_OFFSET].cast("Q")
+        self._words = memoryview(self._map)[:LOAD_OFFSET].cast("Q")
         self._free = list(range(RECORDS - 1, -1, -1))
 
     @property
@@ -36,13 +45,13 @@ class SharedScoreboard:
         record = self._free.pop()
         start = record * RECORD_SIZE
         self._map[start : start + RECORD_SIZE] = bytes(RECORD_SIZE)
-        self._map[IDLE_OFFSET + record] = 0
+        self._map[LOAD_OFFSET + record] = 0
         return record
 
     def release(self, record: int) -> None:
         """The worker is gone and its numbers are kept: the record may serve another."""
-        # Should it have died idle, busy workers would leave connections to it.
-        self._map[IDLE_OFFSET + record] = 0
+        # Otherwise busy workers would leave connections to a worker that has died idle.
+        self._map[LOAD_OFFSET + record] = 0
         self._free.append(record)
 
     def word(self, record: int, index: int) -> int:

@@ -22,10 +22,9 @@ ADMIN_BACKLOG = 64
 # Addresses that most people haven't asked for: an error has to say what they are.
 PURPOSES = {"--admin": "address of probes, metrics and status", "--control": "socket of local clients"}
 SO_ATTACH_FILTER = 26
-# Seconds for which the kernel keeps a connection to itself that has brought nothing (TCP_DEFER_ACCEPT; it rounds up to its
-# retransmissions). Browsers connect ahead, and balancers and scanners connect and say nothing: none of them should take
-# a worker's time, or close its gate. After a second the connection is handed over all the same, so that keep_alive ends
-# it and limit_connections counts it.
+# Seconds for which the kernel keeps a connection to itself that has brought nothing (TCP_DEFER_ACCEPT, rounded up to a
+# retransmission). Browsers connect ahead, balancers and scanners connect and say nothing: a worker would hold its gate
+# closed for each of them. After that time they are handed over all the same, so that keep_alive ends them.
 DEFER_ACCEPT = 1
 # A classic BPF program over the TCP header: drop what has SYN and not ACK among its flags, let everything else pass.
 NO_SYN = (

@@ -17,6 +17,7 @@ class PatchedH11(H11Protocol):
     first body, as ASGI asks: one system call and one packet less pay for all that corepod adds to a request."""
 
     app: Any  # the worker's Instrumented
+    config: Any  # a ServerConfig
     _read = 0  # bytes, the last time
     _left = -1  # bytes of the body of the present response, where its head has announced them
     _head = b""  # of a response whose body hasn't begun
