@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from corepod.worker.application.instrumented import Instrumented
 
 BATCH = 100
+MOST = {"one": 1, "several": SEVERAL, "batch": BATCH}  # connections taken at once without a gate
 TURNS = 8  # of the loop, for which a closed gate leaves the sockets watched
 PAUSE = 1.0  # seconds without accepting when the process has no descriptor left
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -48,7 +49,7 @@ class Acceptor:
         warn: Callable[[str], None],
     ) -> None:
         self._loop, self._listeners, self._app, self._connect = loop, listeners, app, connect
-        self._most, self._warn = 1 if strategy == "one" else BATCH, warn
+        self._most, self._warn = MOST.get(strategy, 1), warn
         self._gate: Gate | None = Gate() if strategy == "gate" else None
         self._courtesy, self._share = Courtesy(), ThreadShare()
         self._timer: asyncio.TimerHandle | None = None

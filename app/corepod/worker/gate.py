@@ -6,7 +6,7 @@ import time
 
 HOLD = 0.002  # seconds the gate stays closed at the most
 SHORT = 0.0005  # seconds in which a worker serves a request that counts as short
-SEVERAL = 4  # connections taken at once at the most, where requests are short or threads compute
+SEVERAL = 4  # connections taken at once at the most
 STEP_BACK = 0.020  # seconds a connection is left to another worker at the most
 LOOK = 0.001  # seconds between two looks at a connection that is left to another worker
 DISTRUST = 0.500  # seconds for which nothing is left to others after one of them has left a connection waiting

@@ -128,8 +128,9 @@ class WorkerProcess:
 
     def _start_accepting(self, slots: int) -> Acceptor:
         settings, server = self._settings, self._server
-        # The gate leaves connections to other workers; where there is none it would only cost time.
-        strategy = "batch" if settings.accept == "gate" and slots == 1 else settings.accept
+        # The gate leaves connections to other workers; where there is none it only costs time. A few connections in
+        # each turn of the loop cost less than one does, and the first of a long queue isn't answered after the last.
+        strategy = "several" if settings.accept == "gate" and slots == 1 else settings.accept
         acceptor = Acceptor(
             self._loop,
             self._inheritance.listeners,

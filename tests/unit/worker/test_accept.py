@@ -54,7 +54,7 @@ def client(served: Served, stack: ExitStack, data: bytes = b"") -> socket.socket
     return sock
 
 
-@pytest.mark.parametrize("strategy", ["gate", "one", "batch"])
+@pytest.mark.parametrize("strategy", ["gate", "one", "several", "batch"])
 def test_everybody_is_served(strategy: str, stack: ExitStack) -> None:
     with Served(app, strategy=strategy) as served:
         socks = [client(served, stack, GET) for _ in range(50)]

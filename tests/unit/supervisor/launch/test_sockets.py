@@ -147,7 +147,7 @@ def test_what_systemd_has_handed_over_goes_on_queueing(monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def handed_over() -> Iterator[int]:
+def taken() -> Iterator[int]:
     """A port on which somebody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
