@@ -3,7 +3,7 @@
 asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here
 a worker accepts one connection, and the next only when that one's request has reached the application (the gate); a
 few at once where requests are short. While its threads compute, it leaves connections to a worker that has fewer
-requests, and waits for nothing where there is none. docs/benchmarks.md (B8, B9) compares the strategies.
+requests, and waits for no other. docs/benchmarks.md (B8, B9) compares the strategies.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class Acceptor:
         elif self._courtesy.steps_back(self._app.record.lighter_sibling(in_flight), now):
             self._go_away(Away.COURTESY, LOOK)
         else:
-            # Without the gate: each turn of the loop waits for a thread to let go of the interpreter's lock.
-            self._accept_some(listener, SEVERAL)
+            # Never a few: another worker may have fewer requests before these have shared the core with the threads.
+            self._accept_some(listener, 1)
 
     def _accept_some(self, listener: socket.socket, most: int) -> None:
         for _ in range(most):

@@ -182,13 +182,6 @@ async def end_the_others(served: Served) -> None:
         connection.transport.abort()
 
 
-def test_while_threads_compute_it_takes_all_that_wait(computing: Served, stack: ExitStack) -> None:
-    """With the gate's patience of a minute: nothing waits for a request of the one before."""
-    for _ in range(5):
-        client(computing, stack)
-    until(lambda: computing.words[ACCEPTED] == 6, "all of them are accepted")
-
-
 @pytest.mark.parametrize(("strategy", "shows"), [("gate", True), ("one", False), ("batch", False)])
 def test_who_shows_as_idle(strategy: str, shows: bool, stack: ExitStack) -> None:
     """Only where it matters to others, and only while a connection would be served at once."""
