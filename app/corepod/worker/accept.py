@@ -164,6 +164,7 @@ class Acceptor:
         else:
             # Never a few: another worker may have fewer requests before these have shared the core with the threads.
             self._accept_some(listener, 1)
+            self._gate.forget()  # each turn of the loop waits for the interpreter's lock: that keeps it closed enough
 
     def _accept_some(self, listener: socket.socket, most: int) -> None:
         for _ in range(most):

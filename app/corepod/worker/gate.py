@@ -51,6 +51,10 @@ class Gate:
         if brought:
             self._hold = HOLD
 
+    def forget(self) -> None:
+        """Wait for no request of what has been accepted so far."""
+        self._expected = 0
+
     def left(self, now: float) -> float:
         """Seconds for which it stays closed, 0 where it is open."""
         if not self._expected:
