@@ -11,6 +11,8 @@ from corepod.worker.access_log import AccessLog
 from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
 
@@ -19,6 +21,7 @@ class ServerConfig(Config):
     leaving = False  # WebSockets are being closed, new ones too
     body_timeout = 0.0
     write_timeout = 0.0  # seconds, see `corepod.worker.hypercorn.write_progress`
+    waiting: Callable[[], None]  # called when what has come of a connection isn't a request yet
 
 
 def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfig:

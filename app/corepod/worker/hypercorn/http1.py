@@ -45,6 +45,7 @@ class PatchedH11(H11Protocol):
 
     app: Any  # the worker's Instrumented
     context: ConnectionContext
+    config: Any  # a ServerConfig
     _read = 0  # bytes, the last time
     _left = -1  # bytes of the body of the present response, where its head has announced them
     _head = b""  # of a response whose body hasn't begun
@@ -120,6 +121,8 @@ class PatchedH11(H11Protocol):
             # A request that has come behind the present one would wait for its turn, and the connection with it.
             self.connection = Lost()  # type: ignore[assignment]
             await self.can_read.set()
+        if not self.asked:
+            self.config.waiting()
 
     async def _handle_events(self) -> None:
         while not self.over:

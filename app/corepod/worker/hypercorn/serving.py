@@ -44,6 +44,7 @@ class HypercornServer:
         self.state: dict[str, Any] = {}
         self.connections = Connections(record)
         self.config = configure(settings, record)
+        self.config.waiting = lambda: self.connections.on_waiting()
         self.ssl = tls
         self.loop = asyncio.get_running_loop()
         self._max_age = settings.connection_max_age
@@ -80,10 +81,13 @@ class HypercornServer:
             log.exception("a connection failed")
         finally:
             self.connections.closed()
+            self.connections.on_waiting()
 
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self.loop)
         protocol = CountingProtocol(reader, self.loop, self.record)
+        if self.ssl is not None:
+            self.connections.on_waiting()  # the first bytes are those of the handshake
         transport = await greet(self.loop, sock, self.ssl, lambda: protocol)
         if transport is None:
             return None
