@@ -11,7 +11,7 @@ BASE ?= python:3.14-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-process test-compat lint format docs bench bench-pins wheel image operator-image \
+.PHONY: help run test test-unit test-process test-compat lint format docs bench conformance bench-pins wheel image operator-image \
   loadtest-image kind-up kind-down e2e soak recovery loadtest loadtest-pictures hit pins clean
 
 help: ## Show this help
@@ -103,6 +103,16 @@ $(BENCH)/.venv/.made: pyproject.toml $(BENCH)/requirements.txt
 
 bench: $(BENCH)/.venv/.made ## Compare corepod with other servers; ARGS="b1 b6 --rounds 21" chooses benchmarks, ARGS=--help explains
 	@$(BENCH)/.venv/bin/python -m loadtest.bench $(ARGS)
+
+# The suite of HTTP/2 is a program in Go. Its module names no versions of what it needs itself: go.sum here does.
+H2SPEC := loadtest/conformance/h2spec
+$(BENCH)/.venv/bin/h2spec: $(BENCH)/.venv/.made $(H2SPEC)/go.mod $(H2SPEC)/go.sum
+	@command -v go >/dev/null || { echo "make conformance builds h2spec with Go, version 1.24 or newer, and there is none" >&2; exit 1; }
+	GOBIN=$(abspath $(@D)) go -C $(H2SPEC) install github.com/summerwind/h2spec/cmd/h2spec
+	@touch $@
+
+conformance: $(BENCH)/.venv/bin/h2spec ## Run suites of HTTP/1.1, HTTP/2 and WebSocket against corepod, hypercorn and uvicorn; ARGS=--help explains
+	@$(BENCH)/.venv/bin/python -m loadtest.conformance $(ARGS)
 
 bench-pins: $(VENV)/.test ## Update the pinned dependencies of the benchmarks
 	$(PIP) uv

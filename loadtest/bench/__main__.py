@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from loadtest.bench import cores, crash, footprint, host, overhead, preload, queue, row, slow_start
+from loadtest.bench import (
+    cores,
+    crash,
+    footprint,
+    host,
+    idle_connections,
+    mixtures,
+    overhead,
+    preload,
+    queue,
+    row,
+    slow_start,
+    strangers,
+)
 from loadtest.bench.harness import Bench, ignore_signals, on_term
 from loadtest.bench.operators import measure as operators
 from loadtest.bench.report import Table, show, summary, write_markdown
@@ -27,8 +40,14 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "b1": crash.crashes,
     "b3": row.row_of_deaths,
     "b4": slow_start.slow_starts,
-    "b6": overhead.steady,
-    "b8": queue.queues,
+    "b6-keep": overhead.kept,
+    "b6-new": overhead.fresh,
+    "b6-log": overhead.logged,
+    "b6-idle": idle_connections.idle,
+    "b6-silent": strangers.behind,
+    "b8-queue": queue.queues,
+    "b8-short": mixtures.short,
+    "b8-mix": mixtures.mixed,
     "b12": overhead.keep_alive,
     "b13": operators.reaction,
     "b14": operators.size,
@@ -39,8 +58,14 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "probes": cores.probes,
     "scaling": cores.scaling,
 }
-TOGETHER = {"b2": "b1", "b9": "b8"}  # measured in one go
-SERVERS = ("corepod", "hypercorn", "gunicorn", "uvicorn", "granian", "starlette", "uvloop", "httptools")
+# Names for several, and for what is measured in one go with another.
+GROUPS = {
+    "b2": ["b1"],
+    "b6": [name for name in BENCHMARKS if name.startswith("b6-")],
+    "b8": [name for name in BENCHMARKS if name.startswith("b8-")],
+    "b9": ["b8-queue"],
+}
+SERVERS = ("corepod", "hypercorn", "gunicorn", "uvicorn", "granian", "starlette", "fastapi", "uvloop", "httptools")
 
 
 def main() -> int:
@@ -77,7 +102,7 @@ def main() -> int:
 
 def _run(names: list[str], bench: Bench, tables: list[Table]) -> int:
     code = 0
-    for name in dict.fromkeys(TOGETHER.get(name, name) for name in names or BENCHMARKS):
+    for name in chosen(names):
         if not bench.console.is_terminal:
             bench.console.print(f"{name} …")
         try:
@@ -91,6 +116,11 @@ def _run(names: list[str], bench: Bench, tables: list[Table]) -> int:
         for table in found:
             show(table, bench.console)
     return code
+
+
+def chosen(names: list[str]) -> list[str]:
+    """The benchmarks that these names mean, each once; all for none."""
+    return list(dict.fromkeys(one for name in names or BENCHMARKS for one in GROUPS.get(name, [name])))
 
 
 def _store(arguments: argparse.Namespace, bench: Bench, tables: list[Table], started: str) -> None:
@@ -117,7 +147,7 @@ def _publish(arguments: argparse.Namespace, tables: list[Table], console: Consol
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
-    every = [*BENCHMARKS, *TOGETHER]
+    every = [*BENCHMARKS, *GROUPS]
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(every)}; all by default"
     )

@@ -1,8 +1,9 @@
-"""The application every server runs. Each answer is the pid of the process that gave it.
+"""The application every server runs (B6 has one of FastAPI beside, `json_app`). Each answer is the pid of the process
+that gave it.
 
 `BENCH_LIBRARIES`, `BENCH_IMPORT_SECONDS`, `BENCH_IMPORT_MB` and `BENCH_LIFESPAN_SECONDS` make its start heavy,
-`BENCH_LOOPS` says how much work `/cpu`, `/thread` and `/burn` do: a fixed amount, calibrated once a run, the same for
-every server.
+`BENCH_LOOPS` says how much work `/cpu`, `/thread`, `/long` and `/burn` do: a fixed amount, calibrated once a run, the
+same for every server.
 """
 
 from __future__ import annotations
@@ -74,9 +75,20 @@ def thread(request: Request) -> PlainTextResponse:
     return _pid()
 
 
+def long(request: Request) -> PlainTextResponse:
+    """The same for five times as long: its threads compute nearly without a pause."""
+    work(LOOPS * 5)
+    return _pid()
+
+
 async def wait(request: Request) -> PlainTextResponse:
     await asyncio.sleep(BLOCK)
     return _pid()
+
+
+async def post(request: Request) -> PlainTextResponse:
+    """Reads a body; the answer is its length."""
+    return PlainTextResponse(str(len(await request.body())))
 
 
 async def burn(request: Request) -> PlainTextResponse:
@@ -91,5 +103,8 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
 
 
-ENDPOINTS = {"/": index, "/block": block, "/cpu": cpu, "/thread": thread, "/wait": wait, "/burn": burn}
-app = Starlette(routes=[Route(path, endpoint) for path, endpoint in ENDPOINTS.items()], lifespan=lifespan)
+ENDPOINTS = {
+    "/": index, "/block": block, "/cpu": cpu, "/thread": thread, "/long": long, "/wait": wait, "/burn": burn
+}  # fmt: skip
+ROUTES = [Route(path, endpoint) for path, endpoint in ENDPOINTS.items()]
+app = Starlette(routes=[*ROUTES, Route("/post", post, methods=["POST"])], lifespan=lifespan)

@@ -31,8 +31,11 @@ class Sample:
         return self.done - self.due
 
 
-def request(path: str, *, close: bool) -> bytes:
-    return b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\n%b\r\n" % (path.encode(), b"Connection: close\r\n" if close else b"")
+def request(path: str, *, close: bool, body: bytes = b"") -> bytes:
+    """A GET, or a POST with this body."""
+    head = b"%b %b HTTP/1.1\r\nHost: 127.0.0.1\r\n" % (b"POST" if body else b"GET", path.encode())
+    head += b"Content-Length: %d\r\n" % len(body) if body else b""
+    return head + (b"Connection: close\r\n\r\n" if close else b"\r\n") + body
 
 
 def get(port: int, path: str = "/", timeout: float = 5.0) -> bytes:
@@ -133,9 +136,12 @@ class OpenLoop:
             elif self._read(sock, sample):
                 self._epoll.unregister(fd)
                 del self._open[fd]
-                sock.close()
+                self._release(sock, sample)
                 ended.append(sample)
         return ended
+
+    def _release(self, sock: socket.socket, sample: Sample) -> None:
+        sock.close()
 
     def _read(self, sock: socket.socket, sample: Sample) -> bool:
         try:

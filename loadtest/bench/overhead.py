@@ -1,121 +1,106 @@
-"""B6: what supervision adds to each request. B12: the second request on a connection."""
+"""B6: what a request costs beside other servers. B12: the second request on a connection."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from loadtest.bench import peers
-from loadtest.bench.closed_loop import ClosedLoop, second_requests
-from loadtest.bench.load import Meter
+from loadtest.bench import host, peers
+from loadtest.bench.closed_loop import second_requests
+from loadtest.bench.cost import Pair, Stage, Work, compare, measure
 from loadtest.bench.report import Table
-from loadtest.bench.stats import Ratio, abba, paired, percentile
+from loadtest.bench.stats import abba, paired
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loadtest.bench.harness import Bench
-    from loadtest.bench.server import Server
 
-CONNECTIONS = 32
-WARM, SEGMENT = 0.4, 0.8  # seconds
-BARE, AGAIN, OURS = "hypercorn", "hypercorn again", "corepod, armed"
-CONTEXT = (peers.UVICORN_ALONE, peers.PRELOAD, peers.GRANIAN)  # shown beside, no goal hangs on them
+SERVER, ALL = frozenset(host.SERVER), frozenset(host.CORES)
+UVICORN, UVICORN_UVLOOP, GRANIAN, BARE = peers.UVICORN_ASYNCIO, peers.UVICORN_UVLOOP, peers.GRANIAN, peers.HYPERCORN
+OURS = peers.corepod(name="corepod")
+UVLOOP = peers.corepod("--loop", "uvloop", name="corepod, uvloop")
+H11 = peers.corepod("--http", "h11", name="corepod, http = h11")
+
+STARLETTE, JSON, POST = "Starlette", "FastAPI JSON", "10 kB POST"
+KEEP = (
+    Stage(
+        (OURS, UVICORN, UVLOOP, UVICORN_UVLOOP, GRANIAN, H11, BARE, peers.PRELOAD),
+        (Work(STARLETTE), Work(POST, "/post", body=bytes(10_000))),
+        SERVER,
+    ),
+    Stage(
+        tuple(peer.serving(peers.JSON_APP) for peer in (OURS, UVICORN, UVLOOP, UVICORN_UVLOOP, GRANIAN)),
+        (Work(JSON, "/items/7"),),
+        SERVER,
+    ),
+)
+KEEP_PAIRS = (
+    Pair(OURS.name, UVICORN.name, {STARLETTE: 0.9, JSON: 0.9, POST: 0.9}),
+    Pair(UVLOOP.name, UVICORN_UVLOOP.name, {STARLETTE: 1.0, JSON: 1.0, POST: 1.0}),
+    Pair(UVLOOP.name, GRANIAN.name, {STARLETTE: 1.3}),
+    Pair(peers.PRELOAD.name, UVICORN_UVLOOP.name),
+    Pair(H11.name, UVICORN.name),
+    Pair(H11.name, BARE.name),
+)
+
+ONE, TWO = "one worker", "two workers"
+OURS_2, UVICORN_2 = OURS.of(2, "--pin", "always"), peers.UVICORN.of(2, "--loop", "asyncio", name=UVICORN.name)
+BATCH_2 = OURS_2.of(2, "--accept", "batch", name="corepod, accept = batch")
+NEW = (
+    Stage((OURS, UVICORN, H11, BARE), (Work(ONE, fresh=True),), SERVER),
+    Stage((OURS_2, UVICORN_2, BATCH_2), (Work(TWO, fresh=True),), ALL),
+)
+NEW_PAIRS = (
+    Pair(OURS.name, UVICORN.name, {ONE: 1.1, TWO: 1.5}),
+    Pair(BATCH_2.name, UVICORN.name),
+    Pair(H11.name, UVICORN.name),
+    Pair(H11.name, BARE.name),
+)
+
+# In a pod a worker writes its lines itself; the supervisor of a local pool relays them.
+POD = peers.corepod("--lame-duck", "0", command="pid1", name="corepod pid1")
+POD_LOGGED = POD.of(1, "--access-log", name="corepod pid1, access log")
+# As many as a pod gets in a namespace with nine Services.
+CROWDED = POD_LOGGED.with_env(**{f"BENCH_SERVICE_{number}_PORT": "tcp://10.0.0.1:8000" for number in range(60)})
+CROWDED = CROWDED.of(1, name="corepod pid1, access log, 60 variables more")
+LOGGED = OURS.of(1, "--access-log", name="corepod run, access log")
+UVICORN_LOGGED = UVICORN.of(1, "--access-log", "--log-level", "info", name="uvicorn, access log")
+LOG = (Stage((POD, POD_LOGGED, CROWDED, LOGGED, UVICORN_LOGGED, UVICORN), (Work(STARLETTE),), SERVER),)
+LOG_PAIRS = (
+    Pair(POD_LOGGED.name, POD.name, {STARLETTE: 1.3}),
+    Pair(CROWDED.name, POD.name, {STARLETTE: 1.3}),
+    Pair(LOGGED.name, POD.name),
+    Pair(UVICORN_LOGGED.name, UVICORN.name),
+    Pair(POD_LOGGED.name, UVICORN_LOGGED.name),
+)
 
 
-def steady(bench: Bench) -> list[Table]:
-    """B6. Servers are new in every round: two processes of one program differ by their memory's layout alone."""
-    listed = [peers.HYPERCORN, peers.corepod(), peers.HYPERCORN.of(1, name=AGAIN)]
-    listed += CONTEXT
+def kept(bench: Bench) -> list[Table]:
+    """B6, requests on connections that stay."""
+    return _costs(bench, "b6-keep", "32 connections kept alive", KEEP, KEEP_PAIRS)
 
-    def one(number: int) -> dict[str, list[Segment]]:
-        with bench.running(*abba(listed, number)) as servers:
-            bench.tell("b6 load")
-            for server in servers:
-                _segment(server, WARM)
-            found: dict[str, list[Segment]] = {server.name: [] for server in servers}
-            for server in [*servers, *reversed(servers)]:
-                found[server.name].append(_segment(server, SEGMENT))
-            return found
 
-    done = bench.rounds("b6", bench.count(7, 21), one)
-    rates, costs, tails, busy = (
-        {peer.name: [figure(r[peer.name]) for r in done.results] for peer in listed}
-        for figure in (_rate, _cost, _tail, _busy)
-    )
-    table = Table(
-        "b6",
-        "steady load over bare hypercorn, 32 connections",
-        ["server", "requests/s", "CPU a request", "p99", "requests (1/s)", "p99 (ms)"],
-    )
-    for peer in listed:
-        name = peer.name
-        cells: list[Ratio | str] = [paired(side[name], side[BARE]) for side in (rates, costs, tails)]
-        if max(busy[name]) > 0.85:
-            cells[0] = f"> {cells[0]}"
-            table.notes.append(
-                f"{name}: the client's core was {max(busy[name]):.0%} busy, so the client limits its rate."
-            )
-        table.add(name, *cells, f"{median(rates[name]):.0f}", f"{1000 * median(tails[name]):.2f}")
-    both = {
-        side: [(a + b) / 2 for a, b in zip(figure[BARE], figure[AGAIN], strict=True)]
-        for side, figure in (("rate", rates), ("cost", costs), ("tail", tails))
-    }
-    table.goal(
-        "requests/s over the mean of both bare ones at least 0.98",
-        paired(rates[OURS], both["rate"]).value,
-        0.98,
-        least=True,
-    )
-    table.goal(
-        "CPU a request over the mean of both bare ones at most 1.02", paired(costs[OURS], both["cost"]).value, 1.02
-    )
-    spread = paired(tails[AGAIN], tails[BARE])
-    table.goal(
-        f"p99 inside the spread of bare over bare, {spread}", paired(tails[OURS], both["tail"]).value, spread.high
-    )
+def fresh(bench: Bench) -> list[Table]:
+    """B6, a new connection for each request. Two workers get all cores, and share one with the client."""
+    return _costs(bench, "b6-new", "a new connection for each request", NEW, NEW_PAIRS)
+
+
+def logged(bench: Bench) -> list[Table]:
+    """B6, with a line in the access log for each request."""
+    return _costs(bench, "b6-log", "with an access log, over without", LOG, LOG_PAIRS)
+
+
+def _costs(bench: Bench, key: str, title: str, stages: Sequence[Stage], pairs: Sequence[Pair]) -> list[Table]:
+    done = bench.rounds(key, bench.count(3, 15), lambda number: measure(bench, key, stages))
+    table = compare(key, title, pairs, done.results)
     table.notes = [f"Median of {len(done.results)} rounds.", *table.notes, *done.notes]
     return [table]
 
 
-@dataclass(frozen=True)
-class Segment:
-    """One server under load for a while."""
-
-    latencies: list[float]
-    cpu: float  # seconds that all its processes used
-    seconds: float
-    client: float  # share of its core that the client used
-
-
-def _segment(server: Server, seconds: float) -> Segment:
-    load = ClosedLoop(server.port, "/", CONNECTIONS)
-    try:
-        meter, cpu = Meter(), server.cpu()
-        latencies = load.run(seconds)
-        return Segment(latencies, server.cpu() - cpu, seconds, meter.stop().client)
-    finally:
-        load.close()
-
-
-def _rate(segments: list[Segment]) -> float:
-    return sum(len(s.latencies) for s in segments) / sum(s.seconds for s in segments)
-
-
-def _cost(segments: list[Segment]) -> float:
-    return sum(s.cpu for s in segments) / sum(len(s.latencies) for s in segments)
-
-
-def _tail(segments: list[Segment]) -> float:
-    return percentile([latency for s in segments for latency in s.latencies], 0.99)
-
-
-def _busy(segments: list[Segment]) -> float:
-    return max(s.client for s in segments)
-
-
 def keep_alive(bench: Bench) -> list[Table]:
     """B12."""
-    with bench.running(peers.HYPERCORN, peers.corepod(), peers.UVICORN, peers.PRELOAD, peers.GRANIAN) as servers:
+    with bench.running(BARE, OURS, peers.UVICORN, peers.PRELOAD, peers.GRANIAN) as servers:
         done = bench.rounds(
             "b12",
             bench.count(7, 21),
@@ -126,7 +111,7 @@ def keep_alive(bench: Bench) -> list[Table]:
         "b12", "second request on a connection, over hypercorn with its own socket", ["server", "p50", "p50 (ms)"]
     )
     for name, values in p50.items():
-        table.add(name, paired(values, p50[BARE]), f"{1000 * median(values):.2f}")
-    table.goal("at most 1.05", paired(p50[OURS], p50[BARE]).value, 1.05)
+        table.add(name, paired(values, p50[BARE.name]), f"{1000 * median(values):.2f}")
+    table.goal("at most 1.05", paired(p50[OURS.name], p50[BARE.name]).value, 1.05)
     table.notes = done.notes
     return [table]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 APP = "loadtest.bench.apps:app"
+JSON_APP = "loadtest.bench.json_app:app"
 BIN = Path(sys.executable).parent
 
 
@@ -36,7 +37,7 @@ def _corepod(pid: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Peer:
-    """A server and the flags it runs with. `{port}` and `{workers}` are filled in."""
+    """A server and the flags it runs with. `{app}`, `{port}` and `{workers}` are filled in."""
 
     name: str
     flags: tuple[str, ...]
@@ -45,6 +46,7 @@ class Peer:
     pause: float = 0.0  # seconds between two deaths that it needs to survive them
     reuseport: bool = False  # one process a worker, each with a listening socket of its own
     env: dict[str, str] = field(default_factory=dict, hash=False)
+    app: str = APP
 
     def of(self, workers: int, *flags: str, name: str = "") -> Peer:
         """The same with this many workers, and these flags beside."""
@@ -53,13 +55,26 @@ class Peer:
     def with_env(self, **env: object) -> Peer:
         return replace(self, env={**self.env, **{key: str(value) for key, value in env.items()}})
 
+    def serving(self, app: str) -> Peer:
+        return replace(self, app=app)
+
     def command(self, port: int) -> list[str]:
-        return [flag.format(port=port, workers=self.workers) for flag in self.flags]
+        return [flag.format(app=self.app, port=port, workers=self.workers) for flag in self.flags]
 
 
-def corepod(*flags: str, standby: str = "armed", budget: str = "1000/60", name: str = "") -> Peer:
+def corepod(*flags: str, standby: str = "armed", budget: str = "1000/60", name: str = "", command: str = "run") -> Peer:
     """This project. The budget is no part of what is measured, except where it says so."""
-    run = [str(BIN / "python"), "-m", "corepod", "run", APP, "--workers", "{workers}", "--bind", "127.0.0.1:{port}"]
+    run = [
+        str(BIN / "python"),
+        "-m",
+        "corepod",
+        command,
+        "{app}",
+        "--workers",
+        "{workers}",
+        "--bind",
+        "127.0.0.1:{port}",
+    ]
     run += ["--standby", standby, "--crash-budget", budget]
     if "--admin" not in flags:
         run += ["--admin", "none"]
@@ -67,20 +82,23 @@ def corepod(*flags: str, standby: str = "armed", budget: str = "1000/60", name: 
 
 
 def _gunicorn(name: str, *flags: str) -> Peer:
-    run = [str(BIN / "gunicorn"), APP, "-k", "asgi", "-w", "{workers}", "-b", "127.0.0.1:{port}"]
+    run = [str(BIN / "gunicorn"), "{app}", "-k", "asgi", "-w", "{workers}", "-b", "127.0.0.1:{port}"]
     return Peer(name, (*run, "--log-level", "error", "--no-control-socket", *flags), _children)
 
 
-_HYPERCORN = (str(BIN / "hypercorn"), APP, "--log-level", "error")
+_HYPERCORN = (str(BIN / "hypercorn"), "{app}", "--log-level", "error")
 HYPERCORN = Peer("hypercorn", (*_HYPERCORN, "-w", "0", "-b", "127.0.0.1:{port}"), _itself)
 # The same server one process a worker, as `hypercorn -w N` sets its sockets up.
 REUSEPORT = Peer("SO_REUSEPORT", (*_HYPERCORN, "-w", "0", "-b", "fd://{port}"), _itself, reuseport=True)
 GUNICORN = _gunicorn("gunicorn")
 PRELOAD = _gunicorn("gunicorn --preload", "--preload")
-_UVICORN = (str(BIN / "uvicorn"), APP, "--port", "{port}", "--no-access-log", "--log-level", "error")
+_UVICORN = (str(BIN / "uvicorn"), "{app}", "--port", "{port}", "--no-access-log", "--log-level", "error")
 UVICORN = Peer("uvicorn --workers", (*_UVICORN, "--workers", "{workers}"), _spawned, workers=2)
 UVICORN_ALONE = Peer("uvicorn", _UVICORN, _itself)  # with one worker it has no master
-_GRANIAN = (str(BIN / "granian"), APP, "--port", "{port}", "--workers", "{workers}", "--interface", "asgi")
+# Whatever is installed, uvicorn takes the fastest: each comparison of costs says which loop it means.
+UVICORN_ASYNCIO = UVICORN_ALONE.of(1, "--http", "httptools", "--loop", "asyncio")
+UVICORN_UVLOOP = UVICORN_ALONE.of(1, "--http", "httptools", "--loop", "uvloop", name="uvicorn, uvloop")
+_GRANIAN = (str(BIN / "granian"), "{app}", "--port", "{port}", "--workers", "{workers}", "--interface", "asgi")
 GRANIAN = Peer(
     "granian",
     (*_GRANIAN, "--log-level", "error", "--respawn-failed-workers"),

@@ -80,7 +80,7 @@ def show(table: Table, console: Console) -> None:
 
 
 def _absolute(column: str) -> bool:
-    return bool(re.search(r"\((ms|s|MB|µs|1/s)\)$", column))
+    return bool(re.search(r"\((ms|s|B|MB|µs|1/s)\)$", column))
 
 
 def markdown(table: Table) -> str:

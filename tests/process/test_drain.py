@@ -131,6 +131,24 @@ def test_who_is_in_the_queue_is_served(start: Start, tmp_path: Path) -> None:
     assert pool.wait() == 0
 
 
+def test_who_was_connected_and_silent_is_served(start: Start, tmp_path: Path) -> None:
+    """The kernel keeps such a connection from the workers. Its request may come after the stop has begun."""
+    pool = start("duties:app", *ONE).ready()
+    busy = Request(pool, f"/block_until?path={tmp_path}/go")
+    in_flight(pool, 1)
+    silent = [socket.create_connection(("127.0.0.1", pool.port), timeout=DEADLINE) for _ in range(20)]
+    pool.signal(signal.SIGTERM)
+    pool.until_log("SIGTERM: draining")
+    for sock in silent:
+        sock.sendall(b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    (tmp_path / "go").touch()
+    for sock in silent:
+        with sock, sock.makefile("rb") as answer:
+            assert answer.readline().split()[1] == b"200"
+    assert busy.result().status_code == 200
+    assert pool.wait() == 0
+
+
 def test_several_workers(start: Start, tmp_path: Path) -> None:
     pool = start("duties:app", "--workers", "3", "--pin", "never").ready()
     slow = [Request(pool, f"/until?path={tmp_path}/go") for _ in range(30)]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from corepod.config.spec import SETTINGS
-from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, RECORD_SIZE, RECORDS
+from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, SIZE
 from corepod.worker.accept import Acceptor
 from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
@@ -37,19 +37,25 @@ def settings(**changed: Any) -> WorkerSettings:
 
 
 def make_record() -> ScoreboardRecord:
+    return make_records(1)[0]
+
+
+def make_records(count: int) -> list[ScoreboardRecord]:
+    """Those of the workers of one pool."""
     fd = os.memfd_create("scoreboard")
-    os.ftruncate(fd, RECORDS * RECORD_SIZE)
-    record = ScoreboardRecord(fd)
+    os.ftruncate(fd, SIZE)
+    records = [ScoreboardRecord(fd) for _ in range(count)]
     os.close(fd)
-    record.attach(0)
-    return record
+    for number, record in enumerate(records):
+        record.attach(number)
+    return records
 
 
 class Served:
     """An application, served for the length of a with block."""
 
     def __init__(self, app: Any, *, strategy: str = "one", **changed: Any) -> None:
-        self.record = make_record()
+        self.record, self.sibling = make_records(2)  # `sibling`: of another worker of its pool
         self.words = self.record.words
         self.notes: list[str] = []
         self.errors: list[dict[str, Any]] = []  # what reached the loop's exception handler
@@ -80,12 +86,14 @@ class Served:
             self._strategy,
             self.notes.append,
         )
+        self.server.connections.on_waiting = self.acceptor.brings_nothing
         if limit := self._settings.limit_connections:
             self.server.connections.on_count = lambda count: self.acceptor.pause(count >= limit)
         self.acceptor.start()
         self._ready.set()
         await self._stop.wait()
-        self.acceptor.stop(last=True)
+        self.acceptor.take_all()
+        self.acceptor.stop()
         self.server.connections.close_idle()
         await self.server.connections.wait_closed(2.0)
 

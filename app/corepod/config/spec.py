@@ -355,8 +355,8 @@ _HTTP = _group(
         "choice",
         "gate",
         "order in which workers accept from the shared queue: gate accepts the next connection when the "
-        "request of the last one has reached the application, one accepts singly, batch accepts all "
-        "that wait",
+        "request of the last one has reached the application, and leaves connections to a less busy worker while its "
+        "threads compute; one accepts singly; batch accepts all that wait",
         {"choices": ("gate", "one", "batch")},
     ),
 )

@@ -46,6 +46,8 @@ class Supervisor:
         self.settings, self.loop, self.log = settings, loop, log
         self.placement = Placement(settings, loop)
         self.listeners = sockets.listeners(settings)
+        if complaint := sockets.defer(self.listeners):
+            log.info(complaint)
         admin = sockets.admin(settings)
         control = sockets.control(settings.control) if settings.control else None
         self.unlink = [s for s in (admin, control) if s is not None]
@@ -187,6 +189,7 @@ class Supervisor:
             self.pool.stop_now(EXIT_OK, now)
         elif asked is Asked.BEGIN:
             self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s")
+            sockets.stop_deferring(self.listeners)
             self.pool.lame()
 
     def _drain_if_due(self, now: float) -> None:

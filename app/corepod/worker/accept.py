@@ -1,33 +1,39 @@
 """Accepts connections from the shared queue, fairly.
 
 asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here
-a worker accepts one connection, and the next only when that one's request has reached the application (the gate), or
-after HOLD: a silent connection must not close the gate for ever. While other threads of this process use the core, it
-hesitates until it is free itself, so that an idle worker is faster. docs/benchmarks.md (B8, B9) compares the
-strategies.
+a worker accepts one connection, and the next only when that one's request has reached the application (the gate); a
+few at once where requests are short. While its threads compute, it leaves connections to a worker that has fewer
+requests, and waits for no other. docs/benchmarks.md (B8, B9) compares the strategies.
 """
 
 from __future__ import annotations
 
 import errno
-import time
+import socket
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from corepod.contract.scoreboard import ACCEPTED
+from corepod.worker.gate import COMPUTING, LOOK, SEVERAL, Courtesy, Gate, ThreadShare
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     from collections.abc import Callable
 
     from corepod.worker.application.instrumented import Instrumented
 
-HOLD = 0.002  # seconds the gate stays closed at the most
-HESITATE = 0.030  # seconds a worker waits at the most while its threads use a whole core
-WINDOW = 0.010  # least seconds over which its threads' share is measured
 BATCH = 100
+MOST = {"one": 1, "several": SEVERAL, "batch": BATCH}  # connections taken at once without a gate
+TURNS = 8  # of the loop, for which a closed gate leaves the sockets watched
 PAUSE = 1.0  # seconds without accepting when the process has no descriptor left
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Away(Enum):
+    """Why the sockets aren't watched for a moment."""
+
+    GATE = "the request of the last connection hasn't arrived"
+    COURTESY = "another worker has less to do"
 
 
 class Acceptor:
@@ -43,42 +49,75 @@ class Acceptor:
         warn: Callable[[str], None],
     ) -> None:
         self._loop, self._listeners, self._app, self._connect = loop, listeners, app, connect
-        self._strategy, self._warn = strategy, warn
+        self._most, self._warn = MOST.get(strategy, 1), warn
+        self._gate: Gate | None = Gate() if strategy == "gate" else None
+        self._courtesy, self._share = Courtesy(), ThreadShare()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = True
-        self._full = False
-        self._gated = self._hesitates = False
+        self._full = self._last = False
+        self._refused = 0  # times in a row that the closed gate was asked
+        self._away: Away | None = None  # why the sockets aren't watched, where it is for a moment
+        self._shown: int | None = None  # requests in flight, as the other workers see it; None: it accepts nothing
         self._starved = False  # the last accept found no descriptor left
-        self._share = ThreadShare()
+
+    @property
+    def defers(self) -> bool:
+        """Whether the kernel holds back connections that have brought nothing yet."""
+        return any(map(_defers, self._listeners))
 
     def start(self) -> None:
         """Accept from now on."""
         self._closed = False
-        if self._strategy == "gate":
-            self._app.arrived, self._app.idle = self._open_gate, self._stop_hesitating
+        if self._gate is not None:
+            self._app.arrived, self._app.ended = self._arrived, self._ended
         self._watch()
+        self._show()
 
-    def stop(self, *, last: bool) -> None:
-        """Close this process's copy of the sockets. `last`: no other process goes on accepting, so accept all of the
-        queue first.
+    def take_all(self) -> None:
+        """Accept all of the queue, and from now on whatever comes at once: no other process goes on accepting."""
+        if self._closed:
+            return
+        self._last, self._gate, self._full, self._most = True, None, False, BATCH
+        self._show()
+        self._watch()
+        for listener in self._listeners:
+            while self._accept_next(listener):
+                pass
+
+    def stop(self) -> None:
+        """Close this process's copy of the sockets.
 
         A copy that stayed open during a drain would go on queueing connections which no process accepts; they are reset
         when the last copy is closed.
         """
         if self._closed:
             return
-        self._closed = True
         self._unwatch()
+        self._closed = True
+        self._show()
         for listener in self._listeners:
-            while last and self._accept_next(listener):
-                pass
             listener.close()
 
     def pause(self, full: bool) -> None:
         """Stop accepting while the worker holds as many connections as it may."""
-        if full != self._full and not self._closed:
+        if full != self._full and not self._closed and not self._last:
             self._full = full
             (self._unwatch if full else self._watch)()
+            self._show()
+
+    def brings_nothing(self) -> None:
+        """A connection that has been accepted brings no request now: the gate needn't wait for it."""
+        if self._gate is not None:
+            self._gate.open(brought=False)
+            self._come_back()
+
+    def _show(self) -> None:
+        """Tell the other workers how busy this one is, or that it accepts nothing."""
+        accepts = self._gate is not None and not (self._closed or self._full or self._starved)
+        load = self._app.in_flight if accepts else None
+        if load != self._shown:
+            self._shown = load
+            self._app.record.show_load(load)
 
     def _watch(self) -> None:
         self._cancel()
@@ -95,42 +134,53 @@ class Acceptor:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._gated = self._hesitates = False
+        self._away = None
 
-    def _readable(self, listener: socket.socket) -> None:
-        if self._strategy == "gate":
-            wait = HESITATE * self._share.now() if self._app.in_flight else 0.0
-            if wait > HOLD:
-                self._unwatch()
-                self._hesitates = True
-                self._timer = self._loop.call_later(wait, self._after_hesitation, listener)
-                return
-        self._accept_some(listener)
+    def _go_away(self, why: Away, seconds: float) -> None:
+        self._unwatch()
+        self._away, self._timer = why, self._loop.call_later(seconds, self._watch)
 
-    def _after_hesitation(self, listener: socket.socket) -> None:
-        self._timer, self._hesitates = None, False
-        self._accept_some(listener)
-        if self._timer is None:
+    def _come_back(self) -> None:
+        if self._away is Away.GATE and self._gate is not None and self._gate.is_open:
             self._watch()
 
-    def _accept_some(self, listener: socket.socket) -> None:
-        for _ in range(BATCH if self._strategy == "batch" else 1):
+    def _readable(self, listener: socket.socket) -> None:
+        if self._gate is None:
+            self._accept_some(listener, self._most)
+            return
+        now = self._loop.time()
+        if left := self._gate.left(now):
+            self._refused += 1
+            # Most requests arrive within a few turns, which cost less than two changes of what the loop watches.
+            if self._refused > TURNS:
+                self._go_away(Away.GATE, left)
+            return
+        self._refused = 0
+        in_flight = self._app.in_flight
+        if not in_flight or self._share.now() <= COMPUTING:
+            self._accept_some(listener, self._gate.most(now))
+        elif self._courtesy.steps_back(self._app.record.lighter_sibling(in_flight), now):
+            self._go_away(Away.COURTESY, LOOK)
+        else:
+            # Never a few: another worker may have fewer requests before these have shared the core with the threads.
+            self._accept_some(listener, 1)
+            self._gate.forget()  # each turn of the loop waits for the interpreter's lock: that keeps it closed enough
+
+    def _accept_some(self, listener: socket.socket, most: int) -> None:
+        for _ in range(most):
             if not self._accept_next(listener) or self._full:
                 return
-        if self._strategy == "gate":
-            self._unwatch()
-            self._gated = True
-            self._timer = self._loop.call_later(HOLD, self._watch)
 
-    def _open_gate(self) -> None:
-        # In the next turn of the loop: a handler that blocks keeps the gate closed as long as it blocks.
-        if self._gated:
-            self._cancel()
-            self._timer = self._loop.call_later(0, self._watch)
+    def _arrived(self) -> None:
+        self._show()
+        if self._gate is not None:
+            self._gate.open(brought=True)
+            self._come_back()
 
-    def _stop_hesitating(self) -> None:
-        # The worker has nothing left to do: from now on its core would idle beside a queue.
-        if self._hesitates:
+    def _ended(self) -> None:
+        self._show()
+        # With nothing left to serve, its core would idle beside a queue from now on.
+        if self._away is Away.COURTESY and not self._app.in_flight:
             self._watch()
 
     def _accept_next(self, listener: socket.socket) -> bool:
@@ -154,28 +204,19 @@ class Acceptor:
             # The queue stays readable: without a pause this would be a busy loop.
             self._unwatch()
             self._timer = self._loop.call_later(PAUSE, self._watch)
+            self._show()
             return False
         self._starved = False
         connection.setblocking(False)
         self._app.record.words[ACCEPTED] += 1
+        if self._gate is not None:
+            self._gate.close(self._loop.time())
         self._connect(connection)
         return True
 
 
-class ThreadShare:
-    """The share of a core that the process's other threads use: they compete with what the loop accepts."""
-
-    def __init__(self) -> None:
-        self._at, self._used, self._value = time.monotonic(), self._threads(), 0.0
-
-    def now(self) -> float:
-        at = time.monotonic()
-        if at - self._at >= WINDOW:
-            used = self._threads()
-            self._value = min(1.0, (used - self._used) / (at - self._at))
-            self._at, self._used = at, used
-        return self._value
-
-    @staticmethod
-    def _threads() -> float:
-        return time.process_time() - time.thread_time()
+def _defers(listener: socket.socket) -> bool:
+    try:
+        return bool(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT))
+    except OSError:
+        return False  # a Unix socket, or a sandbox that doesn't know the option

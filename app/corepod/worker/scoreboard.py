@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import mmap
 
-from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
+from corepod.contract.scoreboard import (
+    ACCEPTED,
+    ENTRIES,
+    ENTRY_OFFSET,
+    ENTRY_SIZE,
+    LOAD_MOST,
+    LOAD_OFFSET,
+    RECORD_SIZE,
+    SIZE,
+    WORDS,
+)
 
 TEXT = ENTRY_SIZE - 8
+SEARCHED = 8  # requests in flight up to which a worker is told apart from one with fewer
+LOADS = [bytes([load]) for load in range(SEARCHED + 1)]
 
 
 class ScoreboardRecord:
@@ -14,13 +26,29 @@ class ScoreboardRecord:
     counted."""
 
     def __init__(self, fd: int) -> None:
-        self._map = mmap.mmap(fd, RECORDS * RECORD_SIZE)
+        self._map = mmap.mmap(fd, SIZE)
+        self._records = memoryview(self._map)[:LOAD_OFFSET].cast("Q")
+        self._load = memoryview(bytearray(1))
         self._use(memoryview(bytearray(RECORD_SIZE)))
 
     def attach(self, number: int) -> None:
         """Write into this record of the scoreboard from now on."""
         start = number * RECORD_SIZE
         self._use(memoryview(self._map)[start : start + RECORD_SIZE])
+        self._load = memoryview(self._map)[LOAD_OFFSET + number : LOAD_OFFSET + number + 1]
+
+    def show_load(self, in_flight: int | None) -> None:
+        """Tell the other workers how many requests are in flight, None while this one accepts no connections."""
+        self._load[0] = 0 if in_flight is None else min(in_flight + 1, LOAD_MOST)
+
+    def lighter_sibling(self, in_flight: int) -> tuple[int, int] | None:
+        """A worker that accepts connections and has fewer requests in flight, the least busy first: its record, and how
+        many connections it has accepted so far. None where there is no such worker."""
+        for load in range(1, min(in_flight, SEARCHED) + 1):
+            number = self._map.find(LOADS[load], LOAD_OFFSET) - LOAD_OFFSET
+            if number >= 0:
+                return number, self._records[number * RECORD_SIZE // 8 + ACCEPTED]
+        return None
 
     def _use(self, memory: memoryview) -> None:
         self.words = memory[: WORDS * 8].cast("Q")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import struct
+import termios
+from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,10 +45,23 @@ def wait_for_kernel(transport: Any) -> None:
     # TLS counts as full when as many bytes are waiting as the limit says: with 0 it always would be.
     tls = transport.get_extra_info("sslcontext") is not None
     transport.set_write_buffer_limits(high=1 if tls else 0)
-    # asyncio's TLS has a second buffer below its own. uvloop hides it, so that up to 64 KiB may stay there.
-    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+    # asyncio's TLS has a second buffer below its own. uvloop hides it.
+    protocol = getattr(transport, "_ssl_protocol", None)
+    below = getattr(protocol, "_transport", None)
     if below is not None:
         below.set_write_buffer_limits(high=0)
+        if type(protocol) is SSLProtocol:
+            protocol.__class__ = _WholeSSLProtocol
+
+
+class _WholeSSLProtocol(SSLProtocol):
+    """It also counts what the transport below it hasn't handed to the kernel. Without that a write of any size would be
+    over at once, and a response would be cut off two seconds later, when TLS has waited long enough for its end."""
+
+    def _get_write_buffer_size(self) -> int:
+        below: Any = self._transport
+        size: int = super()._get_write_buffer_size()  # type: ignore[misc]
+        return size if below is None else size + int(below.get_write_buffer_size())
 
 
 def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address] | None:
@@ -55,3 +72,22 @@ def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address] | Non
         return (client[0], client[1]), (server[0], server[1])
     # What a Unix socket is called is a text, and may be an empty one.
     return None if client is None or isinstance(server, tuple) else (None, None)
+
+
+def on_the_way(transport: Any) -> tuple[int, int]:
+    """Bytes that wait in this process, and bytes in the kernel that the client's side hasn't acknowledged.
+
+    A client that reads changes one of them. The kernel's share counts as well: with megabytes of room there, it takes
+    no more from this process for minutes while a slow client reads on.
+    """
+    try:
+        fd = transport.get_extra_info("socket").fileno()
+        (kernel,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))
+    except (OSError, ValueError):  # closed by now, or a socket that has no such number
+        kernel = 0
+    return unsent(transport), kernel
+
+
+def unsent(transport: Any) -> int:
+    """Bytes that wait in this process for the kernel to take them. uvloop hides up to 64 KiB of TLS."""
+    return int(transport.get_write_buffer_size())

@@ -26,6 +26,9 @@ from corepod.worker.ticker import Ticker
 from corepod.worker.warmup import warm_up
 
 LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worker cuts connections itself
+# Seconds in which a request may come whose connection the kernel holds back (TCP_DEFER_ACCEPT) as the pool stops: for
+# its client it is established, and would be reset with the last copy of the listening socket.
+LATE = 0.1
 CLEAN_UP = 0.5  # seconds that closing connections may take when nothing is served any more
 
 
@@ -51,6 +54,8 @@ class WorkerProcess:
         self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
+        self._leaving = False  # this worker stops, and not the pool
+        self._held_back = False  # the kernel holds back connections that have brought nothing yet
 
     async def run(self, *, warm: bool, live: bool) -> int:
         """The exit code. `warm`: begin with the warm-up request. `live`: run the lifespan without a slot."""
@@ -123,8 +128,9 @@ class WorkerProcess:
 
     def _start_accepting(self, slots: int) -> Acceptor:
         settings, server = self._settings, self._server
-        # The gate leaves connections to other workers; where there is none it would only cost time.
-        strategy = settings.accept if slots > 1 else "batch"
+        # The gate leaves connections to other workers; where there is none it only costs time. A few connections in
+        # each turn of the loop cost less than one does, and the first of a long queue isn't answered after the last.
+        strategy = "several" if settings.accept == "gate" and slots == 1 else settings.accept
         acceptor = Acceptor(
             self._loop,
             self._inheritance.listeners,
@@ -133,9 +139,11 @@ class WorkerProcess:
             strategy,
             logs.log.warning,
         )
+        server.connections.on_waiting = acceptor.brings_nothing
         if limit := settings.limit_connections:
             server.connections.on_count = lambda count: acceptor.pause(count >= limit)
         acceptor.start()
+        self._held_back = acceptor.defers
         if settings.ready_path:
             polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
             self._tasks.append(self._loop.create_task(polling))
@@ -146,6 +154,7 @@ class WorkerProcess:
         """Stop this worker, not the pool: it ends gracefully, and the supervisor starts the next one."""
         if self._starting is not None:
             self._starting.cancel()
+        self._leaving = True
         self._inbox.put_nowait(Drain(self._settings.stop_timeout, 0.0))
         self._loop.call_later(self._settings.stop_timeout, self._overdue)
 
@@ -182,12 +191,18 @@ class WorkerProcess:
         self.stop_by = time.monotonic() + message.within
         server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
         connections = server.connections
-        acceptor.stop(last=not message.linger)
+        if not message.linger:
+            acceptor.take_all()
+        if message.linger or self._leaving:  # other workers go on accepting
+            acceptor.stop()
         server.announce_close()
         server.close_websockets()
         if connections.open and message.linger:
             # Clients close by themselves what a response has asked them to; idle ones time out (keep_alive).
             await connections.wait_closed(min(message.linger, max(0.0, deadline - self._loop.time())))
+        if self._held_back and not (message.linger or self._leaving):
+            await asyncio.sleep(min(LATE, max(0.0, deadline - self._loop.time())))
+        acceptor.stop()
         await connections.until_asked()
         await self._until_idle(deadline)
         if left := self._app.in_flight:

@@ -1,4 +1,4 @@
-"""Taking connections from the shared queue: the gate, hesitation, limits, and how it stops. Real sockets and loops."""
+"""Taking connections from the shared queue: gate, other workers, limits, and how it stops. Real sockets and loops."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import asyncio
 import os
 import resource
 import socket
+import subprocess
 import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract.scoreboard import ACCEPTED, IN_FLIGHT
-from corepod.worker import accept
-from corepod.worker.accept import ThreadShare
+from corepod.contract.scoreboard import ACCEPTED, CONNECTIONS, IN_FLIGHT
+from corepod.worker import accept, gate
 
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+WAIT = GET.replace(b"/", b"/wait", 1)
 LONG = 60.0  # seconds: longer than any test
 
 
@@ -52,7 +54,7 @@ def client(served: Served, stack: ExitStack, data: bytes = b"") -> socket.socket
     return sock
 
 
-@pytest.mark.parametrize("strategy", ["gate", "one", "batch"])
+@pytest.mark.parametrize("strategy", ["gate", "one", "several", "batch"])
 def test_everybody_is_served(strategy: str, stack: ExitStack) -> None:
     with Served(app, strategy=strategy) as served:
         socks = [client(served, stack, GET) for _ in range(50)]
@@ -62,7 +64,7 @@ def test_everybody_is_served(strategy: str, stack: ExitStack) -> None:
 
 
 def test_the_gate_is_closed_until_the_request_arrives(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "HOLD", LONG)
+    monkeypatch.setattr(gate, "HOLD", LONG)
     with Served(app, strategy="gate") as served:
         first = client(served, stack)
         until(lambda: served.words[ACCEPTED] == 1, "the first one is accepted")
@@ -76,7 +78,7 @@ def test_the_gate_is_closed_until_the_request_arrives(stack: ExitStack, monkeypa
 
 def test_without_a_gate_nobody_waits(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control of the one before."""
-    monkeypatch.setattr(accept, "HOLD", LONG)
+    monkeypatch.setattr(gate, "HOLD", LONG)
     with Served(app, strategy="one") as served:
         client(served, stack)
         until(lambda: served.words[ACCEPTED] == 1, "the first one is accepted")
@@ -123,72 +125,113 @@ async def waits(scope: Any, receive: Any, send: Any) -> None:
     await app(scope, receive, send)
 
 
-def test_a_worker_whose_threads_compute_hesitates_but_not_for_ever(
-    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def computing(monkeypatch: pytest.MonkeyPatch, stack: ExitStack) -> Iterator[Served]:
+    """A worker with a request in flight, whose threads use the core."""
     monkeypatch.setattr(accept, "ThreadShare", Burning)
-    monkeypatch.setattr(accept, "HESITATE", 0.1)
     with Served(waits, strategy="gate") as served:
-        client(served, stack, GET.replace(b"/", b"/wait", 1))
+        client(served, stack, WAIT)
         until(lambda: served.words[IN_FLIGHT] == 1, "it has something to do")
-        started = time.monotonic()
-        assert read_all(client(served, stack, GET)).endswith(b"ok")
-        assert time.monotonic() - started >= 0.1
+        yield served
         stack.close()
 
 
-def test_a_worker_that_hesitates_stops_when_it_has_nothing_left_to_do(
-    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+def test_a_busy_worker_leaves_connections_to_an_idle_one(
+    computing: Served, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise a queue waits beside an idle core: two workers get less done than one that doesn't hesitate."""
-    monkeypatch.setattr(accept, "ThreadShare", Burning)
-    monkeypatch.setattr(accept, "HESITATE", LONG)
-    with Served(waits, strategy="gate") as served:
-        busy = client(served, stack, GET.replace(b"/", b"/wait", 1))
-        until(lambda: served.words[IN_FLIGHT] == 1, "it has something to do")
-        second = client(served, stack, GET)
-        turn(served)
-        assert served.words[ACCEPTED] == 1, "it hesitates"
+    monkeypatch.setattr(gate, "STEP_BACK", LONG)
+    computing.sibling.show_load(0)
+    second = client(computing, stack, GET)
+    turn(computing)
+    assert computing.words[ACCEPTED] == 1, "the idle one may take it"
+    computing.sibling.show_load(None)
+    assert read_all(second).endswith(b"ok")
+
+
+def test_but_not_for_ever(computing: Served, stack: ExitStack) -> None:
+    """An idle worker that takes nothing is blocked."""
+    computing.sibling.show_load(0)
+    for _ in range(3):
+        assert read_all(client(computing, stack, GET)).endswith(b"ok")
+
+
+def test_it_leaves_nothing_where_everybody_is_busy(
+    computing: Served, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a queue waits beside workers that could serve it between two turns of a thread."""
+    monkeypatch.setattr(gate, "STEP_BACK", LONG)
+    for _ in range(3):
+        assert read_all(client(computing, stack, GET)).endswith(b"ok")
+
+
+def test_it_takes_what_it_has_left_when_it_has_nothing_else_to_do(
+    computing: Served, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "STEP_BACK", LONG)
+    monkeypatch.setattr(accept, "LOOK", LONG)
+    computing.sibling.show_load(0)
+    second = client(computing, stack, GET)
+    turn(computing)
+    assert computing.words[ACCEPTED] == 1, "left to the idle one"
+    computing.call(end_the_others(computing))
+    assert read_all(second).endswith(b"ok")
+
+
+async def end_the_others(served: Served) -> None:
+    for connection in list(served.server.connections.members):
+        connection.transport.abort()
+
+
+@pytest.mark.parametrize(("strategy", "shows"), [("gate", True), ("one", False), ("batch", False)])
+def test_who_shows_as_idle(strategy: str, shows: bool, stack: ExitStack) -> None:
+    """Only where it matters to others, and only while a connection would be served at once."""
+
+    def idle(served: Served) -> bool:
+        return served.sibling.lighter_sibling(1) is not None
+
+    with Served(waits, strategy=strategy, limit_connections=2) as served:
+        assert idle(served) is shows
+        busy = client(served, stack, WAIT)
+        until(lambda: served.words[IN_FLIGHT] == 1, "it is busy")
+        assert not idle(served)
         busy.close()
-        assert read_all(second).endswith(b"ok")
-
-
-def test_a_worker_without_requests_does_not_hesitate(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "ThreadShare", Burning)
-    monkeypatch.setattr(accept, "HESITATE", LONG)
-    with Served(waits, strategy="gate") as served:
-        for _ in range(3):
-            assert read_all(client(served, stack, GET)).endswith(b"ok")
-            served.until_idle()
-
-
-def test_only_the_gate_hesitates(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "ThreadShare", Burning)
-    monkeypatch.setattr(accept, "HESITATE", LONG)
-    with Served(waits, strategy="one") as served:
-        client(served, stack, GET.replace(b"/", b"/wait", 1))
-        until(lambda: served.words[IN_FLIGHT] == 1, "it has something to do")
-        assert read_all(client(served, stack, GET)).endswith(b"ok")
+        until(lambda: idle(served) is shows, "it has nothing to do")
+        for _ in range(2):
+            client(served, stack, b"GET / HT")
+        until(lambda: served.words[CONNECTIONS] == 2, "it holds as many as it may")
+        assert not idle(served)
         stack.close()
+        until(lambda: idle(served) is shows, "there is room again")
+    assert not idle(served), "it doesn't accept any more"
 
 
-def test_the_share_of_threads() -> None:
-    share, stop = ThreadShare(), threading.Event()
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHo", b"\r\n"])
+def test_half_a_head_opens_the_gate(data: bytes, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "HOLD", LONG)
+    with Served(app, strategy="gate") as served:
+        for _ in range(20):
+            client(served, stack, data)
+        assert read_all(client(served, stack, GET)).endswith(b"ok")
 
-    def burn() -> None:
-        while not stop.is_set():
-            pass
 
-    time.sleep(accept.WINDOW)
-    idle = share.now()
-    thread = threading.Thread(target=burn)
-    thread.start()
-    try:
-        until(lambda: share.now() > idle + 0.2, "the thread's work shows")
-    finally:
-        stop.set()
-        thread.join()
-    until(lambda: share.now() < 0.2, "and ends")
+def test_a_connection_that_has_gone_opens_the_gate(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "HOLD", LONG)
+    with Served(app, strategy="gate") as served:
+        for _ in range(20):
+            client(served, stack).close()
+        assert read_all(client(served, stack, GET)).endswith(b"ok")
+
+
+def test_a_handshake_opens_the_gate(stack: ExitStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What comes first isn't a request, so nobody waits for one."""
+    monkeypatch.setattr(gate, "HOLD", LONG)
+    pair = str(tmp_path / "pair.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*command, "-subj", "/CN=test", "-keyout", pair, "-out", pair], check=True, capture_output=True)
+    with Served(app, strategy="gate", tls_cert=pair) as served:
+        for _ in range(5):
+            client(served, stack)
+        until(lambda: served.words[ACCEPTED] == 5, "none waits for the one before")
 
 
 def test_no_descriptor_left(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +259,7 @@ def test_no_descriptor_left(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_last_one_to_stop_takes_what_is_queued(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "HOLD", LONG)
+    monkeypatch.setattr(gate, "HOLD", LONG)
     with Served(app, strategy="gate") as served:
         client(served, stack)
         until(lambda: served.words[ACCEPTED] == 1, "the gate is closed")
@@ -228,7 +271,7 @@ def test_the_last_one_to_stop_takes_what_is_queued(stack: ExitStack, monkeypatch
 
 
 def test_one_of_many_leaves_the_queue_to_the_others(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "HOLD", LONG)
+    monkeypatch.setattr(gate, "HOLD", LONG)
     with Served(app, strategy="gate") as served:
         other = stack.enter_context(served._listener.dup())
         client(served, stack)
@@ -243,6 +286,24 @@ def test_one_of_many_leaves_the_queue_to_the_others(stack: ExitStack, monkeypatc
         assert queued.recv(100) == b"taken"
 
 
+def test_what_comes_late_is_taken_by_the_last_one(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may still be on its way when the queue is empty, and no other process will take it."""
+    monkeypatch.setattr(gate, "HOLD", LONG)
+    with Served(app, strategy="gate", limit_connections=1) as served:
+        client(served, stack)
+        until(lambda: served.words[ACCEPTED] == 1, "the gate is closed, and the limit reached")
+        served.call(take_all(served))
+        assert read_all(client(served, stack, GET)).endswith(b"ok")
+        served.call(stop(served, last=False))
+
+
+async def take_all(served: Served) -> None:
+    served.acceptor.take_all()
+
+
 async def stop(served: Served, *, last: bool) -> None:
-    served.acceptor.stop(last=last)
-    served.acceptor.stop(last=last)  # the second time it has nothing to do
+    if last:
+        served.acceptor.take_all()
+    for _ in range(2):  # the second time it has nothing to do
+        served.acceptor.stop()
+    served.acceptor.take_all()  # nor has this

@@ -16,7 +16,7 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 import corepod.worker.bootstrap  # as before the user's import
 from corepod.config.spec import SETTINGS
-from corepod.contract.scoreboard import RECORD_SIZE, RECORDS
+from corepod.contract.scoreboard import SIZE
 from corepod.worker import forkable, warmup_requests
 from corepod.worker.load import load_application
 from corepod.worker.scoreboard import ScoreboardRecord
@@ -29,7 +29,7 @@ given = dict(app=reference, loop=loop, warmup=paths, preload="application", acce
 values = {setting.name: setting.default for setting in SETTINGS} | beside | given
 settings = WorkerSettings.from_values(values)
 fd = os.memfd_create("scoreboard")
-os.ftruncate(fd, RECORDS * RECORD_SIZE)
+os.ftruncate(fd, SIZE)
 record = ScoreboardRecord(fd)
 os.close(fd)
 before = forkable.open_fds()

@@ -6,7 +6,16 @@ import fcntl
 import mmap
 import os
 
-from corepod.contract.scoreboard import ENTRIES, ENTRY_OFFSET, ENTRY_SIZE, RECORD_SIZE, RECORDS, WORDS
+from corepod.contract.scoreboard import (
+    ENTRIES,
+    ENTRY_OFFSET,
+    ENTRY_SIZE,
+    LOAD_OFFSET,
+    RECORD_SIZE,
+    RECORDS,
+    SIZE,
+    WORDS,
+)
 
 _WORDS_A_RECORD = RECORD_SIZE // 8
 
@@ -16,14 +25,14 @@ class SharedScoreboard:
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("corepod-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, RECORDS * RECORD_SIZE)
+        os.ftruncate(self.fd, SIZE)
         # Workers have it, too: were one to shrink it, the supervisor's next look would be a bus error.
         try:
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         except OSError:
             pass  # a sandbox without seals
-        self._map = mmap.mmap(self.fd, RECORDS * RECORD_SIZE)
-        self._words = memoryview(self._map).cast("Q")
+        self._map = mmap.mmap(self.fd, SIZE)
+        self._words = memoryview(self._map)[:LOAD_OFFSET].cast("Q")
         self._free = list(range(RECORDS - 1, -1, -1))
 
     @property
@@ -36,10 +45,13 @@ class SharedScoreboard:
         record = self._free.pop()
         start = record * RECORD_SIZE
         self._map[start : start + RECORD_SIZE] = bytes(RECORD_SIZE)
+        self._map[LOAD_OFFSET + record] = 0
         return record
 
     def release(self, record: int) -> None:
         """The worker is gone and its numbers are kept: the record may serve another."""
+        # Otherwise busy workers would leave connections to a worker that has died idle.
+        self._map[LOAD_OFFSET + record] = 0
         self._free.append(record)
 
     def word(self, record: int, index: int) -> int:

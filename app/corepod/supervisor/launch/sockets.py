@@ -22,6 +22,10 @@ ADMIN_BACKLOG = 64
 # Addresses that most people haven't asked for: an error has to say what they are.
 PURPOSES = {"--admin": "address of probes, metrics and status", "--control": "socket of local clients"}
 SO_ATTACH_FILTER = 26
+# Seconds for which the kernel keeps a connection to itself that has brought nothing (TCP_DEFER_ACCEPT, rounded up to a
+# retransmission). Browsers connect ahead, balancers and scanners connect and say nothing: a worker would hold its gate
+# closed for each of them. After that time they are handed over all the same, so that keep_alive ends them.
+DEFER_ACCEPT = 1
 # A classic BPF program over the TCP header: drop what has SYN and not ACK among its flags, let everything else pass.
 NO_SYN = (
     (0x30, 0, 0, 13),  # load the byte with the flags
@@ -52,6 +56,32 @@ def listeners(settings: Settings) -> list[socket.socket]:
         # Listen again: on a socket that listens it only sets the length of the queue.
         _listen(sock, name(sock), settings.backlog, "ListenStream= of the unit")
     return handed or [_open(address, settings.socket_mode, settings.backlog, "--bind") for address in settings.bind]
+
+
+def defer(socks: list[socket.socket]) -> str:
+    """Let the kernel hand over connections when they bring something, on the TCP sockets made here. Why it doesn't,
+    empty where it does.
+
+    Sockets handed over by systemd are left alone: DeferAcceptSec= of the unit says what they do.
+    """
+    try:
+        for sock in socks:
+            if sock in _opened and sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
+    except OSError as error:
+        return f"the kernel holds no silent connections back (TCP_DEFER_ACCEPT: {error.strerror}); workers accept them"
+    return ""
+
+
+def stop_deferring(socks: list[socket.socket]) -> None:
+    """Hand connections over at once from now on: the pool is about to stop, and what the kernel still keeps to itself
+    would be reset with the last copy of its socket."""
+    for sock in socks:
+        if sock in _opened and sock.family != socket.AF_UNIX:
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 0)
+            except OSError:
+                pass  # a sandbox that holds nothing back either
 
 
 def admin(settings: Settings) -> socket.socket | None:

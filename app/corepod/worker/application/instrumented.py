@@ -24,7 +24,8 @@ class Instrumented:
         self.app = app
         self.record = record
         self.arrived: Callable[[], None] = lambda: None  # called when a request has reached the application
-        self.idle: Callable[[], None] = lambda: None  # called when the last request has been answered
+        self.ended: Callable[[], None] = lambda: None  # called when a request has left it
+        self.idle: Callable[[], None] = lambda: None  # called when the last one has
         self.extension: dict[str, Any] = {}  # what `scope["extensions"]["corepod"]` is
         self._owed: dict[int, int] = {}  # entries on the scoreboard, by the identity of the request's scope
 
@@ -41,12 +42,12 @@ class Instrumented:
             self.record.words[OWED] -= 1
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.arrived()
         record = self.record
         words = record.words
         words[REQUESTS] += 1
         words[IN_FLIGHT] += 1
         words[OWED] += 1
+        self.arrived()
         started = monotonic_ns()
         scope["extensions"]["corepod"] = self.extension
         self._owed[id(scope)] = record.begin(started, scope.get("method", "WEBSOCKET"), scope["raw_path"])
@@ -59,5 +60,6 @@ class Instrumented:
                 took = monotonic_ns() - started
                 words[LATENCY_SUM] += took
                 words[LATENCY + bisect_left(_BOUNDS, took)] += 1
+            self.ended()
             if not words[IN_FLIGHT]:
                 self.idle()

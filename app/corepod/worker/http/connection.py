@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
@@ -12,7 +12,7 @@ from corepod.worker.http.head import RefusedError
 from corepod.worker.http.patience import Facts, Verdict
 from corepod.worker.http.reader import RequestReader
 from corepod.worker.http.response import refusal
-from corepod.worker.transport import LINGER, addresses
+from corepod.worker.transport import LINGER, addresses, on_the_way, unsent
 
 if TYPE_CHECKING:
     from corepod.worker.http.exchange import Exchange
@@ -25,9 +25,9 @@ class HttpConnection(asyncio.Protocol):
     """asyncio's protocol of the connection, and a `corepod.worker.connections.Connection`."""
 
     __slots__ = (
-        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_lost", "_read_paused",
-        "_reader", "_refusal", "_since", "_stalls_since", "_timer", "_unsent", "client", "half_closed", "local",
-        "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
+        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_looks_at", "_lost",
+        "_on_the_way", "_read_paused", "_reader", "_refusal", "_since", "_stalls_since", "_timer", "client",
+        "half_closed", "local", "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
@@ -35,7 +35,7 @@ class HttpConnection(asyncio.Protocol):
         self.transport: Any = None
         self.task: asyncio.Task[None] | None = None  # until there is a transport
         self.requests = 0
-        self.waiting: deque[Exchange] = deque()  # behind the current one
+        self.waiting: list[Exchange] = []  # behind the current one; an empty deque has room for 64
         self.half_closed = False  # the client sends nothing any more
         self.write_paused = False  # the kernel hasn't taken all that was written
         self._reader = RequestReader(self)
@@ -45,7 +45,7 @@ class HttpConnection(asyncio.Protocol):
         self._leaving = self._closing = self._lost = self._read_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._lingers_since: float | None = None
-        self._stalls_since, self._unsent = 0.0, 0
+        self._stalls_since, self._on_the_way = 0.0, 0
 
     # What asyncio calls
 
@@ -56,7 +56,8 @@ class HttpConnection(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         self.scheme = "http" if tls is None else "https"
         self._born = self._since = server.loop.time()
-        self._timer = server.loop.call_at(self._since + server.patience.keep_alive, self._look)
+        self._looks_at = self._since + server.patience.keep_alive
+        self._timer = server.loop.call_at(self._looks_at, self._look)
         server.connections.add(self)
         if found is None:
             transport.abort()
@@ -67,10 +68,10 @@ class HttpConnection(asyncio.Protocol):
         self.server.words[BYTES_IN] += len(data)
         if self._lingers_since is not None or self._refusal:
             return
-        if self._held or self._reader.websocket is not None:
+        if not self.requests and self._reader.untouched:
+            self._open(self._held + data)
+        elif self._held or self._reader.websocket is not None:
             self._held += data
-        elif not self.requests and data.startswith(PREFACE[: len(data)]):
-            self._hand_over(data)
         else:
             self._parse(data)
         if not self.requests:
@@ -93,6 +94,7 @@ class HttpConnection(asyncio.Protocol):
         self._timer.cancel()
         if self._current is not None:
             self._current.leave()
+            self._current = None
         self.waiting.clear()
         self.resume_writing()
         self.server.forget(self)
@@ -103,7 +105,7 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.write_paused = True
         now = self.server.loop.time()
-        self._stalls_since, self._unsent = now, self.unsent()
+        self._stalls_since, self._on_the_way = now, sum(on_the_way(self.transport))
         self._look_by(now + self.server.patience.write)
 
     def resume_writing(self) -> None:
@@ -113,6 +115,16 @@ class HttpConnection(asyncio.Protocol):
             self._drained = None
 
     # Requests in their turn
+
+    def _open(self, data: bytes) -> None:
+        """All that has come so far. The preface may come in pieces, and POST begins as it does."""
+        if data.startswith(PREFACE):
+            self._hand_over(data)
+        elif PREFACE.startswith(data):
+            self._held = data
+        else:
+            self._held = b""
+            self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -144,18 +156,24 @@ class HttpConnection(asyncio.Protocol):
         if self._closing or not exchange.keep:
             self.close()
         elif self.waiting:
-            self._begin(self.waiting.popleft())
+            self._begin(self.waiting.pop(0))
+            if not self.waiting:
+                self._read_on()
         elif self._refusal:
             self._answer_refused(self._refusal)
         elif self._reader.websocket is not None:
             self._hand_over_websocket()
-        elif self._held:
-            self.resume_reading()
-            self._parse(self._held)
         elif self.half_closed:
             self.close()
         else:
             self.resume_reading()
+
+    def _read_on(self) -> None:
+        """No request waits any more. What is held may be the rest of the body of the one that has its turn now."""
+        self.resume_reading()
+        held, self._held = self._held, b""
+        if held:
+            self._parse(held)
 
     def _refuse(self, status: int) -> None:
         """What was read isn't a request, or isn't one that is served. Requests before it have their answers first."""
@@ -201,6 +219,8 @@ class HttpConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Hand it to the kernel, or keep it until the kernel takes it: then `write_paused` is true."""
         self.server.words[BYTES_OUT] += len(data)
+        if self.write_paused:
+            self._on_the_way += len(data)  # more that waits is no progress
         self.transport.write(data)
 
     async def drained(self) -> None:
@@ -246,7 +266,7 @@ class HttpConnection(asyncio.Protocol):
 
     def unsent(self) -> int:
         """See `corepod.worker.connections.Connection`."""
-        return int(self.transport.get_write_buffer_size())
+        return unsent(self.transport)
 
     def ask_to_close(self) -> None:
         """See `corepod.worker.connections.Connection`."""
@@ -257,7 +277,7 @@ class HttpConnection(asyncio.Protocol):
 
     def close_when_idle(self) -> None:
         """See `corepod.worker.connections.Connection`."""
-        self._closing = True
+        self._closing = self._leaving = True  # a response that has yet to begin says so
         if self._current is None:
             self.close()
 
@@ -266,6 +286,7 @@ class HttpConnection(asyncio.Protocol):
         overtakes what it hasn't read: it has a moment to see that nothing more comes."""
         if self._lost or self._lingers_since is not None:
             return
+        self._reader.last = True  # also behind what is being parsed, and in what TLS still brings
         if self.half_closed or not (self._refusal or self.waiting or self._held or self._reader.has_more):
             self.transport.close()
             return
@@ -277,18 +298,19 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.write_eof()
 
     def _look_by(self, at: float) -> None:
-        if at < self._timer.when():
+        if at < self._looks_at:
             self._timer.cancel()
+            self._looks_at = at
             self._timer = self.server.loop.call_at(at, self._look)
 
     def _look(self) -> None:
-        loop = self.server.loop
-        now = loop.time()
-        if self.write_paused and self.unsent() != self._unsent:
-            self._stalls_since, self._unsent = now, self.unsent()
+        self._looks_at = inf
+        now = self.server.loop.time()
+        if self.write_paused and (left := sum(on_the_way(self.transport))) < self._on_the_way:
+            self._stalls_since, self._on_the_way = now, left
         end, verdict = self.server.patience.end(self._facts(), now)
         if end > now:
-            self._timer = loop.call_at(end, self._look)
+            self._look_by(end)
         elif verdict is Verdict.ABORT:
             self.transport.abort()
         elif verdict is Verdict.REFUSE and self._current is not None:

@@ -53,12 +53,15 @@ class Exchange:
         """Let the application answer."""
         try:
             await self._connection.server.app(self.scope, self.receive, self.send)
+            if not (self.complete or self.gone):
+                log.error("the application returned before its response was complete")
         except Exception:
             if not self.refused:  # frameworks turn the disconnect into an exception; the client has its answer
                 log.exception("the application raised an exception")
-        if not (self.complete or self.gone):
-            await self._fail()
-        self._connection.server.ran(self)
+        finally:  # its task may have been cancelled, too
+            if not (self.complete or self.gone):
+                await self._fail()
+            self._connection.server.ran(self)
 
     async def _fail(self) -> None:
         if self.begun:
@@ -149,7 +152,10 @@ class Exchange:
     async def send(self, message: dict[str, Any]) -> None:
         """See ASGI's specification of the HTTP connection scope. Raises TypeError, ValueError or RuntimeError
         for a message that can't be sent."""
-        if self.gone:
+        if self.gone or (self.begun and self._connection.transport.is_closing()):
+            # asyncio would log each write behind a failed one. And an application that sends without end would keep the
+            # loop to itself, and never learn that it should stop.
+            await asyncio.sleep(0)
             return
         kind = message["type"]
         if kind == "http.response.start":
@@ -165,6 +171,8 @@ class Exchange:
                 connection.server.app.answered(self.scope)
             if not more and not self.gone:
                 self._end(self._status)
+        else:
+            raise ValueError(f"a message of the type {kind!r} can't be sent in an HTTP connection")
 
     def _start(self, message: dict[str, Any]) -> None:
         if self._head is not None:
@@ -185,6 +193,8 @@ class Exchange:
         left = self._left
         if left == ABSENT:
             return b""
+        if type(body) is not bytes:
+            body = bytes(memoryview(body))  # raises TypeError for a text, before anything has been written
         self.size += len(body)
         if left >= 0:
             left -= len(body)

@@ -94,15 +94,15 @@ class RequestHead:
             raise RefusedError(400)
         return True
 
-    def framing(self) -> bytes:
-        """A head that says how this request's body is framed, and nothing else, for another parser."""
-        line = b"transfer-encoding: chunked" if self.coding is not None else b"content-length: %d" % self.length
-        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % line
-
     def as_bytes(self) -> bytes:
         """The head, for another parser."""
         lines = b"".join([b"%b: %b\r\n" % header for header in self.headers])
         return b"%b %b HTTP/%b\r\n%b\r\n" % (self.method, self.url, self.version.encode(), lines)
+
+    def of_body(self) -> bytes:
+        """A head for another parser, which says of the body what this one does, and nothing else."""
+        length = b"transfer-encoding: chunked" if self.coding is not None else b"content-length: %d" % self.length
+        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % length
 
     def scope(self, scheme: str, client: Any, server: Any, state: dict[str, Any]) -> dict[str, Any]:
         """The scope of ASGI's HTTP connections. Raises RefusedError for a target that no request may have."""

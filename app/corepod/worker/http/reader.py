@@ -23,7 +23,7 @@ class RequestReader:
     """Reads the requests of one connection."""
 
     __slots__ = (
-        "_beyond", "_connection", "_framing", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
+        "_beyond", "_body_head", "_connection", "_head", "_parser", "_unfruitful", "last", "receiving", "websocket",
     )  # fmt: skip
 
     def __init__(self, connection: HttpConnection) -> None:
@@ -32,7 +32,7 @@ class RequestReader:
         self.websocket: bytes | None = None  # the head of a request that asks for it, which is the last one, too
         self._connection = connection
         self._beyond = False  # something came behind the last request
-        self._framing = b""  # of a body that this parser skips
+        self._body_head = b""  # a head for the next parser, which reads the body that this one doesn't see
         self._head = RequestHead()
         self._unfruitful = 0  # bytes since a head or a piece of a body was complete
         self._parser: Any = httptools.HttpRequestParser(self)
@@ -46,7 +46,7 @@ class RequestReader:
             return self._feed(data)
         for start in range(0, len(data), PIECE):
             left = self._feed(data[start : start + PIECE])
-            if left or self._connection.waiting:
+            if left or self._connection.waiting or self.websocket is not None:
                 return left + data[start + PIECE :]
         return b""
 
@@ -55,26 +55,31 @@ class RequestReader:
             self._beyond = True  # behind the last request nothing is read as one
             return b""
         self._unfruitful += len(data)
+        upgraded = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
-            rest = data[pause.args[0] :]
-            if self.websocket is not None:
-                return rest
-            # Whoever asks for another protocol than WebSocket goes on with this one (RFC 9110, 7.8).
-            self._parser = httptools.HttpRequestParser(self)
-            if self._framing:
-                self._parser.feed_data(self._framing)
-                self._framing = b""
-            return self._feed(rest)
+            upgraded = data[pause.args[0] :]
         except httptools.HttpParserError as error:
             if self.last and self.receiving is None:
                 self._beyond = True
                 return b""
             raise RefusedError(_status_of(error, data)) from None
+        # Not while that exception is handled: the next one's context, which says what is wrong, would be this one.
+        if upgraded is not None:
+            if self.websocket is not None:
+                return upgraded
+            # Whoever asks for another protocol than WebSocket goes on with this one (RFC 9110, 7.8).
+            self._parser = httptools.HttpRequestParser(self)
+            return self._feed(self._body_head + upgraded)
         if self._unfruitful > self._connection.server.limit_header:
             raise RefusedError(431)
         return b""
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing has been parsed since a request, or at all."""
+        return not self._unfruitful
 
     @property
     def has_more(self) -> bool:
@@ -82,8 +87,9 @@ class RequestReader:
         return self._beyond or self.receiving is not None
 
     def forget(self) -> None:
-        """Nothing more is read. The parser refers to this object, which would live on in a circle."""
+        """Nothing more is read. What refers to each other here would live on until the garbage collector comes."""
         self._parser = self.receiving = None
+        del self._connection
 
     # What the parser calls
 
@@ -97,10 +103,10 @@ class RequestReader:
         self._head.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._framing:
-            self._head = RequestHead()
-            return
         head, parser, connection = self._head, self._parser, self._connection
+        if self._body_head:
+            self._body_head, self._head, self._unfruitful = b"", RequestHead(), 0
+            return
         limit = connection.server.limit_header
         is_long = self._unfruitful > limit  # with what comes behind it in the same piece
         self._head = RequestHead()  # trailers come as headers do
@@ -113,12 +119,12 @@ class RequestReader:
         if head.is_for_websocket and parser.should_upgrade():
             self.websocket = head.as_bytes()
             return
+        if head.upgrade is not None and head.has_body and parser.should_upgrade():
+            # httptools takes what follows for the other protocol, and a body would be the next request.
+            self._body_head = head.of_body()
         # Proxies of HTTP/1.0 pass on the wish to keep a connection without knowing it (RFC 9112, C.2.2).
         exchange = Exchange(connection, head, keep=head.version == "1.1" and parser.should_keep_alive())
         self.receiving, self.last = exchange, not exchange.keep
-        if head.has_body and parser.should_upgrade():
-            # httptools skips this body and takes it for the other protocol, that is, here for the next request.
-            self._framing = head.framing()
         connection.requested(exchange)
 
     def on_body(self, body: bytes) -> None:
@@ -127,10 +133,11 @@ class RequestReader:
             self.receiving.body_came(body)
 
     def on_message_complete(self) -> None:
-        if self._framing:
+        if self._body_head:
             return
         self._unfruitful = 0
-        self._head = RequestHead()  # without the trailers, which nobody asks for
+        if self._head.headers:
+            self._head = RequestHead()  # without the trailers, which nobody asks for
         if (exchange := self.receiving) is not None:
             self.receiving = None
             exchange.body_ended()

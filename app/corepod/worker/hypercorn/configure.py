@@ -11,6 +11,8 @@ from corepod.worker.access_log import AccessLog
 from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 class ServerConfig(Config):
     leaving = False  # WebSockets are being closed, new ones too
     body_timeout = 0.0
+    write_timeout = 0.0  # seconds, see `corepod.worker.hypercorn.write_progress`
+    waiting: Callable[[], None]  # called when what has come of a connection isn't a request yet
 
 
 def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfig:
@@ -30,6 +34,7 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     config.keep_alive_timeout = settings.keep_alive
     config.body_timeout = 0.0 if settings.debug else settings.body_timeout
     config.keep_alive_max_requests = settings.connection_max_requests
+    config.write_timeout = settings.write_timeout
     config.h11_max_incomplete_size = settings.limit_header
     config.h2_max_header_list_size = settings.limit_header
     config.h2_max_concurrent_streams = settings.http2_max_streams

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h11
 from hypercorn.events import Closed, RawData, Updated
@@ -12,9 +12,31 @@ from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protoco
 from corepod.worker.hypercorn.parser import Parser, in_origin_form, refusal
 from corepod.worker.response_head import reason_phrase
 
+if TYPE_CHECKING:
+    from corepod.worker.hypercorn.write_progress import ConnectionContext
+
 NO_LIMIT = 1 << 62
 SMALL = 4096  # bytes read at once, up to which a head that is too large is left to h11
 REST = 64 << 10  # bytes of a request's body that nobody wants, for which its connection is kept
+
+
+class Lost:
+    """In the place of h11's connection when the client's has gone: nothing is read or sent any more."""
+
+    our_state = their_state = h11.ERROR
+    they_are_waiting_for_100_continue = False
+    trailing_data = (b"", True)
+
+    def receive_data(self, data: bytes) -> None:
+        """Ignore it."""
+
+    def next_event(self) -> type[h11.NEED_DATA]:
+        """No request comes any more."""
+        return h11.NEED_DATA
+
+    def send(self, event: Any) -> bytes:
+        """Drop it."""
+        return b""
 
 
 class PatchedH11(H11Protocol):
@@ -22,6 +44,8 @@ class PatchedH11(H11Protocol):
     first body, as ASGI asks: one system call and one packet less pay for all that corepod adds to a request."""
 
     app: Any  # the worker's Instrumented
+    context: ConnectionContext
+    config: Any  # a ServerConfig
     _read = 0  # bytes, the last time
     _left = -1  # bytes of the body of the present response, where its head has announced them
     _head = b""  # of a response whose body hasn't begun
@@ -92,10 +116,13 @@ class PatchedH11(H11Protocol):
             if self.over:
                 return
             self._read = len(event.data)
-        else:  # Closed: no request that was read behind the present one has its turn, which would be waited for
-            self.over = True
-            await self.can_read.set()
         await super().handle(event)
+        if isinstance(event, Closed) and self.context.transport.is_closing():
+            # A request that has come behind the present one would wait for its turn, and the connection with it.
+            self.connection = Lost()  # type: ignore[assignment]
+            await self.can_read.set()
+        if not self.asked:
+            self.config.waiting()
 
     async def _handle_events(self) -> None:
         while not self.over:

@@ -1,9 +1,10 @@
-"""hypercorn's HTTP/2 protocol, patched."""
+"""hypercorn's HTTP/2 protocol, patched: what its clients may do."""
 
 from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 from h2.errors import ErrorCodes
@@ -16,13 +17,12 @@ from h2.events import (
     StreamReset,
 )
 from h2.exceptions import ProtocolError
-from hypercorn.events import Closed, RawData
-from hypercorn.protocol.events import StreamClosed
-from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.events import Closed, RawData, Updated
 from hyperframe.frame import GoAwayFrame
+from priority.priority import PriorityError
 
 from corepod.worker.hypercorn.http1 import head_size
+from corepod.worker.hypercorn.http2_sending import SendingH2
 
 PIECE = 4096  # bytes that are processed before the limits are checked
 CHATTER, CHATTER_A_SECOND = 1000, 33  # frames that cost work without data: in one burst, and on average
@@ -30,7 +30,7 @@ TARGET = re.compile(rb"[!-~]+")
 METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]+")
 
 
-class PatchedH2(H2Protocol):
+class PatchedH2(SendingH2):
     """Closes no connection for a fault of one of its streams, and no stream before it is finished.
 
     hypercorn closes a connection that reaches its limit of requests in the middle of the last one. Here the limit is
@@ -38,13 +38,16 @@ class PatchedH2(H2Protocol):
     (CVE-2023-44487) or that floods the connection (CVE-2019-9512 and its kind) is cut off.
     """
 
-    app: Any  # the worker's Instrumented
-
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._requests = self._resets = self._chatter = 0
         self._since = time.monotonic()
         self._announced_at: int | None = None
+
+    async def initiate(self, *args: Any) -> None:
+        await super().initiate(*args)
+        # Until a stream comes. hypercorn takes the preface for a request, and lets its connection stay for ever.
+        await self.send(Updated(idle=True))
 
     async def handle(self, event: Any) -> None:
         if isinstance(event, RawData) and len(event.data) > PIECE:
@@ -70,11 +73,22 @@ class PatchedH2(H2Protocol):
                 await self._flush()
             elif isinstance(event, DataReceived) and event.stream_id not in self.streams:
                 await self._discard(event)
+            elif isinstance(event, StreamReset):
+                self._resets += 1
+                await self.abandon([event.stream_id])
             else:
-                self._resets += isinstance(event, StreamReset)
                 self._chatter += _is_chatter(event)
                 await super()._handle_events([event])
+        if not events:
+            await self._flush()  # the answer to data of a closed stream, for example
         await self._hold_limits()
+
+    async def _priority_updated(self, event: PriorityUpdated) -> None:
+        # Streams that never come would stay in the tree, and a thousand of them make hypercorn fail. RFC 9113, 5.3.2
+        # leaves it to the server what it makes of these frames.
+        if event.stream_id in self.stream_buffers and (event.depends_on or 0) in (0, *self.stream_buffers):
+            with suppress(PriorityError):
+                await super()._priority_updated(event)
 
     def _refusal(self, event: RequestReceived) -> int:
         headers = dict(event.headers)
@@ -94,27 +108,6 @@ class PatchedH2(H2Protocol):
         except ProtocolError:
             pass  # it is closed by now
         await self._flush()
-
-    async def _send_data(self, stream_id: int) -> None:
-        stream = self.streams.get(stream_id)
-        await super()._send_data(stream_id)
-        if stream is not None and stream_id not in self.stream_buffers:
-            self.app.answered(stream.scope)
-
-    async def stream_send(self, event: Any) -> None:
-        if isinstance(event, StreamClosed) and self._unfinished(event.stream_id):
-            # Without it the client would wait for the rest of the response for ever.
-            try:
-                self.connection.reset_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
-            except ProtocolError:
-                pass
-            await self._flush()
-            await self._window_updated(event.stream_id)
-        await super().stream_send(event)
-
-    def _unfinished(self, stream_id: int) -> bool:
-        stream = self.streams.get(stream_id)
-        return isinstance(stream, HTTPStream) and stream.state is not ASGIHTTPState.CLOSED
 
     async def _hold_limits(self) -> None:
         most = max(1, self.config.keep_alive_max_requests)

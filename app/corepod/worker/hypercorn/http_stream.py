@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,11 @@ class PatchedHTTPStream(HTTPStream):
         return self._deliver(event)
 
     async def app_send(self, message: Any) -> None:
-        if message is not None and message["type"] == "http.response.start" and self.state is ASGIHTTPState.REQUEST:
+        if self.closed and message is not None:
+            # Nothing waits any more when the client has gone: an application that sends without end would keep the
+            # loop to itself, and never learn that it should stop.
+            await asyncio.sleep(0)
+        elif message is not None and message["type"] == "http.response.start" and self.state is ASGIHTTPState.REQUEST:
             status = check_status(message.get("status"))
             message = {**message, "status": status, "headers": check_headers(status, message.get("headers") or ())}
             reason_phrase(message)

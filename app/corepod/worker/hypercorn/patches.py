@@ -2,7 +2,7 @@
 that a public port should refuse.
 
 ProtocolWrapper, TCPServer and the protocols look up classes by name in their modules. The tests in
-tests/unit/worker/hypercorn hold each patch; docs/architecture.md says why hypercorn.
+tests/unit/worker/server hold each patch; docs/architecture.md says why hypercorn.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import hypercorn.asyncio.tcp_server
 import hypercorn.protocol
 import hypercorn.protocol.h2
 import hypercorn.protocol.h11
+import hypercorn.protocol.ws_stream
 from hypercorn.asyncio.task_group import TaskGroup
 
+from corepod.worker.hypercorn.deflate import BoundedDeflate
 from corepod.worker.hypercorn.http1 import PatchedH11
 from corepod.worker.hypercorn.http2 import PatchedH2
+from corepod.worker.hypercorn.http2_buffer import SendBuffer
 from corepod.worker.hypercorn.http_stream import PatchedHTTPStream
 from corepod.worker.hypercorn.timed_body import TimedBody, expects_body
 from corepod.worker.hypercorn.websocket import PatchedWebSocket
@@ -75,6 +78,8 @@ def install() -> None:
         (hypercorn.protocol.h2, "HTTPStream", PatchedHTTPStream),
         (hypercorn.protocol.h11, "WSStream", PatchedWebSocket),
         (hypercorn.protocol.h2, "WSStream", PatchedWebSocket),
+        (hypercorn.protocol.h2, "StreamBuffer", SendBuffer),
+        (hypercorn.protocol.ws_stream, "PerMessageDeflate", BoundedDeflate),
         (hypercorn.asyncio.tcp_server, "TaskGroup", AppTasks),
     ):
         if not hasattr(module, name):

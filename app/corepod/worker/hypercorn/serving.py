@@ -8,24 +8,16 @@ hypercorn's minor version is pinned.
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.events import Closed
-from hypercorn.protocol.h2 import H2Protocol
-
-from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
 from corepod.worker.connections import Connections
 from corepod.worker.hypercorn import patches
 from corepod.worker.hypercorn.configure import configure
-from corepod.worker.hypercorn.http1 import PatchedH11
-from corepod.worker.hypercorn.http2 import PatchedH2
+from corepod.worker.hypercorn.connection import CountingProtocol, HypercornConnection
 from corepod.worker.hypercorn.request_log import RequestLog
-from corepod.worker.hypercorn.websocket import PatchedWebSocket
 from corepod.worker.logs import log
-from corepod.worker.transport import LINGER, TLS_FAREWELL, greet
+from corepod.worker.transport import greet
 
 if TYPE_CHECKING:
     import socket
@@ -36,96 +28,6 @@ if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
 
 patches.install()
-
-
-class HypercornConnection(TCPServer):
-    """One connection."""
-
-    gone = False  # its client has closed it, or at least its own half
-
-    def __init__(self, server: HypercornServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A context of its own: it tells the connection to close when it is idle.
-        super().__init__(server.app, server.loop, server.config, WorkerContext(None), server.state, reader, writer)
-        self._server = server
-        self._lingering: asyncio.TimerHandle | None = None
-
-    @property
-    def transport(self) -> Any:
-        """The transport of asyncio or uvloop."""
-        return self.writer.transport
-
-    @property
-    def asked(self) -> bool:
-        """See `corepod.worker.connections.Connection`."""
-        http = self._http
-        return http is not None and http.asked
-
-    @property
-    def last_read(self) -> float:
-        """See `corepod.worker.connections.Connection`."""
-        protocol = self.writer.transport.get_protocol()
-        return protocol.last_read if isinstance(protocol, _CountingProtocol) else 0.0
-
-    @property
-    def _http(self) -> Any:
-        wrapper = getattr(self, "protocol", None)
-        return wrapper.protocol if wrapper is not None else None
-
-    def unsent(self) -> int:
-        """See `corepod.worker.connections.Connection`."""
-        return self.writer.transport.get_write_buffer_size()
-
-    def ask_to_close(self) -> None:
-        """See `corepod.worker.connections.Connection`."""
-        http = self._http
-        if isinstance(http, PatchedH2):
-            self._server.keep(http.announce_close())
-        elif isinstance(http, PatchedH11):
-            http.ask_to_close()
-
-    def close_websockets(self) -> None:
-        """See `corepod.worker.connections.Connection`."""
-        http = self._http
-        streams = list(http.streams.values()) if isinstance(http, H2Protocol) else [getattr(http, "stream", None)]
-        for stream in streams:
-            if isinstance(stream, PatchedWebSocket):
-                self._server.keep(stream.ask_to_close())
-
-    def close_when_idle(self) -> None:
-        """See `corepod.worker.connections.Connection`."""
-        self._server.keep(self.context.terminated.set())
-
-    async def protocol_send(self, event: Any) -> None:
-        if isinstance(event, Closed) and getattr(self._http, "lingers", False):
-            # Closing a socket with data unread resets it, and the client might never see its answer.
-            half = self.writer.can_write_eof()  # TLS has no half-closed connections: the head has said that it ends
-            if half:
-                with suppress(OSError):  # the client has reset it since
-                    self.writer.write_eof()
-            self._lingering = self.loop.call_later(LINGER if half else TLS_FAREWELL, self.writer.close)
-        else:
-            await super().protocol_send(event)
-
-    async def _initiate_server_close(self) -> None:
-        http = self._http
-        if isinstance(http, PatchedH11) and http.is_sent_a_body:
-            await http.close()
-        else:
-            await super()._initiate_server_close()
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        self.gone = True
-        if self._lingering is not None:
-            self._lingering.cancel()
-        # hypercorn would keep the connection, and its descriptor, until keep_alive is over.
-        await self.idle_task.stop()
-
-    async def _idle_timeout(self) -> None:
-        if self.gone:
-            await asyncio.shield(self._initiate_server_close())
-        else:
-            await super()._idle_timeout()
 
 
 class HypercornServer:
@@ -142,6 +44,7 @@ class HypercornServer:
         self.state: dict[str, Any] = {}
         self.connections = Connections(record)
         self.config = configure(settings, record)
+        self.config.waiting = lambda: self.connections.on_waiting()
         self.ssl = tls
         self.loop = asyncio.get_running_loop()
         self._max_age = settings.connection_max_age
@@ -178,10 +81,13 @@ class HypercornServer:
             log.exception("a connection failed")
         finally:
             self.connections.closed()
+            self.connections.on_waiting()
 
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self.loop)
-        protocol = _CountingProtocol(reader, self.loop, self.record)
+        protocol = CountingProtocol(reader, self.loop, self.record)
+        if self.ssl is not None:
+            self.connections.on_waiting()  # the first bytes are those of the handshake
         transport = await greet(self.loop, sock, self.ssl, lambda: protocol)
         if transport is None:
             return None
@@ -191,7 +97,7 @@ class HypercornServer:
         """Serve a connection that another protocol has begun to read: these are the bytes it has taken. It is counted
         as open already, and its end is counted here."""
         reader = asyncio.StreamReader(loop=self.loop)
-        protocol = _CountingProtocol(reader, self.loop, self.record)
+        protocol = CountingProtocol(reader, self.loop, self.record)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if write_paused:
@@ -210,13 +116,6 @@ class HypercornServer:
             self.connections.closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        words, write = self.record.words, writer.write
-
-        def counted(data: Any) -> None:
-            words[BYTES_OUT] += len(data)
-            write(data)
-
-        writer.write = counted  # type: ignore[method-assign]
         connection = HypercornConnection(self, reader, writer)
         timer = self.loop.call_later(self._max_age, connection.ask_to_close) if self._max_age else None
         self.connections.add(connection)
@@ -234,17 +133,3 @@ class HypercornServer:
         task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _CountingProtocol(asyncio.StreamReaderProtocol):
-    """Counts the bytes that arrive, and notes when."""
-
-    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord) -> None:
-        super().__init__(reader, loop=loop)
-        self._words, self._now = record.words, loop.time
-        self.last_read = 0.0
-
-    def data_received(self, data: bytes) -> None:
-        self._words[BYTES_IN] += len(data)
-        self.last_read = self._now()
-        super().data_received(data)

@@ -49,6 +49,51 @@ def test_a_record_comes_back_empty(board: SharedScoreboard) -> None:
     assert board.serving(record) == []
 
 
+def writers(board: SharedScoreboard, count: int) -> list[Writer]:
+    made = [Writer(board.fd) for _ in range(count)]
+    for writer in made:
+        writer.attach(board.acquire())
+    return made
+
+
+def test_workers_see_who_is_less_busy(board: SharedScoreboard) -> None:
+    one, two, three = writers(board, 3)
+    assert one.lighter_sibling(5) is None, "nobody accepts yet"
+    for writer, in_flight in ((one, 2), (two, 1), (three, 0)):
+        writer.show_load(in_flight)
+    three.words[scoreboard.ACCEPTED] = 17
+    assert one.lighter_sibling(2) == (2, 17), "the least busy one"
+    three.show_load(None)
+    assert one.lighter_sibling(2) == (1, 0)
+    assert two.lighter_sibling(1) is None
+    three.show_load(1000)
+    assert two.lighter_sibling(1) is None
+    assert three.lighter_sibling(1000) == (1, 0)
+
+
+def test_workers_see_nobody_who_is_gone(board: SharedScoreboard) -> None:
+    """A worker that has died idle would be left connections for ever."""
+    one, two = writers(board, 2)
+    two.show_load(0)
+    assert one.lighter_sibling(1)
+    board.release(1)
+    assert one.lighter_sibling(1) is None
+
+
+def test_a_writer_without_a_record_shows_nobody_anything(board: SharedScoreboard) -> None:
+    (one,) = writers(board, 1)
+    Writer(board.fd).show_load(0)
+    assert one.lighter_sibling(1) is None
+
+
+def test_the_last_record_shows_too(board: SharedScoreboard) -> None:
+    made = writers(board, scoreboard.RECORDS)
+    made[-1].show_load(0)
+    found = made[0].lighter_sibling(1)
+    assert found is not None
+    assert board.word(found[0], scoreboard.ACCEPTED) == found[1]
+
+
 @pytest.mark.parametrize("size", [0, 4096, 1 << 24])
 def test_nobody_can_cut_it_or_make_it_longer(board: SharedScoreboard, size: int) -> None:
     """A worker has its descriptor, and what the supervisor reads behind its end would be a bus error."""

@@ -18,6 +18,8 @@ from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.sockets import StartError
 from corepod.supervisor.settings import Settings
 
+from tests.waiting import until
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -57,6 +59,55 @@ def is_taken_in(address: Any, family: int) -> bool:
         except (TimeoutError, ConnectionRefusedError):
             return False
     return True
+
+
+def was_acceptable(server: socket.socket) -> bool:
+    """Whether a connection has been in the queue."""
+    try:
+        server.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])
+def test_silent_connections_are_kept_from_the_workers(listen: Callable[..., list[socket.socket]], bind: str) -> None:
+    (server,) = listen(bind)
+    assert sockets.defer([server]) == ""
+    with socket.create_connection(server.getsockname()[:2]) as client:
+        assert not was_acceptable(server)
+        client.sendall(b"GET")
+        until(lambda: was_acceptable(server), "it is handed over when it has brought something")
+
+
+def test_without_that_they_are_not(listen: Callable[..., list[socket.socket]]) -> None:
+    """The negative control, and that it can be undone."""
+    first, second = listen("127.0.0.1:0", "127.0.0.1:0")
+    assert sockets.defer([second]) == ""
+    sockets.stop_deferring([second])
+    for server in (first, second):
+        with socket.create_connection(server.getsockname()):
+            assert was_acceptable(server)
+
+
+def test_one_that_stays_silent_is_handed_over_after_a_while(listen: Callable[..., list[socket.socket]]) -> None:
+    """So that keep_alive ends it."""
+    (server,) = listen("127.0.0.1:0")
+    sockets.defer([server])
+    with socket.create_connection(server.getsockname()):
+        until(lambda: was_acceptable(server), "it is handed over")
+
+
+def test_where_nothing_can_be_kept_back(listen: Callable[..., list[socket.socket]], tmp_path: Path) -> None:
+    (unix,) = listen(f"unix:{tmp_path}/s")
+    assert sockets.defer([unix]) == ""
+    with socket.create_server(("127.0.0.1", 0)) as of_systemd:
+        assert sockets.defer([of_systemd]) == ""
+        assert of_systemd.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) == 0
+    (refusing,) = listen("127.0.0.1:0")
+    refusing.close()
+    assert "TCP_DEFER_ACCEPT: Bad file descriptor" in sockets.defer([refusing])
+    sockets.stop_deferring([refusing])
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "unix:{folder}/s"])
