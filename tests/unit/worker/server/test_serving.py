@@ -30,6 +30,7 @@ from corepod.contract.scoreboard import (
     REQUESTS,
     STATUS,
 )
+from corepod.worker import transport
 from corepod.worker.http.connection import HttpConnection
 from corepod.worker.hypercorn import websocket
 from websockets.exceptions import ConnectionClosed
@@ -762,6 +763,28 @@ def test_tls_a_large_response_is_whole(tls: Served, certificate: tuple[Path, Pat
             sock.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
             assert len(recv_response(sock)) > 4 << 20
         until(lambda: not tls.words[OWED] and not tls.words[IN_FLIGHT], "nothing owed")
+
+
+def test_tls_what_a_slow_client_has_not_taken_is_owed_and_comes(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS has a limit for its end, which must not begin while the response is still on its way."""
+    monkeypatch.setattr(transport, "TLS_FAREWELL", 0.05)
+    size, began = 20 << 20, asyncio.Event()
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        began.set()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    with Served(large, tls_cert=str(certificate[0]), tls_key=str(certificate[1])) as served:
+        with tls_client(certificate, "http/1.1").wrap_socket(served.connect(), server_hostname="localhost") as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            until(began.is_set, "it is being served")
+            served.call(asyncio.sleep(0.2))
+            assert served.words[OWED] == 1
+            assert read_all(sock).rstrip(b"\r\n0").count(b"x") == size
+        served.until_idle()
 
 
 def test_tls_a_client_that_is_still_sending_gets_its_answer(tls: Served, certificate: tuple[Path, Path]) -> None:
