@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import ssl
 import struct
 import threading
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class App:
@@ -266,21 +268,38 @@ MOMENTS = {
 def test_whoever_leaves_leaves_nothing_behind(app: App, served: Served, moment: str, end: Any) -> None:
     """Neither a count nor an object: the collector is for others."""
     for _ in range(3):
-        sock = served.connect()
-        sock.sendall(MOMENTS[moment])
-        if moment != "nothing" and "held" in str(MOMENTS[moment]):
-            until(lambda: "/held" in app.paths, "it is being served")
-        served.call(asyncio.sleep(0))
-        end(sock)
-        app.let_go(served)
-        served.until_idle()
-        app.paths.clear()
-        app.go = asyncio.Event()
+        leave(app, served, served.connect(), moment, end)
     gc.disable()
     try:
         until(lambda: not leftovers(), "everything is freed")
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("end", [socket.socket.close, reset], ids=["FIN", "RST"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_tls_whoever_leaves_leaves_nothing_behind(
+    app: App, certificate: tuple[Path, Path], moment: str, end: Any
+) -> None:
+    """asyncio's TLS refers to itself, and is freed when the collector comes."""
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    with Served(app, keep_alive=DEADLINE, tls_cert=str(certificate[0]), tls_key=str(certificate[1])) as served:
+        for _ in range(3):
+            leave(app, served, context.wrap_socket(served.connect(), server_hostname="localhost"), moment, end)
+    until(lambda: gc.collect() >= 0 and not leftovers(), "everything is freed")
+
+
+def leave(app: App, served: Served, sock: socket.socket, moment: str, end: Any) -> None:
+    sock.sendall(MOMENTS[moment])
+    if MOMENTS[moment].startswith(HELD):
+        until(lambda: "/held" in app.paths, "it is being served")
+    served.call(asyncio.sleep(0))
+    end(sock)
+    app.let_go(served)
+    served.until_idle()
+    assert not served.words[OWED]
+    app.paths.clear()
+    app.go = asyncio.Event()
 
 
 def leftovers() -> list[Any]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -715,19 +713,6 @@ def test_websocket_message_that_is_too_large(app: App) -> None:
 
 
 # TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Certificate and key of localhost, made here."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl program to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    command += f" -addext subjectAltName=DNS:localhost -keyout {key} -out {cert}"
-    subprocess.run(command.split(), check=True, capture_output=True)
-    return cert, key
 
 
 def tls_client(certificate: tuple[Path, Path], *alpn: str) -> ssl.SSLContext:
