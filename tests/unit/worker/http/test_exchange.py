@@ -399,3 +399,17 @@ def test_a_head_that_comes_too_slowly_is_no_request(piece: bytes) -> None:
                 sock.send(piece)
                 served.call(asyncio.sleep(0.02))
         until(lambda: not served.words[CONNECTIONS], "it is left")
+
+
+@pytest.mark.parametrize(
+    "long", [b"GET /%b HTTP/1.1\r\nHost: test\r\n\r\n", b"GET / HTTP/1.1\r\nHost: test\r\nX: %b\r\n\r\n"]
+)
+def test_a_head_may_be_as_long_as_the_limit_says(long: bytes) -> None:
+    """Also one that is shorter than what is parsed at a time."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send)
+
+    with serving(app, limit_header=2000) as served:
+        assert served.raw(long % (b"x" * 1900) + LAST).count(b"HTTP/1.1 200") == 2
+        assert served.raw(long % (b"x" * 2000) + LAST).startswith(b"HTTP/1.1 431")

@@ -67,9 +67,9 @@ def test_two_hosts() -> None:
 
 def test_a_head_has_a_size() -> None:
     long = head(HOST, (b"x", b"y" * 100))
-    long.check(4 + 4 + 4 + 1 + 100 + 4)
+    long.check(1 + 4 + 4 + 4 + 1 + 100 + 4)
     with pytest.raises(RefusedError) as refused:
-        long.check(4 + 4 + 4 + 1 + 100 + 3)
+        long.check(1 + 4 + 4 + 4 + 1 + 100 + 3)
     assert refused.value.status == 431
 
 
