@@ -7,6 +7,7 @@ against each other, so what isn't in the grammar of RFC 3986 and RFC 9112 is ref
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _H16 = "[0-9A-Fa-f]{1,4}"
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -33,6 +34,7 @@ _absolute_form = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://(?![:/?]|\Z)(%s)(%s)?(?:%
 _control = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]").search
 
 
+@lru_cache(64)  # most requests name the same few
 def is_host(value: bytes) -> bool:
     """Whether this is the value of a Host header: `uri-host [":" port]` (RFC 9110, 7.2).
 

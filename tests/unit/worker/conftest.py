@@ -1,9 +1,11 @@
-"""Both implementations of HTTP/1.1, held to the same tests; and what a worker writes to its standard output and
-standard error."""
+"""Both implementations of HTTP/1.1, held to the same tests; what a worker writes to its standard output and standard
+error; and a certificate."""
 
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from tests.unit import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(params=["httptools", "h11"])
@@ -63,3 +66,16 @@ def streams(_loggers: None, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     for name, value in (("COREPOD_WORKER", "7"), ("COREPOD_SLOT", "2"), ("COREPOD_CORE", "")):
         monkeypatch.setenv(name, value)
     return Streams(capsys)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Certificate and key of localhost, made here."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl program to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    command += f" -addext subjectAltName=DNS:localhost -keyout {key} -out {cert}"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    return cert, key

@@ -55,7 +55,8 @@ class RequestHead:
             self.upgrade = value.lower()
 
     def check(self, limit: int) -> None:
-        """Raises RefusedError unless it is a request that can be served. `limit`: most bytes of headers, 0 for any."""
+        """Raises RefusedError unless it is a request that can be served. `limit`: most bytes of target and headers, 0
+        for any."""
         if self.version not in ("1.1", "1.0"):
             raise RefusedError(505)
         if self.method == b"CONNECT":
@@ -67,7 +68,7 @@ class RequestHead:
                 raise RefusedError(400)
         elif not is_host(self.host):
             raise RefusedError(400)
-        if limit and sum(len(name) + len(value) + 4 for name, value in self.headers) > limit:
+        if limit and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > limit:
             raise RefusedError(431)
 
     def _check_coding(self) -> None:

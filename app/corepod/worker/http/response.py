@@ -3,7 +3,7 @@ connection ends). What it may say is in `corepod.worker.response_head`."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from corepod.worker.response_head import PHRASES, REASON, check_headers, check_status, reason_phrase
 
@@ -18,77 +18,54 @@ _KNOWN_NAMES = 1000  # an application that makes up names must not fill the memo
 _names: dict[bytes, bytes] = {}  # the names of headers that have been checked, and how they are sent
 
 
-class ResponseHead(NamedTuple):
-    """`left`: bytes of the body that are still to come, or how the body ends. `keep`: the connection goes on."""
-
-    data: bytes
-    left: int
-    keep: bool
-
-
-class _Managed:
-    """What an application's headers say of things that are the server's."""
-
-    __slots__ = ("close", "date", "length", "server")
-
-    def __init__(self) -> None:
-        self.length: int | None = None
-        self.close = self.date = self.server = False
-
-    def note(self, name: bytes, value: bytes) -> bool:
-        """Whether this header is sent as it is. Raises ValueError for a length that can't be."""
-        if name == b"content-length":
-            if not value.isdigit() or self.length not in (None, int(value)):
-                raise ValueError(value)
-            self.length = int(value)
-        elif name == b"connection":
-            self.close = self.close or b"close" in value.lower()
-        elif name == b"date":
-            self.date = True
-            return True
-        elif name == b"server":
-            self.server = True
-            return True
-        return False  # transfer-encoding, too: chunks are made here
-
-
 def response_head(
     message: dict[str, Any], method: bytes, version: str, keep: bool, date: bytes, server: bytes
-) -> ResponseHead:
-    """The head for a message http.response.start that answers a request of this method and version. `keep`: whether the
-    connection may go on. `date` and `server` are lines, and the second one may be empty.
+) -> tuple[bytes, int, bool]:
+    """The head for a message http.response.start that answers a request of this method and version; bytes of the body
+    that are still to come, or how it ends; and whether the connection goes on. `keep`: whether it may go on. `date` and
+    `server` are lines, and the second one may be empty.
 
     Raises TypeError or ValueError where the message can't become a head, or would become more than one.
     """
-    status, headers, managed = message.get("status"), message.get("headers") or (), _Managed()
+    status, headers = message.get("status"), message.get("headers") or ()
     lines = [_status_line(status, message)]
+    values: list[bytes] = []
+    length: int | None = None
     try:
         for name, value in headers:
             name = _names.get(name) or _checked(name)
             value = value.strip()
-            if name not in _MANAGED or managed.note(name, value):
+            values.append(value)
+            if name not in _MANAGED:
                 lines.append(b"%b: %b\r\n" % (name, value))
+            elif name == b"content-length":
+                length = _length(value, length)
+            elif name == b"connection":
+                keep = keep and b"close" not in value.lower()
+            elif name != b"transfer-encoding":  # chunks are made here
+                lines.append(b"%b: %b\r\n" % (name, value))
+                date, server = (b"", server) if name == b"date" else (date, b"")
+        said = b"".join(values)
     except (AttributeError, TypeError, ValueError):
         check_headers(check_status(status), headers)  # says what is wrong
         raise
-    left = _framing(method, version, check_status(status), managed.length)
+    left = _framing(method, version, check_status(status), length)
     if left == CHUNKED:
         lines.append(b"transfer-encoding: chunked\r\n")
-    if managed.length is not None and status != _NO_CONTENT:
-        lines.append(b"content-length: %d\r\n" % managed.length)
-    if not managed.date:
+    if length is not None and status != _NO_CONTENT:
+        lines.append(b"content-length: %d\r\n" % length)
+    if date:
         lines.append(date)
-    if server and not managed.server:
+    if server:
         lines.append(server)
-    keep = keep and not managed.close and left != BY_CLOSING
+    keep = keep and left != BY_CLOSING
     if not keep:
         lines.append(b"connection: close\r\n")
     lines.append(b"\r\n")
-    data = b"".join(lines)
-    # One line break a line: a value with one in it would end the head, or begin another response.
-    if not data.count(b"\n") == data.count(b"\r") == len(lines) or b"\0" in data:
+    # A line break in a value would end the head, or begin another response. Names have been checked.
+    if b"\n" in said or b"\r" in said or b"\0" in said:
         check_headers(check_status(status), headers)
-    return ResponseHead(data, left, keep)
+    return b"".join(lines), left, keep
 
 
 def _framing(method: bytes, version: str, status: int, length: int | None) -> int:
@@ -97,6 +74,13 @@ def _framing(method: bytes, version: str, status: int, length: int | None) -> in
     if length is not None:
         return length
     return CHUNKED if version == "1.1" else BY_CLOSING
+
+
+def _length(value: bytes, before: int | None) -> int:
+    """Raises ValueError for a length that can't be, or isn't the one that was given before."""
+    if not value.isdigit() or before not in (None, int(value)):
+        raise ValueError(value)
+    return int(value)
 
 
 def _checked(name: bytes) -> bytes:

@@ -67,9 +67,9 @@ def test_two_hosts() -> None:
 
 def test_a_head_has_a_size() -> None:
     long = head(HOST, (b"x", b"y" * 100))
-    long.check(4 + 4 + 4 + 1 + 100 + 4)
+    long.check(1 + 4 + 4 + 4 + 1 + 100 + 4)
     with pytest.raises(RefusedError) as refused:
-        long.check(4 + 4 + 4 + 1 + 100 + 3)
+        long.check(1 + 4 + 4 + 4 + 1 + 100 + 3)
     assert refused.value.status == 431
 
 
@@ -177,6 +177,7 @@ def test_what_is_the_servers_is_said_once() -> None:
         (b"a", "b"),
         (b"a", None),
         (bytearray(b"a"), b"b"),
+        (b"content-length", "3"),
         (b"content-length", b"-1"),
         (b"content-length", b"1, 1"),
         (b"content-length", b""),
@@ -198,7 +199,7 @@ def test_statuses_that_can_not_be_sent(status: Any) -> None:
 def test_reason_phrases() -> None:
     assert answer(status=299)[0][0] == b"HTTP/1.1 299 "
     message = {"status": 200, REASON: b"Fine"}
-    assert response_head(message, b"GET", "1.1", True, DATE, b"").data.startswith(b"HTTP/1.1 200 Fine\r\n")
+    assert response_head(message, b"GET", "1.1", True, DATE, b"")[0].startswith(b"HTTP/1.1 200 Fine\r\n")
     with pytest.raises(ValueError, match="line break"):
         response_head({"status": 200, REASON: b"Fine\r\nX: y"}, b"GET", "1.1", True, DATE, b"")
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -31,6 +29,7 @@ from corepod.contract.scoreboard import (
     REQUESTS,
     STATUS,
 )
+from corepod.worker import transport
 from corepod.worker.http.connection import HttpConnection
 from corepod.worker.hypercorn import websocket
 from websockets.exceptions import ConnectionClosed
@@ -746,19 +745,6 @@ def test_websocket_message_that_is_too_large(app: App) -> None:
 # TLS
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Certificate and key of localhost, made here."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl program to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    command += f" -addext subjectAltName=DNS:localhost -keyout {key} -out {cert}"
-    subprocess.run(command.split(), check=True, capture_output=True)
-    return cert, key
-
-
 def tls_client(certificate: tuple[Path, Path], *alpn: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(certificate[0]))
     context.set_alpn_protocols(list(alpn))
@@ -821,6 +807,28 @@ def test_tls_a_websocket_asked_for_with_the_end_of_the_handshake(
             except ssl.SSLWantReadError:
                 incoming.write(sock.recv(1 << 16))
         assert answer.startswith(b"HTTP/1.1 101")
+
+
+def test_tls_what_a_slow_client_has_not_taken_is_owed_and_comes(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS has a limit for its end, which must not begin while the response is still on its way."""
+    monkeypatch.setattr(transport, "TLS_FAREWELL", 0.05)
+    size, began = 20 << 20, asyncio.Event()
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        began.set()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    with Served(large, tls_cert=str(certificate[0]), tls_key=str(certificate[1])) as served:
+        with tls_client(certificate, "http/1.1").wrap_socket(served.connect(), server_hostname="localhost") as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            until(began.is_set, "it is being served")
+            served.call(asyncio.sleep(0.2))
+            assert served.words[OWED] == 1
+            assert read_all(sock).rstrip(b"\r\n0").count(b"x") == size
+        served.until_idle()
 
 
 def test_tls_a_client_that_is_still_sending_gets_its_answer(tls: Served, certificate: tuple[Path, Path]) -> None:
