@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from corepod.worker.http.exchange import Exchange
     from corepod.worker.http.server import HttpServer
 
+READ = 65536  # bytes read at a time; malloc gives asyncio's 256 KiB back to the kernel each time, and faults follow
 PREFACE = b"PRI * HTTP/2.0"  # of HTTP/2 by prior knowledge
 
 
@@ -51,6 +52,8 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport, server = transport, self.server
+        if hasattr(transport, "max_size"):  # of asyncio without TLS
+            transport.max_size = READ
         found = addresses(transport)
         self.client, self.local = found or (None, None)
         tls = transport.get_extra_info("ssl_object")
