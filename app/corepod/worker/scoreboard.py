@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from struct import pack_into
 
 from corepod.contract.scoreboard import (
     ACCEPTED,
@@ -17,6 +18,7 @@ from corepod.contract.scoreboard import (
 )
 
 TEXT = ENTRY_SIZE - 8
+_ENTRY_TEXT = f"{TEXT - 1}sx"
 SEARCHED = 8  # requests in flight up to which a worker is told apart from one with fewer
 LOADS = [bytes([load]) for load in range(SEARCHED + 1)]
 
@@ -62,9 +64,8 @@ class ScoreboardRecord:
             return -1
         entry = self._free.pop()
         at = ENTRY_OFFSET + entry * ENTRY_SIZE
-        text = b"%b %b" % (method.encode(), path[:TEXT])
-        text = text[: TEXT - 1] + b"\0"  # a client chooses the length of both
-        self._text[at + 8 : at + 8 + len(text)] = text
+        # A client chooses the length of both. What is shorter is filled with NUL, and the last byte is always one.
+        pack_into(_ENTRY_TEXT, self._text, at + 8, b"%b %b" % (method.encode(), path[:TEXT]))
         self.starts[at >> 3] = started
         return entry
 
