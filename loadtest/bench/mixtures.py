@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 PATIENCE = 10.0  # seconds; what fails counts as having taken so long
-# All cores, one of them shared with the client, which costs little. Each of our pools is pinned, although the others
-# use the same cores: they are idle meanwhile.
+# All cores, one of them shared with the client, which costs little. No pool is pinned: the others may move away from
+# the client's core, too. All loops are asyncio's, but where the name says so.
+ASYNCIO, UVLOOP = ("--loop", "asyncio"), ("--loop", "uvloop")
 LISTED = (
-    *(peers.corepod("--accept", way, "--pin", "always", name=name).of(WORKERS) for way, name in WAYS.items()),
-    *(peer.of(WORKERS) for peer in (peers.UVICORN, peers.PRELOAD, peers.REUSEPORT)),
+    *(peers.corepod("--accept", way, "--pin", "never", name=name).of(WORKERS) for way, name in WAYS.items()),
+    peers.corepod("--pin", "never", *UVLOOP, name="corepod, uvloop").of(WORKERS),
+    peers.UVICORN.of(WORKERS, *ASYNCIO),
+    peers.UVICORN.of(WORKERS, *UVLOOP, name="uvicorn, uvloop"),
+    *(peer.of(WORKERS) for peer in (peers.PRELOAD, peers.REUSEPORT)),
 )
 COMPUTING = 4  # clients
 CLOSED, OPEN = 2.0, 2.5  # seconds of short requests

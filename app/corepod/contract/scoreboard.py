@@ -31,12 +31,11 @@ COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED))
 ENTRIES = 8
 ENTRY_OFFSET = 512  # bytes
 ENTRY_SIZE = 128  # bytes: start (u64, CLOCK_MONOTONIC ns, 0 = free), then text padded with NUL
-# Behind the records: one byte for each, its worker's requests in flight plus one, 0 while it accepts no connection. The
-# worker writes it, and the supervisor when the worker is gone. The other workers read it: side by side, a glance finds
-# one with fewer requests among hundreds, and a single byte can't be read half written.
-LOAD_OFFSET = RECORDS * RECORD_SIZE
-LOAD_MOST = 255
-SIZE = LOAD_OFFSET + RECORDS
+# Behind the records: one byte for each, written by its worker, and by the supervisor when the worker is gone. The other
+# workers read it: side by side, a glance finds an idle one among hundreds, and a byte can't be read half written.
+PRESENCE_OFFSET = RECORDS * RECORD_SIZE
+AWAY, IDLE, BUSY = 0, 1, 2  # accepts no connection; accepts them and has nothing to serve; accepts and serves
+SIZE = PRESENCE_OFFSET + RECORDS
 TICK_INTERVAL = 0.5  # seconds between two ticks of an idle loop
 
 

@@ -2,8 +2,8 @@
 
 asyncio's own accept loop takes a whole batch at each wake-up, so that one worker queues what another would serve. Here
 a worker accepts one connection, and the next only when that one's request has reached the application (the gate); a
-few at once where requests are short. While its threads compute, it leaves connections to a worker that has fewer
-requests, and waits for no other. docs/benchmarks.md (B8, B9) compares the strategies.
+few at once where requests are short. While its threads compute, it leaves connections to a worker that is idle, and
+waits for no other. docs/benchmarks.md (B8, B9) compares the strategies.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from corepod.contract.scoreboard import ACCEPTED
+from corepod.contract.scoreboard import ACCEPTED, AWAY, BUSY, IDLE
 from corepod.worker.gate import COMPUTING, LOOK, SEVERAL, Courtesy, Gate, ThreadShare
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Away(Enum):
     """Why the sockets aren't watched for a moment."""
 
     GATE = "the request of the last connection hasn't arrived"
-    COURTESY = "another worker has less to do"
+    COURTESY = "another worker has nothing to do"
 
 
 class Acceptor:
@@ -57,7 +57,7 @@ class Acceptor:
         self._full = self._last = False
         self._refused = 0  # times in a row that the closed gate was asked
         self._away: Away | None = None  # why the sockets aren't watched, where it is for a moment
-        self._shown: int | None = None  # requests in flight, as the other workers see it; None: it accepts nothing
+        self._shown = AWAY  # what the other workers see of it
         self._starved = False  # the last accept found no descriptor left
 
     @property
@@ -114,10 +114,10 @@ class Acceptor:
     def _show(self) -> None:
         """Tell the other workers how busy this one is, or that it accepts nothing."""
         accepts = self._gate is not None and not (self._closed or self._full or self._starved)
-        load = self._app.in_flight if accepts else None
-        if load != self._shown:
-            self._shown = load
-            self._app.record.show_load(load)
+        presence = AWAY if not accepts else BUSY if self._app.in_flight else IDLE
+        if presence != self._shown:
+            self._shown = presence
+            self._app.record.show(presence)
 
     def _watch(self) -> None:
         self._cancel()
@@ -156,13 +156,12 @@ class Acceptor:
                 self._go_away(Away.GATE, left)
             return
         self._refused = 0
-        in_flight = self._app.in_flight
-        if not in_flight or self._share.now() <= COMPUTING:
+        if not self._app.in_flight or self._share.now() <= COMPUTING:
             self._accept_some(listener, self._gate.most(now))
-        elif self._courtesy.steps_back(self._app.record.lighter_sibling(in_flight), now):
+        elif self._courtesy.steps_back(self._app.record.idle_sibling(), now):
             self._go_away(Away.COURTESY, LOOK)
         else:
-            # Never a few: another worker may have fewer requests before these have shared the core with the threads.
+            # Never a few: another worker may be idle before these have shared the core with the threads.
             self._accept_some(listener, 1)
             self._gate.forget()  # each turn of the loop waits for the interpreter's lock: that keeps it closed enough
 

@@ -13,7 +13,7 @@ DISTRUST = 0.500  # seconds for which nothing is left to others after one of the
 WINDOW = 0.010  # least seconds over which the threads' share is measured
 COMPUTING = 0.1  # share of a core from which on threads count as computing
 
-Sibling = tuple[int, int]  # a worker that is less busy: its record, and how many connections it has accepted
+Sibling = tuple[int, int]  # an idle worker: its record, and how many connections it has accepted
 
 
 class Gate:
@@ -72,7 +72,7 @@ class Gate:
 
 
 class Courtesy:
-    """Whether a worker whose threads compute leaves a connection to one that has less to do."""
+    """Whether a worker whose threads compute leaves a connection to one that is idle."""
 
     def __init__(self) -> None:
         self._sibling: Sibling | None = None
@@ -80,11 +80,10 @@ class Courtesy:
         self._trusts_from = 0.0
 
     def steps_back(self, sibling: Sibling | None, now: float) -> bool:
-        """A connection waits; `sibling` is less busy, None where nobody is.
+        """A connection waits; `sibling` is idle, None where nobody is.
 
-        An idle worker takes a connection in a fraction of a millisecond, and one whose threads compute at its loop's
-        next turn. One that doesn't, because it is blocked, stopped or dying, is left nothing for a while: what the
-        scoreboard shows of it can't say so.
+        An idle worker takes a connection in a fraction of a millisecond. One that doesn't, because it is blocked,
+        stopped or dying, is left nothing for a while: what the scoreboard shows of it can't say so.
         """
         if sibling is None or now < self._trusts_from:
             self._sibling = None

@@ -10,8 +10,8 @@ from corepod.contract.scoreboard import (
     ENTRIES,
     ENTRY_OFFSET,
     ENTRY_SIZE,
-    LOAD_MOST,
-    LOAD_OFFSET,
+    IDLE,
+    PRESENCE_OFFSET,
     RECORD_SIZE,
     SIZE,
     WORDS,
@@ -19,8 +19,7 @@ from corepod.contract.scoreboard import (
 
 TEXT = ENTRY_SIZE - 8
 _ENTRY_TEXT = f"{TEXT - 1}sx"
-SEARCHED = 8  # requests in flight up to which a worker is told apart from one with fewer
-LOADS = [bytes([load]) for load in range(SEARCHED + 1)]
+_IDLE = bytes([IDLE])
 
 
 class ScoreboardRecord:
@@ -29,28 +28,25 @@ class ScoreboardRecord:
 
     def __init__(self, fd: int) -> None:
         self._map = mmap.mmap(fd, SIZE)
-        self._records = memoryview(self._map)[:LOAD_OFFSET].cast("Q")
-        self._load = memoryview(bytearray(1))
+        self._records = memoryview(self._map)[:PRESENCE_OFFSET].cast("Q")
+        self._presence = memoryview(bytearray(1))
         self._use(memoryview(bytearray(RECORD_SIZE)))
 
     def attach(self, number: int) -> None:
         """Write into this record of the scoreboard from now on."""
         start = number * RECORD_SIZE
         self._use(memoryview(self._map)[start : start + RECORD_SIZE])
-        self._load = memoryview(self._map)[LOAD_OFFSET + number : LOAD_OFFSET + number + 1]
+        self._presence = memoryview(self._map)[PRESENCE_OFFSET + number : PRESENCE_OFFSET + number + 1]
 
-    def show_load(self, in_flight: int | None) -> None:
-        """Tell the other workers how many requests are in flight, None while this one accepts no connections."""
-        self._load[0] = 0 if in_flight is None else min(in_flight + 1, LOAD_MOST)
+    def show(self, presence: int) -> None:
+        """Tell the other workers whether this one is AWAY, IDLE or BUSY."""
+        self._presence[0] = presence
 
-    def lighter_sibling(self, in_flight: int) -> tuple[int, int] | None:
-        """A worker that accepts connections and has fewer requests in flight, the least busy first: its record, and how
-        many connections it has accepted so far. None where there is no such worker."""
-        for load in range(1, min(in_flight, SEARCHED) + 1):
-            number = self._map.find(LOADS[load], LOAD_OFFSET) - LOAD_OFFSET
-            if number >= 0:
-                return number, self._records[number * RECORD_SIZE // 8 + ACCEPTED]
-        return None
+    def idle_sibling(self) -> tuple[int, int] | None:
+        """A worker that accepts connections and has nothing to serve: its record, and how many connections it has
+        accepted so far. None where there is no such worker."""
+        number = self._map.find(_IDLE, PRESENCE_OFFSET) - PRESENCE_OFFSET
+        return (number, self._records[number * RECORD_SIZE // 8 + ACCEPTED]) if number >= 0 else None
 
     def _use(self, memory: memoryview) -> None:
         self.words = memory[: WORDS * 8].cast("Q")

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract.scoreboard import ACCEPTED, CONNECTIONS, IN_FLIGHT
+from corepod.contract.scoreboard import ACCEPTED, AWAY, CONNECTIONS, IDLE, IN_FLIGHT
 from corepod.worker import accept, gate
 
 from tests.unit.served import DEADLINE, Served, read_all, until
@@ -140,17 +140,17 @@ def test_a_busy_worker_leaves_connections_to_an_idle_one(
     computing: Served, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "STEP_BACK", LONG)
-    computing.sibling.show_load(0)
+    computing.sibling.show(IDLE)
     second = client(computing, stack, GET)
     turn(computing)
     assert computing.words[ACCEPTED] == 1, "the idle one may take it"
-    computing.sibling.show_load(None)
+    computing.sibling.show(AWAY)
     assert read_all(second).endswith(b"ok")
 
 
 def test_but_not_for_ever(computing: Served, stack: ExitStack) -> None:
     """An idle worker that takes nothing is blocked."""
-    computing.sibling.show_load(0)
+    computing.sibling.show(IDLE)
     for _ in range(3):
         assert read_all(client(computing, stack, GET)).endswith(b"ok")
 
@@ -169,7 +169,7 @@ def test_it_takes_what_it_has_left_when_it_has_nothing_else_to_do(
 ) -> None:
     monkeypatch.setattr(gate, "STEP_BACK", LONG)
     monkeypatch.setattr(accept, "LOOK", LONG)
-    computing.sibling.show_load(0)
+    computing.sibling.show(IDLE)
     second = client(computing, stack, GET)
     turn(computing)
     assert computing.words[ACCEPTED] == 1, "left to the idle one"
@@ -187,7 +187,7 @@ def test_who_shows_as_idle(strategy: str, shows: bool, stack: ExitStack) -> None
     """Only where it matters to others, and only while a connection would be served at once."""
 
     def idle(served: Served) -> bool:
-        return served.sibling.lighter_sibling(1) is not None
+        return served.sibling.idle_sibling() is not None
 
     with Served(waits, strategy=strategy, limit_connections=2) as served:
         assert idle(served) is shows

@@ -10,7 +10,7 @@ from corepod.contract.scoreboard import (
     ENTRIES,
     ENTRY_OFFSET,
     ENTRY_SIZE,
-    LOAD_OFFSET,
+    PRESENCE_OFFSET,
     RECORD_SIZE,
     RECORDS,
     SIZE,
@@ -32,7 +32,7 @@ class SharedScoreboard:
         except OSError:
             pass  # a sandbox without seals
         self._map = mmap.mmap(self.fd, SIZE)
-        self._words = memoryview(self._map)[:LOAD_OFFSET].cast("Q")
+        self._words = memoryview(self._map)[:PRESENCE_OFFSET].cast("Q")
         self._free = list(range(RECORDS - 1, -1, -1))
 
     @property
@@ -45,13 +45,13 @@ class SharedScoreboard:
         record = self._free.pop()
         start = record * RECORD_SIZE
         self._map[start : start + RECORD_SIZE] = bytes(RECORD_SIZE)
-        self._map[LOAD_OFFSET + record] = 0
+        self._map[PRESENCE_OFFSET + record] = 0
         return record
 
     def release(self, record: int) -> None:
         """The worker is gone and its numbers are kept: the record may serve another."""
         # Otherwise busy workers would leave connections to a worker that has died idle.
-        self._map[LOAD_OFFSET + record] = 0
+        self._map[PRESENCE_OFFSET + record] = 0
         self._free.append(record)
 
     def word(self, record: int, index: int) -> int:

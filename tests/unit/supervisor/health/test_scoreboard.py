@@ -56,40 +56,39 @@ def writers(board: SharedScoreboard, count: int) -> list[Writer]:
     return made
 
 
-def test_workers_see_who_is_less_busy(board: SharedScoreboard) -> None:
+def test_workers_see_who_is_idle(board: SharedScoreboard) -> None:
     one, two, three = writers(board, 3)
-    assert one.lighter_sibling(5) is None, "nobody accepts yet"
-    for writer, in_flight in ((one, 2), (two, 1), (three, 0)):
-        writer.show_load(in_flight)
+    assert one.idle_sibling() is None, "nobody accepts yet"
+    for writer, presence in ((one, scoreboard.BUSY), (two, scoreboard.BUSY), (three, scoreboard.IDLE)):
+        writer.show(presence)
     three.words[scoreboard.ACCEPTED] = 17
-    assert one.lighter_sibling(2) == (2, 17), "the least busy one"
-    three.show_load(None)
-    assert one.lighter_sibling(2) == (1, 0)
-    assert two.lighter_sibling(1) is None
-    three.show_load(1000)
-    assert two.lighter_sibling(1) is None
-    assert three.lighter_sibling(1000) == (1, 0)
+    assert one.idle_sibling() == (2, 17)
+    two.show(scoreboard.IDLE)
+    assert one.idle_sibling() == (1, 0), "the first one"
+    two.show(scoreboard.BUSY)
+    three.show(scoreboard.AWAY)
+    assert one.idle_sibling() is None
 
 
 def test_workers_see_nobody_who_is_gone(board: SharedScoreboard) -> None:
     """A worker that has died idle would be left connections for ever."""
     one, two = writers(board, 2)
-    two.show_load(0)
-    assert one.lighter_sibling(1)
+    two.show(scoreboard.IDLE)
+    assert one.idle_sibling()
     board.release(1)
-    assert one.lighter_sibling(1) is None
+    assert one.idle_sibling() is None
 
 
 def test_a_writer_without_a_record_shows_nobody_anything(board: SharedScoreboard) -> None:
     (one,) = writers(board, 1)
-    Writer(board.fd).show_load(0)
-    assert one.lighter_sibling(1) is None
+    Writer(board.fd).show(scoreboard.IDLE)
+    assert one.idle_sibling() is None
 
 
 def test_the_last_record_shows_too(board: SharedScoreboard) -> None:
     made = writers(board, scoreboard.RECORDS)
-    made[-1].show_load(0)
-    found = made[0].lighter_sibling(1)
+    made[-1].show(scoreboard.IDLE)
+    found = made[0].idle_sibling()
     assert found is not None
     assert board.word(found[0], scoreboard.ACCEPTED) == found[1]
 
