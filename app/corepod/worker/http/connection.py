@@ -2,65 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
-from math import inf
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT
+from corepod.contract.scoreboard import BYTES_IN
+from corepod.worker.http.flow import Flow
 from corepod.worker.http.head import RefusedError
 from corepod.worker.http.patience import Facts, Verdict
 from corepod.worker.http.reader import RequestReader
 from corepod.worker.http.response import refusal
-from corepod.worker.transport import LINGER, addresses, on_the_way, unsent
+from corepod.worker.transport import LINGER, addresses
 
 if TYPE_CHECKING:
+    import asyncio
+
     from corepod.worker.http.exchange import Exchange
     from corepod.worker.http.server import HttpServer
 
-READ = 65536  # bytes read at a time; malloc gives asyncio's 256 KiB back to the kernel each time, and faults follow
 PREFACE = b"PRI * HTTP/2.0"  # of HTTP/2 by prior knowledge
 
 
-class HttpConnection(asyncio.Protocol):
-    """asyncio's protocol of the connection, and a `corepod.worker.connections.Connection`."""
+class HttpConnection(Flow):
+    """A `corepod.worker.connections.Connection`."""
 
     __slots__ = (
-        "_born", "_closing", "_current", "_drained", "_held", "_leaving", "_lingers_since", "_looks_at", "_lost",
-        "_on_the_way", "_read_paused", "_reader", "_refusal", "_since", "_stalls_since", "_timer", "client",
-        "half_closed", "local", "requests", "scheme", "server", "task", "transport", "waiting", "write_paused",
+        "_born", "_closing", "_current", "_held", "_leaving", "_lingers_since", "_lost", "_reader", "_refusal",
+        "_since", "client", "half_closed", "local", "requests", "scheme", "task", "waiting",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
-        self.server = server
-        self.transport: Any = None
+        super().__init__(server)
         self.task: asyncio.Task[None] | None = None  # until there is a transport
         self.requests = 0
         self.waiting: list[Exchange] = []  # behind the current one; an empty deque has room for 64
         self.half_closed = False  # the client sends nothing any more
-        self.write_paused = False  # the kernel hasn't taken all that was written
         self._reader = RequestReader(self)
         self._current: Exchange | None = None
         self._held = b""  # read, but not parsed before a waiting request has had its turn
         self._refusal = 0  # status for what came behind the waiting requests, and closes the connection
-        self._leaving = self._closing = self._lost = self._read_paused = False
-        self._drained: asyncio.Future[None] | None = None
+        self._leaving = self._closing = self._lost = False
         self._lingers_since: float | None = None
-        self._stalls_since, self._on_the_way = 0.0, 0
 
     # What asyncio calls
 
     def connection_made(self, transport: Any) -> None:
-        self.transport, server = transport, self.server
-        if hasattr(transport, "max_size"):  # of asyncio without TLS
-            transport.max_size = READ
+        super().connection_made(transport)
+        server = self.server
         found = addresses(transport)
         self.client, self.local = found or (None, None)
         tls = transport.get_extra_info("ssl_object")
         self.scheme = "http" if tls is None else "https"
         self._born = self._since = server.loop.time()
-        self._looks_at = self._since + server.patience.keep_alive
-        self._timer = server.loop.call_at(self._looks_at, self._look)
+        self._look_by(self._since + server.patience.keep_alive)
         server.connections.add(self)
         if found is None:
             transport.abort()
@@ -94,28 +87,15 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
-        self._timer.cancel()
         if self._current is not None:
             self._current.leave()
             self._current = None
         self.waiting.clear()
-        self.resume_writing()
+        super().connection_lost(error)
         self.server.forget(self)
         if not self.requests:
             self.server.connections.on_waiting()
         self._reader.forget()
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-        now = self.server.loop.time()
-        self._stalls_since, self._on_the_way = now, sum(on_the_way(self.transport))
-        self._look_by(now + self.server.patience.write)
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        if self._drained is not None:
-            self._drained.set_result(None)
-            self._drained = None
 
     # Requests in their turn
 
@@ -203,7 +183,7 @@ class HttpConnection(asyncio.Protocol):
         self._hand_over((self._reader.websocket or b"") + self._held)
 
     def _hand_over(self, data: bytes) -> None:
-        self._timer.cancel()
+        self._stop_looking()
         self.resume_reading()
         self.server.hand_over(self, data)
         self._reader.forget()
@@ -219,36 +199,11 @@ class HttpConnection(asyncio.Protocol):
             or bool(server.max_age and server.loop.time() - self._born >= server.max_age)
         )
 
-    def write(self, data: bytes) -> None:
-        """Hand it to the kernel, or keep it until the kernel takes it: then `write_paused` is true."""
-        self.server.words[BYTES_OUT] += len(data)
-        if self.write_paused:
-            self._on_the_way += len(data)  # more that waits is no progress
-        self.transport.write(data)
-
-    async def drained(self) -> None:
-        """Wait until the kernel has taken everything, or the client has gone."""
-        if self._drained is None:
-            self._drained = self.server.loop.create_future()
-        await asyncio.shield(self._drained)
-
     def expect_body(self) -> float:
         """The application waits for more of a body from now on, which is the result, on the loop's clock."""
         now = self.server.loop.time()
         self._look_by(now + self.server.patience.body)
         return now
-
-    def pause_reading(self) -> None:
-        """Let the client wait."""
-        if not self._read_paused and not self.transport.is_closing():
-            self._read_paused = True
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        if self._read_paused:
-            self._read_paused = False
-            self.transport.resume_reading()
 
     # The end
 
@@ -266,10 +221,6 @@ class HttpConnection(asyncio.Protocol):
     def last_read(self) -> float:
         """See `corepod.worker.connections.Connection`. What is read between two requests is half a head at the most."""
         return self._since
-
-    def unsent(self) -> int:
-        """See `corepod.worker.connections.Connection`."""
-        return unsent(self.transport)
 
     def ask_to_close(self) -> None:
         """See `corepod.worker.connections.Connection`."""
@@ -300,21 +251,8 @@ class HttpConnection(asyncio.Protocol):
             with suppress(OSError):  # the client has reset it since
                 self.transport.write_eof()
 
-    def _look_by(self, at: float) -> None:
-        if at < self._looks_at:
-            self._timer.cancel()
-            self._looks_at = at
-            self._timer = self.server.loop.call_at(at, self._look)
-
-    def _look(self) -> None:
-        self._looks_at = inf
-        now = self.server.loop.time()
-        if self.write_paused and (left := sum(on_the_way(self.transport))) < self._on_the_way:
-            self._stalls_since, self._on_the_way = now, left
-        end, verdict = self.server.patience.end(self._facts(), now)
-        if end > now:
-            self._look_by(end)
-        elif verdict is Verdict.ABORT:
+    def _time_is_up(self, verdict: Verdict) -> None:
+        if verdict is Verdict.ABORT:
             self.transport.abort()
         elif verdict is Verdict.REFUSE and self._current is not None:
             self._refusal = 408
