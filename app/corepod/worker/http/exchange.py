@@ -164,7 +164,10 @@ class Exchange:
             if self._head is None or self.complete:
                 raise RuntimeError("http.response.body came before http.response.start, or after the last one")
             connection, more = self._connection, message.get("more_body", False)
-            self._write(self._framed(message.get("body", b""), more))
+            data = self._framed(message.get("body", b""), more)
+            if len(data) > COPIED and connection.scheme == "https":
+                data = await self._write_in_pieces(data)
+            self._write(data)
             if connection.write_paused:
                 await connection.drained()  # what a slow client hasn't taken yet is lost with this process
             if not (more and self._left):
@@ -218,6 +221,18 @@ class Exchange:
                 self._connection.write(head)
         if data:
             self._connection.write(data)
+
+    async def _write_in_pieces(self, data: bytes) -> bytes:
+        """All but the last piece, which is the result. TLS passes on at once what it is given in one write, and uvloop
+        hides what waits below it: a response would count as sent, and be cut off when TLS has waited for its end."""
+        last = (len(data) - 1) // COPIED * COPIED
+        for start in range(0, last, COPIED):
+            self._write(data[start : start + COPIED])
+            if self._connection.write_paused:
+                await self._connection.drained()
+            if self.gone:
+                return b""
+        return data[last:]
 
     def _end(self, status: int) -> None:
         self.complete = True

@@ -809,11 +809,17 @@ def test_tls_a_websocket_asked_for_with_the_end_of_the_handshake(
         assert answer.startswith(b"HTTP/1.1 101")
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_tls_what_a_slow_client_has_not_taken_is_owed_and_comes(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, loop: str, implementation: str
 ) -> None:
     """TLS has a limit for its end, which must not begin while the response is still on its way."""
-    monkeypatch.setattr(transport, "TLS_FAREWELL", 0.05)
+    if implementation == "h11":
+        loop = "asyncio"  # h11 writes all of a body at once, and uvloop hides what waits of it
+    if loop == "asyncio":  # uvloop hides the last 64 KiB, which take their time
+        monkeypatch.setattr(transport, "TLS_FAREWELL", 0.05)
+    else:
+        pytest.importorskip("uvloop")
     size, began = 20 << 20, asyncio.Event()
 
     async def large(scope: Any, receive: Any, send: Any) -> None:
@@ -821,7 +827,7 @@ def test_tls_what_a_slow_client_has_not_taken_is_owed_and_comes(
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x" * size})
 
-    with Served(large, tls_cert=str(certificate[0]), tls_key=str(certificate[1])) as served:
+    with Served(large, tls_cert=str(certificate[0]), tls_key=str(certificate[1]), loop=loop) as served:
         with tls_client(certificate, "http/1.1").wrap_socket(served.connect(), server_hostname="localhost") as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
             until(began.is_set, "it is being served")
