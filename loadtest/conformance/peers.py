@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loadtest.bench import peers
@@ -29,17 +29,13 @@ class Tested:
         return self.name.startswith("corepod")
 
 
-def _around(peer: Peer) -> Peer:
-    return replace(peer, flags=tuple(APP if flag == peers.APP else flag for flag in peer.flags))
-
-
 def _corepod(http: str) -> Tested:
-    return Tested(_around(peers.corepod("--http", http, standby="none", name=f"corepod, {http}")))
+    return Tested(peers.corepod("--http", http, standby="none", name=f"corepod, {http}").serving(APP))
 
 
 SERVERS = (
     _corepod("httptools"),
     _corepod("h11"),
-    Tested(_around(peers.HYPERCORN)),
-    Tested(_around(peers.UVICORN_ALONE), without=frozenset({"http2"})),
+    Tested(peers.HYPERCORN.serving(APP)),
+    Tested(peers.UVICORN_ALONE.serving(APP), without=frozenset({"http2"})),
 )
