@@ -23,6 +23,7 @@ EXAMPLES: dict[str, list[Any]] = {
     "budget": ["3/30", "3/0.5", "0", 0],
     "mode": ["022", "0"],
     "networks": [["10.0.0.0/8", "::1"], ["*"], []],
+    "paths": [["/", "/reports?year=1"], ["/a%2Cb"], []],
     "address": ["operator.default:9001", "[fd00::1]:9001"],
     "text": ["/some where", "%(h)s \"quoted\" 'single' $HOME {{ braces }}", "yes", "0123"],
 }
@@ -34,6 +35,7 @@ BAD: dict[str, list[Any]] = {
     "budget": ["5", "5/", 5],
     "mode": ["9", 660],
     "networks": ["10.0.0.0/8", [8]],
+    "paths": ["/", [8], ["reports"]],
     "address": ["somewhere", 9001],
     "text": [5, ["a"]],
     "choice": ["other", True],
