@@ -11,6 +11,8 @@ from tests.plugins import needs
 
 START = """
 import asyncio, os, signal, socket, sys, threading, time
+# A job in a shell's background inherits that it ignores SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from corepod.worker import children
 
 def wait(pid):
