@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+import httpx
 from corepod.config.spec import SETTINGS
 from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT, SIZE
 from corepod.worker.accept import Acceptor
@@ -128,6 +129,18 @@ class Served:
     def until_idle(self) -> None:
         """Wait until nothing is in flight and no connection is open."""
         until(lambda: not self.words[IN_FLIGHT] and not self.words[CONNECTIONS], "nothing in flight, nothing open")
+
+
+async def answer(send: Any, body: bytes = b"ok", status: int = 200) -> None:
+    """A whole response of an ASGI application."""
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def get(served: Served, path: str = "/") -> httpx.Response:
+    """The answer to one request, on a connection of its own."""
+    return httpx.get(served.url(path), timeout=DEADLINE)
 
 
 def read_all(sock: socket.socket) -> bytes:

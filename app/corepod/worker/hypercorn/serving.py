@@ -22,7 +22,7 @@ from corepod.worker.transport import greet
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
@@ -74,14 +74,20 @@ class HypercornServer:
             connection.close_websockets()
 
     async def _live(self, sock: socket.socket) -> None:
+        await self._to_its_end(self._greet_and_serve(sock))
+        self.connections.on_waiting()
+
+    async def _to_its_end(self, serving: Coroutine[Any, Any, None]) -> None:
         try:
-            if (streams := await self._greet(sock)) is not None:
-                await self._serve(*streams)
+            await serving
         except Exception:
             log.exception("a connection failed")
         finally:
             self.connections.closed()
-            self.connections.on_waiting()
+
+    async def _greet_and_serve(self, sock: socket.socket) -> None:
+        if (streams := await self._greet(sock)) is not None:
+            await self._serve(*streams)
 
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self.loop)
@@ -105,15 +111,8 @@ class HypercornServer:
         protocol.last_read = self.loop.time()
         if data:
             reader.feed_data(data)
-        self.keep(self._adopted(reader, asyncio.StreamWriter(transport, protocol, reader, self.loop)))
-
-    async def _adopted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._serve(reader, writer)
-        except Exception:
-            log.exception("a connection failed")
-        finally:
-            self.connections.closed()
+        writer = asyncio.StreamWriter(transport, protocol, reader, self.loop)
+        self.keep(self._to_its_end(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = HypercornConnection(self, reader, writer)

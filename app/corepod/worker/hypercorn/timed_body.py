@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from corepod.worker.application.middleware import answer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,13 +53,7 @@ class TimedBody:
     async def _refuse(self) -> Any:
         self.refused = True
         text = f"no more of the request's body has arrived for {self._seconds:g} s\n"
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(text)).encode()),
-            (b"connection", b"close"),
-        ]
-        await self._send({"type": "http.response.start", "status": 408, "headers": headers})
-        await self._send({"type": "http.response.body", "body": text.encode()})
+        await answer(self._send, 408, text.encode(), (b"connection", b"close"))
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:

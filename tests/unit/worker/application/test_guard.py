@@ -9,7 +9,6 @@ import threading
 from concurrent.futures import CancelledError as FutureCancelledError
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from corepod.worker.application import wsgi
 from corepod.worker.application.guard import LeakedError, guard
@@ -20,7 +19,7 @@ from starlette.routing import Route
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.unit.served import DEADLINE, Served, read_all, until
+from tests.unit.served import DEADLINE, Served, answer, get, read_all, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,16 +43,6 @@ def _heard(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     """The worker's logger speaks to pytest."""
     monkeypatch.setattr(logging.getLogger("corepod"), "propagate", True)
     caplog.set_level(logging.INFO, "corepod")
-
-
-async def answer(send: Any, body: bytes = b"ok", status: int = 200) -> None:
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def get(served: Served, path: str = "/") -> httpx.Response:
-    return httpx.get(served.url(path), timeout=DEADLINE)
 
 
 def one_fails_while_another_is_served(served: Served, arrived: threading.Event, go: Callable[[], Any]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from typing import Any
 
-import httpx
 import pytest
 from corepod.contract.scoreboard import IN_FLIGHT
 from corepod.worker.application import wsgi
@@ -15,23 +14,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from tests.unit.h2client import Http2
-from tests.unit.served import DEADLINE, Served, read_all, until
+from tests.unit.served import DEADLINE, Served, answer, get, read_all, until
 
 STALLED = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf"
 STALLED_CHUNKS = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
 NOTHING = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\n"
 # Sent at once: a client that sends head and body one after the other may be late with the body.
 WHOLE = b"POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 5\r\n\r\nwhole"
-
-
-async def answer(send: Any, body: bytes = b"ok", status: int = 200) -> None:
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def get(served: Served, path: str = "/") -> httpx.Response:
-    return httpx.get(served.url(path), timeout=DEADLINE)
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
