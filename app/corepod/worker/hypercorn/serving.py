@@ -74,8 +74,10 @@ class HypercornServer:
             connection.close_websockets()
 
     async def _live(self, sock: socket.socket) -> None:
-        await self._to_its_end(self._greet_and_serve(sock))
-        self.connections.on_waiting()
+        try:
+            await self._to_its_end(self._greet_and_serve(sock))
+        finally:
+            self.connections.on_waiting()
 
     async def _to_its_end(self, serving: Coroutine[Any, Any, None]) -> None:
         try:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from websockets.sync.client import connect
 
 from tests.unit.h2client import Http2
-from tests.unit.served import DEADLINE, Served, make_record, read_all, settings, until
+from tests.unit.served import DEADLINE, Served, answer, make_record, read_all, settings, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -229,12 +229,6 @@ async def echo_length(scope: Any, receive: Any, send: Any) -> None:
         if not message.get("more_body"):
             break
     await answer(send, str(length).encode())
-
-
-async def answer(send: Any, body: bytes) -> None:
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def chunks(size: int, count: int) -> Any:

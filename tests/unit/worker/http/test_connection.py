@@ -265,10 +265,10 @@ MOMENTS = {
 
 @pytest.mark.parametrize("end", [socket.socket.close, reset], ids=["FIN", "RST"])
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_whoever_leaves_leaves_nothing_behind(app: App, served: Served, moment: str, end: Any) -> None:
+def test_whoever_leaves_leaves_nothing_behind(
+    others: list[Any], app: App, served: Served, moment: str, end: Any
+) -> None:
     """Neither a count nor an object: the collector is for others."""
-    gc.collect()
-    others = leftovers()  # of other tests
     for _ in range(3):
         leave(app, served, served.connect(), moment, end)
     gc.disable()
@@ -281,11 +281,9 @@ def test_whoever_leaves_leaves_nothing_behind(app: App, served: Served, moment: 
 @pytest.mark.parametrize("end", [socket.socket.close, reset], ids=["FIN", "RST"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_tls_whoever_leaves_leaves_nothing_behind(
-    app: App, certificate: tuple[Path, Path], moment: str, end: Any
+    others: list[Any], app: App, certificate: tuple[Path, Path], moment: str, end: Any
 ) -> None:
     """asyncio's TLS refers to itself, and is freed when the collector comes."""
-    gc.collect()
-    others = leftovers()  # of other tests
     context = ssl.create_default_context(cafile=str(certificate[0]))
     with Served(app, keep_alive=DEADLINE, tls_cert=str(certificate[0]), tls_key=str(certificate[1])) as served:
         for _ in range(3):
@@ -304,6 +302,13 @@ def leave(app: App, served: Served, sock: socket.socket, moment: str, end: Any) 
     assert not served.words[OWED]
     app.paths.clear()
     app.go = asyncio.Event()
+
+
+@pytest.fixture
+def others() -> list[Any]:
+    """What other tests have left. It stays as long as this list does, so that a count shows what has been added."""
+    gc.collect()
+    return leftovers()
 
 
 def leftovers() -> list[Any]:
