@@ -36,7 +36,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 @pytest.fixture
 def application() -> Iterator[Application]:
     """A logger of an application that has left logging alone. pytest adds handlers of its own just before a test."""
-    root = logging.getLogger()
+    root, shop = logging.getLogger(), logging.getLogger("shop")
     kept, level = root.handlers[:], root.level
 
     def untouched() -> logging.Logger:
@@ -48,6 +48,7 @@ def application() -> Iterator[Application]:
     yield untouched
     root.handlers[:] = kept
     root.setLevel(level)
+    shop.handlers.clear()  # Flask's is one of the test that made it, and not of the next
 
 
 def test_text_in_a_local_pool_is_named_by_the_pool(streams: Streams) -> None:
