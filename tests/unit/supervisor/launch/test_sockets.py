@@ -286,14 +286,16 @@ def test_the_file_of_a_successor_stays(tmp_path: Path) -> None:
         assert (tmp_path / "s").exists()
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # the process ends, and its sockets with it
-def test_a_start_that_failed_leaves_no_file(tmp_path: Path, taken: int) -> None:
+def test_a_start_that_failed_leaves_no_file(tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[socket.socket] = []
+    monkeypatch.setattr(sockets, "_opened", opened)
     with pytest.raises(StartError):
         sockets.listeners(settings(bind=[f"unix:{tmp_path}/s", f"127.0.0.1:{taken}"]))
     sockets.remove_made()
     assert not (tmp_path / "s").exists()
+    assert opened
+    for sock in opened:  # in real life the process ends now
+        sock.close()
 
 
 # The admin port
