@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,7 +118,9 @@ def test_a_thread_that_runs_on_is_told(
 class Watched:
     """A pool that says what it is told to, looked at every half second."""
 
-    def __init__(self) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cpu: defaultdict[int, float] = defaultdict(float)  # seconds each thread has used
+        monkeypatch.setattr(threads, "_thread_time", self.cpu.__getitem__)
         self.words, self.now, self.progress = make_record().words, 1000.0, 0
         self.watch = ThreadWatch([self], self.words)
         self.threads: list[int] | None = None
@@ -134,10 +137,10 @@ class Watched:
         return self.now - since if since else 0.0
 
 
-def test_how_long() -> None:
-    pool = Watched()
+def test_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Watched(monkeypatch)
     assert pool.look() == 0
-    pool.threads = [threading.get_native_id()]
+    pool.threads = [7]
     pool.look()
     assert pool.look(20) == 10
     pool.progress += 1
@@ -150,24 +153,22 @@ def test_how_long() -> None:
 
 
 def test_threads_that_use_cpu_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = {7: 0.0, 8: 0.0}
-    monkeypatch.setattr(threads, "_thread_time", cpu.__getitem__)
-    pool = Watched()
+    pool = Watched(monkeypatch)
     pool.threads = [7, 8]
     pool.look()
     for _ in range(10):
-        cpu[8] += 0.1
+        pool.cpu[8] += 0.1
         assert pool.look() == 0
     for _ in range(10):
-        cpu[8] += 0.001  # a look at a lock now and then
+        pool.cpu[8] += 0.001  # a look at a lock now and then
         pool.look()
     assert pool.look() == 5.5
 
 
 def test_the_log_says_it_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("corepod"), "propagate", True)
-    pool = Watched()
-    pool.threads = [threading.get_native_id()]
+    pool = Watched(monkeypatch)
+    pool.threads = [7]
     pool.look(4)
     assert caplog.text == ""
     pool.look(20)
