@@ -8,8 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.supervisor.io import relay
 from corepod.supervisor.io.loop import Loop
 from corepod.supervisor.io.relay import CHUNK, LONGEST_LINE, Relay, Stacks
+
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +71,9 @@ class Worker:
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """Its lines have all the time they need to end, however busy the machine is."""
+    monkeypatch.setattr(relay, "PARTIAL", 1000.0)
     made = Worker(Relay)
     yield made
     made.close()
@@ -104,18 +109,19 @@ def test_it_ends_with_its_last_writer(worker: Worker) -> None:
         os.fstat(worker.read_end)
 
 
-def test_a_line_whose_end_takes_long_is_passed_on(worker: Worker) -> None:
+def test_a_line_whose_end_takes_long_is_passed_on(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A question, or the dots of a progress bar: they wait for an answer, or their line ends in minutes."""
     assert worker.writes(b"name: ") == []
-    while not worker.heard.lines:
-        worker.loop.wait(worker.loop.now() + 10)
-    assert worker.heard.lines == [b"name: "]
+    written = worker.loop.now()
+    for after, lines in ((relay.PARTIAL / 2, []), (relay.PARTIAL + 1.0, [b"name: "])):
+        monkeypatch.setattr(worker.loop, "now", lambda now=written + after: now)
+        worker.turn()
+        assert worker.heard.lines == lines
     assert worker.writes(b"Ada\n") == [b"Ada"]
 
 
-def test_a_line_that_ends_in_time_is_not_cut(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_ends_in_time_is_not_cut(worker: Worker) -> None:
     """Its pieces come one by one, each in time, and in all it takes longer."""
-    monkeypatch.setattr("corepod.supervisor.io.relay.PARTIAL", 1000.0)
     for piece in (b"a", b"b", b"c"):
         assert worker.writes(piece) == []
     assert worker.writes(b"\n") == [b"abc"]
@@ -163,7 +169,7 @@ STACKS = b"".join(b'  File "app.py", line %d in handler\n' % number for number i
 
 def test_stacks_come_as_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter writes them piece by piece, and would be cut in the middle of a line otherwise."""
-    monkeypatch.setattr("corepod.supervisor.io.relay.GAP", 20_000)
+    monkeypatch.setattr(relay, "GAP", 20_000)
     worker = Worker(Stacks)
 
     def dump() -> None:
@@ -180,7 +186,8 @@ def test_stacks_come_as_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stacks_without_end_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corepod.supervisor.io.relay.STACKS_MOST", 1000)
+    monkeypatch.setattr(relay, "STACKS_MOST", 1000)
+    monkeypatch.setattr(relay, "GAPS", 10_000)  # a pause of this process is no end of a wake-up
     worker = Worker(Stacks)
     os.write(worker.write_end, b"x" * 1500)
     worker.turn()
@@ -192,7 +199,7 @@ def test_stacks_without_end_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_trickles_in_without_end_does_not_hold_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker has the pipe in its hands, too: always a byte within the gap that ends stacks."""
-    monkeypatch.setattr("corepod.supervisor.io.relay.GAP", 20)
+    monkeypatch.setattr(relay, "GAP", 20)
     worker, over = Worker(Stacks), threading.Event()
 
     def trickle() -> None:
@@ -202,12 +209,13 @@ def test_what_trickles_in_without_end_does_not_hold_the_supervisor(monkeypatch: 
 
     writer = threading.Thread(target=trickle)
     writer.start()
-    for _ in range(2):
-        worker.loop.wait(worker.loop.now() + 10)
-    over.set()
-    writer.join()
-    assert len(worker.heard.lines) == 2, "it came back, and was called again"
-    worker.close()
+    try:
+        # A turn whose time was over before it had read anything hears nothing.
+        until(lambda: worker.turn() >= 0 and len(worker.heard.lines) == 2, "it came back, and was called again")
+    finally:
+        over.set()
+        writer.join()
+        worker.close()
 
 
 def test_nothing_is_said_of_no_stacks() -> None:
