@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.application.root_path import RootPath
@@ -14,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from websockets.sync.client import connect
 
-from tests.unit.served import DEADLINE, Served, settings
+from tests.unit.served import DEADLINE, Served, get, settings
 
 
 def paths(root_path: str, path: str, raw_path: bytes, kind: str = "http") -> tuple[str, str, bytes]:
@@ -74,8 +73,8 @@ STARLETTE = Starlette(
 def test_mounts_redirects_and_websockets_of_a_framework(prefix: str) -> None:
     with Served(STARLETTE, root_path="/api") as served:
         url = served.url("/api/m/inner")
-        assert httpx.get(served.url(f"{prefix}/m/inner")).json() == [url, url]
-        assert httpx.get(served.url(f"{prefix}/m/slash")).headers["location"] == served.url("/api/m/slash/")
+        assert get(served, f"{prefix}/m/inner").json() == [url, url]
+        assert get(served, f"{prefix}/m/slash").headers["location"] == served.url("/api/m/slash/")
         with connect(served.url(f"{prefix}/ws").replace("http", "ws"), open_timeout=DEADLINE) as websocket:
             assert websocket.recv(DEADLINE) == "/api/ws"
 
@@ -96,4 +95,4 @@ def test_the_application_is_asked_for_ready_path_below_its_prefix() -> None:
         task.cancel()
 
     asyncio.run(main())
-    assert asked == ["/api/ready"]
+    assert set(asked) == {"/api/ready"}  # how often is a matter of the interval
