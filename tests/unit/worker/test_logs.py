@@ -19,7 +19,7 @@ from corepod.contract.scoreboard import IN_FLIGHT, STATUS
 from corepod.worker import logs
 
 from tests.unit.h2client import Http2
-from tests.unit.served import Served, settings, until
+from tests.unit.served import DEADLINE, Served, settings, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -265,7 +265,7 @@ def test_a_request_without_an_answer_has_a_line_and_a_count(streams: Streams) ->
 def test_without_an_access_log_answers_are_counted(streams: Streams) -> None:
     logs.configure_logging(settings())
     with Served(app) as served:
-        httpx.get(served.url())
+        httpx.get(served.url(), timeout=DEADLINE)
         with served.connect() as sock:
             Http2(sock).get("/")
         served.until_idle()
@@ -336,7 +336,7 @@ def test_the_server_is_heard(silence: Callable[[], Any], first: bool, streams: S
         logs.log.info("before")
         silence()
     with Served(app, access_log=True) as served:
-        httpx.get(served.url("/in-the-access-log"))
+        httpx.get(served.url("/in-the-access-log"), timeout=DEADLINE)
         served.until_idle()
     try:
         raise ValueError("for the traceback")
