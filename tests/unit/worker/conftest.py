@@ -3,6 +3,7 @@ error; and a certificate."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import subprocess
@@ -62,10 +63,13 @@ class Streams:
 
 
 @pytest.fixture
-def streams(_loggers: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Streams:
+def streams(_loggers: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
     for name, value in (("COREPOD_WORKER", "7"), ("COREPOD_SLOT", "2"), ("COREPOD_CORE", "")):
         monkeypatch.setenv(name, value)
-    return Streams(capsys)
+    # asyncio complains, on standard error, of what other tests have left when that is freed: not in the middle of this.
+    gc.disable()
+    yield Streams(capsys)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

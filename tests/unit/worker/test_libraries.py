@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.worker import libraries
 from corepod.worker.libraries import ImportWatch, Libraries
+
+from tests.procfs import status, threads
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +32,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     monkeypatch.setattr("site.getusersitepackages", lambda: str(site))
     monkeypatch.syspath_prepend(site)
     monkeypatch.syspath_prepend(own)
-    before = set(sys.modules)
+    until(alone, "the threads of earlier tests, and of pytest around them, have left")
 
     def write(name: str, code: str = "", *, library: bool = True) -> None:
         file = (site if library else own) / f"{name.replace('.', '/')}.py"
@@ -36,8 +41,19 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         importlib.invalidate_caches()
 
     yield write
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    # Nothing but these: a module of the standard library that is imported for the first time stays the only one.
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def alone() -> bool:
+    """Whether every other thread sleeps. One on its way out would be taken for something that an import has done."""
+    me, others = os.getpid(), threads(os.getpid())
+    others.remove(threading.get_native_id())
+    with contextlib.suppress(OSError):
+        return all(status(me, "State", other).startswith("S") for other in others)
+    return False
 
 
 def watch(module: str) -> list[dict[str, Any]]:
