@@ -20,6 +20,7 @@ import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import corepod.worker.bootstrap  # as before the user's import: ctypes has a file open with some versions of libffi
 from corepod.worker import forkable
+forkable.LEAVING = int(os.environ.get("LOOKS", forkable.LEAVING))
 before = forkable.open_fds()
 exec(sys.argv[2])
 why = forkable.why_not_forkable(before)
@@ -29,6 +30,12 @@ os._exit(0)
 """
 
 
+# Its threads name themselves, once they run.
+GRPC = """
+import time, grpc_app
+while any("unnamed" in name for name in forkable.thread_names()):
+    time.sleep(0.01)
+"""
 LIBC = "import ctypes; d = ctypes.CDLL(None)"
 TCP = "import socket; s = socket.create_server(('127.0.0.1', 0))"
 UDP = "import socket; s = socket.socket(type=socket.SOCK_DGRAM)"
@@ -41,7 +48,7 @@ def after(code: str, **env: str) -> tuple[str, int]:
         [sys.executable, "-c", PROBE, str(APPS), code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,  # some of these import hundreds of modules
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **WORKER_ENV, **env},
         cwd=env.get("TMPDIR"),
     )
@@ -70,7 +77,8 @@ def after(code: str, **env: str) -> tuple[str, int]:
     ],
 )
 def test_may_be_forked(code: str) -> None:
-    assert after(code) == ("", 0)
+    # On a busy machine a thread that has been joined may take its time to leave.
+    assert after(code, LOOKS="4000") == ("", 0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +87,7 @@ def test_may_be_forked(code: str) -> None:
         ("import thread_at_import", "started 1 thread(s) (metrics-flusher)"),
         ("import socket_at_import", "left a UDP socket open"),
         pytest.param("import sqlalchemy_app", "shop.db for writing open", marks=compat("sqlalchemy")),
-        pytest.param("import grpc_app", "event_engine, grpc_global_tim, lifeguard)", marks=compat("grpc")),
+        pytest.param(GRPC, "event_engine, grpc_global_tim, lifeguard)", marks=compat("grpc")),
         pytest.param("import ddtrace_app", "thread(s) (", marks=compat("ddtrace")),
         ("import select; e = select.epoll()", "left an event loop (epoll) open"),
         ("e = os.eventfd(0)", "left the wake-up descriptor of an event loop or thread pool (eventfd) open"),
