@@ -54,7 +54,7 @@ def run(code: str) -> str:
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", START + code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,  # one of these starts eight interpreters
         check=False,
     )
     assert done.returncode == 0, done.stderr
