@@ -200,6 +200,7 @@ def test_what_another_process_writes_for_ever_does_not_keep_the_dead_from_being_
         child = next(int(m.why) for m, _ in desk.heard if m is not None and hasattr(m, "why"))
         desk.launcher.kill(process)
         until(lambda: state(process.pid) == "Z", "dead")
+        until(lambda: state(child) == "S", "the other one has filled the socket, which nobody reads meanwhile")
         before = len(desk.heard)
         desk.launcher.read_rest(process)
         assert 0 < len(desk.heard) - before <= REST
