@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.sockets import StartError
 from corepod.supervisor.settings import Settings
 
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,10 +51,10 @@ def listen() -> Iterator[Callable[..., list[socket.socket]]]:
     sockets.close([sock for sock in made if sock.fileno() >= 0])
 
 
-def is_taken_in(address: Any, family: int) -> bool:
+def is_taken_in(address: Any, family: int, patience: float = 0.2) -> bool:
     """Whether a new connection gets into the queue."""
     with socket.socket(family) as client:
-        client.settimeout(0.2)
+        client.settimeout(patience)
         try:
             client.connect(address)
         except (TimeoutError, ConnectionRefusedError):
@@ -71,7 +72,10 @@ def was_acceptable(server: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])
-def test_silent_connections_are_kept_from_the_workers(listen: Callable[..., list[socket.socket]], bind: str) -> None:
+def test_silent_connections_are_kept_from_the_workers(
+    listen: Callable[..., list[socket.socket]], monkeypatch: pytest.MonkeyPatch, bind: str
+) -> None:
+    monkeypatch.setattr(sockets, "DEFER_ACCEPT", 100)  # however long this test is held up
     (server,) = listen(bind)
     assert sockets.defer([server]) == ""
     with socket.create_connection(server.getsockname()[:2]) as client:
@@ -87,7 +91,7 @@ def test_without_that_they_are_not(listen: Callable[..., list[socket.socket]]) -
     sockets.stop_deferring([second])
     for server in (first, second):
         with socket.create_connection(server.getsockname()):
-            assert was_acceptable(server)
+            until(partial(was_acceptable, server), "it is handed over")
 
 
 def test_one_that_stays_silent_is_handed_over_after_a_while(listen: Callable[..., list[socket.socket]]) -> None:
@@ -122,6 +126,7 @@ def test_without_intake_the_queue_is_kept_and_gets_no_more(
         for client in (early, second):
             client.connect(address)
             client.sendall(b"hello")
+        until(lambda: (sockets.queue(server) or {"length": 2})["length"] == 2, "both are in the queue")
         sockets.stop_intake([server])
         sockets.stop_intake([server])
         assert not is_taken_in(address, family)
@@ -143,7 +148,7 @@ def test_what_systemd_has_handed_over_goes_on_queueing(monkeypatch: pytest.Monke
     """systemd keeps it for the next start."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         sockets.stop_intake([server])
-        assert is_taken_in(server.getsockname(), server.family)
+        assert is_taken_in(server.getsockname(), server.family, DEADLINE)
 
 
 @pytest.fixture
@@ -176,7 +181,7 @@ def test_the_queue_has_the_length_that_was_asked_for(listen: Callable[..., list[
     (sock,) = listen("127.0.0.1:0", backlog=37)
     assert sockets.queue(sock) == {"length": 0, "limit": 37}
     with socket.create_connection(sock.getsockname()):
-        assert sockets.queue(sock) == {"length": 1, "limit": 37}
+        until(lambda: sockets.queue(sock) == {"length": 1, "limit": 37}, "the connection is in the queue")
 
 
 def test_of_a_unix_socket_no_queue_is_known(listen: Callable[..., list[socket.socket]], tmp_path: Path) -> None:
