@@ -82,8 +82,13 @@ def _after_in_child() -> None:
     interrupted = bool(_worker.closeables) and _leave()
     _after()
     if interrupted:
-        # Last: what is raised in this hook is dropped. An interrupt that comes before ends the child.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Last: what is raised in this hook is dropped. An interrupt that comes before ends the child, and so does one at
+        # this very moment.
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def _leave() -> bool:

@@ -81,6 +81,24 @@ assert in_worker(main, {loop}.new_event_loop) == []
 """)
 
 
+def test_an_interrupt_is_not_lost_while_it_gets_its_handler() -> None:
+    """What Python's answer to it raises in the hook itself would be dropped."""
+    run("""
+worker, set_handler = os.getpid(), signal.signal
+
+def at_that_moment(signum, handler):
+    set_handler(signum, handler)
+    if os.getpid() != worker and handler is signal.default_int_handler:
+        signal.raise_signal(signum)
+
+async def main():
+    signal.signal = at_that_moment
+    assert await asyncio.to_thread(wait, fork(lambda: 0)) == -signal.SIGINT
+
+in_worker(main)
+""")
+
+
 def test_the_worker_itself_still_hears_it() -> None:
     run("""
 async def main():
