@@ -261,7 +261,9 @@ def test_the_threads_of_anyio() -> None:
         jobs.append(asyncio.create_task(to_thread.run_sync(go.wait, DEADLINE)))
         first = await asyncly(pool.taken)
         assert len(first.threads) >= 2
-        assert pool.taken() == first
+        again = pool.taken()
+        assert again is not None
+        assert again.progress == first.progress  # threads of the loop of another test may be ending meanwhile
         in_flight[0] = 0
         assert pool.taken() is None, "it is work of the application's own"
         in_flight[0] = 1
