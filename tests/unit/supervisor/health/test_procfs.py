@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+# A job in a shell's background inherits that it ignores SIGINT, and Python leaves it at that.
+WAITS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); input()"
+
+
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
     """A process that waits for its input to end."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", WAITS], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     yield process
     process.kill()
     process.communicate()
