@@ -167,7 +167,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
         assert not server.admin.open
         assert len(server.loop._callbacks) == 1, "the loop watches only its own pipe"
     assert not faults
-    # Each loop keeps its epoll and its pipe until it is collected.
+    # Each loop keeps its epoll and its pipe until the test is over.
     assert len(os.listdir("/proc/self/fd")) <= before + 3 * len(servers), f"{left} were open"
 
 
@@ -466,8 +466,11 @@ def test_500_idle_connections_keep_nobody_out(serve: Callable[..., Server]) -> N
 
 
 def readable(*fds: socket.socket | int) -> int:
-    """How many of them have something to read."""
-    return len(select.select(fds, [], [], 0)[0])
+    """How many of them have something to read; their numbers may be greater than `select` takes."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return len(poll.poll(0))
 
 
 def test_a_burst_fits_into_the_queue(serve: Callable[..., Server]) -> None:
@@ -548,7 +551,7 @@ def test_a_wake_up_accepts_a_bounded_number(serve: Callable[..., Server]) -> Non
 def no_descriptors() -> Iterator[Callable[[], None]]:
     """Call it, and the process gets no descriptor any more."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Loops that other tests have left give their descriptors back when they are freed: not in the middle of this one.
+    # What other tests have left gives its descriptors back when it is freed: not in the middle of this one.
     gc.collect()
     gc.disable()
 

@@ -59,7 +59,7 @@ def test_all_workers_of_a_reload_have_a_record() -> None:
 def test_the_limit_of_open_files_is_raised_as_far_as_needed() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     place(workers=1)  # what it opens for the first time, it opens before the limit is low
-    gc.collect()  # loops of other tests keep their descriptors until then, and the greatest number counts
+    gc.collect()  # other tests may have left open descriptors, and the greatest number counts
     few = max(map(int, os.listdir("/proc/self/fd"))) + 50
     resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
     place(workers=100)
