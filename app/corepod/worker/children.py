@@ -82,8 +82,8 @@ def _after_in_child() -> None:
     interrupted = bool(_worker.closeables) and _leave()
     _after()
     if interrupted:
-        # Last: what is raised in this hook is dropped. An interrupt that comes before ends the child, and so does one at
-        # this very moment.
+        # Last: what is raised in this hook is dropped. An interrupt that comes before ends the child, and so does one
+        # that comes at this very moment.
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         except KeyboardInterrupt:
