@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest/locustfile.py"), "--skip-log-setup")
 ENDS = 150.0  # seconds in which a run has ended: Locust alone is some seconds of CPU before it begins
 # Other work on the machine must not decide: what is slow or late isn't what these tests are about.
-PATIENT = {"p95": 9, "p99": 9, "recovery": 25, "answer": 25, "late": -1, "cpu": -1, "balance": -1}
+PATIENT = {"p95": 9, "p99": 9, "recovery": 60, "answer": 60, "late": -1, "cpu": -1, "balance": -1}
 
 
 def limits(**changed: float) -> list[str]:
@@ -75,11 +75,11 @@ def run_here(folder: Path, *arguments: str) -> tuple[int, Run, str]:
 
 
 def test_a_pool_passes_under_fire(tmp_path: Path) -> None:
-    # A reload may take its time: the last fault has only to begin in time.
-    chaos = ("--chaos=sigkill,reload,kill-supervisor", "--chaos-after=1", "--chaos-every=5")
-    code, run, said = run_here(tmp_path, "--seconds=25", *chaos, *limits(errors=0.01))
+    # What takes longest comes last: it has only to begin in time.
+    chaos = ("--chaos=sigkill,kill-supervisor,reload", "--chaos-after=1", "--chaos-every=6", "--chaos-deadline=55")
+    code, run, said = run_here(tmp_path, "--seconds=30", *chaos, *limits(errors=0.01))
     assert code == 0, said
-    assert [event.action for event in run.events[:3]] == ["sigkill", "reload", "kill-supervisor"], said
+    assert [event.action for event in run.events[:3]] == ["sigkill", "kill-supervisor", "reload"], said
     assert all(event.back is not None and event.answer is not None for event in run.events), said
     assert run.tally.outcomes.total() > 50
     # One may send on a kept connection in the moment in which a worker that retires closes it.
