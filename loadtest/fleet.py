@@ -26,7 +26,7 @@ from loadtest.run import Run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PATIENCE = 30.0  # seconds until Locust's page answers, and until its processes have stopped
+PATIENCE = 60.0  # seconds until Locust's page answers, and until its processes have stopped
 RUNS = ("spawning", "running", "cleanup")  # the names of Locust's states
 SPAWNED_IN = 2.0  # seconds in which all users are started
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from corepod.hit.exchange import OK, Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 START = 60.0  # seconds a server may take to answer
 STOP = 30.0  # seconds it may take to end
 APP = "corepod.demo:app"
+GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def corepod(port: int, admin: int, lasts: float, workers: str) -> list[str]:
@@ -113,9 +115,22 @@ def end_group(leader: int) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free at the moment."""
+    """Ports that are free, and that the kernel gives to nobody who asks for any port before they are used."""
+    found: list[int] = []
+    below = range(15_000, min(30_000, _least_given()))  # node ports of Kubernetes begin at 30000
+    candidates = random.sample(below, min(2 * count, len(below)))
     with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in socks:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in socks]
+        for port in [*candidates, *[0] * count]:  # any, where somebody has those
+            sock = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                found.append(sock.getsockname()[1])
+    return found[:count]
+
+
+def _least_given() -> int:
+    """The least port that the kernel gives to those who ask for any."""
+    try:
+        return int(GIVEN.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32768

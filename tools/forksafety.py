@@ -40,7 +40,7 @@ why = forkable.why_not_forkable(before)
 child = None
 if not why and sys.argv[3]:
     if (pid := os.fork()) == 0:
-        signal.alarm(20)
+        signal.alarm(90)
         code = 1
         try:
             exec(sys.argv[3])

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from corepod.hit.exchange import NOBODY, OK, Client, Responder
+from corepod.hit.exchange import NOBODY, OK, TIMED_OUT, Client, Responder
 
 from loadtest.chaos.action import CannotInjectError, Fault, action
 from loadtest.chaos.pool import PATIENCE, Pool
@@ -15,6 +15,7 @@ from loadtest.chaos.pool import PATIENCE, Pool
 if TYPE_CHECKING:
     from loadtest.chaos.pool import Target
 
+TRIES = 20
 OOM_MEGABYTES = 128  # what a worker allocates before it is killed, where there is no memory limit
 
 
@@ -126,10 +127,14 @@ def _pool(target: Target) -> Pool:
 def _connected(pool: Target) -> tuple[Client, Responder]:
     """A connection to a worker, and that worker. Raises CannotInjectError."""
     client = Client(pool.url, kept=True, timeout=max(PATIENCE, 3 * pool.lasts))
-    answer = client.get("/whoami")
-    if answer.outcome != OK or answer.worker == NOBODY:
-        raise CannotInjectError(f"the server doesn't answer: {answer.outcome} {answer.detail}")
-    return client, answer.worker
+    for _ in range(TRIES):
+        answer = client.get("/whoami")
+        if answer.outcome == OK and answer.worker != NOBODY:
+            return client, answer.worker
+        if answer.outcome == TIMED_OUT:
+            break
+        time.sleep(0.05)  # a pod that another fault has just replaced may not be reached yet
+    raise CannotInjectError(f"the server doesn't answer: {answer.outcome} {answer.detail}")
 
 
 def _crash(client: Client, mode: str) -> None:

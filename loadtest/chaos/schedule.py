@@ -63,6 +63,9 @@ def inject(name: str, target: Any, deadline: float) -> Event:
         if event.back is None and (at := _seen(fault)) is not None:
             event.back = max(0.0, at - fault.at)
         time.sleep(target.look)
+    if event.back is None and (at := _seen(fault)) is not None:
+        # This process may have waited for a core until the deadline was over.
+        event.back = max(0.0, at - fault.at)
     client.join(ONE_TRY)
     event.watched = time.time() - fault.at
     if client.answered is not None:

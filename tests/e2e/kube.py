@@ -31,8 +31,25 @@ class Refused(AssertionError):
 
 
 def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
-    """`waiting.until` with a cluster's deadline, and pauses that leave it the cores."""
-    return waiting.until(condition, what, deadline, PAUSE)
+    """`waiting.until` with a cluster's deadline, and pauses that leave it the cores.
+
+    A look that the cluster refuses has seen nothing yet, and another one follows: on a busy machine the API server, or
+    what it asks in turn (a container, a pod's port, the metrics API), may not answer in time.
+    """
+    refused = ""
+
+    def look() -> T | None:
+        nonlocal refused
+        try:
+            refused = ""
+            return condition()
+        except Refused as error:
+            refused = f"; {error}"
+            return None
+
+    found = waiting.until(look, lambda: what + refused, deadline, PAUSE)
+    assert found is not None
+    return found
 
 
 def run(*command: str, stdin: str = "", deadline: float = DEADLINE) -> str:

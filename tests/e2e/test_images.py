@@ -60,6 +60,14 @@ def test_a_fastapi_application_runs_and_survives(release: Release, tmp_path: Pat
     assert pod.worker().cores.isdecimal(), "pinned"
     assert answer["pid"] == pod.worker().pid
     pod.sh(f"kill -9 {answer['pid']}")
-    until(lambda: httpx.get(f"{release.url}/items/7", timeout=10).json()["pid"] != answer["pid"], "another worker")
+    url = f"{release.url}/items/7"
+
+    def replaced() -> bool:
+        try:
+            return bool(httpx.get(url, timeout=10).json()["pid"] != answer["pid"])
+        except httpx.TransportError:
+            return False
+
+    until(replaced, "another worker")
     assert pod.metric("corepod_worker_restarts_total") == 1
     assert pod.again().restarts == 0

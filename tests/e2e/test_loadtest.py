@@ -22,8 +22,19 @@ if TYPE_CHECKING:
 
 IMAGE = f"corepod-loadtest:{__version__}"
 # kube-proxy itself refuses now and then while it changes its rules on a busy machine (tests/e2e/load.py); a pod that
-# refuses does so for a second, to half of all.
-NOISE = {"refused": 4, "errors": 0.005, "p95": 5, "p99": 12, "balance": -1, "late": 2, "recovery": 80, "answer": 15}
+# refuses does so for a second, to half of all. What is slow, or sent late by a generator that waited for a core, is not
+# what these tests are about.
+NOISE = {
+    "refused": 10,
+    "errors": 0.005,
+    "p95": 9,
+    "p99": 20,
+    "balance": -1,
+    "late": -1,
+    "cpu": -1,
+    "recovery": 80,
+    "answer": 30,
+}
 
 
 def install(release: Release, lame_duck: float) -> None:
@@ -82,10 +93,11 @@ def image(cluster: None) -> None:
 
 def test_crashes_deletions_rollouts_and_a_drain_hurt_nobody_else(release: Release, tmp_path: Path) -> None:
     install(release, lame_duck=5)
-    chaos = ("--chaos=rollout,drain,sigkill,delete-pod,oom,hang", "--chaos-every=12", "--chaos-after=4")
+    # What takes longest comes last of those that have to be seen: it only has to begin in time.
+    chaos = ("--chaos=sigkill,rollout,drain,delete-pod,oom,hang", "--chaos-every=12", "--chaos-after=4")
     code, run, said = run_against(release, tmp_path, *chaos, seconds=105)
     assert code == 0, said
-    assert {event.action for event in run.events} >= {"rollout", "drain", "sigkill"}, said
+    assert {event.action for event in run.events} >= {"sigkill", "rollout", "drain"}, said
     assert all(event.back is not None for event in run.events), said
     assert {worker.node for worker in run.tally.workers if worker.node} == {
         node["metadata"]["name"] for node in items("nodes")
@@ -96,7 +108,7 @@ def test_a_rollout_without_the_lame_duck_fails_the_verdict(release: Release, tmp
     """The negative control: enough new connections meet the moments in which kube-proxy names a closed port."""
     install(release, lame_duck=0)
     chaos = ("--chaos=rollout", "--chaos-every=9", "--chaos-after=4")
-    code, run, said = run_against(release, tmp_path, *chaos, seconds=50, users=70)
+    code, run, said = run_against(release, tmp_path, *chaos, seconds=65, users=70)
     assert code == 1, said
     assert {check.name for check in run.verdict.checks if not check.good} & {"refused", "errors"}, said
 

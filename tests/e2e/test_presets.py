@@ -46,8 +46,9 @@ def test_shared_is_neither_pinned_nor_limited_and_says_so(release: Release) -> N
 
 
 def test_a_limited_fraction_of_a_core_says_that_it_is_throttled(release: Release) -> None:
-    """The control, and what neither preset makes."""
-    part = {"cpu": "100m", "memory": "256Mi"}
+    """The control, and what neither preset makes. A start takes more than a second of CPU: with a smaller fraction it
+    could take longer than it is waited for."""
+    part = {"cpu": "200m", "memory": "256Mi"}
     release.install(cpu={"preset": "shared"})
     release.patch({"resources": {"limits": part, "requests": part}})
     [pod] = release.ready()

@@ -1,4 +1,4 @@
-"""Every value that a number of a Deployment has had, from a watch: what was there for a moment only is seen, too."""
+"""Every value that a field of an object has had, from a watch: what was there for a moment only is seen, too."""
 
 from __future__ import annotations
 
@@ -18,27 +18,32 @@ REPLICAS, AVAILABLE = "{.spec.replicas}", "{.status.availableReplicas}"
 
 @contextlib.contextmanager
 def watched(namespace: str, name: str, field: str = REPLICAS) -> Iterator[list[int]]:
-    """Complete after the block. `field` is a JSONPath; what is missing counts as 0."""
-    deployment = ("deployment", name, "-n", namespace)
+    """A number of a Deployment. Complete after the block. `field` is a JSONPath; what is missing counts as 0."""
+    numbers: list[int] = []
+    with texts(namespace, "deployment", name, field) as seen:
+        yield numbers
+    numbers += [int(text or 0) for text in seen]
+
+
+@contextlib.contextmanager
+def texts(namespace: str, kind: str, name: str, field: str) -> Iterator[list[str]]:
+    """A field of an object of any kind, empty where it is missing. Complete after the block."""
+    target = (kind, name, "-n", namespace)
     columns = f'jsonpath={field}|{{.metadata.annotations.end}}{{"\\n"}}'
-    seen: list[int] = []
-    with subprocess.Popen(["kubectl", "get", *deployment, "-w", "-o", columns], stdout=-1, text=True) as watch:
+    seen: list[str] = []
+    with subprocess.Popen(["kubectl", "get", *target, "-w", "-o", columns], stdout=-1, text=True) as watch:
         assert watch.stdout is not None
-        seen.append(_number(watch.stdout.readline()))  # from here on it watches
+        seen.append(watch.stdout.readline().partition("|")[0])  # from here on it watches
         try:
             yield seen
             end = str(time.monotonic_ns())
-            kubectl("annotate", *deployment, f"end={end}", "--overwrite")
+            kubectl("annotate", *target, f"end={end}", "--overwrite")
             for line in watch.stdout:
-                seen.append(_number(line))
+                seen.append(line.partition("|")[0])
                 if line.rstrip().endswith(f"|{end}"):
                     break
         finally:
             watch.terminate()
-
-
-def _number(line: str) -> int:
-    return int(line.partition("|")[0] or 0)
 
 
 def course(seen: list[int]) -> list[int]:

@@ -71,6 +71,7 @@ class FakeApi:
         self.errors: list[BaseException | None] = []  # of its own
         self.closing = threading.Event()
         self.bookmarks = 1.0  # seconds between two bookmarks of a watch
+        self.longest = float("inf")  # seconds of a watch, whatever the client asks for
         self.gone_as_status = False  # 410: as the answer's status, or as an event in a stream
         self._lists: dict[str, tuple[int, list[bytes]]] = {}
         self._server = _Server(("127.0.0.1", 0), Handler)

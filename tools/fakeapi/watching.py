@@ -36,15 +36,20 @@ class Stream:
             return
         with self.api.store.changed:
             self.api.streams.append(self)
+        seconds = min(float(self.call.query.get("timeoutSeconds", 1800)), self.api.longest)
         try:
-            self._follow(time.monotonic() + float(self.call.query.get("timeoutSeconds", 1800)))
+            self._follow(time.monotonic() + seconds)
         finally:
-            with self.api.store.changed:
-                self.api.streams.remove(self)
+            self._leave()
         if not self.ended:
             self._chunk(b"")
         else:
             self.handler.close_connection = True
+
+    def _leave(self) -> None:
+        with self.api.store.changed:
+            if self in self.api.streams:
+                self.api.streams.remove(self)
 
     def _head(self) -> None:
         self.handler.send_response(200)
@@ -54,19 +59,21 @@ class Stream:
 
     def _follow(self, end: float) -> None:
         bookmark = time.monotonic() + self.api.bookmarks
-        while not self.api.closing.is_set() and (self.frozen or time.monotonic() < end):
+        while True:
             with self.api.store.changed:
                 lines = [] if self.frozen else self._news()
-                ended = self.ended and not self.frozen
-                if not lines and not ended:
+                over = time.monotonic() >= end or self.ended
+                if self.api.closing.is_set() or (over and not self.frozen):
+                    # In one with the last look: what tests write into an open watch, or freeze, isn't over yet.
+                    self._leave()
+                    break
+                if not lines:
                     self.api.store.changed.wait(min(0.2, max(0.001, end - time.monotonic())))
-            for line in lines:
-                self._chunk(line)
-            if ended:
-                return
+            self._chunks(lines)
             if time.monotonic() >= bookmark and not self.frozen:
                 bookmark = time.monotonic() + self.api.bookmarks
                 self._chunk(self._bookmark())
+        self._chunks(lines)
 
     def _news(self) -> list[bytes]:
         lines, self.inserted = self.inserted, []
@@ -95,5 +102,10 @@ class Stream:
         return json.dumps({"type": "BOOKMARK", "object": found}).encode() + b"\n"
 
     def _chunk(self, data: bytes) -> None:
-        self.handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        self.handler.wfile.flush()
+        self._chunks([data])
+
+    def _chunks(self, lines: list[bytes]) -> None:
+        """Together, as a server sends what it knows: written one by one, a busy machine could make any pause of it."""
+        if lines:
+            self.handler.wfile.write(b"".join(b"%x\r\n%b\r\n" % (len(line), line) for line in lines))
+            self.handler.wfile.flush()

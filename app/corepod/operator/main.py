@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from corepod.operator.options import Options
 
-RELEASE_TIMEOUT = 1.0  # seconds for releasing the Lease
+RELEASE_TIMEOUT = 6.0  # seconds for releasing the Lease, with a renewal that may be under way
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 STOPS = (signal.SIGTERM, signal.SIGINT)
 

@@ -93,7 +93,7 @@ class Operator:
 def once(api: FakeApi, *flags: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """`corepod operator --once`."""
     words = [sys.executable, "-m", "corepod", "operator", "--once", "--kubeconfig", str(api.kubeconfig(folder)), *flags]
-    return subprocess.run(words, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=4 * DEADLINE, check=False)
 
 
 def replicas(api: FakeApi, name: str, namespace: str = "default") -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.operator.api.cluster import LEASES, Cluster
@@ -24,19 +23,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DURATION = 3.0  # seconds of the lease: the server's API has it in whole seconds
+LONG = 9.0  # where nobody is to lose it: longer than a busy machine holds all threads of this process
+FOR_EVER = 600.0  # where it can't be over before a test is
 
 
 class Candidate:
     """An operator as far as the lease goes."""
 
-    def __init__(self, api: FakeApi, folder: Path, name: str, owner: str = "") -> None:
+    def __init__(self, api: FakeApi, folder: Path, name: str, owner: str = "", duration: float = DURATION) -> None:
         self.told: list[str] = []
         self.transport = Transport(Credentials(str(api.kubeconfig(folder))), {})
         cluster = Cluster(self.transport)
         self.store: Store[LeaseRecord] = Store(lambda: self.elector.poked.set())
         self.elector = LeaderElector(
             cluster, self.store, namespace="ops", name="corepod", identity=name, owner=owner,
-            duration=DURATION, log=self.told.append,
+            duration=duration, log=self.told.append,
         )  # fmt: skip
         self.reflector = Reflector(
             cluster, LEASES, decode, self.store, namespace="ops", selector={"fieldSelector": "metadata.name=corepod"},
@@ -77,7 +78,7 @@ def api() -> Iterator[FakeApi]:
 def candidate(api: FakeApi, tmp_path: Path) -> Iterator[Callable[..., Candidate]]:
     made: list[Candidate] = []
 
-    def make(name: str, **options: str) -> Candidate:
+    def make(name: str, **options: Any) -> Candidate:
         made.append(Candidate(api, tmp_path, name, **options))
         return made[-1]
 
@@ -94,9 +95,9 @@ def lease(api: FakeApi) -> LeaseRecord:
 
 
 def test_the_first_takes_it_and_the_others_wait(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
-    first = candidate("first")
+    first = candidate("first", duration=LONG)
     until(lambda: first.acts, "the first acts")
-    others = [candidate("second"), candidate("third")]
+    others = [candidate("second", duration=LONG), candidate("third", duration=LONG)]
     renewed = lease(api).renewed
     until(lambda: lease(api).renewed != renewed, "a renewal")
     until(lambda: all(other.store.synced for other in others), "the others know of it")
@@ -115,19 +116,25 @@ def test_many_at_once_are_one_in_the_end(api: FakeApi, candidate: Callable[..., 
     until(one_acts, "one acts")
 
 
-@pytest.mark.serial
 def test_it_is_handed_over_within_a_part_of_its_duration(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
-    first = candidate("first")
+    first = candidate("first", duration=FOR_EVER)
     until(lambda: first.acts, "the first acts")
-    second = candidate("second")
+    second = candidate("second", duration=FOR_EVER)
     until(lambda: second.store.synced, "the second knows of it")
-    began = time.monotonic()
     first.stop()
     assert not first.acts
     until(lambda: second.acts, "the second acts")
-    assert time.monotonic() - began < DURATION / 2
     assert lease(api).holder == "second"
     assert lease(api).transitions == 1
+
+
+def test_a_busy_api_server_has_time_for_the_release(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
+    first = candidate("first", duration=FOR_EVER)
+    until(lambda: first.acts, "the first acts")
+    api.fail(faults.slow(0.7), match=lambda call: call.write and not call.body["spec"]["holderIdentity"])
+    first.stop()
+    assert first.told[-1] == "released the Lease"
+    assert lease(api).holder == ""
 
 
 def test_a_holder_that_is_gone_is_followed_when_its_time_is_over(
@@ -147,11 +154,12 @@ def test_the_clock_of_the_holder_doesnt_matter(
 ) -> None:
     skewed = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     monkeypatch.setattr("corepod.operator.api.lease.now", lambda: skewed)
-    first = candidate("first")
+    first = candidate("first", duration=LONG)
     until(lambda: first.acts, "the first acts")
-    second = candidate("second")
+    second = candidate("second", duration=LONG)
+    until(lambda: second.store.synced, "the second knows of it")
     count = len(api.writes("leases"))
-    until(lambda: len(api.writes("leases")) >= count + 4, "renewals")
+    until(lambda: len(api.writes("leases")) >= count + 2, "renewals")
     assert first.acts
     assert not second.acts
 
@@ -177,11 +185,12 @@ def test_a_holder_that_cant_renew_stops_to_act_before_another_may(
 
 
 def test_the_holder_renews_a_few_times_in_its_duration(api: FakeApi, candidate: Callable[..., Candidate]) -> None:
-    first = candidate("first")
+    first = candidate("first", duration=LONG)
     until(lambda: first.acts, "the first acts")
-    until(lambda: len(api.writes("leases")) >= 5, "renewals")
+    until(lambda: len(api.writes("leases")) >= 4, "renewals")
     times = [call.at for call in api.writes("leases")]
-    assert times[4] - times[1] > DURATION / 2
+    # Each after a fourth of the duration. One whose answer comes late is sent again sooner.
+    assert times[3] - times[0] > LONG / 3
 
 
 def test_a_lease_that_somebody_deletes_is_made_anew(api: FakeApi, candidate: Callable[..., Candidate]) -> None:

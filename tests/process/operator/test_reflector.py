@@ -75,6 +75,12 @@ def api() -> Iterator[FakeApi]:
 
 
 @pytest.fixture
+def short(api: FakeApi) -> None:
+    """Watches end after a second, whatever is asked for."""
+    api.longest = 1.0
+
+
+@pytest.fixture
 def followed(api: FakeApi, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Followed]:
     """Already in step with the server, and watching; options of the reflector by indirect parameters."""
     nodes = Followed(api, tmp_path, **getattr(request, "param", {}))
@@ -94,11 +100,10 @@ def change(api: FakeApi) -> None:
 
 
 @contextlib.contextmanager
-def half_open(api: FakeApi) -> Iterator[None]:
-    """The watch that is open says nothing any more, neither of what happens in the block nor of what follows."""
+def watching(api: FakeApi) -> Iterator[None]:
+    """There is an open watch, and it hears of nothing before the block ends."""
 
     def held() -> bool:
-        # Between two watches there is nothing to freeze, and the next one would tell of everything.
         api.store.changed.acquire()
         if api.streams:
             return True
@@ -107,10 +112,18 @@ def half_open(api: FakeApi) -> Iterator[None]:
 
     until(held, "a watch")
     try:
-        api.freeze()
         yield
     finally:
         api.store.changed.release()
+
+
+@contextlib.contextmanager
+def half_open(api: FakeApi) -> Iterator[None]:
+    """The watch that is open says nothing any more, neither of what happens in the block nor of what follows."""
+    # Between two watches there would be nothing to freeze, and the next one would tell of everything.
+    with watching(api):
+        api.freeze()
+        yield
 
 
 def test_changes_arrive_at_once_and_without_a_list(api: FakeApi, followed: Followed) -> None:
@@ -119,9 +132,11 @@ def test_changes_arrive_at_once_and_without_a_list(api: FakeApi, followed: Follo
     assert len(api.lists("nodes")) == 1
 
 
-# The server ends these watches after a second, too; they are taken for broken after 3.9 s of silence instead of 1.5 s.
-@pytest.mark.parametrize("followed", [{"seconds": 2.6}], indirect=True, ids=["patient"])
-def test_a_watch_that_ends_is_followed_by_another_from_where_it_ended(api: FakeApi, followed: Followed) -> None:
+# They would be taken for broken after so many seconds and MARGIN, however long this machine holds the server.
+@pytest.mark.parametrize("followed", [{"seconds": 60.0}], indirect=True, ids=["patient"])
+def test_a_watch_that_ends_is_followed_by_another_from_where_it_ended(
+    api: FakeApi, short: None, followed: Followed
+) -> None:
     until(lambda: len(api.watches("nodes")) >= 3, "two more watches")
     change(api)
     followed.knows(a="8", c="4")
@@ -193,7 +208,8 @@ TROUBLE = {
 
 @pytest.mark.parametrize("line", TROUBLE.values(), ids=TROUBLE)
 def test_a_watch_that_says_nonsense_is_begun_again(api: FakeApi, followed: Followed, line: bytes) -> None:
-    api.inject("nodes", line, end=True)
+    with watching(api):
+        api.inject("nodes", line, end=True)
     change(api)
     followed.knows(a="8", c="4")
     assert len(api.lists("nodes")) == 1
@@ -289,11 +305,9 @@ def test_an_object_that_nobody_understands_keeps_the_others_going(api: FakeApi, 
 
 def test_an_answer_that_drips_ends_in_time(api: FakeApi, followed: Followed) -> None:
     api.fail(faults.drip, match=lambda call: call.name == "a")
-    began = time.monotonic()
     with pytest.raises(Unreachable, match="in time"):
         # Long enough that no single byte is late: the socket's own timeout has another message.
-        followed.transport.request("GET", NODES.path(name="a"), within=2.0)
-    assert time.monotonic() - began < 10.0
+        followed.transport.request("GET", NODES.path(name="a"), within=5.0)
 
 
 def test_a_token_that_has_been_replaced_is_read_again(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Operate = Callable[..., Operator]
 
-DURATION = 5
+DURATION = 10  # seconds; the holder has six of them for a renewal, whatever a busy machine does meanwhile
 ELECT = ("--leader-elect", "--lease-namespace", "ops", "--lease-seconds", str(DURATION))
 
 

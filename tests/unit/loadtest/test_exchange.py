@@ -88,9 +88,9 @@ def test_what_became_of_it(turn: Callable[[socket.socket], None], outcome: str) 
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    found = Client(f"http://127.0.0.1:{port}").get("/")
+    with socket.socket() as bound:  # and nobody else can listen there meanwhile
+        bound.bind(("127.0.0.1", 0))
+        found = Client(f"http://127.0.0.1:{bound.getsockname()[1]}").get("/")
     assert (found.outcome, found.worker) == (REFUSED, NOBODY)
 
 

@@ -17,7 +17,7 @@ ACTING = ("report.page", "report.table", "chaos.actions", "chaos.fleet", "chaos.
 def imported(*names: str) -> set[str]:
     code = f"import sys, json; sys.path.insert(0, {str(ROOT)!r})\n"
     code += "".join(f"import {name}\n" for name in names) + "print(json.dumps(list(sys.modules)))"
-    return set(json.loads(subprocess.check_output([sys.executable, "-c", code], timeout=30)))
+    return set(json.loads(subprocess.check_output([sys.executable, "-c", code], timeout=120)))
 
 
 @pytest.mark.parametrize("forbidden", ["locust", "gevent", "flask", "websocket"])

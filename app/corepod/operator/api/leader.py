@@ -31,6 +31,8 @@ RENEW = 0.25  # time between two renewals
 RETRY = 0.07  # time until the next attempt after a failed one
 WITHIN = 0.2  # time limit of a renewal
 
+RELEASE = 3.0  # seconds, the time limit of a release: without it the others wait for the whole duration
+
 
 class LeaderElector:
     """Tries to hold one Lease for this process. `step` and `release` are called by one thread, `is_leader` by any."""
@@ -105,7 +107,7 @@ class LeaderElector:
         if lease is None or lease.holder != self.identity:
             return
         try:
-            self._cluster.replace(LEASES, self._namespace, self._name, self._body(lease, "", 1), within=0.5)
+            self._cluster.replace(LEASES, self._namespace, self._name, self._body(lease, "", 1), within=RELEASE)
             self._log("released the Lease")
         except ClusterError as error:
             self._log(f"the Lease could not be released: {error}")

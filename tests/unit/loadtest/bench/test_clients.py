@@ -24,6 +24,7 @@ class Counting(ThreadingHTTPServer):
     """Counts its connections and requests. `most`: requests after which it closes a connection."""
 
     daemon_threads = True
+    request_queue_size = 128  # a connection that finds no room in it is made seconds later
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

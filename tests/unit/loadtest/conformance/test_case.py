@@ -14,6 +14,7 @@ from loadtest.conformance import requests
 from loadtest.conformance.case import PROBE_PATH, Case, Request, complaint, either, refuses, serves
 from loadtest.conformance.corpus import CORPUS
 from loadtest.conformance.exchange import parse, talk
+from tests.waiting import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,8 +130,9 @@ class Careless:
         while True:
             sock, _ = self._listener.accept()
             with sock:
+                sock.settimeout(DEADLINE)
+                data = sock.recv(1 << 20)  # something comes, however late; the end is where nothing more does
                 sock.settimeout(0.05)
-                data = b""
                 try:
                     while b"Connection: close\r\n\r\n" not in data[-40:] and (more := sock.recv(1 << 20)):
                         data += more
