@@ -110,7 +110,8 @@ class Pool:
             standby = status["standby"]["ready"] or status["standby"]["mode"] == "none"
             return bool(standby and ready == (len(status["slots"]) if workers is None else workers))
 
-        until(complete, lambda: f"every slot ready\n{self.log}")
+        # Several interpreters start one after the other, each of which loads the application.
+        until(complete, lambda: f"every slot ready\n{self.log}", 2 * DEADLINE)
         return self
 
     def until_log(self, text: str, count: int = 1) -> str:
@@ -176,7 +177,7 @@ class Pool:
                 self.process.wait()
         everyone = {*family, *(pid for pid, since in self._seen.items() if since and began(pid) == since)}
         with contextlib.suppress(AssertionError):
-            until(lambda: not any(map(alive, everyone)), "gone", 5.0)
+            until(lambda: not any(map(alive, everyone)), "gone")
         left = [pid for pid in everyone if alive(pid)]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):

@@ -10,9 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIMITS = ("-o", "timeout=2", "-o", "faulthandler_timeout=8")
+# Those that aren't late have a limit that no busy machine reaches.
 LATE = """
 import asyncio, re, threading, time
+import pytest
 
+@pytest.mark.timeout(100)
 def test_before(): pass
 
 def test_waits(): time.sleep(1000)
@@ -26,6 +29,7 @@ def test_loop_waits(): asyncio.run(asyncio.sleep(1000))
 
 def test_computes(): any(False for _ in iter(int, 1))
 
+@pytest.mark.timeout(100)
 def test_after(): pass
 """
 # As where an extension computes without end: only the end of its process ends it.
@@ -36,6 +40,7 @@ def test_never_interrupted():
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     time.sleep(1000)
 
+@pytest.mark.timeout(100)
 def test_after_that(): pass
 """
 

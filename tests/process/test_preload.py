@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from corepod.contract.exits import EXIT_BOOT
 
+from tests.process.inplace import in_place_of_supervisor
 from tests.process.traffic import ask
 from tests.procfs import alive
 from tests.waiting import until
@@ -81,10 +82,19 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
+# Imports are counted: on a busy machine another template might be loaded beside one that takes a second to fork.
+ONE_TEMPLATE = """
+from corepod.supervisor.pool import template
+template.PATIENCE, template.FORK_TIMEOUT = 100.0, 100.0
+from corepod.supervisor.main import main
+sys.exit(main())
+"""
+
+
 def begin(start: Start, house: House, *flags: str, workers: int = 2) -> Pool:
     """A pool with all its workers and the standby."""
-    pool = start("main:app", "--workers", str(workers), "--pin", "never", *flags, cwd=house.code, env=house.env)
-    return pool.ready()
+    where = {"cwd": house.code, "env": house.env, "prefix": in_place_of_supervisor(ONE_TEMPLATE)}
+    return start("main:app", "--workers", str(workers), "--pin", "never", *flags, **where).ready()
 
 
 def workers(pool: Pool) -> list[int]:

@@ -149,7 +149,8 @@ def test_worker_and_standby_die_together(one: Pool) -> None:
 
         def watch(most: list[int] = most, watched: threading.Event = watched) -> None:
             while not watched.wait(0.001):
-                most[0] = max(most[0], len(workers(one)))
+                # The first may have died, and its successor have got its name, while the others were looked at.
+                most[0] = max(most[0], sum(map(alive, workers(one))))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -344,16 +345,16 @@ def test_an_application_that_closes_foreign_descriptors(start: Start) -> None:
 def test_a_fork_that_the_system_refuses_is_asked_for_again(start: Start, tmp_path: Path) -> None:
     """The worker goes on, and forks come back when they can: nothing is given up for good."""
     flag = tmp_path / "refuse"
-    pool = start("no_fork:app", "--workers", "1", "--preload", "application", env={"REFUSE_WHILE": str(flag)}).ready()
+    pool = start("no_fork:app", "--workers", "1", "--preload", "application", env={"REFUSE_TWICE": str(flag)}).ready()
     template, spare = pool.status()["template"]["pid"], standby(pool)
     flag.touch()
     kill(spare)
     pool.until_log("can't start a process: Resource temporarily unavailable; trying again")
     assert ask(pool.port, "/pid") == str(pool.slot()["pid"])
-    flag.unlink()
     status = pool.ready().status()
+    assert not flag.exists()
     assert (status["mode"], status["template"]["pid"]) == ("fork", template)
-    assert pool.log.count("can't start a process") <= 3
+    assert pool.log.count("can't start a process") == 2
 
 
 def test_forks_that_are_not_handed_to_the_supervisor_are_executed_instead(start: Start) -> None:
@@ -379,9 +380,8 @@ def test_what_dies_in_a_fork_is_executed_instead(start: Start) -> None:
 
 def test_nothing_is_left_when_it_stops(start: Start) -> None:
     pool = start("ok:app", "--workers", "1").ready()
-    until_reaped(pool)
+    until(lambda: len(descendants(pool.process.pid)) == 3, "template, worker, standby")
     family = descendants(pool.process.pid)
-    assert len(family) == 3, "template, worker, standby"
     kill(pool.slot()["pid"])
     assert pool.stop() == 0
     assert not any(alive(pid) for pid in family)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.procfs import descendants
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def test_the_password_of_the_key_is_in_no_environment_below_the_supervisor(
     pool = start("ok:app", *flags, "--env-file", str(tmp_path / "env"), env={VARIABLE: PASSWORD})
     until(lambda: pool.admin("/readyz").status_code == 200, "ready")
     context = ssl.create_default_context(cafile=str(cert))
-    with httpx.Client(verify=context, trust_env=False) as client:
+    with httpx.Client(verify=context, trust_env=False, timeout=DEADLINE) as client:
         seen = client.get(f"https://localhost:{pool.port}/env").json()
         child = int(client.get(f"https://localhost:{pool.port}/spawn?s=60").text)
     assert seen["BESIDE"] == "kept"

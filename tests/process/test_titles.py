@@ -58,4 +58,4 @@ def test_the_application_sees_no_blank_argument(start: Start, tmp_path: Path) ->
     )
     apps = os.path.dirname(__file__).replace("process", "apps")
     pool = start("shows:app", *ONE, cwd=tmp_path, env={"PYTHONPATH": apps}).ready()
-    assert "arguments [] corepod.worker\n" in pool.log
+    pool.until_log("arguments [] corepod.worker\n")

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from tests.process.traffic import standby
+from tests.procfs import comm
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 def test_a_worker_that_is_starting_stops_its_start(start: Callable[..., Pool]) -> None:
     pool = start("slow_lifespan:app", "--workers", "1", "--crash-budget", "1000/60", env={"SLOW_START": "600"})
-    until(lambda: pool.slot()["started_at"], "a worker in its lifespan")
+    until(lambda: pool.slot()["pid"], "a process in the slot")
     first = int(pool.slot()["pid"])
+    # It takes that name when it is told of its slot; before that it is a standby, which the slot doesn't miss.
+    until(lambda: comm(first) == "corepod-worker", "a worker in its lifespan")
     os.kill(first, signal.SIGTERM)
     until(lambda: pool.slot()["restarts"] == 1 and pool.slot()["pid"], "the next worker")
     slot = pool.slot()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from tests import procfs
+from tests.process.harness import CLIENT
 from tests.procfs import alive, comm, descendants, state
 from tests.waiting import DEADLINE, until
 
@@ -37,7 +38,7 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.status = httpx.get(self._url, timeout=2 * DEADLINE).status_code
+            self.status = CLIENT.get(self._url, timeout=2 * DEADLINE).status_code
         except httpx.HTTPError:
             self.status = -1
 
