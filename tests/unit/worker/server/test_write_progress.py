@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
 import threading
@@ -19,7 +20,6 @@ from tests.unit.h2client import Http2
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
 
 SHORT = 0.4  # seconds of write_timeout
@@ -135,6 +135,7 @@ def test_without_a_limit_who_reads_nothing_may_stay(app: App) -> None:
 def test_who_reads_slowly_gets_everything(app: App) -> None:
     """Longer than write_timeout altogether, and in steps by which the server's kernel takes nothing for a while."""
     with Served(app, write_timeout=LONG) as served, served.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)  # it doesn't grow with what is read
         ask(sock, "/large")
         until(lambda: served.words[REQUESTS], "it has come")
         (member,) = served.server.connections.members
