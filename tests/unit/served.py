@@ -67,6 +67,7 @@ class Served:
         self._listener.listen(128)
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
+        self._all_closed = False
         self._ready, self._stop = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="served")
 
@@ -98,7 +99,7 @@ class Served:
         self.acceptor.stop()
         self.server.connections.close_idle()
         # A loop that ends before its connections leaves sockets to the collector, which warns in another test.
-        await self.server.connections.wait_closed(DEADLINE)
+        self._all_closed = await self.server.connections.wait_closed(DEADLINE)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -107,10 +108,11 @@ class Served:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(DEADLINE)
+        self._thread.join(2 * DEADLINE)
         assert not self._thread.is_alive(), "the server's loop doesn't end"
         if kind is None:
             assert not self.errors, self.errors
+            assert self._all_closed, "connections are still open"
 
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run it in the server's loop and return its result."""
