@@ -326,8 +326,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("limits", [{"body_timeout": 0.2}, {"keep_alive": 0.3}], ids=["408", "left unread"])
 def test_a_client_that_never_closes_is_left(app: App, limits: Any) -> None:
     path = "/post" if "body_timeout" in limits else "/first-bytes"
-    with Served(app, **{"keep_alive": 1.0, **limits}) as served, served.connect() as sock:
-        sock.sendall(post(path, bytes(50))[:-10])
+    with Served(app, **{"keep_alive": 1.0, **limits}) as served, served.ask(post(path, bytes(50))[:-10]):
         until(lambda: served.words[REQUESTS], "it has come")
         until(lambda: not served.words[CONNECTIONS], "it is closed")
         assert not served.words[IN_FLIGHT]

@@ -8,7 +8,8 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract.scoreboard import BYTES_OUT, CONNECTIONS, IN_FLIGHT, OWED, STATUS
+from corepod.contract.scoreboard import ACCEPTED, BYTES_OUT, CONNECTIONS, IN_FLIGHT, OWED, STATUS
+from corepod.worker.transport import on_the_way
 
 from tests.unit.served import DEADLINE, Served, read_all, until
 
@@ -313,15 +314,20 @@ def test_a_client_that_reads_nothing_is_left(beside: bool) -> None:
         assert len(read_all(sock)) < SIZE, "it was cut"
 
 
-@pytest.mark.parametrize("limits", [{"write_timeout": 1.5}, {"write_timeout": 0.0}])
+@pytest.mark.parametrize("limits", [{"write_timeout": 100.0}, {"write_timeout": 0.0}])
 def test_a_client_that_reads_slowly_or_may_take_its_time_is_not(limits: Any) -> None:
     app = Streaming()
-    with serving(app, keep_alive=0.1, **limits) as served, served.connect() as sock:
+    with serving(app, keep_alive=DEADLINE, **limits) as served, served.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)  # it doesn't grow with what is read
         sock.sendall(GET)
         until(lambda: served.words[BYTES_OUT], "it has begun")
-        for _ in range(20):
-            served.call(asyncio.sleep(0.1))
-            assert sock.recv(1 << 18)
+        (member,) = served.server.connections.members
+        until(member.unsent, "the kernel takes no more")
+        for _ in range(6):
+            waits = sum(on_the_way(member.transport))
+            while sum(on_the_way(member.transport)) == waits:
+                assert sock.recv(1 << 16)
+            served.advance(40.0)
         assert served.words[CONNECTIONS] == 1
 
 
@@ -394,8 +400,9 @@ def test_the_end_is_said_in_the_answer_that_is_being_made(end: Callable[[Served]
 @pytest.mark.parametrize("piece", [b"X", b"\r\n"])
 def test_a_head_that_comes_too_slowly_is_no_request(piece: bytes) -> None:
     with serving(returns, keep_alive=0.3) as served, served.connect() as sock:
+        until(lambda: served.words[ACCEPTED], "it is accepted")
         with contextlib.suppress(ConnectionError):
-            while served.words[CONNECTIONS] or not sock.send(piece):
+            while served.words[CONNECTIONS]:
                 sock.send(piece)
                 served.call(asyncio.sleep(0.02))
         until(lambda: not served.words[CONNECTIONS], "it is left")

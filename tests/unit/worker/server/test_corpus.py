@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.worker.http import flow
 
 from loadtest.conformance.app import app
 from loadtest.conformance.corpus import CORPUS
@@ -26,6 +27,8 @@ def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     """The most bytes that the server's loop reads at a time: how a request is cut mustn't change what it is."""
     most = 1 if request.param == "byte by byte" else Transport.max_size
     monkeypatch.setattr(Transport, "max_size", most)
+    if most == 1:
+        monkeypatch.setattr(flow, "READ", most)  # each connection of this implementation sets its own
     return int(most)
 
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.contract.scoreboard import IN_FLIGHT, REQUESTS
 from corepod.worker.application.wsgi import as_asgi
+from corepod.worker.http import connection as http_connection
+from corepod.worker.http import patience
+from corepod.worker.hypercorn import connection as hypercorn_connection
 
 from tests.unit.served import DEADLINE, Served, read_all, until
 from tests.unit.worker.test_request_head import HOSTS, NO_HOSTS
@@ -412,6 +415,13 @@ def recv_done(sock: socket.socket) -> bytes:
     return got
 
 
+@pytest.fixture
+def _lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client has the time of any wait of a test to send what nobody reads, however long it waits for a core."""
+    for module in (http_connection, patience, hypercorn_connection):
+        monkeypatch.setattr(module, "LINGER", DEADLINE)
+
+
 @pytest.mark.parametrize("first", [0, 1, SMALL - 1, SMALL])
 def test_a_small_body_that_is_not_read_costs_no_connection(first: int) -> None:
     with Served(App(ignore)) as served, served.connect() as sock:
@@ -424,6 +434,7 @@ def test_a_small_body_that_is_not_read_costs_no_connection(first: int) -> None:
         assert served.words[REQUESTS] == 4
 
 
+@pytest.mark.usefixtures("_lingering")
 @pytest.mark.parametrize("size", [500_000, 3_000_000, 20_000_000])
 def test_a_large_body_that_is_not_read_ends_the_connection_and_the_answer_says_so(size: int) -> None:
     """And the client gets it: closing a socket with bytes unread would reset it, and take the answer away."""
@@ -452,11 +463,11 @@ def test_a_chunked_body_that_is_not_read_ends_the_connection_and_the_answer_says
 
 
 def test_what_is_left_of_a_body_is_waited_for_as_long_as_for_a_request() -> None:
-    with Served(App(ignore), keep_alive=0.2) as served, served.connect() as sock:
-        sock.sendall(post(length=100))
-        assert read_all(sock).endswith(b"done")
+    with Served(App(ignore), keep_alive=0.2) as served:
+        assert served.raw(post(length=100)).endswith(b"done")
 
 
+@pytest.mark.usefixtures("_lingering")
 def test_a_client_that_is_still_sending_when_the_worker_leaves_gets_its_answer() -> None:
     with Served(App(ignore)) as served, served.connect() as sock:
         sock.sendall(post(length=SMALL))
@@ -487,6 +498,7 @@ def test_a_client_that_never_stops_sending_is_left() -> None:
         served.until_idle()
 
 
+@pytest.mark.usefixtures("_lingering")
 def test_a_refusal_reaches_a_client_that_goes_on_sending(served: Served) -> None:
     with served.connect() as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n" + b"x" * 3_000_000)

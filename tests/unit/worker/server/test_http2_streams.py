@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT
 
 from tests.unit.h2client import Http2
 from tests.unit.served import Served, read_all, until
-
-if TYPE_CHECKING:
-    import socket
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS, EMPTY = 4, b""
@@ -59,11 +57,12 @@ def frames(sock: socket.socket) -> list[tuple[int, int, bytes]]:
 
 def test_data_on_a_stream_that_its_client_has_ended_is_an_error_of_the_stream(app: App) -> None:
     """RFC 9113, 5.1."""
-    with Served(app, keep_alive=SHORT) as served, served.connect() as sock:
+    with Served(app) as served, served.connect() as sock:
         client = Http2(sock)
         stream = client.request("/")
         client.read_until(stream)
         sock.sendall(frame(0, 1, stream, b"late"))
+        sock.shutdown(socket.SHUT_WR)
         assert (3, stream, struct.pack(">I", STREAM_CLOSED)) in frames(sock)
 
 
@@ -83,38 +82,49 @@ def test_data_for_a_stream_that_has_its_answer_already_is_no_error(app: App) -> 
 
 
 def test_an_idle_connection_is_closed(app: App) -> None:
-    with Served(app, keep_alive=SHORT) as served, served.connect() as sock:
-        client = Http2(sock)
-        assert client.get("/") == (200, b"done")
-        client.read_all()
-        served.until_idle()
+    with Served(app, keep_alive=SHORT) as served:
+        with served.held():
+            sock = served.connect()
+            client = Http2(sock)
+            stream = client.request("/")
+        with sock:
+            client.read_until(stream)
+            assert (client.statuses[stream], client.bodies[stream]) == (200, b"done")
+            client.read_all()
+            served.until_idle()
 
 
 def test_a_connection_whose_last_stream_its_client_has_reset_is_closed(app: App) -> None:
     """hypercorn notices that it is idle when a response ends, and never otherwise."""
-    with Served(app, keep_alive=SHORT) as served, served.connect() as sock:
-        client = Http2(sock)
-        stream = client.request("/wait")
-        until(lambda: served.words[IN_FLIGHT], "it is in flight")
-        client.h2.reset_stream(stream)
-        client.flush()
-        client.read_all()
-        served.until_idle()
+    with Served(app, keep_alive=SHORT) as served:
+        with served.held():
+            sock = served.connect()
+            client = Http2(sock)
+            stream = client.request("/wait")
+        with sock:
+            until(lambda: served.words[IN_FLIGHT], "it is in flight")
+            client.h2.reset_stream(stream)
+            client.flush()
+            client.read_all()
+            served.until_idle()
     assert app.ends == ["http.disconnect"]
 
 
 def test_a_connection_with_a_stream_is_not_idle(app: App) -> None:
-    with Served(app, keep_alive=SHORT) as served, served.connect() as sock:
-        client = Http2(sock)
-        waiting, reset = client.request("/wait"), client.request("/wait")
-        until(lambda: served.words[IN_FLIGHT] == 2, "they are in flight")
-        client.h2.reset_stream(reset)
-        client.flush()
-        until(lambda: served.words[IN_FLIGHT] == 1, "one has gone")
-        sock.settimeout(3 * SHORT)
-        with pytest.raises(TimeoutError):
-            client.read_until(waiting)
-        assert served.words[CONNECTIONS] == 1
+    with Served(app, keep_alive=SHORT) as served:
+        with served.held():
+            sock = served.connect()
+            client = Http2(sock)
+            waiting, reset = client.request("/wait"), client.request("/wait")
+        with sock:
+            until(lambda: served.words[IN_FLIGHT] == 2, "they are in flight")
+            client.h2.reset_stream(reset)
+            client.flush()
+            until(lambda: served.words[IN_FLIGHT] == 1, "one has gone")
+            sock.settimeout(3 * SHORT)
+            with pytest.raises(TimeoutError):
+                client.read_until(waiting)
+            assert served.words[CONNECTIONS] == 1
 
 
 @pytest.mark.parametrize(
@@ -130,8 +140,7 @@ def test_a_connection_with_a_stream_is_not_idle(app: App) -> None:
     ids=["PRI", "half a preface", "a preface", "no acknowledgement", "half a head", "half a frame"],
 )
 def test_a_client_that_begins_and_says_no_more_is_closed(app: App, begun: bytes) -> None:
-    with Served(app, keep_alive=SHORT) as served, served.connect() as sock:
-        sock.sendall(begun)
+    with Served(app, keep_alive=SHORT) as served, served.ask(begun) as sock:
         read_all(sock)
         served.until_idle()
 
@@ -139,9 +148,10 @@ def test_a_client_that_begins_and_says_no_more_is_closed(app: App, begun: bytes)
 def test_a_body_that_stops_coming_is_answered_with_408(app: App) -> None:
     with Served(app, body_timeout=SHORT) as served, served.connect() as sock:
         client = Http2(sock)
-        stalled, other = client.request("/body", "POST", end=False), client.request("/body", "POST", end=False)
-        client.data(stalled, b"x")
-        client.data(other, b"x", end=True)
+        with served.held():  # the whole of the other one's body comes with its head
+            stalled, other = client.request("/body", "POST", end=False), client.request("/body", "POST", end=False)
+            client.data(stalled, b"x")
+            client.data(other, b"x", end=True)
         client.read_until(stalled, other)
         assert client.statuses == {stalled: 408, other: 200}
 

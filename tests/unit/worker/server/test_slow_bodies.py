@@ -68,11 +68,20 @@ def test_a_large_body_that_stalls_gives_its_thread_back() -> None:
 
 def test_a_body_that_comes_slowly_is_waited_for() -> None:
     """The limit is for a pause, not for the whole."""
-    pause = threading.Event()
-    with Served(echo, body_timeout=1.5) as served, served.connect() as sock:
+    came = threading.Semaphore(0)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def noted() -> Any:
+            came.release()  # it waits for the next piece
+            return await receive()
+
+        await echo(scope, noted, send)
+
+    with Served(app, body_timeout=100.0, keep_alive=200.0) as served, served.connect() as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 6\r\n\r\n")
         for byte in b"slowly":
-            assert not pause.wait(0.3)
+            assert came.acquire(timeout=DEADLINE)
+            served.advance(40.0)
             sock.sendall(bytes([byte]))
         assert read_all(sock).endswith(b"slowly")
 

@@ -9,10 +9,11 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.contract.scoreboard import BYTES_IN
 from corepod.worker.hypercorn import websocket
 from corepod.worker.hypercorn.deflate import BoundedDeflate
 
-from tests.unit.served import Served
+from tests.unit.served import Served, until
 from tests.unit.wsclient import (
     BINARY,
     CLOSE,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1002, 1007, 1009
 MOST = 1 << 20  # bytes of a message
+LONG = 60.0  # seconds that pass when a test says so
 
 
 class Echo:
@@ -305,13 +307,15 @@ def test_what_comes_behind_a_message_that_is_too_large_is_dropped(
     app: Echo, served: Served, peer: RawWebSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """hypercorn goes on collecting it, without a limit."""
-    monkeypatch.setattr(websocket, "FAREWELL", 0.3)
+    monkeypatch.setattr(websocket, "FAREWELL", LONG)
     peer.send(frame(BINARY, b"*" * (MOST + 1), bits=0, mask=b"\0\0\0\0"))
     assert peer.read() == (CLOSE, closing(TOO_BIG))
     (connection,) = served.server.connections.members
     stream = connection._http.stream
     for _ in range(20):
         peer.send(frame(CONTINUATION, b"*" * 65536, bits=0, mask=b"\0\0\0\0"))
+    until(lambda: served.words[BYTES_IN] > MOST + 20 * 65536, "everything has come")
+    served.advance(LONG)
     assert stream.buffer.value is None
     assert peer.rest() == b"", "left after the farewell"
     served.until_idle()
@@ -412,11 +416,13 @@ def test_a_message_that_inflates_beyond_the_limit_is_refused(
         return result
 
     monkeypatch.setattr(BoundedDeflate, "_inflate", noted)
+    monkeypatch.setattr(websocket, "FAREWELL", LONG)  # or it might pass while the fragments are sent
     with RawWebSocket(served.connect(), DEFLATE) as peer:
         peer.send(frame(BINARY, b"", bits=RSV1))
         for start in range(0, len(bomb), step):
             peer.send(frame(CONTINUATION, bomb[start : start + step], bits=0))
         assert peer.read() == (CLOSE, closing(TOO_BIG))
+        served.advance(LONG)
         peer.rest()
     served.until_idle()
     assert app.disconnects == [TOO_BIG]

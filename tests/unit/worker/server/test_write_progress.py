@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
 import threading
@@ -10,18 +11,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT
+from corepod.contract.scoreboard import BYTES_OUT, CONNECTIONS, IN_FLIGHT, REQUESTS
 from corepod.worker.hypercorn.http2_buffer import MOST, PIECE
 from corepod.worker.hypercorn.write_progress import LOOKS, Unmoved
+from corepod.worker.transport import on_the_way
 
 from tests.unit.h2client import Http2
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
 
 SHORT = 0.4  # seconds of write_timeout
+LONG = 60.0  # seconds of write_timeout that pass when a test says so
 LARGE = 8 << 20  # bytes: more than the kernel's buffers of a connection hold
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -100,6 +102,10 @@ def stays(served: Served, seconds: float) -> None:
         time.sleep(0.01)
 
 
+def until_more_is_sent(served: Served, before: int) -> None:
+    until(lambda: served.words[BYTES_OUT] > before, "more is sent")
+
+
 # HTTP/1.1 and WebSocket
 
 
@@ -107,7 +113,7 @@ def stays(served: Served, seconds: float) -> None:
 def test_who_reads_nothing_is_given_up(app: App, path: str) -> None:
     with Served(app, write_timeout=SHORT) as served, served.connect() as sock:
         ask(sock, path)
-        until(lambda: served.words[IN_FLIGHT], "it is in flight")
+        until(lambda: served.words[REQUESTS], "it has come")
         served.until_idle()
         assert len(read_all(sock)) < LARGE
 
@@ -115,7 +121,7 @@ def test_who_reads_nothing_is_given_up(app: App, path: str) -> None:
 def test_who_reads_nothing_and_has_asked_for_more_is_given_up(app: App) -> None:
     with Served(app, write_timeout=SHORT) as served, served.connect() as sock:
         sock.sendall(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n" * 3)
-        until(lambda: served.words[IN_FLIGHT], "it is in flight")
+        until(lambda: served.words[REQUESTS], "it has come")
         served.until_idle()
 
 
@@ -128,13 +134,21 @@ def test_without_a_limit_who_reads_nothing_may_stay(app: App) -> None:
 
 def test_who_reads_slowly_gets_everything(app: App) -> None:
     """Longer than write_timeout altogether, and in steps by which the server's kernel takes nothing for a while."""
-    with Served(app, write_timeout=SHORT) as served, served.connect() as sock:
+    with Served(app, write_timeout=LONG) as served, served.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)  # it doesn't grow with what is read
         ask(sock, "/large")
-        got, started = 0, time.monotonic()
+        until(lambda: served.words[REQUESTS], "it has come")
+        (member,) = served.server.connections.members
+        until(member.unsent, "the kernel takes no more")
+        got = 0
+        for _ in range(2 * LOOKS):
+            waits = sum(on_the_way(member.transport))
+            while sum(on_the_way(member.transport)) == waits:
+                got += len(sock.recv(4096))
+            served.advance(LONG / LOOKS)
+        assert served.words[IN_FLIGHT], "there is something left to read"
         while data := sock.recv(65536):
             got += len(data)
-            if time.monotonic() - started < 4 * SHORT:
-                time.sleep(SHORT / 40)
         assert got > LARGE
         served.until_idle()
 
@@ -151,7 +165,7 @@ def test_who_has_nothing_to_read_is_left_alone(app: App) -> None:
 def test_websocket_who_reads_nothing_is_given_up(app: App) -> None:
     with Served(app, write_timeout=SHORT, websocket_ping=0.0) as served, served.connect() as sock:
         sock.sendall(UPGRADE)
-        until(lambda: served.words[IN_FLIGHT], "it is in flight")
+        until(lambda: served.words[REQUESTS], "it has come")
         served.until_idle()
     assert app.disconnects == ["1006"]
 
@@ -181,7 +195,7 @@ def test_tls_who_reads_nothing_is_given_up(app: App, tmp_path: Path, protocol: s
             client.request("/large")
         else:
             ask(sock, "/large")
-        until(lambda: served.words[IN_FLIGHT], "it is in flight")
+        until(lambda: served.words[REQUESTS], "it has come")
         served.until_idle()
 
 
@@ -201,7 +215,7 @@ def test_http2_who_reads_nothing_is_given_up(app: App) -> None:
         open_windows(client)
         for _ in range(3):
             client.request("/large")
-        until(lambda: served.words[IN_FLIGHT], "they are in flight")
+        until(lambda: served.words[REQUESTS], "the first one has come")
         served.until_idle()
 
 
@@ -230,10 +244,13 @@ def test_http2_streams_behind_the_window_of_the_connection_are_reset(app: App) -
 
 
 def test_http2_a_connection_whose_streams_are_all_reset_is_idle(app: App) -> None:
-    with Served(app, write_timeout=SHORT, keep_alive=SHORT) as served, served.connect() as sock:
-        Closed(sock, window=0).request("/medium")
-        until(lambda: served.words[IN_FLIGHT], "it is in flight")
-        served.until_idle()
+    with Served(app, write_timeout=SHORT, keep_alive=SHORT) as served:
+        with served.held():
+            sock = served.connect()
+            Closed(sock, window=0).request("/medium")
+        with sock:
+            until(lambda: served.words[REQUESTS], "it has come")
+            served.until_idle()
 
 
 def test_http2_without_a_limit_closed_windows_may_stay(app: App) -> None:
@@ -248,16 +265,20 @@ def test_http2_without_a_limit_closed_windows_may_stay(app: App) -> None:
 
 @pytest.mark.parametrize("window", [0, 2**31 - 1], ids=["of the streams", "of the connection"])
 def test_http2_small_updates_of_a_window_are_progress(app: App, window: int) -> None:
-    with Served(app, write_timeout=SHORT) as served, served.connect() as sock:
+    with Served(app, write_timeout=LONG) as served, served.connect() as sock:
         client = Closed(sock, window=window)
         streams = [client.request("/medium") for _ in range(3)]
-        end = time.monotonic() + 4 * SHORT
-        while time.monotonic() < end:
+        until(lambda: served.words[IN_FLIGHT] == 3, "they are in flight")
+        (connection,) = served.server.connections.members
+        until(lambda: len(connection._http.blocked_streams()) == 3, "their windows are closed")
+        for _ in range(2 * LOOKS):
+            before = served.words[BYTES_OUT]
             client.h2.increment_flow_control_window(1)
             for stream in streams if not window else ():
                 client.h2.increment_flow_control_window(1, stream)
             client.flush()
-            time.sleep(SHORT / 20)
+            until_more_is_sent(served, before)
+            served.advance(LONG / LOOKS)
         assert served.words[IN_FLIGHT] == 3
         client.obliging = True
         client.h2.increment_flow_control_window(2_000_000)
