@@ -143,8 +143,8 @@ def test_a_stop_ends_whatever_is_written_while_it_is_under_way(start: Start, tok
 
 @pytest.mark.parametrize("moment", ["import", "lifespan", "thread"])
 def test_a_pool_that_is_never_left_in_peace_can_be_stopped(start: Start, tokens: Path, moment: str) -> None:
-    pool, other = hostile(start, tokens, moment, 0, acts=10_000)
-    until(lambda: len(os.listdir(tokens)) < 10_000, "an act")
+    pool, other = hostile(start, tokens, moment, 0, acts=2000)
+    until(lambda: len(os.listdir(tokens)) < 2000, "an act")
     # Where boots fail it gives up by itself, and what is in its namespace ends with it.
     assert alive(other) or re.search("can't be loaded|the pool exits", pool.log)
     with contextlib.suppress(ProcessLookupError):
