@@ -24,6 +24,8 @@ from tests.waiting import DEADLINE, until
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+CUT = b"\x1b[?7l"  # a table begins with it; behind the opposite the cursor goes back to its beginning
+HALF_DRAWN = re.compile(rb"\x1b\[\?7l(?!.*\x1b\[\?7h(\x1b\[\d+A)?\r)", re.DOTALL)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -121,12 +123,19 @@ class Terminal:
 
     def resize(self, columns: int) -> None:
         """Make the window wider or narrower; the program gets SIGWINCH."""
+        until(lambda: self._resized(columns), "no half of a table on the screen")
+
+    def _resized(self, columns: int) -> bool:
+        """Not while a table has come in part: folded then, it has more lines than its other part goes up again."""
         with self._lock:
+            if HALF_DRAWN.search(self._written, max(0, self._written.rfind(CUT))):
+                return False
             if columns < self._screen.columns:
                 self._screen.narrow(columns)
             else:
                 self._screen.resize(40, columns)
             self._set_size(columns)
+            return True
 
     def family(self) -> list[int]:
         return descendants(self.process.pid)

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.process.container import Container
-from tests.process.harness import Pool
+from tests.process.harness import APPS, Pool
 from tests.process.traffic import Queued, Traffic, refused
 from tests.procfs import alive
 from tests.waiting import DEADLINE, until
@@ -54,13 +54,23 @@ class Request(threading.Thread):
         return self.answer
 
 
+def patient(start: Start, folder: Path, app: str, changes: str, *args: str) -> Pool:
+    """A pool whose workers have more patience at their end than in earnest: `changes` are lines that say so, with the
+    modules `worker` and `connections`. A test that sleeps for a second must not be what is tested."""
+    module = app.partition(":")[0]
+    (folder / "served.py").write_text(
+        f"from corepod.worker import connections, worker\n{changes}\nfrom {module} import app\n"
+    )
+    return start("served:app", *args, cwd=folder, env={"PYTHONPATH": str(APPS)})
+
+
 def in_flight(pool: Pool, count: int) -> None:
     until(lambda: sum(slot["in_flight"] for slot in pool.status()["slots"]) == count, f"{count} requests in flight")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_everybody_is_served_who_is_there(start: Start, kind: type[Pool], tmp_path: Path) -> None:
-    pool = start("duties:app", *ONE, "--keep-alive", "1000", kind=kind).ready()
+    pool = start("duties:app", *ONE, "--keep-alive", "1000", "--stop-timeout", "1000", kind=kind).ready()
     slow = [Request(pool, f"/until?path={tmp_path}/go") for _ in range(20)]
     idle = http.client.HTTPConnection("127.0.0.1", pool.port, timeout=DEADLINE)
     idle.request("GET", "/pid")
@@ -164,9 +174,10 @@ def test_several_workers(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/never", "/stream?n=100000&s=0.01", "/in_a_lock", "/for_ever"])
-def test_who_never_ends_is_cut_off_at_the_deadline(start: Start, path: str) -> None:
+def test_who_never_ends_is_cut_off_at_the_deadline(start: Start, tmp_path: Path, path: str) -> None:
     """A request that waits, a stream, a loop that is blocked, a loop that burns."""
-    pool = start("duties:app", *ONE, "--stop-timeout", "1.5").ready()
+    # A worker that cuts them itself has the rest of the time to end before it is killed.
+    pool = patient(start, tmp_path, "duties:app", "worker.LAST_MOMENT = 4.0", *ONE, "--stop-timeout", "5").ready()
     worker = pool.slot()["pid"]
     endless = Request(pool, path)
     in_flight(pool, 1)
@@ -191,7 +202,7 @@ def test_a_lifespan_that_does_not_end_is_cut_off_too(start: Start) -> None:
 
 
 def test_the_lame_duck_is_not_ready_and_still_serves(start: Start) -> None:
-    pool = start("ok:app", "--workers", "1", "--lame-duck", "10").ready()
+    pool = start("ok:app", "--workers", "1", "--lame-duck", "20").ready()
     pool.signal(signal.SIGTERM)
     until(lambda: pool.admin("/readyz").status_code == 503, "not ready")
     assert pool.admin("/readyz").text == "draining\n"
@@ -210,7 +221,7 @@ def test_the_lame_duck_is_not_ready_and_still_serves(start: Start) -> None:
 @pytest.mark.parametrize("keep_alive", [False, True])
 def test_no_request_is_lost_where_clients_look_at_readiness(start: Start, keep_alive: bool) -> None:
     """As behind a Service, which goes on sending for a moment after the pod isn't ready any more."""
-    pool = start("ok:app", "--workers", "2", "--pin", "never", "--lame-duck", "10").ready()
+    pool = start("ok:app", "--workers", "2", "--pin", "never", "--lame-duck", "20").ready()
     with Traffic(pool.port, "/sleep?s=0.01", clients=8, keep_alive=keep_alive) as traffic:
         traffic.more(100)
         pool.signal(signal.SIGTERM)
@@ -227,7 +238,10 @@ def test_without_a_lame_duck_clients_are_refused_and_never_reset(
     """A refused client knows that its request was not served. One that is reset can't know. What a client meets depends
     on when it comes, so there are many of them."""
     more = [word.format(folder=tmp_path) for word in bind]
-    pool = start("ok:app", "--workers", "2", "--pin", "never", "--lame-duck", "0", *more).ready()
+    # For clients that don't come to their next step for a second.
+    patience = "worker.LATE = 2.0\nconnections.FIRST_REQUEST = connections.NEXT_REQUEST = connections.IN_USE = 10.0"
+    flags = ("--workers", "2", "--pin", "never", "--lame-duck", "0", *more)
+    pool = patient(start, tmp_path, "ok:app", patience, *flags).ready()
     with Traffic(pool.port, clients=8) as new, Traffic(pool.port, clients=8, keep_alive=True) as kept:
         new.more(100)
         kept.more(100)

@@ -48,40 +48,52 @@ SEEDS = range(8 if os.environ.get("CI") else 2)
 @pytest.fixture
 def tokens() -> Iterator[Path]:
     """A file for each time that the application misbehaves. The other user takes them away."""
-    folder = Path(tempfile.mkdtemp(prefix="corepod-test-"))
+    parent = Path(tempfile.mkdtemp(prefix="corepod-test-"))
+    parent.chmod(0o755)
+    folder = parent / "tokens"
+    folder.mkdir()
     folder.chmod(0o777)
     yield folder
-    shutil.rmtree(folder)
+    shutil.rmtree(parent)
 
 
+# The pool may be over in a second: it doesn't begin before the bystander has been seen.
 BESIDE = f"""
-import os, signal, sys
+import os, signal, sys, time
 if os.fork() == 0:
     with open("/proc/self/comm", "w") as comm:
         comm.write({BYSTANDER!r})
     signal.pause()
-os.execv(sys.argv[1], sys.argv[1:])
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
 def hostile(
-    start: Start, tokens: Path, moment: str, seed: int, *, acts: int = ACTS, inside: tuple[str, ...] = ()
-) -> Any:
-    """A pool of the hostile application, with the bystander in its namespace."""
+    start: Start,
+    tokens: Path,
+    moment: str,
+    seed: int,
+    *flags: str,
+    acts: int = ACTS,
+    inside: tuple[str, ...] = (),
+) -> tuple[Any, int]:
+    """A pool of the hostile application, and the bystander in its namespace: its pid, as seen from here."""
     for number in range(acts):
         (tokens / str(number)).touch()
     python, environment = python_of(NOBODY)
     environment |= {"HOSTILE": moment, "SEED": str(seed), "TOKENS": str(tokens), "BYSTANDER": BYSTANDER}
-    prefix = (sys.executable, "-c", BESIDE, *executed_by(python), *inside)
+    go = tokens.parent / "go"
+    prefix = (sys.executable, "-c", BESIDE, str(go), *executed_by(python), *inside)
     # These are moments of the template, which has the application only then.
     preload = "application" if moment in ("before", "parent", "child", "thread") else "libraries"
-    return start("hostile:app", *FLAGS, "--preload", preload, kind=Container, env=environment, prefix=prefix)
-
-
-def bystander(pool: Any) -> int:
-    """Its pid, as seen from here."""
-    found = until(lambda: [p for p in descendants(pool.init) if comm(p) == BYSTANDER], "the bystander")
-    return int(found[0])
+    words = (*FLAGS, "--preload", preload, *flags)
+    pool = start("hostile:app", *words, kind=Container, env=environment, prefix=prefix)
+    assert isinstance(pool, Container)
+    (bystander,) = until(lambda: [p for p in descendants(pool.init) if comm(p) == BYSTANDER], "the bystander")
+    go.touch()
+    return pool, bystander
 
 
 def answer(pool: Pool, path: str) -> Any:
@@ -98,8 +110,8 @@ def used_up(tokens: Path) -> bool:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_whatever_a_worker_writes_costs_nobody_but_itself(start: Start, tokens: Path, moment: str, seed: int) -> None:
-    pool = hostile(start, tokens, moment, seed)
-    supervisor, other = pool.init, bystander(pool)
+    pool, other = hostile(start, tokens, moment, seed)
+    supervisor = pool.init
 
     def misbehaves() -> bool:
         if moment == "request":
@@ -122,17 +134,17 @@ def test_whatever_a_worker_writes_costs_nobody_but_itself(start: Start, tokens: 
 
 def test_a_stop_ends_whatever_is_written_while_it_is_under_way(start: Start, tokens: Path) -> None:
     """The workers write and then hang, the standby writes again and again."""
-    pool = hostile(start, tokens, "drain", 0, acts=100).ready()
-    assert pool.stop() == 0
+    # Long enough for a worker that waits for a core before it writes.
+    pool, _ = hostile(start, tokens, "drain", 0, "--stop-timeout", "6", acts=100)
+    assert pool.ready().stop() == 0
     assert len(os.listdir(tokens)) < 100
     assert "internal error" not in pool.log
 
 
 @pytest.mark.parametrize("moment", ["import", "lifespan", "thread"])
 def test_a_pool_that_is_never_left_in_peace_can_be_stopped(start: Start, tokens: Path, moment: str) -> None:
-    pool = hostile(start, tokens, moment, 0, acts=10_000)
-    other = bystander(pool)
-    until(lambda: len(os.listdir(tokens)) < 10_000, "an act")
+    pool, other = hostile(start, tokens, moment, 0, acts=2000)
+    until(lambda: len(os.listdir(tokens)) < 2000, "an act")
     # Where boots fail it gives up by itself, and what is in its namespace ends with it.
     assert alive(other) or re.search("can't be loaded|the pool exits", pool.log)
     with contextlib.suppress(ProcessLookupError):
@@ -160,7 +172,6 @@ sys.exit(main())
 
 def test_control_a_supervisor_that_believes_them_kills_the_bystander(start: Start, tokens: Path) -> None:
     """What is written does harm where nothing is done about it."""
-    pool = hostile(start, tokens, "child", 0, acts=40, inside=in_place_of_supervisor(CREDULOUS))
-    other = bystander(pool)
+    pool, other = hostile(start, tokens, "child", 0, acts=40, inside=in_place_of_supervisor(CREDULOUS))
     until(lambda: not alive(other), f"the bystander dead:\n{pool.log}")
     pool.process.kill()  # its namespace goes with it

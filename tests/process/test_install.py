@@ -3,6 +3,7 @@ what the line is there for. Packages come from wherever pip gets them on this ma
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import subprocess
@@ -28,6 +29,12 @@ TEXTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "app").rgl
 LINE = re.compile(r"pip install '?(corepod(?:\[[a-z,]+\])?)(?![\w.\[-])")
 UNREACHABLE = ("NewConnectionError", "Temporary failure in name resolution", "ProxyError", "ConnectTimeoutError")
 ONE = ("--workers", "1", "--pin", "never")
+
+
+@pytest.fixture(autouse=True)
+def more_time() -> None:
+    """The limit at which a test takes its process with it comes before the one above, and no mark changes it."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 class Environment:

@@ -134,7 +134,7 @@ class Checks:
             return
         found = _describe(watchdog)
         if step is Step.DUMP:
-            watchdog.dumped = watchdog.state()
+            watchdog.writes_stacks()
             self._log.error(found, **process.who)
             self._pool.processes.dump_stacks(process)
         else:

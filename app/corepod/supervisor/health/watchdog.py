@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 FRESH = 3 * TICK_INTERVAL  # a tick no older than this shows a loop that turns
 IDLE = 0.01  # less than this share of a core is no work: waking up to look at a lock costs as much
 LATE = 1.0  # seconds by which a check may be late before it proves nothing
+WRITING = 2.0  # seconds in which a worker writes the stacks that it was asked for, and perhaps waits for a core first
 
 
 class Step(Enum):
@@ -26,7 +27,18 @@ class Step(Enum):
 class Watchdog:
     """What successive checks have found about one worker. Times are seconds of CLOCK_MONOTONIC."""
 
-    __slots__ = ("_patience", "_since", "blocked", "checked", "cpu", "dumped", "stalled", "stuck", "why")
+    __slots__ = (
+        "_patience",
+        "_since",
+        "_writes_until",
+        "blocked",
+        "checked",
+        "cpu",
+        "dumped",
+        "stalled",
+        "stuck",
+        "why",
+    )
 
     def __init__(self, now: float, stalled_after: float = 0.0) -> None:
         """`stalled_after` is the setting."""
@@ -37,6 +49,7 @@ class Watchdog:
         self.stuck = 0.0  # how long of that, up to now, without using CPU
         self.stalled = 0.0  # how long, while the loop runs, all threads that serve requests have stalled
         self.dumped = ""  # the state for which its stacks were logged
+        self._writes_until = 0.0
         self.why = ""  # what else is known of the cause
 
     def observe(
@@ -60,7 +73,14 @@ class Watchdog:
         passed = min(passed, now - tick)
         self.blocked += passed
         if passed and used is not None:
-            self.stuck = self.stuck + passed if used < IDLE * passed else 0.0
+            if used < IDLE * passed:
+                self.stuck += passed
+            elif now >= self._writes_until:  # else it may be no work of its own, and proves nothing
+                self.stuck = 0.0
+
+    def writes_stacks(self) -> None:
+        """Its stacks have been asked for, because of its state: that wakes even a thread that is stuck."""
+        self.dumped, self._writes_until = self.state(), self.checked + WRITING
 
     def _observe_threads(self, now: float, passed: float, since: float) -> None:
         if since != self._since:

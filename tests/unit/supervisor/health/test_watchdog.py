@@ -78,7 +78,7 @@ class Worker:
         )
         step = self.watch.step(self.settings)
         if step is Step.DUMP:
-            self.watch.dumped = self.watch.state()
+            self.watch.writes_stacks()
         if step is Step.DUMP or (step is Step.END and self.steps[-1][1] is not Step.END):
             self.steps.append((self.now - 1000, step))
         return self
@@ -105,6 +105,12 @@ CASES = {
     "stuck": Case(Worker().runs(5).sleeps(9), "stuck", [], False),
     "stuck for long": Case(Worker().sleeps(12), "stuck", [(11, Step.DUMP)], False),
     "stuck for too long": Case(Worker().sleeps(70), "stuck", [(11, Step.DUMP), (61, Step.END)], False),
+    "stuck, and at work for a moment to write its stacks": Case(
+        Worker().sleeps(11).burns(1).sleeps(60), "stuck", [(11, Step.DUMP), (62, Step.END)], False
+    ),
+    "stuck, and at work as soon as its stacks are written": Case(
+        Worker().sleeps(11).burns(60), "busy", [(11, Step.DUMP), (31, Step.DUMP)], False
+    ),
     "stuck and back": Case(Worker().sleeps(40).runs(1), "ready", [(11, Step.DUMP)], True),
     "stuck twice": Case(Worker().sleeps(12).runs(1).sleeps(12), "stuck", [(11, Step.DUMP), (24, Step.DUMP)], False),
     "busy": Case(Worker().burns(20), "busy", [], True),
