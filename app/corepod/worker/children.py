@@ -36,6 +36,7 @@ class _Worker:
         self.handlers: dict[signal.Signals, Any] = {}
         self.masks: dict[int, set[int]] = {}  # by thread that forks
         self.forks_workers = False
+        self.interruptible = False  # a child: an interrupt still has to get Python's handler
 
 
 _worker = _Worker()
@@ -51,6 +52,8 @@ def handle_stops(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) 
     for signum in STOPS:
         loop.add_signal_handler(signum, callback)
         _worker.handlers[signum] = signal.getsignal(signum)
+    # The last one: hooks run in the order in which they were registered, and the application's modules have some.
+    os.register_at_fork(after_in_child=_give_interrupt)
 
 
 @contextmanager
@@ -79,16 +82,24 @@ def _after() -> None:
 def _after_in_child() -> None:
     if _worker.forks_workers:
         return
-    interrupted = bool(_worker.closeables) and _leave()
+    _worker.interruptible = bool(_worker.closeables) and _leave()
     _after()
-    if interrupted:
-        # Last: what is raised in this hook is dropped. An interrupt that comes before ends the child, and so does one
-        # that comes at this very moment.
-        try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
+
+
+def _give_interrupt() -> None:
+    """Let an interrupt raise KeyboardInterrupt, as in any Python program.
+
+    What is raised in a hook is dropped. So an interrupt that comes before ends the child, and so does one that comes at
+    this very moment.
+    """
+    if not _worker.interruptible:
+        return
+    _worker.interruptible = False
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _leave() -> bool:

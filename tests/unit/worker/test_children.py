@@ -13,7 +13,7 @@ START = """
 import asyncio, os, signal, socket, sys, threading, time
 # A job in a shell's background inherits that it ignores SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from corepod.worker import children
+from corepod.worker import children, threads  # whose modules have hooks of their own
 
 def wait(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -93,6 +93,17 @@ def at_that_moment(signum, handler):
 
 async def main():
     signal.signal = at_that_moment
+    assert await asyncio.to_thread(wait, fork(lambda: 0)) == -signal.SIGINT
+
+in_worker(main)
+""")
+
+
+def test_an_interrupt_is_not_lost_in_a_hook_of_the_application() -> None:
+    run("""
+os.register_at_fork(after_in_child=lambda: signal.raise_signal(signal.SIGINT))
+
+async def main():
     assert await asyncio.to_thread(wait, fork(lambda: 0)) == -signal.SIGINT
 
 in_worker(main)
