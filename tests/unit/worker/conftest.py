@@ -3,7 +3,6 @@ error; and a certificate."""
 
 from __future__ import annotations
 
-import gc
 import logging
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import garbage
 from tests.unit import served
 
 if TYPE_CHECKING:
@@ -67,9 +67,8 @@ def streams(_loggers: None, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     for name, value in (("COREPOD_WORKER", "7"), ("COREPOD_SLOT", "2"), ("COREPOD_CORE", "")):
         monkeypatch.setenv(name, value)
     # asyncio complains, on standard error, of what other tests have left when that is freed: not in the middle of this.
-    gc.disable()
-    yield Streams(capsys)
-    gc.enable()
+    with garbage.kept():
+        yield Streams(capsys)
 
 
 @pytest.fixture(scope="session")

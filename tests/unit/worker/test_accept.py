@@ -18,6 +18,7 @@ import pytest
 from corepod.contract.scoreboard import ACCEPTED, AWAY, CONNECTIONS, IDLE, IN_FLIGHT
 from corepod.worker import accept, gate
 
+from tests import garbage
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
@@ -240,9 +241,8 @@ def test_a_handshake_opens_the_gate(stack: ExitStack, monkeypatch: pytest.Monkey
 def _nothing_is_freed() -> Iterator[None]:
     """What other tests have left in cycles would give its descriptors back in the middle of the test."""
     gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+    with garbage.kept():
+        yield
 
 
 @pytest.mark.usefixtures("_nothing_is_freed")

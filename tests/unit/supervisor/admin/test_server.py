@@ -21,6 +21,7 @@ from corepod.supervisor.admin.server import MOST, PAUSE, AdminConnection, AdminS
 from corepod.supervisor.io.loop import Loop
 from corepod.supervisor.launch.sockets import queue
 
+from tests import garbage
 from tests.unit.contract.test_access import CASES, Case
 from tests.unit.supervisor.admin.documents import FakeStatus, slot
 from tests.unit.supervisor.admin.test_resources import MALFORMED, OK, read
@@ -553,15 +554,14 @@ def no_descriptors() -> Iterator[Callable[[], None]]:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     # What other tests have left gives its descriptors back when it is freed: not in the middle of this one.
     gc.collect()
-    gc.disable()
 
     def use_up() -> None:
         free = os.dup(0)
         os.close(free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
 
-    yield use_up
-    gc.enable()
+    with garbage.kept():
+        yield use_up
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 

@@ -17,6 +17,7 @@ from corepod.worker.http.connection import HttpConnection
 from corepod.worker.http.exchange import Exchange
 from corepod.worker.http.reader import PIECE, RequestReader
 
+from tests import garbage
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
@@ -271,11 +272,8 @@ def test_whoever_leaves_leaves_nothing_behind(
     """Neither a count nor an object: the collector is for others."""
     for _ in range(3):
         leave(app, served, served.connect(), moment, end)
-    gc.disable()
-    try:
+    with garbage.kept():
         until(lambda: len(leftovers()) == len(others), "everything is freed")
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("end", [socket.socket.close, reset], ids=["FIN", "RST"])
