@@ -235,6 +235,7 @@ def test_a_handshake_opens_the_gate(stack: ExitStack, monkeypatch: pytest.Monkey
         for _ in range(5):
             client(served, stack)
         until(lambda: served.words[ACCEPTED] == 5, "none waits for the one before")
+        stack.close()  # else the server waits for handshakes that never end
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.contract.scoreboard import CONNECTIONS, IN_FLIGHT
 
 from tests.unit.h2client import Http2
 from tests.unit.served import Served, read_all, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS, EMPTY = 4, b""
@@ -81,50 +85,46 @@ def test_data_for_a_stream_that_has_its_answer_already_is_no_error(app: App) -> 
 # Connections that are idle
 
 
+@contextmanager
+def asking(served: Served, *paths: str) -> Iterator[tuple[Any, ...]]:
+    """A client, and its streams, one for each path: all of it is there when the server accepts the connection."""
+    with served.held():
+        sock = served.connect()
+        client = Http2(sock)
+        streams = [client.request(path) for path in paths]
+    with sock:
+        yield client, *streams
+
+
 def test_an_idle_connection_is_closed(app: App) -> None:
-    with Served(app, keep_alive=SHORT) as served:
-        with served.held():
-            sock = served.connect()
-            client = Http2(sock)
-            stream = client.request("/")
-        with sock:
-            client.read_until(stream)
-            assert (client.statuses[stream], client.bodies[stream]) == (200, b"done")
-            client.read_all()
-            served.until_idle()
+    with Served(app, keep_alive=SHORT) as served, asking(served, "/") as (client, stream):
+        client.read_until(stream)
+        assert (client.statuses[stream], client.bodies[stream]) == (200, b"done")
+        client.read_all()
+        served.until_idle()
 
 
 def test_a_connection_whose_last_stream_its_client_has_reset_is_closed(app: App) -> None:
     """hypercorn notices that it is idle when a response ends, and never otherwise."""
-    with Served(app, keep_alive=SHORT) as served:
-        with served.held():
-            sock = served.connect()
-            client = Http2(sock)
-            stream = client.request("/wait")
-        with sock:
-            until(lambda: served.words[IN_FLIGHT], "it is in flight")
-            client.h2.reset_stream(stream)
-            client.flush()
-            client.read_all()
-            served.until_idle()
+    with Served(app, keep_alive=SHORT) as served, asking(served, "/wait") as (client, stream):
+        until(lambda: served.words[IN_FLIGHT], "it is in flight")
+        client.h2.reset_stream(stream)
+        client.flush()
+        client.read_all()
+        served.until_idle()
     assert app.ends == ["http.disconnect"]
 
 
 def test_a_connection_with_a_stream_is_not_idle(app: App) -> None:
-    with Served(app, keep_alive=SHORT) as served:
-        with served.held():
-            sock = served.connect()
-            client = Http2(sock)
-            waiting, reset = client.request("/wait"), client.request("/wait")
-        with sock:
-            until(lambda: served.words[IN_FLIGHT] == 2, "they are in flight")
-            client.h2.reset_stream(reset)
-            client.flush()
-            until(lambda: served.words[IN_FLIGHT] == 1, "one has gone")
-            sock.settimeout(3 * SHORT)
-            with pytest.raises(TimeoutError):
-                client.read_until(waiting)
-            assert served.words[CONNECTIONS] == 1
+    with Served(app, keep_alive=SHORT) as served, asking(served, "/wait", "/wait") as (client, waiting, reset):
+        until(lambda: served.words[IN_FLIGHT] == 2, "they are in flight")
+        client.h2.reset_stream(reset)
+        client.flush()
+        until(lambda: served.words[IN_FLIGHT] == 1, "one has gone")
+        client.sock.settimeout(3 * SHORT)
+        with pytest.raises(TimeoutError):
+            client.read_until(waiting)
+        assert served.words[CONNECTIONS] == 1
 
 
 @pytest.mark.parametrize(
