@@ -59,13 +59,12 @@ def inject(name: str, target: Any, deadline: float) -> Event:
     end = time.monotonic() + fault.lasts + deadline
     client = NewClient(target.url, end)
     client.start()
-    while (event.back is None or client.is_alive()) and time.monotonic() < end:
+    over = False
+    while not over and (event.back is None or client.is_alive()):
+        over = time.monotonic() >= end  # before the look: this process may have waited for a core until then
         if event.back is None and (at := _seen(fault)) is not None:
             event.back = max(0.0, at - fault.at)
         time.sleep(target.look)
-    if event.back is None and (at := _seen(fault)) is not None:
-        # This process may have waited for a core until the deadline was over.
-        event.back = max(0.0, at - fault.at)
     client.join(ONE_TRY)
     event.watched = time.time() - fault.at
     if client.answered is not None:
