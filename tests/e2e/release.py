@@ -95,6 +95,14 @@ class Pod:
         return sum(map(float, found))
 
 
+def answered(url: str, timeout: float = 5) -> httpx.Response | None:
+    """None where nobody answers at the moment: kube-proxy follows a ready pod within a second or so."""
+    try:
+        return httpx.get(url, timeout=timeout)
+    except httpx.TransportError:
+        return None
+
+
 class Release:
     """The chart, installed as `name`."""
 
@@ -112,11 +120,8 @@ class Release:
         return self
 
     def _answers(self) -> bool:
-        # kube-proxy follows a ready pod within a second or so.
-        try:
-            return httpx.get(self.url, timeout=5).status_code < 500
-        except httpx.TransportError:
-            return False
+        answer = answered(self.url)
+        return answer is not None and answer.status_code < 500
 
     def helm(self, *command: str, values: dict[str, Any] | None = None, wait: bool = True) -> str:
         """`helm COMMAND NAME CHART`, waiting until what it changed is ready."""

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.kube import DEADLINE, Refused, until
 from tests.e2e.load import Load
+from tests.e2e.release import answered
 
 if TYPE_CHECKING:
     from tests.e2e.release import Pod, Release
@@ -33,14 +34,6 @@ def crash(release: Release, mode: str, **parameters: int) -> None:
         return True
 
     until(asked, "a connection to crash it by")
-
-
-def answered(url: str) -> httpx.Response | None:
-    """None where nobody answers at the moment."""
-    try:
-        return httpx.get(url, timeout=5)
-    except httpx.TransportError:
-        return None
 
 
 def until_restarts(pod: Pod, count: int) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.kube import ROOT, kubectl, run, until
+from tests.e2e.release import answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,13 +62,6 @@ def test_a_fastapi_application_runs_and_survives(release: Release, tmp_path: Pat
     assert answer["pid"] == pod.worker().pid
     pod.sh(f"kill -9 {answer['pid']}")
     url = f"{release.url}/items/7"
-
-    def replaced() -> bool:
-        try:
-            return bool(httpx.get(url, timeout=10).json()["pid"] != answer["pid"])
-        except httpx.TransportError:
-            return False
-
-    until(replaced, "another worker")
+    until(lambda: (now := answered(url, 10)) and now.json()["pid"] != answer["pid"], "another worker")
     assert pod.metric("corepod_worker_restarts_total") == 1
     assert pod.again().restarts == 0

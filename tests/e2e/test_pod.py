@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from corepod import __version__
 
 from tests.e2e.kube import helm, until
-from tests.e2e.release import Pod, Release
+from tests.e2e.release import Pod, Release, answered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,12 +45,10 @@ def test_the_application_answers_where_kind_yaml_says(pods: list[Pod]) -> None:
     seen = set()
 
     def both() -> bool:
-        try:
-            answer = httpx.get("http://127.0.0.1:8080/whoami", timeout=10).json()
-        except httpx.TransportError:
-            return False  # kube-proxy follows a ready pod within a second or so
-        assert answer["pinned"]
-        seen.add(answer["pod"])
+        if answer := answered("http://127.0.0.1:8080/whoami", 10):
+            told = answer.json()
+            assert told["pinned"]
+            seen.add(told["pod"])
         return seen == names
 
     until(both, f"answers of {names}")
