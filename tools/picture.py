@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corepod.local.client import status
+from corepod.local.client import Client
 from corepod.local.table import table
 from rich.console import Console
 

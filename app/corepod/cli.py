@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import shlex
 import signal
 import sys
@@ -13,19 +14,12 @@ from corepod.config.kinds import LISTS
 from corepod.config.resolve import SettingsError, hint
 from corepod.config.spec import BY_NAME, COMMON, SETTINGS
 from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
+from corepod.subcommands import COMMANDS, Takes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from corepod.config.spec import Setting
-
-COMMANDS = {
-    "run": "run an application on every usable core of this machine",
-    "pid1": "run an application as a container's main process: one worker, on all addresses",
-    "config": "show every effective setting and its source",
-    "hit": "send a few requests to a running application, and show which worker answered",
-    "operator": "keep Deployments in a cluster at the number of pods that its nodes can hold",
-}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,6 +30,21 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         fail([message])
+
+
+class _Root(_Parser):
+    """The parser of all commands. Its help shows them in groups."""
+
+    def format_help(self) -> str:
+        lines = ["usage: corepod COMMAND [FLAG ...]", "", "One worker, one core, one pod."]
+        width, group = max(map(len, COMMANDS)), ""
+        for name, command in COMMANDS.items():
+            if command.group != group:
+                group = command.group
+                lines += ["", f"{group}:"]
+            lines.append(f"  {name:{width}}  {command.help}")
+        lines += ["", "corepod COMMAND --help explains a command; corepod --version shows the version.", ""]
+        return "\n".join(lines)
 
 
 def fail(faults: list[str]) -> NoReturn:
@@ -51,44 +60,95 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         # Asked to stop before the supervisor is there, it has to stop then: PID 1 loses what it doesn't handle.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-    parser = _parser()
-    words, foreign_faults = _without_foreign(list(sys.argv[1:] if argv is None else argv))
-    options, unknown, faults = _parse(parser, words)
-    faults = foreign_faults + faults
-    flags = vars(options)
-    command = flags.pop("command")
-    if command in OWN:
-        return OWN[command](unknown)
-    faults += [_unknown(argument) for argument in unknown]
-    if command is None and faults:
-        fail(faults)
-    if command is None:
-        parser.print_help()
+    words, faults = _without_foreign(list(sys.argv[1:] if argv is None else argv))
+    name = words[0] if words and words[0] in COMMANDS else None
+    if name is not None and COMMANDS[name].takes is Takes.ARGUMENTS:
+        return _pass_on(name, words[1:])
+    options, unknown, more = _parse(parser([name] if name else []), words)
+    faults += [*more, *(_unknown(argument, name) for argument in unknown)]
+    if name is None and not faults:
+        parser([]).print_help()
         return EXIT_OK
-    if not sys.platform.startswith("linux") and command != "config":
+    if name is None:
+        fail(faults)
+    if not sys.platform.startswith("linux") and name != "config":
         fail([f"corepod runs on Linux, and this is {sys.platform}; use a Linux container or virtual machine"])
+    return _run(name, options, faults)
+
+
+def parser(names: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser of all commands that knows the arguments of these."""
+    root = _Root(prog="corepod", allow_abbrev=False)
+    root.add_argument("--version", action="version", version=f"corepod {__version__}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, command in COMMANDS.items():
+        if command.takes is Takes.ARGUMENTS or name not in names:
+            commands.add_parser(name, help=command.help, add_help=False)
+            continue
+        usage = f"corepod {name} [FLAG ...] MODULE:ATTRIBUTE" if command.takes is Takes.SETTINGS else None
+        own = commands.add_parser(name, usage=usage, help=command.help, description=command.help, allow_abbrev=False)
+        if command.takes is Takes.SETTINGS:
+            _add_settings(own, pod=name == "pid1")
+        if configure := getattr(importlib.import_module(command.module), "configure", None):
+            configure(own)
+    return root
+
+
+def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
+    command = COMMANDS[name]
+    module = importlib.import_module(command.module)
+    flags = vars(options)
+    del flags["command"]
+    if command.takes is Takes.SETTINGS:
+        try:
+            code: int = module.main(flags, faults, **command.options)
+            return code
+        except SettingsError as error:
+            fail(error.faults)
+    if faults:
+        fail(faults)
+    from corepod.local.pools import CommandError
+
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
-        return _start(command, flags, faults)
-    except SettingsError as error:
-        fail(error.faults)
+        code = module.main(options)
+        return code
+    except CommandError as error:
+        print(f"corepod: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        sys.stdout = None  # head has seen enough
+        return EXIT_OK
+
+
+def _pass_on(name: str, arguments: list[str]) -> int:
+    """Leave the arguments to a command that parses them itself, and needs packages of its own."""
+    command = COMMANDS[name]
+    try:
+        module = importlib.import_module(command.module)
+    except ImportError as error:
+        fail([f"corepod {name} needs further packages: pip install 'corepod[{command.extra}]' ({error})"])
+    if name != "operator":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+    code: int = module.main(arguments)
+    return code
 
 
 def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
     """The arguments without flags of other servers, whose values would be taken for the application."""
     from corepod.config import foreign
 
-    if not words or words[0] in OWN:
+    if words and words[0] not in COMMANDS and (":" in words[0] or foreign.is_flag(words[0])):
+        fail([f"the command is missing; write corepod run {shlex.join(words)}"])
+    if not words or words[0] not in COMMANDS or COMMANDS[words[0]].takes is not Takes.SETTINGS:
         return words, []
-    if words[0] not in COMMANDS:
-        if ":" in words[0] or foreign.is_flag(words[0]):
-            fail([f"the command is missing; write corepod run {shlex.join(words)}"])
-        return words, []
-
     rest, faults = foreign.take(words[1:])
     return [words[0], *rest], faults
 
 
-def _parse(parser: _Parser, argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
+def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
     """What argparse makes of the arguments, those that it doesn't know, and what is wrong with those that it knows.
 
     argparse stops at the first fault: that argument is left out then, and the others are parsed again.
@@ -107,54 +167,6 @@ def _parse(parser: _Parser, argv: list[str]) -> tuple[argparse.Namespace, list[s
             del argv[faulty[-1]]
         else:
             return options, unknown, list(dict.fromkeys(faults))
-
-
-def _operator(arguments: list[str]) -> int:
-    try:
-        from corepod.operator import main as operator
-    except ImportError as error:
-        fail([f"corepod operator needs further packages: pip install 'corepod[operator]' ({error})"])
-    return operator.main(arguments)
-
-
-def _hit(arguments: list[str]) -> int:
-    try:
-        from corepod.hit import main as hit
-    except ImportError as error:
-        fail([f"corepod hit needs further packages: pip install 'corepod[loadtest]' ({error})"])
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
-    return hit.main(arguments)
-
-
-# These parse their arguments themselves, and are imported only when they are chosen.
-OWN = {"operator": _operator, "hit": _hit}
-
-
-def _start(command: str, flags: dict[str, Any], faults: list[str]) -> int:
-    if command == "config":
-        from corepod.config import listing
-
-        return listing.main(flags, faults)
-    from corepod.local import launch
-
-    return launch.main(flags, faults, pod=command == "pid1")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="corepod", description="One worker, one core, one pod.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"corepod {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    for name, text in COMMANDS.items():
-        if name in OWN:
-            commands.add_parser(name, help=text, add_help=False)
-            continue
-        usage = f"corepod {name} [FLAG ...] MODULE:ATTRIBUTE"
-        command = commands.add_parser(name, usage=usage, help=text, description=text, allow_abbrev=False)
-        _add_settings(command, pod=name == "pid1")
-        if name == "config":
-            command.add_argument("--json", action="store_true", help="print JSON")
-            command.add_argument("--pod", action="store_true", help="show the settings of corepod pid1")
-    return parser
 
 
 def _add_settings(parser: argparse.ArgumentParser, *, pod: bool) -> None:
@@ -190,8 +202,9 @@ def _default(setting: Setting, *, pod: bool) -> str:
     return f"default: {shown}; " if shown else ""
 
 
-def _unknown(argument: str) -> str:
+def _unknown(argument: str, command: str | None) -> str:
     if not argument.startswith("-"):
         return f"the argument {argument!r} is one too many"
     flag = argument.partition("=")[0]
-    return f"there is no flag {flag}{hint(flag, [setting.flag for setting in SETTINGS])}"
+    settings = command is None or COMMANDS[command].takes is Takes.SETTINGS
+    return f"there is no flag {flag}{hint(flag, [setting.flag for setting in SETTINGS]) if settings else ''}"

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.config.kinds import show
 from corepod.config.resolve import resolve
-from corepod.config.spec import SECRETS, SETTINGS
+from corepod.config.spec import SETTINGS
+from corepod.contract.env import SECRETS
 from corepod.contract.exits import EXIT_OK
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from corepod.config.resolve import Effective
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--pod", action="store_true", help="show the settings of corepod pid1")
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:

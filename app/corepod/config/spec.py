@@ -188,7 +188,14 @@ _SOCKETS = _group(
         "clients that may read the status and its page",
         {"choices": ("loopback", "all")},
     ),
-    ("control", "text", "", "path of the Unix socket on which local clients read the status"),
+    (
+        "control",
+        "text",
+        "",
+        "path of the Unix socket by which the pool's owner reads and steers it, or @NAME for an abstract one; by "
+        "default the pool's name in $XDG_RUNTIME_DIR/corepod or /run/corepod, an abstract one where neither can be "
+        "written; none switches it off",
+    ),
     (
         "notify",
         "address",
@@ -417,5 +424,3 @@ COMMON = (
     "trusted_proxies",
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
-# Shown to nobody, and not left in the environment of the workers: whoever prints that would print them, too.
-SECRETS = ("tls_key_password",)

@@ -7,6 +7,9 @@ ENV_CORE = "COREPOD_CORE"  # the core it is pinned to, empty where it isn't
 ENV_RESTARTS = "COREPOD_RESTARTS"  # deaths in this slot before this worker
 # Carries the finished settings (JSON) from the command line to the supervisor, and never further.
 ENV_SETTINGS = "COREPOD_EFFECTIVE_SETTINGS"
+# Settings that are shown to nobody, and not left in the environment of the workers: whoever prints that would print
+# them, too.
+SECRETS = ("tls_key_password",)
 LD_PRELOAD = "LD_PRELOAD"  # kept from the supervisor and given back to the workers
 
 # What workers find in their environment where nobody has set it.

@@ -8,6 +8,10 @@ EXIT_BOOT = 3  # the application raised while it was imported or started
 EXIT_APP = 4  # the module or the attribute isn't there, or isn't an application
 EXIT_BUDGET = 5  # every slot has used up its crash budget
 EXIT_BIND = 6  # an address can't be bound
+# Of the commands that ask a running pool for something.
+EXIT_FAILED = 7  # the pool refused it, or it failed
+EXIT_NO_POOL = 8  # no such pool runs, or it can't be reached
+EXIT_LATE = 9  # it was asked for, and wasn't done within --timeout
 
 EXIT_CODES = {
     EXIT_OK: "stopped as asked (TERM, INT)",
@@ -18,6 +22,12 @@ EXIT_CODES = {
     EXIT_APP: "the application can't be found, or isn't an ASGI or WSGI application",
     EXIT_BUDGET: "every slot has used up its crash budget",
     EXIT_BIND: "an address can't be bound",
+}
+# The exit codes of commands that ask a running pool for something; 0 and 2 mean the same as above.
+COMMAND_CODES = {
+    EXIT_FAILED: "the pool refused what was asked, or it failed; the reason is on standard error",
+    EXIT_NO_POOL: "no pool of this name runs, or it can't be reached; without a name: none runs, or several do",
+    EXIT_LATE: "it was asked for, and was not done within `--timeout`; the pool goes on with it",
 }
 
 # Signals to the supervisor. Any other is ignored with a line in the log.

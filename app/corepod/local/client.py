@@ -4,33 +4,110 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from typing import Any
 
+from corepod.contract import runtime
 from corepod.contract.escaping import everything
 
 PATIENCE = 5.0  # seconds
 
 
+class Unreachable(Exception):
+    """Nobody answers at the address, or not as a pool does."""
+
+
+class Refused(Exception):
+    """The pool didn't do what was asked; the text is its reason."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
+    def __init__(self, address: str) -> None:
         super().__init__("localhost", timeout=PATIENCE)
-        self._path = path
+        self._address = address
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(self._path)
+        self.sock.connect(runtime.raw(self._address))
+        if self._address.startswith("@") and not runtime.may_control(runtime.peer(self.sock)):
+            raise PermissionError(f"another user listens at {self._address}")  # anybody can take an abstract name
 
 
-def status(path: str) -> dict[str, Any] | None:
-    """The pool's status document, None while it doesn't answer. Its texts are safe to show on a terminal."""
-    connection = _UnixConnection(path)
+class Client:
+    """Asks the pool at this address. All texts that it returns are safe to show on a terminal."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    @property
+    def name(self) -> str:
+        """The pool's name, by which its socket is found."""
+        return runtime.pool_of(self.address)
+
+    def get(self, path: str) -> Any:
+        """The document at `path`. Raises Unreachable or Refused."""
+        return self._ask("GET", path)
+
+    def post(self, path: str) -> Any:
+        """What the pool says of a command. Raises Unreachable or Refused."""
+        return self._ask("POST", path)
+
+    def status(self) -> dict[str, Any] | None:
+        """The pool's status document, None while it doesn't answer."""
+        try:
+            answer: dict[str, Any] = self.get("/status")
+            return answer
+        except (Unreachable, Refused):
+            return None
+
+    def _ask(self, method: str, path: str) -> Any:
+        connection = _UnixConnection(self.address)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            body = response.read()
+            document: Any = everything(json.loads(body)) if response.status in (200, 409) else None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unreachable(f"{self.address}: {error or type(error).__name__}") from error
+        finally:
+            connection.close()
+        if response.status == 409:
+            raise Refused(document["error"])
+        if document is None:
+            raise Unreachable(f"{self.address}: {response.status}: {body.decode('utf-8', 'replace').strip()}")
+        return document
+
+
+def running() -> list[Client]:
+    """The pools of this user whose sockets are found; some may be left behind by pools that were killed."""
+    found: dict[str, Client] = {}
+    for place in runtime.places(os.environ, os.geteuid()):
+        for address in _sockets(place):
+            found.setdefault(runtime.pool_of(address), Client(address))
+    return [found[name] for name in sorted(found)]
+
+
+def _sockets(place: str) -> list[str]:
+    if place.startswith("@"):
+        return _abstract(place)
+    # systemd gives each service a folder of its own below the system's.
+    folders = [place, *(os.path.join(place, name, "") for name in _listing(place))]
+    return [folder + name for folder in folders for name in _listing(folder) if name.endswith(runtime.SUFFIX)]
+
+
+def _listing(folder: str) -> list[str]:
     try:
-        connection.request("GET", "/status")
-        answer: dict[str, Any] = everything(json.loads(connection.getresponse().read()))
-        return answer
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _abstract(place: str) -> list[str]:
+    try:
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+            names = {line.split()[-1] for line in table}
+    except OSError:
+        return []
+    return sorted(name for name in names if name.startswith(place) and name.endswith(runtime.SUFFIX))

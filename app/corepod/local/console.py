@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from corepod.contract.escaping import from_bytes
-from corepod.local.client import status
+from corepod.local.client import Client
 from corepod.local.screen import Screen
 from corepod.local.table import table
 
@@ -75,7 +75,7 @@ def _show(supervisor: subprocess.Popen[bytes], control: str) -> int:
                     due = 0.0
             if time.monotonic() >= due:
                 size = screen.size
-                screen.show(table(status(control), time.time(), size.columns, size.lines))
+                screen.show(table(Client(control).status(), time.time(), size.columns, size.lines))
                 due = time.monotonic() + REFRESH
 
 

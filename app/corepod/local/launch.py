@@ -14,9 +14,9 @@ import corepod
 from corepod.config import envfile
 from corepod.config.checks import FILES
 from corepod.config.resolve import Effective, SettingsError, resolve
-from corepod.config.spec import BY_NAME, SECRETS
+from corepod.config.spec import BY_NAME
 from corepod.contract import title
-from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD
+from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD, SECRETS
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
 
@@ -49,7 +49,6 @@ def command(
     """Arguments and environment of the supervisor."""
     values = dict(effective.values)
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
-    values["control"] = values["control"] or control
     environment = dict(environment)
     beside = {
         "profile": "pod" if pod else "run",
@@ -61,6 +60,8 @@ def command(
         "attended": not pod and os.isatty(2),
         "lifeline": lifeline,
         "ld_preload": environment.pop(LD_PRELOAD, ""),
+        "sources": effective.sources,
+        "console": control,
         "prefixed": [] if pod else _prefixed(values["log_prefix"], drawn=lifeline is not None),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.

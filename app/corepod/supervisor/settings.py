@@ -55,6 +55,8 @@ class Settings:
     attended: bool = False  # someone sees the start fail: an import isn't tried again then
     prefixed: list[str]  # streams, stdout and stderr, on which lines of workers begin with the worker's name
     ld_preload: str  # LD_PRELOAD of the workers
+    sources: dict[str, str]  # where the value of each setting comes from, for people
+    console: str = ""  # path of the control socket of the terminal that shows the pool
     lifeline: int | None  # descriptor whose end means that the command line is gone
 
     def __init__(self, values: dict[str, Any]) -> None:

@@ -15,15 +15,18 @@ from corepod.supervisor.health.checks import Checks
 from corepod.supervisor.health.procfs import Cgroup
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.supervisor.io.notify import Notifier
-from corepod.supervisor.launch import reaper, sockets
+from corepod.supervisor.launch import control, reaper, sockets
 from corepod.supervisor.launch.launcher import SystemLauncher
-from corepod.supervisor.launch.placement import MOST_SLOTS, Placement
+from corepod.supervisor.launch.placement import Placement
 from corepod.supervisor.launch.prometheus import LiveGauges
 from corepod.supervisor.pool.pool import Pool
+from corepod.supervisor.refusal import Refused
+from corepod.supervisor.steering import Steering
 from corepod.supervisor.stop import Asked, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
     from corepod.contract.messages import Malformed, Message
@@ -49,8 +52,8 @@ class Supervisor:
         if complaint := sockets.defer(self.listeners):
             log.info(complaint)
         admin = sockets.admin(settings)
-        control = sockets.control(settings.control) if settings.control else None
-        self.unlink = [s for s in (admin, control) if s is not None]
+        controls = control.open_all(settings)
+        self.unlink = [s for s in (admin, *controls) if s is not None]
         subreaper = reaper.become_subreaper()
         self.cgroup, scoreboard = Cgroup(), SharedScoreboard()
         self.live_gauges = LiveGauges(os.environ, settings.cwd)
@@ -69,33 +72,45 @@ class Supervisor:
         )
         self.checks = Checks(self.pool, scoreboard, self.cgroup, log, loop.now())
         self.notifier = Notifier(settings.notify)
-        self.admin = self._open_admin(admin, control, scoreboard)
+        self.steering = Steering(self.pool, self.placement, loop, log)
+        self.admin = self._open_admin(admin, controls, scoreboard)
         self._child_died = False
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
         self._told: set[int] = set()
         self._announce(sockets.name(admin) if admin else "none", subreaper)
 
-    def _open_admin(self, admin: socket | None, control: socket | None, scoreboard: SharedScoreboard) -> AdminServer:
+    def _open_admin(self, admin: socket | None, controls: list[socket], scoreboard: SharedScoreboard) -> AdminServer:
         about = {
             "cores": {"usable": list(self.placement.usable.cores), "limit": self.placement.usable.limit},
             "binds": [sockets.name(s) for s in self.listeners],
             "admin": sockets.name(admin) if admin else "none",
+            "control": sockets.name(controls[0]).removeprefix("unix:") if controls else "none",
+            "profile": self.settings.profile,
         }
         status = PoolStatus(
             self.pool, self.checks, scoreboard, self.cgroup, self.log, self.listeners, about=about, clock=self.loop.now
         )
         server = AdminServer(self.loop, status, status_public=self.settings.admin_status == "all")
-        for sock, trusted in ((admin, False), (control, True)):
-            if sock is not None:
-                server.listen(sock, trusted=trusted)
+        if admin is not None:
+            server.listen(admin, trusted=False)
+        if controls:
+            from corepod.supervisor.admin.commands import Commands  # costs nothing where nobody can use it
+
+            server.resources.commands = Commands(self.steering, self.settings, self.log, self._asked_to_stop)
+        for sock in controls:
+            server.listen(sock, trusted=True)
         return server
+
+    def _asked_to_stop(self) -> None:
+        self.stop(self.loop.now(), "corepod stop")
 
     def _announce(self, admin: str, subreaper: bool) -> None:
         count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin
         self.log.info(
             f"{self.settings.pool_name}: {count} {'worker' if count == 1 else 'workers'} on "
             f"{', '.join(map(sockets.name, self.listeners))}, admin on {admin}; "
-            f"usable cores {cores.format_list(usable.cores)} (limit: {usable.limit})"
+            f"usable cores {cores.format_list(usable.cores)} (limit: {usable.limit})",
+            event="started",
         )
         if self.placement.capped:
             self.log.warning(f"{self.placement.capped}: the others stay unused by this pool")
@@ -170,16 +185,22 @@ class Supervisor:
         elif signum == signal.SIGQUIT:
             self.pool.stop_now(EXIT_OK, now)
         elif signum == signal.SIGHUP:
-            self.pool.request_reload()
+            self._steer(self.steering.reload)
         elif signum == signal.SIGUSR1:
-            self.pool.dump_stacks()
+            self._steer(self.steering.dump)
         elif signum == signal.SIGTTIN:
-            self._grow()
+            self._steer(lambda: self.steering.scale("+1"))
         elif signum == signal.SIGTTOU:
-            self._shrink(now)
+            self._steer(lambda: self.steering.scale("-1"))
         elif signum not in SILENT and signum not in self._told:
             self._told.add(signum)
             self.log.info(f"{_name(signum)} is ignored: it means nothing to the supervisor")
+
+    def _steer(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Refused as refused:
+            self.log.warning(f"a signal has no effect: {refused}")
 
     def stop(self, now: float, why: str) -> None:
         """Drain and stop; asked a second time, stop at once."""
@@ -188,7 +209,7 @@ class Supervisor:
             self.log.info(f"{why} again: stopping at once")
             self.pool.stop_now(EXIT_OK, now)
         elif asked is Asked.BEGIN:
-            self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s")
+            self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s", event="stopping")
             sockets.stop_deferring(self.listeners)
             self.pool.lame()
 
@@ -224,30 +245,6 @@ class Supervisor:
             pass
         self.log.info("stopped")
         self.log.close(FLUSH_TIMEOUT)
-
-    def _grow(self) -> None:
-        if self.pool.stopping or len(self.pool.slots) >= MOST_SLOTS:
-            self.log.warning(f"can't add a slot: the pool is stopping, or has its {MOST_SLOTS} slots already")
-            return
-        try:
-            self.placement.make_room(len(self.pool.slots) + 1)
-        except sockets.StartError as error:
-            self.log.warning(f"can't add a slot: {error}")
-            return
-        core, complaint = self.placement.another([slot.core for slot in self.pool.slots])
-        if complaint:
-            self.log.warning(complaint)
-        self.pool.add_slot(core)
-        where = f"core {core}" if core is not None else "not pinned"
-        self.log.info(f"added a slot ({where}); there are now {len(self.pool.slots)}")
-
-    def _shrink(self, now: float) -> None:
-        if self.pool.stopping or len(self.pool.slots) == 1:
-            self.log.warning("can't remove a slot: the pool is stopping, or has only one")
-            return
-        self.placement.give_back(self.pool.slots[-1].core)
-        self.pool.remove_slot(now)
-        self.log.info(f"removed a slot; there are now {len(self.pool.slots)}")
 
 
 def _random() -> float:

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from corepod.config import envfile
-from corepod.config.spec import BY_NAME, SECRETS
+from corepod.config.spec import BY_NAME
+from corepod.contract.env import SECRETS
 
 if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings

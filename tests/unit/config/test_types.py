@@ -40,6 +40,8 @@ BESIDE = {
     "ld_preload",
     "prefixed",
     "lifeline",
+    "sources",
+    "console",
 }
 
 

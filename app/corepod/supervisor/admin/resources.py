@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 
@@ -11,6 +12,7 @@ from corepod.supervisor.admin.responses import END, HTML, JSON, PLAIN, Making, R
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from corepod.supervisor.admin.commands import Commands
     from corepod.supervisor.admin.status import PoolStatus
 
 HEAD_MOST = 8192  # bytes of request line and headers
@@ -38,7 +40,8 @@ class Request:
     Raises RequestRefused for everything that isn't exactly HTTP/1.0 or 1.1: no client of this port needs leniency.
     """
 
-    def __init__(self, head: bytes) -> None:
+    def __init__(self, head: bytes, *, posts: bool = False) -> None:
+        """`posts`: its peer may use POST."""
         first, *lines = head.split(b"\r\n")
         method, _, rest = first.decode("latin-1").partition(" ")
         target, _, version = rest.partition(" ")
@@ -49,14 +52,14 @@ class Request:
             self._add(line)
         if version == "HTTP/1.1" and "host" not in self.headers:
             raise RequestRefused(400, "no Host header\n")
-        if method not in ("GET", "HEAD"):
+        if method not in (("GET", "HEAD", "POST") if posts else ("GET", "HEAD")):
             raise RequestRefused(405, "only GET and HEAD\n", "Allow: GET, HEAD\r\n")
         if not target.startswith("/"):
             raise RequestRefused(400, "the request's target must begin with /\n")
         if "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0":
             raise RequestRefused(400, "requests to the admin port have no body\n")
-        self.head_only = method == "HEAD"
-        self.path = target.partition("?")[0]
+        self.method, self.head_only = method, method == "HEAD"
+        self.path, _, self.query = target.partition("?")
 
     def _add(self, line: bytes) -> None:
         # Strict about names: access depends on headers of proxies, so none that another parser would see may be missed.
@@ -74,6 +77,7 @@ class Resources:
         self._status, self._public = status, status_public
         self._probes = {"/livez": status.live, "/readyz": status.ready, "/startupz": status.started}
         self._made: dict[str, Making] = {}  # by path
+        self.commands: Commands | None = None  # of the pool's owner, where there is a control socket
         self._logged = False
 
     @property
@@ -104,8 +108,10 @@ class Resources:
             head = _head(received)
             if head is None:
                 return None
-            request = Request(head)
+            request = Request(head, posts=trusted)
             head_only, more = request.head_only, len(received) > len(head) + len(END)
+            if trusted and self.commands is not None and (request.path in self.commands or request.method == "POST"):
+                return Reply(self._command(self.commands, request), more, head_only=head_only)
             self._check(request, local, trusted)
             if request.path not in self._probes:
                 return Reply(b"", more, making=self._make(request.path), head_only=head_only)
@@ -117,6 +123,13 @@ class Resources:
         except Exception as error:
             data = self._failure(error)
         return Reply(data, more, head_only=head_only)
+
+    def _command(self, commands: Commands, request: Request) -> bytes:
+        if request.path not in commands:
+            raise RequestRefused(404, f"there is no command {request.path}\n")
+        pairs = (part.partition("=") for part in request.query.split("&") if part)
+        status, document = commands.answer(request.method, request.path, {name: value for name, _, value in pairs})
+        return response(status, JSON, encode(json.dumps(document) + "\n"))
 
     def _check(self, request: Request, local: bool, trusted: bool) -> None:
         """Raise RequestRefused unless the path exists and the peer may see it."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import select
 import socket
 
+from corepod.contract import runtime
 from corepod.contract.access import is_local
 from corepod.supervisor.admin.resources import HEAD_MOST, Resources
 
@@ -91,6 +92,9 @@ class AdminServer:
                 return self._pause()
             if len(self.open) >= MOST:
                 self._make_room()
+            if self._listeners[sock] and not _may_control(accepted):
+                accepted.close()
+                continue
             # Mostly its request has arrived already. Handled now, later connections can't push it out.
             local = sock.family == socket.AF_UNIX or is_local(address[0])
             connection = AdminConnection(self, accepted, local=local, trusted=self._listeners[sock])
@@ -118,6 +122,13 @@ class AdminServer:
         if oldest is not None:
             oldest.close()
         return oldest is not None
+
+
+def _may_control(sock: socket.socket) -> bool:
+    try:
+        return runtime.may_control(runtime.peer(sock))
+    except OSError:
+        return False
 
 
 class AdminConnection:

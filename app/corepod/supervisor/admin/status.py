@@ -102,6 +102,8 @@ class PoolStatus:
             "mode": "spawn" if template.forkable is False else "fork",
             **self._about,
             "reloading": pool.generations.reloading,
+            "reloads": pool.generations.reloads,
+            "last_event": self._log.events.last,
             "standby": {
                 "mode": pool.settings.standby,
                 "ready": bool(generation.standbys),
@@ -158,6 +160,7 @@ class PoolStatus:
             "pid": worker.pid if worker else None,
             "state": self._checks.state(slot, draining=pool.stopping),
             "ready": ready and not pool.stopping,
+            "being_replaced": slot.incoming is not None or (worker is not None and bool(slot.waits_for)),
             "why": slot.failed or ("" if ready else why),
             "restarts": slot.restarts,
             "reasons": dict(slot.reasons),

@@ -7,6 +7,7 @@ import time
 
 from corepod.contract import escaping
 from corepod.contract.units import timestamp
+from corepod.supervisor.io.events import Events
 from corepod.supervisor.io.sink import Sink
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ class StreamLog:
         self._prefixed = [sink for name, sink in zip(STREAMS, (self.out, self.err), strict=True) if name in prefix]
         self._json = form == "json"
         self._least = LEVELS[level]
+        self.events = Events()
         self.errors: list[str] = []  # the latest: why the pool ends, if it does now
 
     @property
@@ -39,15 +41,15 @@ class StreamLog:
     def debug(self, message: str, **who: object) -> None:
         self._line("debug", message, who)
 
-    def info(self, message: str, **who: object) -> None:
-        self._line("info", message, who)
+    def info(self, message: str, event: str = "", **who: object) -> None:
+        self._line("info", message, who, event)
 
-    def warning(self, message: str, **who: object) -> None:
-        self._line("warning", message, who)
+    def warning(self, message: str, event: str = "", **who: object) -> None:
+        self._line("warning", message, who, event)
 
-    def error(self, message: str, **who: object) -> None:
+    def error(self, message: str, event: str = "", **who: object) -> None:
         self.errors = [*self.errors[1 - ERRORS :], escaping.lines(message)]
-        self._line("error", message, who)
+        self._line("error", message, who, event)
 
     def relay(self, sink: Sink, line: bytes, who: dict[str, object]) -> None:
         """One line of a worker's output; in JSON, and where the stream has prefixes, with its number, core and pid."""
@@ -76,7 +78,9 @@ class StreamLog:
                 time.sleep(0.01)
                 sink.flush()
 
-    def _line(self, level: str, message: str, who: dict[str, object]) -> None:
+    def _line(self, level: str, message: str, who: dict[str, object], event: str = "") -> None:
+        if event:
+            self.events.add(event, level, message, who)
         if LEVELS[level] >= self._least:
             self._put(self.err, self._format(level, message, who))
 

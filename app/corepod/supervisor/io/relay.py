@@ -8,7 +8,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.loop import Loop
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         """A process, whose name in the log changes as it goes from one stage to the next."""
 
         @property
-        def who(self) -> dict[str, object]: ...
+        def who(self) -> dict[str, Any]: ...
 
 
 CHUNK = 65536

@@ -55,7 +55,9 @@ def listeners(settings: Settings) -> list[socket.socket]:
     for sock in handed:
         # Listen again: on a socket that listens it only sets the length of the queue.
         _listen(sock, name(sock), settings.backlog, "ListenStream= of the unit")
-    return handed or [_open(address, settings.socket_mode, settings.backlog, "--bind") for address in settings.bind]
+    return handed or [
+        open_socket(address, settings.socket_mode, settings.backlog, "--bind") for address in settings.bind
+    ]
 
 
 def defer(socks: list[socket.socket]) -> str:
@@ -92,9 +94,9 @@ def admin(settings: Settings) -> socket.socket | None:
     more = range(int(port) + 1, min(int(port) + NEXT_PORTS, 65536)) if not settings.admin_explicit else ()
     for address in (settings.admin, *(f"{host}:{number}" for number in more)):
         try:
-            return _open(address, settings.socket_mode, ADMIN_BACKLOG, "--admin")
+            return open_socket(address, settings.socket_mode, ADMIN_BACKLOG, "--admin")
         except StartError as error:
-            if not _taken(error) or settings.admin_explicit:
+            if not is_taken(error) or settings.admin_explicit:
                 raise
     raise StartError(
         f"{PURPOSES['--admin']}: can't listen on {settings.admin}: it is in use, and so are the next {len(more)}; "
@@ -103,16 +105,12 @@ def admin(settings: Settings) -> socket.socket | None:
     )
 
 
-def control(path: str) -> socket.socket:
-    """The Unix socket of the pool's owner, readable by nobody else."""
-    return _open(f"unix:{path}", 0o600, ADMIN_BACKLOG, "--control")
-
-
 def name(sock: socket.socket) -> str:
     """The address as people write it."""
     address = sock.getsockname()
     if sock.family == socket.AF_UNIX:
-        return f"unix:{os.fsdecode(address)}"
+        # An abstract name begins with a NUL, which people write as @.
+        return f"unix:{os.fsdecode(address).replace(chr(0), '@', 1)}"
     host = f"[{address[0]}]" if sock.family == socket.AF_INET6 else address[0]
     return f"{host}:{address[1]}"
 
@@ -203,12 +201,15 @@ def _from_systemd() -> list[socket.socket]:
     return socks
 
 
-def _open(address: str, mode: int | None, backlog: int, flag: str) -> socket.socket:
-    sock = None
+def open_socket(address: str, mode: int | None, backlog: int, flag: str) -> socket.socket:
+    """A bound socket that listens, of an address as settings have it; `flag` is the one that gave it.
+
+    Raises StartError.
+    """
     try:
         sock = _bind_unix(address[5:], mode) if address.startswith("unix:") else _bind_tcp(address)
     except OSError as error:
-        raise StartError(_why(address, error, flag), EXIT_BIND) from error
+        raise refusal(address, error, flag) from error
     _listen(sock, address, backlog, flag)
     _opened.append(sock)
     return sock
@@ -219,7 +220,7 @@ def _listen(sock: socket.socket, address: str, backlog: int, flag: str) -> None:
         sock.listen(backlog)
     except OSError as error:  # two may bind a port that nobody listens on; the second one to listen fails
         sock.close()
-        raise StartError(_why(address, error, flag), EXIT_BIND) from error
+        raise refusal(address, error, flag) from error
     sock.setblocking(False)
 
 
@@ -263,12 +264,14 @@ def _bind_unix(path: str, mode: int | None) -> socket.socket:
     return sock
 
 
-def _taken(error: StartError) -> bool:
+def is_taken(error: StartError) -> bool:
+    """Whether somebody else has the address."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
 
 
-def _why(address: str, error: OSError, flag: str) -> str:
+def refusal(address: str, error: OSError, flag: str) -> StartError:
+    """The error for people when the system refuses an address."""
     hint = {
         errno.EADDRINUSE: f"it is in use; stop what listens there or choose another address with {flag}",
         errno.EACCES: "permission denied; a port below 1024 needs a privilege (CAP_NET_BIND_SERVICE), "
@@ -279,7 +282,7 @@ def _why(address: str, error: OSError, flag: str) -> str:
     if error.errno == errno.EADDRINUSE and (found := _holder(address)):
         hint += f" (it belongs to {found})"
     purpose = f"{PURPOSES[flag]}: " if flag in PURPOSES else ""
-    return f"{purpose}can't listen on {address}: {hint}"
+    return StartError(f"{purpose}can't listen on {address}: {hint}", EXIT_BIND)
 
 
 def _holder(address: str) -> str:

@@ -97,13 +97,13 @@ class BootReports:
         """Log the failed boot of a process that ended as `how` says. Returns its kind: missing, exception or died."""
         failure = process.failure
         if failure is None:
-            self._log.error(f"ended before it was ready: {how}", **process.who)
+            self._log.error(f"ended before it was ready: {how}", event="died", **process.who)
             return "died"
         text = failure.message
         if failure.traceback and failure.traceback != self._last_traceback:
             text += "\n" + failure.traceback.rstrip()
             self._last_traceback = failure.traceback
-        self._log.error(text, **process.who)
+        self._log.error(text, event="died", **process.who)
         return failure.kind
 
     def forget(self) -> None:

@@ -10,6 +10,7 @@ from corepod.supervisor.pool.state import Stage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from corepod.contract.messages import Message
     from corepod.supervisor.pool.ports import Log
@@ -107,8 +108,16 @@ class Generations:
 
     # Reload
 
-    def request_reload(self) -> None:
+    def request_reload(self) -> int:
+        """Returns its number: it is over when as many have ended."""
         self._reload.request()
+        return self._reload.asked
+
+    @property
+    def reloads(self) -> dict[str, Any]:
+        """What became of the reloads, for people and for whoever waits for one."""
+        reload = self._reload
+        return {"asked": reload.asked, "ended": reload.ended, "failure": reload.failure}
 
     def leave_out_reload(self) -> None:
         self._reload.leave_out()
@@ -120,7 +129,7 @@ class Generations:
         self._drop(self._reload.end(), now)
         again = f"{self._settings.env_file} is read again, and other " if self._settings.env_file else ""
         self._log.info(f"HUP: {again}settings stay as they were at the start (a restart changes them)")
-        self._log.info("reload: loading the new code")
+        self._log.info("reload: loading the new code", event="reload")
         fresh = self._new()
         self._reload.begin(fresh, now)
         for slot in self._slots:
@@ -146,13 +155,17 @@ class Generations:
             self.abort_reload(verdict.why, now)
         elif isinstance(verdict, Wait):
             slot.pause(now + verdict.seconds)
+        elif not self.reloading and slot.worker is not None:
+            self._log.error(
+                f"slot {slot.number} keeps its worker: the new one didn't become ready", event="replace-failed"
+            )
 
     def abort_reload(self, why: str, now: float) -> None:
         """Keep what serves now."""
         new = [str(s.number) for s in self._slots if self._reload.has_changed(s) and not s.failed]
         mixed = f" (new code in slot {', '.join(new)}; reload again to change the others)" if new else ""
-        self._log.error(f"reload aborted: {why}; the present workers stay{mixed}")
-        self._drop(self._reload.end(), now)
+        self._log.error(f"reload aborted: {why}; the present workers stay{mixed}", event="reload-failed")
+        self._drop(self._reload.abort(f"{why}{mixed}"), now)
 
     def _change_over(self, now: float) -> None:
         step = self._reload.step(self._slots, now)
@@ -161,7 +174,7 @@ class Generations:
         elif isinstance(step, Retire):
             self._processes.retire(step.worker, now)
         elif isinstance(step, Done):
-            self._log.info(f"reload: done in {step.seconds:.1f} s")
+            self._log.info(f"reload: done in {step.seconds:.1f} s", event="reloaded")
 
     def _drop(self, fresh: Generation | None, now: float) -> None:
         """Go back to the generation that has proved itself."""

@@ -106,22 +106,39 @@ class Pool:
                 self.processes.drain(process, self.settings.stop_timeout, self.settings.keep_alive, now)
         self._end_if_given_up(EXIT_BUDGET, now)
 
-    def request_reload(self) -> None:
+    def request_reload(self) -> int:
+        """Returns the number of the reload (see `Generations.reloads`), 0 where the pool is stopping."""
         if self.stopping:
             self._log.warning("the reload is ignored: the pool is stopping")
+            return 0
+        return self.generations.request_reload()
+
+    def restart(self, slot: Slot, why: str, now: float) -> str:
+        """Replace the worker of a slot by a new one of the same code; it serves until that one is ready, and its end is
+        no death. A slot that was given up, or pauses, gets a worker at once. Returns why not, empty where it is done.
+        """
+        if self.stopping:
+            return "the pool is stopping"
+        if self.generations.reloading:
+            return "a reload is under way, which replaces every worker"
+        if slot.waits_for or slot.incoming is not None or (slot.worker and slot.worker.stage is not Stage.SERVING):
+            return f"slot {slot.number} is getting a new worker already"
+        if slot.worker is None:
+            slot.forgive()
+            slot.resume()
+            return ""
+        self._log.info(f"makes way for a new worker: {why}", event="replaced", **slot.worker.who)
+        if self.settings.overlap:
+            slot.wait(self.generations.current.number, now)
         else:
-            self.generations.request_reload()
+            self.processes.retire(slot.worker, now)
+        return ""
 
     def lame(self) -> None:
         """The pool is about to stop: it goes on serving, but isn't ready, and asks clients to go."""
         self._begin_to_stop()
         for process in self.workers:
             self.processes.lame(process)
-
-    def dump_stacks(self) -> None:
-        """Let every worker write its stacks to the log."""
-        for process in self.workers:
-            self.processes.dump_stacks(process)
 
     def drain(self, within: float, now: float) -> None:
         """The end of every process, in order and within this time. No process starts from now on."""
@@ -133,7 +150,7 @@ class Pool:
     def stop_now(self, code: int, now: float, message: str = "") -> None:
         """Kill every process, and leave with this exit code once they are gone."""
         if message:
-            self._log.error(message)
+            self._log.error(message, event="gave-up")
         self.exit_code = code if self.exit_code is None else self.exit_code
         self._close(0.0, now)
         self.processes.kill_all("the pool was stopped at once")
@@ -225,7 +242,7 @@ class Pool:
         self.processes.ready(process, now)
         self.ever_ready = True
         self._boots.forget()
-        self._log.info("ready", **process.who)
+        self._log.info("ready", event="ready", **process.who)
         if process is slot.incoming and (old := slot.hand_over()) is not None:
             self.processes.retire(old, now)
         self.generations.on_ready(process, now)
@@ -290,7 +307,7 @@ class Pool:
         slot.ended(report.description)
         self._last_status = report.status
         if self.generations.closed:
-            self._log.error(f"died: {report.text}", **process.who)
+            self._log.error(f"died: {report.text}", event="died", **process.who)
             return
         self._judge(process, slot, report, now)
         if process.ready_at is None:
@@ -307,7 +324,8 @@ class Pool:
         if failed_boot:
             self._boots.write(process, report.description)
         else:
-            self._log.error(f"died: {report.text}{restarts.outlook(verdict, loss, self._budget, now)}", **process.who)
+            outlook = restarts.outlook(verdict, loss, self._budget, now)
+            self._log.error(f"died: {report.text}{outlook}", event="died", **process.who)
         if slot.idle:  # else another worker has its chance already
             self._follow(verdict, slot, now)
 
@@ -316,7 +334,7 @@ class Pool:
             slot.pause(now + verdict.seconds)
         elif isinstance(verdict, GiveUp):
             slot.give_up(verdict.why)
-            self._log.error(f"slot {slot.number} is given up: {verdict.why}")
+            self._log.error(f"slot {slot.number} is given up: {verdict.why}", event="gave-up")
             passed_on = verdict.code == EXIT_BUDGET and self.settings.exit_code == "worker"
             # Never 0: who starts the pool would take that for a success and leave it at that.
             self._end_if_given_up((passed_on and self._last_status) or verdict.code, now)

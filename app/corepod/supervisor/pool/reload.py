@@ -53,29 +53,38 @@ class Reload:
         self.active = False
         self.fresh: Generation | None = None
         self._number = 0  # of the generation that is rolled out
-        self._asked = False
+        self.asked, self.ended = 0, 0  # how many were asked for, and how many of these are over
+        self.failure = ""  # why the last one that is over was given up, empty where it is done
+        self._covered = 0  # how many were asked for when this one began
         self._begun = 0.0
         self._failures = 0
 
     def request(self) -> None:
         """Reload. What is under way ends first, unless nothing of it serves yet: then it begins anew."""
-        self._asked = True
+        self.asked += 1
 
     def leave_out(self) -> None:
         """The pool stops: the reload that was asked for last doesn't begin any more."""
-        self._asked = False
+        if self._waits or self.active:
+            self._covered = self.asked
+            self._over("the pool is stopping")
+
+    @property
+    def _waits(self) -> bool:
+        """Whether one that was asked for hasn't begun."""
+        return self.asked > self._covered
 
     def deadline(self) -> float | None:
-        return self._begun + AFRESH if self._asked and self.fresh is not None else None
+        return self._begun + AFRESH if self._waits and self.fresh is not None else None
 
     def is_due(self, now: float) -> bool:
         """Whether a reload that was asked for may begin."""
-        return self._asked and (not self.active or (self.fresh is not None and now >= self._begun + AFRESH))
+        return self._waits and (not self.active or (self.fresh is not None and now >= self._begun + AFRESH))
 
     def begin(self, fresh: Generation, now: float) -> None:
         """Roll out this generation."""
         self.active, self.fresh, self._number = True, fresh, fresh.number
-        self._asked, self._begun, self._failures = False, now, 0
+        self._covered, self._begun, self._failures = self.asked, now, 0
 
     def step(self, slots: Sequence[Slot], now: float) -> Want | Retire | Done | None:
         """Change the next slot over, when none is under way."""
@@ -85,6 +94,7 @@ class Reload:
         old = sorted((s for s in slots if not self.has_changed(s)), key=lambda s: s.worker is not None)
         if not old:
             self.active = False
+            self._over("")
             return Done(now - self._begun)
         if self.fresh is not None and not self.fresh.loaded:
             return None  # until the new code is known to load, the slot is the old generation's
@@ -113,8 +123,16 @@ class Reload:
             return 0
         return sum(not self.has_changed(s) and not self._changing(s) for s in slots)
 
+    def abort(self, why: str) -> Generation | None:
+        """Give it up. Returns the fresh generation, if it wasn't proven yet."""
+        self._over(why)
+        return self.end()
+
+    def _over(self, failure: str) -> None:
+        self.ended, self.failure = self._covered, failure
+
     def end(self) -> Generation | None:
-        """The reload is aborted or begins anew. Returns the fresh generation, if it wasn't proven yet."""
+        """The reload begins anew. Returns the fresh generation, if it wasn't proven yet."""
         self.active, fresh, self.fresh = False, self.fresh, None
         return fresh
 

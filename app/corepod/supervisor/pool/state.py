@@ -10,6 +10,8 @@ from corepod.supervisor.pool.backoff import FailureStreak
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from corepod.contract.messages import Failed
     from corepod.supervisor.pool.exits import ExitReport
 
@@ -62,7 +64,7 @@ class Process:
         self.failure: Failed | None = None  # what it said of its failed boot
 
     @property
-    def who(self) -> dict[str, object]:
+    def who(self) -> dict[str, Any]:
         """Names it in the log."""
         if self.slot is not None:
             return {"worker": self.number, "slot": self.slot.number, "core": self.slot.core, "pid": self.pid}

@@ -29,7 +29,7 @@ class Heard:
         self.lines.append(line)
         self.names.append(who)
 
-    def warning(self, message: str, **who: object) -> None:
+    def warning(self, message: str, event: str = "", **who: object) -> None:
         self.lines.append(message.encode())
         self.names.append(who)
 

@@ -342,12 +342,6 @@ def test_a_unix_socket_as_admin_port(tmp_path: Path) -> None:
     sockets.close([sock])
 
 
-def test_the_owners_socket_is_the_owners_alone(tmp_path: Path) -> None:
-    sock = sockets.control(f"{tmp_path}/c")
-    assert stat.S_IMODE((tmp_path / "c").stat().st_mode) == 0o600
-    sockets.close([sock])
-
-
 # Sockets that were handed over
 
 

@@ -56,13 +56,13 @@ class Journal:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def info(self, message: str, **who: object) -> None:
+    def info(self, message: str, event: str = "", **who: object) -> None:
         self.lines.append(f"info {message}")
 
-    def warning(self, message: str, **who: object) -> None:
+    def warning(self, message: str, event: str = "", **who: object) -> None:
         self.lines.append(f"warning {message}")
 
-    def error(self, message: str, **who: object) -> None:
+    def error(self, message: str, event: str = "", **who: object) -> None:
         self.lines.append(f"error {message}")
 
     def has(self, text: str) -> bool:

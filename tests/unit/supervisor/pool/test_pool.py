@@ -298,12 +298,6 @@ def test_a_slot_more_gets_a_worker_and_a_slot_less_drains_its() -> None:
     assert len(system.pool.workers) == 1
 
 
-def test_stacks_are_asked_of_every_worker() -> None:
-    system = running(2)
-    system.pool.dump_stacks()
-    assert system.dumped == [system.worker(0), system.worker(1)]
-
-
 def test_without_the_slot_that_still_worked_a_pool_has_given_up() -> None:
     system = running(2, crash_budget=(1, 60.0))
     for _ in range(2):

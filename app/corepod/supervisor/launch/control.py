@@ -1,0 +1,63 @@
+"""The control sockets: where the pool's owner reads everything about it and steers it. Where they are is in
+`corepod.contract.runtime`."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from corepod.contract import runtime
+from corepod.supervisor.launch import sockets
+from corepod.supervisor.launch.sockets import StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from corepod.supervisor.settings import Settings
+
+BACKLOG = 64
+FLAG = "--control"
+
+
+def open_all(settings: Settings) -> list[socket.socket]:
+    """The one that can be found by the pool's name, or was chosen, and that of the terminal which shows the pool.
+
+    Raises StartError where one that was chosen can't be made. Without the default one a pool runs all the same.
+    """
+    chosen = [address for address in (settings.control, settings.console) if address not in ("", "none")]
+    found = [] if settings.control else _open_by_name(settings.pool_name)
+    return [*found, *map(_open, chosen)]
+
+
+def _open_by_name(pool: str) -> list[socket.socket]:
+    for place in runtime.places(os.environ, os.geteuid()):
+        if not (place.startswith("@") or _make_folder(place)):
+            continue
+        for name in runtime.names(pool):
+            try:
+                return [_open(f"{place}{name}{runtime.SUFFIX}")]
+            except StartError as error:
+                if not sockets.is_taken(error):
+                    break
+    return []
+
+
+def _make_folder(path: str) -> bool:
+    try:
+        os.makedirs(path, 0o755 if path.startswith(runtime.SYSTEM) else 0o700, exist_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def _open(address: str) -> socket.socket:
+    if not address.startswith("@"):
+        return sockets.open_socket(f"unix:{address}", 0o600, BACKLOG, FLAG)
+    # An abstract name has no mode. The peer's user is checked in every case (see admin.server).
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(runtime.raw(address))
+    except OSError as error:
+        sock.close()
+        raise sockets.refusal(address, error, FLAG) from error
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,99 @@
+"""What a signal or the pool's owner asks for: reload, scale, restart a slot, dump stacks."""
+
+from __future__ import annotations
+
+from corepod.supervisor.launch import sockets
+from corepod.supervisor.launch.placement import MOST_SLOTS
+from corepod.supervisor.refusal import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.io.loop import Loop
+    from corepod.supervisor.launch.placement import Placement
+    from corepod.supervisor.pool.pool import Pool
+    from corepod.supervisor.pool.state import Slot
+
+
+class Steering:
+    """Each method does its part at once, or begins it: what becomes of it shows in the status and in the events.
+
+    Raises Refused where it isn't done. What is returned is for whoever asked.
+    """
+
+    def __init__(self, pool: Pool, placement: Placement, loop: Loop, log: StreamLog) -> None:
+        self._pool, self._placement, self._loop, self._log = pool, placement, loop, log
+
+    def reload(self) -> dict[str, Any]:
+        """A rolling reload. Its number is in the answer: it is over when `reloads.ended` of the status is as high."""
+        number = self._pool.request_reload()
+        if not number:
+            raise Refused("the pool is stopping")
+        return {"reload": number}
+
+    def restart(self, number: str) -> dict[str, Any]:
+        """A new worker for a slot. The answer has the number of the present worker: another one takes its place."""
+        slot = self._slot(number)
+        before = slot.worker.number if slot.worker else None
+        if why := self._pool.restart(slot, "a restart was asked for", self._loop.now()):
+            raise Refused(why)
+        return {"slot": slot.number, "worker": before}
+
+    def dump(self, number: str = "") -> dict[str, Any]:
+        """The stacks of one slot's workers, or of all, go to the log."""
+        slots = [self._slot(number)] if number else self._pool.slots
+        workers = [process for slot in slots for process in slot.processes]
+        if not workers:
+            raise Refused("there is no worker now")
+        for process in workers:
+            self._pool.processes.dump_stacks(process)
+        return {"workers": [process.number for process in workers]}
+
+    def scale(self, to: str) -> dict[str, Any]:
+        """As many slots as `to` says: a number, +N or -N, or auto for one on each usable core."""
+        wanted, before = self._wanted(to), len(self._pool.slots)
+        if self._pool.stopping:
+            raise Refused("the pool is stopping")
+        while len(self._pool.slots) < wanted:
+            self._grow()
+        while len(self._pool.slots) > wanted:
+            self._shrink()
+        return {"slots": wanted, "before": before}
+
+    def _wanted(self, to: str) -> int:
+        now = len(self._pool.slots)
+        if to == "auto":
+            return min(len(self._placement.usable.cores), MOST_SLOTS)
+        digits = to.lstrip("+-")
+        if not (digits.isascii() and digits.isdecimal()) or len(to) - len(digits) > 1:
+            raise Refused(f"{to!r} is not a number of slots: write 4, +1, -1 or auto")
+        wanted = now + int(to) if to != digits else int(to)
+        if not 1 <= wanted <= MOST_SLOTS:
+            raise Refused(f"a pool has 1 to {MOST_SLOTS} slots; now {now}, and {wanted} are asked for")
+        return wanted
+
+    def _grow(self) -> None:
+        pool = self._pool
+        try:
+            self._placement.make_room(len(pool.slots) + 1)
+        except sockets.StartError as error:
+            raise Refused(str(error)) from error
+        core, complaint = self._placement.another([slot.core for slot in pool.slots])
+        if complaint:
+            self._log.warning(complaint)
+        pool.add_slot(core)
+        where = f"core {core}" if core is not None else "not pinned"
+        self._log.info(f"added a slot ({where}); there are now {len(pool.slots)}", event="scaled")
+
+    def _shrink(self) -> None:
+        self._placement.give_back(self._pool.slots[-1].core)
+        self._pool.remove_slot(self._loop.now())
+        self._log.info(f"removed a slot; there are now {len(self._pool.slots)}", event="scaled")
+
+    def _slot(self, number: str) -> Slot:
+        slots = self._pool.slots
+        if not (number.isascii() and number.isdecimal()) or int(number) >= len(slots):
+            raise Refused(f"there is no slot {number or '(none was named)'}: the pool has slots 0 to {len(slots) - 1}")
+        return slots[int(number)]

@@ -1,0 +1,57 @@
+"""A slot's worker is replaced by a new one of the same code, because somebody asks for it."""
+
+from __future__ import annotations
+
+from corepod.supervisor.pool.state import Stage
+
+from tests.unit.supervisor.pool.system import System, running
+
+
+def restart(system: System, number: int = 0) -> str:
+    why = system.pool.restart(system.slot(number), "it was asked for", system.now)
+    system.settle()
+    return why
+
+
+def test_the_new_worker_takes_over_and_nothing_has_died() -> None:
+    system = running(2)
+    old, other = system.worker(0), system.worker(1)
+    assert restart(system) == ""
+    assert system.worker(0) is not old
+    assert system.worker(1) is other
+    assert old.stage is Stage.DRAINING
+    assert (system.slot(0).restarts, system.slot(0).reasons) == (0, {})
+
+
+def test_without_overlap_the_old_one_goes_first() -> None:
+    system = running(1, overlap=False)
+    old = system.worker(0)
+    system.pool.restart(system.slot(0), "it was asked for", system.now)
+    assert old.stage is Stage.DRAINING
+    assert system.slot(0).worker is None
+
+
+def test_one_at_a_time_in_a_slot() -> None:
+    system = running(1)
+    system.pool.restart(system.slot(0), "it was asked for", system.now)
+    assert "already" in system.pool.restart(system.slot(0), "again", system.now)
+
+
+def test_not_in_a_reload_and_not_in_a_stop() -> None:
+    system = running(1)
+    system.pool.request_reload()
+    system.tick()
+    assert "reload" in system.pool.restart(system.slot(0), "it was asked for", system.now)
+    system.settle()
+    system.pool.lame()
+    assert "stopping" in system.pool.restart(system.slot(0), "it was asked for", system.now)
+
+
+def test_a_slot_that_was_given_up_gets_a_worker() -> None:
+    system = running(2, crash_budget=(1, 60.0))
+    for _ in range(2):
+        system.dies(system.worker(0))
+        system.settle()
+    assert system.slot(0).failed
+    assert restart(system) == ""
+    assert system.worker(0).stage is Stage.SERVING
