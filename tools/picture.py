@@ -36,7 +36,7 @@ def _until(found: Callable[[], Any]) -> Any:
 
 
 def _draw(path: str) -> str:
-    shown = status(path)
+    shown = Client(path).status()
     assert shown is not None
     console = Console(record=True, width=112, file=io.StringIO())
     console.print(table(shown, time.time(), console.width))
@@ -51,13 +51,13 @@ def main() -> None:
         command = [sys.executable, "-m", "corepod", "run", "corepod.demo:app", "--control", path]
         pool = subprocess.Popen([*command, "--bind", f"127.0.0.1:{PORT}", "--admin", "127.0.0.1:9000"])
         try:
-            _until(lambda: (s := status(path)) and s["state"] == "ready" and s["standby"]["ready"])
-            shown = status(path)
+            _until(lambda: (s := Client(path).status()) and s["state"] == "ready" and s["standby"]["ready"])
+            shown = Client(path).status()
             assert shown is not None
             os.kill(shown["slots"][-1]["pid"], signal.SIGKILL)
             for _ in range(40):
                 urllib.request.urlopen(f"http://127.0.0.1:{PORT}/whoami", timeout=DEADLINE).read()
-            _until(lambda: (s := status(path)) and s["slots"][-1]["restarts"] and s["slots"][-1]["state"] == "ready")
+            _until(lambda: (s := Client(path).status()) and s["slots"][-1]["restarts"] and s["slots"][-1]["state"] == "ready")
             time.sleep(1.5)  # a share of CPU is measured over a second
             PICTURE.write_text(_draw(path))
         finally:
