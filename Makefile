@@ -11,7 +11,7 @@ BASE ?= python:3.14-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-process test-compat lint format docs bench conformance bench-pins wheel image operator-image \
+.PHONY: help run test test-unit test-process test-compat lint format docs bench bench-pm2 conformance bench-pins wheel image operator-image \
   loadtest-image kind-up kind-down e2e soak recovery loadtest loadtest-pictures hit pins clean
 
 help: ## Show this help
@@ -101,6 +101,10 @@ $(BENCH)/.venv/.made: pyproject.toml $(BENCH)/requirements.txt
 	$(BENCH)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Compared where it is installed: for those who want it, with Node, and kept out of the repository.
+bench-pm2: ## Install PM2 for the benchmarks that reload and stop it
+	npm install --silent --no-audit --no-fund --no-package-lock --no-save --prefix $(BENCH)/.pm2 pm2@7.0.4
+
 bench: $(BENCH)/.venv/.made ## Compare corepod with other servers; ARGS="b1 b6 --rounds 21" chooses benchmarks, ARGS=--help explains
 	@$(BENCH)/.venv/bin/python -m loadtest.bench $(ARGS)
 
@@ -171,4 +175,4 @@ pins: $(VENV)/.test ## Update the pinned dependencies; UPGRADE= pins only what i
 	./requirements/compile $(BIN)/uv
 
 clean: ## Remove everything that these targets made
-	rm -rf $(VENV) .venv-* $(BENCH)/.venv loadtest/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) .venv-* $(BENCH)/.venv $(BENCH)/.pm2 loadtest/results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*

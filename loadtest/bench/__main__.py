@@ -23,8 +23,10 @@ from loadtest.bench import (
     overhead,
     preload,
     queue,
+    rolling,
     row,
     slow_start,
+    stopping,
     strangers,
 )
 from loadtest.bench.harness import Bench, ignore_signals, on_term
@@ -48,6 +50,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "b8-queue": queue.queues,
     "b8-short": mixtures.short,
     "b8-mix": mixtures.mixed,
+    "b10": rolling.reloads,
+    "b10-recycle": rolling.recycling,
+    "b11": stopping.stops,
     "b12": overhead.keep_alive,
     "b13": operators.reaction,
     "b14": operators.size,

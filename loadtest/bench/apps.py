@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from starlette.websockets import WebSocket
 
 LOOPS = int(os.environ.get("BENCH_LOOPS", "100000"))
 BLOCK = 0.010  # seconds a request of /block, /wait (and, by LOOPS, /cpu and /thread) takes
@@ -86,6 +88,19 @@ async def wait(request: Request) -> PlainTextResponse:
     return _pid()
 
 
+async def slow(request: Request) -> PlainTextResponse:
+    await asyncio.sleep(0.5)
+    return _pid()
+
+
+async def talk(socket: WebSocket) -> None:
+    """Stays open until its client or its server ends it."""
+    await socket.accept()
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await socket.receive_text()
+
+
 async def post(request: Request) -> PlainTextResponse:
     """Reads a body; the answer is its length."""
     return PlainTextResponse(str(len(await request.body())))
@@ -104,7 +119,9 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 ENDPOINTS = {
-    "/": index, "/block": block, "/cpu": cpu, "/thread": thread, "/long": long, "/wait": wait, "/burn": burn
+    "/": index, "/block": block, "/cpu": cpu, "/thread": thread, "/long": long, "/wait": wait, "/slow": slow,
+    "/burn": burn,
 }  # fmt: skip
 ROUTES = [Route(path, endpoint) for path, endpoint in ENDPOINTS.items()]
-app = Starlette(routes=[*ROUTES, Route("/post", post, methods=["POST"])], lifespan=lifespan)
+ROUTES += [Route("/post", post, methods=["POST"])]
+app = Starlette(routes=[*ROUTES, WebSocketRoute("/ws", talk)], lifespan=lifespan)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 APP = "loadtest.bench.apps:app"
 JSON_APP = "loadtest.bench.json_app:app"
 BIN = Path(sys.executable).parent
+PM2 = ROOT / "loadtest/bench/.pm2/node_modules/.bin/pm2"  # of make bench-pm2
 
 
 def _children(pid: int) -> list[int]:
@@ -105,3 +106,21 @@ GRANIAN = Peer(
     _children,
     pause=6.5,  # a second death of a worker within 5.5 s ends the server
 )
+
+
+def pm2() -> list[Peer]:
+    """PM2 in cluster mode, where it is installed (make bench-pm2). Its application runs on Node."""
+    if not PM2.exists():
+        return []
+    run = [str(PM2.with_name("pm2-runtime")), str(ROOT / "loadtest/bench/pm2.config.js")]
+    env = [f"{name}={value}" for name, value in pm2_env("{port}").items()]
+    return [Peer("pm2", ("env", *env, "BENCH_PORT={port}", "BENCH_WORKERS={workers}", *run), _node)]
+
+
+def pm2_env(port: object) -> dict[str, str]:
+    """The variables by which PM2's command finds the PM2 that serves this port."""
+    return {"PM2_HOME": f"{ROOT}/loadtest/bench/.pm2/home-{port}"}
+
+
+def _node(pid: int) -> list[int]:
+    return [child for child in host.tree(pid) if "node_app.js" in host.command(child) and child != pid]
