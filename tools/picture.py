@@ -57,7 +57,11 @@ def main() -> None:
             os.kill(shown["slots"][-1]["pid"], signal.SIGKILL)
             for _ in range(40):
                 urllib.request.urlopen(f"http://127.0.0.1:{PORT}/whoami", timeout=DEADLINE).read()
-            _until(lambda: (s := Client(path).status()) and s["slots"][-1]["restarts"] and s["slots"][-1]["state"] == "ready")
+            _until(
+                lambda: (
+                    (s := Client(path).status()) and s["slots"][-1]["restarts"] and s["slots"][-1]["state"] == "ready"
+                )
+            )
             time.sleep(1.5)  # a share of CPU is measured over a second
             PICTURE.write_text(_draw(path))
         finally:

@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from corepod.hit.exchange import NOBODY, OK, TIMED_OUT, Client, Responder
+from corepod.local.client import Client as Owner
+from corepod.local.client import Refused, Unreachable
 
 from loadtest.chaos.action import CannotInjectError, Fault, action
 from loadtest.chaos.pool import PATIENCE, Pool
@@ -92,6 +94,19 @@ def reload(target: Target) -> Fault:
 
     fault = Fault(back, deadly=False)
     pool.send(Responder(pid=pool.supervisor), signal.SIGHUP)
+    return fault
+
+
+@action
+def recycle(target: Target) -> Fault:
+    """A worker makes way for a new one, as one does that has served for long; no request may be lost."""
+    pool = _pool(target)
+    victim = pool.pick()
+    fault = Fault(pool.replaced(victim), victim, deadly=False)
+    try:
+        Owner(str((pool.status() or {}).get("control", "none"))).post(f"/restart?slot={victim.slot}")
+    except (Refused, Unreachable) as error:
+        raise CannotInjectError(f"the pool doesn't replace the worker: {error}") from error
     return fault
 
 

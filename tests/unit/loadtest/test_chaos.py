@@ -54,7 +54,17 @@ def test_other_applications_may_answer_what_they_like() -> None:
 
 
 def test_the_registry_has_what_the_command_line_offers() -> None:
-    assert {"sigkill", "sigstop", "exit", "oom", "block", "hang", "reload", "kill-supervisor"} <= ACTIONS.keys()
+    assert {
+        "sigkill",
+        "sigstop",
+        "exit",
+        "oom",
+        "block",
+        "hang",
+        "reload",
+        "recycle",
+        "kill-supervisor",
+    } <= ACTIONS.keys()
     assert actions.sigkill is ACTIONS["sigkill"]
     assert all(summary(name) for name in ACTIONS)
 
