@@ -38,6 +38,9 @@ def files() -> dict[Path, str]:
     return {SCHEMA: schema(), README: readme()}
 
 
+MEMORY = "^([0-9]+[kKmMgG]?|([1-9][0-9]?|100)%)$"
+
+
 def schema() -> str:
     """The schema, with the settings as the program's table has them."""
     document = json.loads(SCHEMA.read_text(encoding="utf-8"))
@@ -58,6 +61,8 @@ def _property(setting: Setting) -> dict[str, Any]:
         # Also as text: that is what `helm --set` makes of a fraction.
         "seconds": {"anyOf": [{"type": "number", **number}, {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?$"}]},
         "bytes": {"anyOf": [{"type": "integer", **number}, {"type": "string", "pattern": "^[0-9]+[kKmMgG]?$"}]},
+        "memory": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": MEMORY}]},
+        "cron": {"type": "string"},
         "budget": {"anyOf": [{"const": 0}, {"type": "string", "pattern": "^([1-9][0-9]*/[0-9]+([.][0-9]+)?|0)$"}]},
         # As text: YAML reads 022 as the number 18.
         "mode": {"type": "string", "pattern": "^[0-7]{1,3}$"},

@@ -127,9 +127,7 @@ def _means(cron: Cron, date: time.struct_time) -> bool:
     return date.tm_mon in cron.months and (day or weekday if cron.either else day and weekday)
 
 
-def _times(
-    cron: Cron, midnight: int, earliest: int, local: Callable[[float], time.struct_time]
-) -> Iterator[float]:
+def _times(cron: Cron, midnight: int, earliest: int, local: Callable[[float], time.struct_time]) -> Iterator[float]:
     """The times of one day, whose beginning in UTC is `midnight`, from where clocks show `earliest`."""
     for hour in cron.hours:
         for minute in cron.minutes:

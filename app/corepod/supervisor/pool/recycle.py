@@ -13,7 +13,7 @@ MEMORY, REQUESTS, AGE, SCHEDULE = "memory", "requests", "age", "schedule"
 LEAST_LIFE = 5.0  # that a worker has served before it is replaced: a limit that is too low must not become a storm
 LONGEST_LEAST_LIFE = 40.0  # where memory keeps being used up so fast
 SHORT_LIFE = 60.0  # a worker that is too large before has grown fast
-GROWN = 1.1  # times the memory it had when it was new: the successor of a smaller one would be no smaller
+GROWN = 1.1  # times the memory it had when it was new: the successor of a smaller one would hardly be smaller
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # after a new worker that didn't get ready
 
 
@@ -87,7 +87,7 @@ def has_grown(worker: Worker) -> bool:
 
 
 def _due(worker: Worker, limits: Limits) -> Choice | None:
-    if limits.memory and worker.memory > limits.memory and has_grown(worker):
+    if 0 < limits.memory < worker.memory and (worker.new_memory <= limits.memory or has_grown(worker)):
         why = f"it uses {size(worker.memory)} of memory of its own, and max_memory is {size(limits.memory)}"
         return Choice(worker.slot, MEMORY, why)
     if worker.most_requests and worker.requests >= worker.most_requests:
@@ -118,6 +118,6 @@ def too_soon(workers: Sequence[Worker], limits: Limits) -> Choice | None:
 
 
 def in_vain(workers: Sequence[Worker], limits: Limits) -> Worker | None:
-    """One that is too large, where its successor would be so, too."""
+    """One that was too large when it was new: its successor would be so, too."""
     old = (worker for worker in workers if worker.served >= worker.least)
-    return next((worker for worker in old if 0 < limits.memory < worker.memory and not has_grown(worker)), None)
+    return next((worker for worker in old if 0 < limits.memory < min(worker.memory, worker.new_memory)), None)
