@@ -37,10 +37,11 @@ class Estimate:
 class ControlGroup:
     """The memory of the control group of this process, and of those around it, on versions 1 and 2."""
 
-    def __init__(self) -> None:
-        mine = procfs.memberships()
-        self._levels = _levels("/sys/fs/cgroup", mine["v2"], V2) if "v2" in mine else []
-        self._levels += _levels("/sys/fs/cgroup/memory", mine["memory"], V1) if "memory" in mine else []
+    def __init__(self, root: str = "/sys/fs/cgroup", mine: dict[str, str] | None = None) -> None:
+        """`mine` are the paths of this process's groups, see `procfs.memberships`."""
+        mine = procfs.memberships() if mine is None else mine
+        self._levels = _levels(root, mine["v2"], V2) if "v2" in mine else []
+        self._levels += _levels(f"{root}/memory", mine["memory"], V1) if "memory" in mine else []
 
     def fullest(self) -> tuple[int, int] | None:
         """What is in use, and the limit, of the group that is closest to its limit; None where none has one. Files that
