@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -246,10 +247,9 @@ def test_a_limit_that_is_too_low_is_no_storm(start: Start) -> None:
 
 def test_neither_in_a_reload_nor_in_a_stop(start: Start) -> None:
     pool = start("ok:app", "--workers", "2", "--pin", "never", "--max-age", "0.3", prefix=eager()).ready()
-    for _ in range(3):
-        asked = pool.status()["reloads"]["asked"]
-        pool.signal(1)
-        until(lambda asked=asked: pool.status()["reloads"]["ended"] > asked, lambda: f"the reload done\n{pool.log}")
+    for count in (1, 2, 3):
+        pool.signal(signal.SIGHUP)
+        pool.until_log("reload: done", count)
     log = pool.log
     for part in re.findall(r"reload: loading the new code(.*?)reload: done", log, re.DOTALL):
         assert "makes way" not in part
