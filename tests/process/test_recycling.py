@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import signal
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from corepod.supervisor.pool.recycle import LEAST_LIFE
 
 from tests.process.cgroup import control_group, inside
+from tests.process.harness import APPS
 from tests.process.inplace import in_place_of_supervisor
 from tests.process.test_reload import Code
 from tests.process.traffic import Traffic, ask
@@ -19,7 +22,6 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.process.harness import Pool
 
@@ -47,6 +49,15 @@ recycling.LONGEST = 0.1
 recycling.Recycling.__init__.__defaults__ = (lambda: time.time() * 60,)
 """
 STEP = re.compile(r"slot (\d+) .*\] (makes way|ready)")
+
+
+SECTION = "## Recycling: a new worker in time"
+
+
+def documented() -> list[str]:
+    """The commands that the runbook shows."""
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
+    return re.findall(r"^    (corepod run .*)$", text, re.MULTILINE)
 
 
 def eager(more: str = "") -> tuple[str, ...]:
@@ -79,6 +90,21 @@ def one_after_the_other(pool: Pool) -> None:
 def nothing_died(pool: Pool) -> None:
     for slot in pool.status()["slots"]:
         assert (slot["restarts"], slot["reasons"], slot["lost"]) == (0, {}, 0)
+
+
+@pytest.mark.parametrize("line", documented())
+def test_the_commands_of_the_runbook(start: Start, tmp_path: Path, line: str) -> None:
+    (tmp_path / "main.py").write_text("from ok import app\n")
+    _, command, app, *flags = shlex.split(line)
+    env = {"PYTHONPATH": str(APPS)}
+    pool = start(app, *flags, "--workers", "1", cwd=tmp_path, command=command, env=env).ready()
+    assert ask(pool.port, "/pid") == str(pool.slot()["pid"])
+    assert pool.stop() == 0
+
+
+def test_the_runbook_shows_each_limit() -> None:
+    limits = {"--max-requests", "--max-age", "--max-memory", "--recycle-at"}
+    assert {word for line in documented() for word in shlex.split(line)} >= limits
 
 
 @pytest.mark.parametrize("keep_alive", [False, True])
