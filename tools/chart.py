@@ -58,6 +58,15 @@ def _property(setting: Setting) -> dict[str, Any]:
         # Also as text: that is what `helm --set` makes of a fraction.
         "seconds": {"anyOf": [{"type": "number", **number}, {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?$"}]},
         "bytes": {"anyOf": [{"type": "integer", **number}, {"type": "string", "pattern": "^[0-9]+[kKmMgG]?$"}]},
+        "memory": {
+            "anyOf": [
+                {"const": 0},
+                {"type": "integer", "minimum": 16 << 20},
+                {"type": "string", "pattern": "^([0-9]+[kKmMgG]?|([1-9][0-9]?|100)%)$"},
+            ]
+        },
+        # What the fields may be, the program says when it starts.
+        "cron": {"type": "string", "pattern": "^(@[a-z]+|[^ ]+( +[^ ]+){4})?$"},
         "budget": {"anyOf": [{"const": 0}, {"type": "string", "pattern": "^([1-9][0-9]*/[0-9]+([.][0-9]+)?|0)$"}]},
         # As text: YAML reads 022 as the number 18.
         "mode": {"type": "string", "pattern": "^[0-7]{1,3}$"},

@@ -79,11 +79,16 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("command", ["run", "pid1"])
-def test_what_is_imported_by_all_it_does(tmp_path: Path, command: str) -> None:
+# Modules that only a pool with such limits pays for.
+RECYCLING = {"corepod.supervisor.health.recycling", "corepod.supervisor.pool.recycle", "corepod.contract.cron"}
+LIMITS = ("--max-requests", "1000000", "--max-memory", "90%", "--recycle-at", "0 4 * * *")
+
+
+@pytest.mark.parametrize(("command", "limits"), [("run", ()), ("pid1", ()), ("run", LIMITS)])
+def test_what_is_imported_by_all_it_does(tmp_path: Path, command: str, limits: tuple[str, ...]) -> None:
     """A reload, a death, every page, stacks, a slot more, a stop: nothing of it brings a forbidden module in."""
     found = tmp_path / "modules.json"
-    flags = ("--workers", "1", "--pin", "never", "--lame-duck", "0", "--log-format", "json")
+    flags = ("--workers", "1", "--pin", "never", "--lame-duck", "0", "--log-format", "json", *limits)
     prefix = in_place_of_supervisor(RECORDING)
     environment = {"MODULES": str(found)}
     with running("ok:app", *flags, log=tmp_path / "log", prefix=prefix, env=environment, command=command) as pool:
@@ -92,6 +97,7 @@ def test_what_is_imported_by_all_it_does(tmp_path: Path, command: str) -> None:
     modules, threads = json.loads(found.read_text())
     assert "corepod.supervisor.main" in modules
     assert heavy(modules) <= heavy(brought_by("ctypes"))
+    assert RECYCLING & set(modules) == (RECYCLING if limits else set())
     assert threads == 1
 
 

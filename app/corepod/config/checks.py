@@ -140,6 +140,11 @@ def _others(values: dict[str, Any]) -> list[tuple[str, str]]:
         faults.append(("access_log_format", f"is not a valid format: {error}"))
     if values["standbys"] > 1 and values["standby"] == "none":
         faults.append(("standbys", f"{values['standbys']} standbys are asked for, but standby is none"))
+    faults += [
+        (f"{name}_jitter", f"is added to {name}, which isn't set; set it, or leave the jitter out")
+        for name in ("max_requests", "max_age")
+        if values[f"{name}_jitter"] and not values[name]
+    ]
     if values["warmup"] and values["preload"] != "application":
         what = f"needs preload = application, with which workers share what a request makes; it is {values['preload']}"
         faults.append(("warmup", f"{what}. Change it, or leave warmup out"))

@@ -7,7 +7,6 @@ from corepod.contract.env import APP_PORT
 
 _CLASSES = "ASGI and WSGI applications are served alike, and detected by their signature (--interface)"
 _CHANGES = "files aren't watched; SIGHUP to the supervisor reloads the code (docs/operations.md)"
-_RECYCLING = "workers aren't replaced by number of requests; SIGHUP replaces all of them, one after the other"
 _LOGGING = "an application configures its own logging; --log-format and --log-level are for corepod's lines"
 _PROXIES = "--trusted-proxies ADDRESSES says whose X-Forwarded headers are used"
 _SERVICE = "leave that to the service manager, such as systemd"
@@ -22,7 +21,11 @@ _VALUED = {
     "that is blocked",
     ("--graceful-timeout", "--timeout-graceful-shutdown", "--kill-timeout"): "use --stop-timeout SECONDS",
     ("--timeout-keep-alive",): "use --keep-alive SECONDS",
-    ("--max-requests", "--max-requests-jitter", "--limit-max-requests"): _RECYCLING,
+    ("--limit-max-requests",): "use --max-requests N",
+    ("--limit-max-requests-jitter",): "use --max-requests-jitter N",
+    ("--workers-lifetime",): "use --max-age SECONDS",
+    ("--workers-max-rss",): "use --max-memory BYTES, such as 512m",
+    ("--cron-restart", "--cron"): 'use --recycle-at CRON, such as "0 4 * * *"',
     ("--worker-connections",): "use --limit-connections N",
     ("--limit-concurrency",): "use --limit-requests N",
     (
@@ -60,7 +63,7 @@ _VALUED = {
     ("--log-config", "--log-config-json", "--logger-class"): _LOGGING,
     ("--reload-dir", "--reload-include", "--reload-exclude", "--reload-extra-file"): _CHANGES,
     ("--statsd-host", "--statsd-prefix"): "Prometheus reads metrics at /metrics of the admin port (--admin)",
-    ("--max-memory-restart",): "limit the memory of the service or of the container",
+    ("--max-memory-restart",): "use --max-memory BYTES, such as 512m",
     ("--max-restarts",): "use --crash-budget DEATHS/SECONDS",
 }
 _BARE = {

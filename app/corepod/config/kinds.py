@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+LEAST_MEMORY = 16 << 20  # bytes: no worker has less, and who writes 512 means 512m
 LISTS = ("addresses", "networks", "paths")
 TARGET = re.compile(r"/[!-\"$-~]*")  # of a request: ASCII without spaces and controls, and no fragment
 LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks; none also in the place of paths
@@ -57,6 +58,7 @@ def _wanted(setting: Setting) -> str:
         "seconds": f"a number of seconds{least}",
         "bytes": f"a number of bytes{least}, such as 16384 or 16k",
         "workers": "auto or a whole number of at least 1",
+        "memory": "a number of bytes of at least 16m, such as 512m, a share such as 80%, or 0 for no limit",
         "budget": "DEATHS/SECONDS such as 5/60, or 0",
         "mode": "an octal mode such as 660",
     }.get(setting.kind, "text")
@@ -101,6 +103,29 @@ def _seconds(setting: Setting, text: str) -> float:
 def _bytes(setting: Setting, text: str) -> int:
     unit = UNITS.get(text[-1:].lower(), 1)
     return int(_number(setting, text, lambda t: int(t if unit == 1 else t[:-1]) * unit))
+
+
+def _memory(setting: Setting, text: str) -> int | str:
+    if text.endswith("%"):
+        share = text[:-1].strip()
+        if share.isascii() and share.isdecimal() and 1 <= int(share) <= 100:
+            return f"{int(share)}%"
+    else:
+        try:
+            size = _bytes(setting, text)
+        except ValueError:
+            size = -1
+        if size == 0 or size >= LEAST_MEMORY:
+            return size
+    raise ValueError(f"{text!r} is not {_wanted(setting)}")
+
+
+def _cron(setting: Setting, text: str) -> str:
+    if text:
+        from corepod.contract import cron  # only here: few pools have a schedule
+
+        cron.parse(text)
+    return text
 
 
 def _workers(setting: Setting, text: str) -> str | int:
@@ -181,6 +206,8 @@ _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "count": _count,
     "seconds": _seconds,
     "bytes": _bytes,
+    "memory": _memory,
+    "cron": _cron,
     "workers": _workers,
     "budget": _budget,
     "mode": _mode,

@@ -145,10 +145,50 @@ _POOL = _group(
         "growing pause between restarts",
     ),
     (
+        "max_requests",
+        "count",
+        0,
+        "number of requests after which a worker is replaced by a new one, which is ready before the old one goes; 0 "
+        "for no limit",
+        {"minimum": 0},
+    ),
+    (
+        "max_requests_jitter",
+        "count",
+        0,
+        "up to so many requests are added to max_requests, by chance and for each worker, so that not all reach it at "
+        "the same time",
+        {"minimum": 0},
+    ),
+    ("max_age", "seconds", 0.0, "time after which a worker is replaced by a new one, 0 for no limit", {"minimum": 0}),
+    (
+        "max_age_jitter",
+        "seconds",
+        0.0,
+        "up to so much time is added to max_age, by chance and for each worker",
+        {"minimum": 0},
+    ),
+    (
+        "max_memory",
+        "memory",
+        0,
+        "memory with which a worker is replaced by a new one: bytes, such as 512m, of its own and its part of what "
+        "workers share (PSS); or a share of the container's limit of memory, such as 80%, above which the largest "
+        "worker is replaced; 0 for no limit",
+    ),
+    (
+        "recycle_at",
+        "cron",
+        "",
+        "times at which all workers are replaced by new ones, one after the other, as a cron expression of five "
+        'fields in local time: "0 4 * * *" is 4:00 each day',
+    ),
+    (
         "overlap",
         "flag",
         True,
-        "in a reload, stop the old worker when the new one is ready; off: stop it before the new one starts",
+        "in a reload, and where a worker is replaced, stop the old worker when the new one is ready; off: stop it "
+        "before the new one starts",
     ),
     (
         "exit_code",

@@ -25,6 +25,12 @@ class Settings:
     standbys: int
     live_max_age: float
     crash_budget: tuple[int, float]
+    max_requests: int
+    max_requests_jitter: int
+    max_age: float
+    max_age_jitter: float
+    max_memory: int | str
+    recycle_at: str
     overlap: bool
     exit_code: str
     bind: list[str]
@@ -62,6 +68,12 @@ class Settings:
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
         self.__dict__.update(values)
+
+    @property
+    def recycles(self) -> bool:
+        """Whether workers are replaced when they reach a limit. A debugger may sit in one with `debug`."""
+        limits = (self.max_requests, self.max_age, self.max_memory, self.recycle_at)
+        return any(limits) and not self.debug
 
     @property
     def pool_name(self) -> str:

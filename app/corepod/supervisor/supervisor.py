@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from corepod.contract.messages import Malformed, Message
+    from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.pool.state import Process
@@ -71,6 +72,7 @@ class Supervisor:
             random=_random,
         )
         self.checks = Checks(self.pool, scoreboard, self.cgroup, log, loop.now())
+        self.recycling = self._recycling(scoreboard)
         self.notifier = Notifier(settings.notify)
         self.steering = Steering(self.pool, self.placement, loop, log)
         self.admin = self._open_admin(admin, controls, scoreboard)
@@ -90,6 +92,7 @@ class Supervisor:
         status = PoolStatus(
             self.pool, self.checks, scoreboard, self.cgroup, self.log, self.listeners, about=about, clock=self.loop.now
         )
+        status.recycling = self.recycling
         server = AdminServer(self.loop, status, status_public=self.settings.admin_status == "all")
         if admin is not None:
             server.listen(admin, trusted=False)
@@ -100,6 +103,13 @@ class Supervisor:
         for sock in controls:
             server.listen(sock, trusted=True)
         return server
+
+    def _recycling(self, scoreboard: SharedScoreboard) -> Recycling | None:
+        if not self.settings.recycles:
+            return None
+        from corepod.supervisor.health.recycling import Recycling  # costs nothing where no limit is set
+
+        return Recycling(self.pool, scoreboard, self.log, _random, self.loop.now())
 
     def _asked_to_stop(self) -> None:
         self.stop(self.loop.now(), "corepod stop")
@@ -143,6 +153,8 @@ class Supervisor:
         self._reap(now)
         self._drain_if_due(now)
         self.checks.look(now)
+        if self.recycling is not None:
+            self.recycling.look(now)
         self.pool.tick(now)
         self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
 
@@ -151,6 +163,7 @@ class Supervisor:
         times = [
             self.pool.deadline(),
             self.checks.deadline(),
+            self.recycling.deadline() if self.recycling is not None else None,
             self.notifier.due,
             self.admin.expire(now),
             self._stop.lame_until,

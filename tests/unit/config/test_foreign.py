@@ -24,7 +24,7 @@ PM2 = "-i max --watch --max-memory-restart 300M -n shop"
 @pytest.mark.parametrize(
     ("line", "left", "count"),
     [
-        (GUNICORN, ["-w", "2", "-b", ":80"], 6),
+        (GUNICORN, ["-w", "2", "-b", ":80", "--max-requests", "100"], 5),
         (UVICORN, ["--root-path", "/api", "--workers", "2"], 10),
         (PM2, [], 4),
     ],

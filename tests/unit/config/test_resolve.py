@@ -55,6 +55,14 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("factory", True, True),
     ("standby", "live", "live"),
     ("user", 1000, "1000"),
+    ("max_memory", "512m", 512 << 20),
+    ("max_memory", 536870912, 512 << 20),
+    ("max_memory", "0", 0),
+    ("max_memory", " 080% ", "80%"),
+    ("max_memory", "100%", "100%"),
+    ("recycle_at", " */5 * * * mon-fri ", "*/5 * * * mon-fri"),
+    ("recycle_at", "@daily", "@daily"),
+    ("recycle_at", "", ""),
 ]
 
 BAD: list[tuple[str, Any, str]] = [
@@ -88,6 +96,16 @@ BAD: list[tuple[str, Any, str]] = [
     ("keep_alive", "soon", "number of seconds"),
     ("factory", "maybe", "true, false"),
     ("standby", "warm", "one of armed, live, none"),
+    ("max_memory", "512", "at least 16m, such as 512m, a share such as 80%"),
+    ("max_memory", "0%", "a share such as 80%"),
+    ("max_memory", "101%", "a share such as 80%"),
+    ("max_memory", "0.8", "a share such as 80%"),
+    ("max_memory", "-1", "a number of bytes"),
+    ("max_memory", "", "a number of bytes"),
+    ("recycle_at", "4:00", "has 1 fields, and a cron expression has 5"),
+    ("recycle_at", "0 25 * * *", "'25' is no hour: write 0 to 23"),
+    ("recycle_at", "0 0 31 2 *", "never happens"),
+    ("recycle_at", 4, "5"),
     ("app", "a\nb", "line break"),
     ("app", {"a": 1}, "dict"),
 ]
@@ -421,3 +439,14 @@ def test_config_shows_values_sources_and_no_secret(tmp_path: Path, pem: Path) ->
 def test_help_names_every_setting(tmp_path: Path, command: str) -> None:
     text = corepod(command, "--help", cwd=tmp_path).stdout
     assert all(setting.flag in text and setting.variable in text for setting in SETTINGS[1:])
+
+
+@pytest.mark.parametrize("name", ["max_requests", "max_age"])
+def test_a_jitter_needs_what_it_is_added_to(name: str) -> None:
+    flags = {f"{name}_jitter": "5"}
+    with pytest.raises(SettingsError) as error:
+        resolve(flags, {}, None, pod=False)
+    assert error.value.faults == [
+        f"--{name.replace('_', '-')}-jitter: is added to {name}, which isn't set; set it, or leave the jitter out"
+    ]
+    assert resolve({**flags, name: "10"}, {}, None, pod=False).values[f"{name}_jitter"] == 5

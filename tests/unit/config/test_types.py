@@ -21,6 +21,8 @@ SAMPLES: dict[str, list[str]] = {
     "seconds": ["3"],
     "bytes": ["16k"],
     "workers": ["auto", "3"],
+    "memory": ["512m", "80%"],
+    "cron": ["0 4 * * *"],
     "budget": ["5/60", "0"],
     "mode": ["660"],
     "address": ["127.0.0.1:8000"],

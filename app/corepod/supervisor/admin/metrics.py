@@ -18,6 +18,8 @@ SLOT_STATES = ("starting", "ready", "busy", "stuck", "draining", "backoff", "fai
 # Written as 0 before the first such death, because increase() misses the first step of a series that begins with 1.
 COMMON_REASONS = ("exit code 0", "exit code 1", "signal SIGKILL", "signal SIGSEGV", "oom", "stuck", "busy")
 
+REPLACED = ("asked", "requests", "age", "memory", "schedule")  # reasons, likewise written as 0
+
 # Name, type, help, labels. The reference in the documentation is generated from it.
 METRICS = (
     (
@@ -52,6 +54,13 @@ METRICS = (
         "corepod_worker_restarts_total",
         "counter",
         "Deaths of the slot's workers by reason; each is followed by a restart within the crash budget.",
+        ("slot", "reason"),
+    ),
+    (
+        "corepod_worker_replaced_total",
+        "counter",
+        "Workers of the slot that were replaced by a new one because of a limit, or because it was asked for; no "
+        "deaths, and no reloads.",
         ("slot", "reason"),
     ),
     ("corepod_worker_start_time_seconds", "gauge", "Start of the slot's worker, in Unix time.", ("slot",)),
@@ -158,6 +167,8 @@ def _slot(written: Exposition, slot: dict[str, Any]) -> None:
     written.put("corepod_worker_pinned", slot["pinned"], number, core)
     for reason in sorted({*COMMON_REASONS, *slot["reasons"]}):
         written.put("corepod_worker_restarts_total", slot["reasons"].get(reason, 0), number, reason)
+    for reason in REPLACED:
+        written.put("corepod_worker_replaced_total", slot["replaced"].get(reason, 0), number, reason)
     for code, count in zip(CODES, slot["status"], strict=True):
         written.put("corepod_requests_total", count, number, code)
     name = "corepod_request_duration_seconds"

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from corepod.supervisor.health.checks import Checks
     from corepod.supervisor.health.procfs import Cgroup
+    from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.health.scoreboard import SharedScoreboard
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.pool.pool import Pool
@@ -60,6 +61,7 @@ class PoolStatus:
         self._pool, self._checks, self._about, self._clock = pool, checks, about, clock
         self._scoreboard, self._cgroup, self._log, self._listeners = scoreboard, cgroup, log, listeners
         self._started_at = time.time()
+        self.recycling: Recycling | None = None
 
     def live(self) -> tuple[bool, str]:
         """Whether the supervisor works and has not given up, and the reason."""
@@ -103,6 +105,7 @@ class PoolStatus:
             **self._about,
             "reloading": pool.generations.reloading,
             "reloads": pool.generations.reloads,
+            "next_recycling_at": self.recycling.next_at if self.recycling is not None else None,
             "last_event": self._log.events.last,
             "standby": {
                 "mode": pool.settings.standby,
@@ -162,6 +165,8 @@ class PoolStatus:
             "ready": ready and not pool.stopping,
             "being_replaced": slot.incoming is not None or (worker is not None and bool(slot.waits_for)),
             "why": slot.failed or ("" if ready else why),
+            "replacing": slot.replacing,
+            "replaced": dict(slot.replaced),
             "restarts": slot.restarts,
             "reasons": dict(slot.reasons),
             "started_at": worker.started_at if worker else None,

@@ -84,16 +84,22 @@ def _parent(pid: str) -> int:
     return int(fields[1]) if len(fields) > 1 else -1
 
 
+def memberships() -> dict[str, str]:
+    """The paths of this process's control groups: by controller those of version 1, and `v2`."""
+    mine = {}
+    for line in read("/proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        names, _, path = rest.partition(":")
+        for name in names.split(",") if names else ["v2"]:
+            mine[name] = path
+    return mine
+
+
 class Cgroup:
     """This container's counters of throttling and of kills for memory, on cgroup v1 and v2."""
 
     def __init__(self) -> None:
-        mine = {}
-        for line in read("/proc/self/cgroup").splitlines():
-            _, _, rest = line.partition(":")
-            names, _, path = rest.partition(":")
-            for name in names.split(",") if names else ["v2"]:
-                mine[name] = path
+        mine = memberships()
         self._cpu = _first_readable("cpu.stat", mine.get("v2"), "cpu", mine.get("cpu"))
         self._memory = _first_readable("memory.events", mine.get("v2"), "", None) or _first_readable(
             "memory.oom_control", None, "memory", mine.get("memory")
@@ -102,14 +108,14 @@ class Cgroup:
 
     def throttled(self) -> float | None:
         """Seconds this container was kept from running by its quota."""
-        values = _pairs(self._cpu)
+        values = pairs(self._cpu)
         if "throttled_usec" in values:
             return values["throttled_usec"] / 1e6
         return values["throttled_time"] / 1e9 if "throttled_time" in values else None
 
     def memory_kills(self) -> int:
         """Processes of this container that the kernel ended for memory."""
-        return _pairs(self._memory).get("oom_kill", 0)
+        return pairs(self._memory).get("oom_kill", 0)
 
     def killed_for_memory(self) -> bool:
         """Whether that number has grown since the last call."""
@@ -127,6 +133,7 @@ def _first_readable(name: str, v2: str | None, controller: str, v1: str | None) 
     return next((f"{root}/{name}" for root in roots if read(f"{root}/{name}")), "")
 
 
-def _pairs(path: str) -> dict[str, int]:
-    pairs = (line.split() for line in read(path).splitlines()) if path else ()
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+def pairs(path: str) -> dict[str, int]:
+    """The lines of a file that are a name and a number; none where it can't be read."""
+    lines = (line.split() for line in read(path).splitlines()) if path else ()
+    return {pair[0]: int(pair[1]) for pair in lines if len(pair) == 2 and pair[1].isdigit()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from corepod.supervisor.pool.generation import DISMISS_TIMEOUT, Generation
 from corepod.supervisor.pool.reload import Abort, Done, Reload, Retire, Want
 from corepod.supervisor.pool.restarts import Wait
-from corepod.supervisor.pool.state import Stage
+from corepod.supervisor.pool.state import ASKED, Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class Generations:
         for generation in self.all:
             self._processes.carry_out(generation, generation.expire(now), now)
             waiting = [slot for slot in self._slots if slot.waits_for == generation.number]
-            waiting.sort(key=lambda slot: (slot.waits_since, slot.number))
+            # One that serves can wait for longer than one that nobody serves.
+            waiting.sort(key=lambda slot: (slot.worker is not None, slot.waits_since, slot.number))
             orders = generation.fill(
                 waiting,
                 self._processes.free_records,
@@ -127,6 +128,10 @@ class Generations:
         if not self._reload.is_due(now):
             return
         self._drop(self._reload.end(), now)
+        for slot in self._slots:
+            if slot.replacing:  # the reload does it, and with the new code
+                slot.end_replacement()
+                self._leave(slot, now)
         again = f"{self._settings.env_file} is read again, and other " if self._settings.env_file else ""
         self._log.info(f"HUP: {again}settings stay as they were at the start (a restart changes them)")
         self._log.info("reload: loading the new code", event="reload")
@@ -155,10 +160,30 @@ class Generations:
             self.abort_reload(verdict.why, now)
         elif isinstance(verdict, Wait):
             slot.pause(now + verdict.seconds)
-        elif not self.reloading and slot.worker is not None:
-            self._log.error(
-                f"slot {slot.number} keeps its worker: the new one didn't become ready", event="replace-failed"
-            )
+        elif slot.replacing:
+            self.keep_worker(slot, "the new one didn't become ready", now)
+
+    def keep_workers(self, why: str, now: float) -> None:
+        """No new worker will come for the slots whose present one was to be replaced."""
+        for slot in self._slots:
+            if slot.replacing:
+                self.keep_worker(slot, why, now)
+
+    def keep_worker(self, slot: Slot, why: str, now: float) -> None:
+        """Its present worker isn't replaced, after all."""
+        again = slot.replacing != ASKED
+        if not (again and slot.replace_failures):
+            text = "; it is tried again after a growing pause, and not said again" if again else ""
+            self._log.error(f"slot {slot.number} keeps its worker: {why}{text}", event="replace-failed")
+        slot.replacement_failed(now)
+        self._leave(slot, now)
+
+    def _leave(self, slot: Slot, now: float) -> None:
+        """A worker that serves isn't replaced by what is on its way."""
+        if slot.worker is not None and slot.waits_for:
+            slot.stop_waiting()
+        if slot.incoming is not None:
+            self._processes.drain(slot.incoming, self._settings.stop_timeout, 0.0, now)
 
     def abort_reload(self, why: str, now: float) -> None:
         """Keep what serves now."""

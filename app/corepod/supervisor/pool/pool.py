@@ -16,7 +16,7 @@ from corepod.supervisor.pool.exits import BootReports
 from corepod.supervisor.pool.generations import Generations
 from corepod.supervisor.pool.processes import Processes
 from corepod.supervisor.pool.restarts import Budget, GiveUp, Loss, Wait
-from corepod.supervisor.pool.state import Process, Slot, Stage
+from corepod.supervisor.pool.state import ASKED, Process, Slot, Stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
 OFFENCE = "invalid message"
+REPLACE_TIMEOUT = 600.0  # seconds that a new worker may take to be ready while the one that it replaces serves
 ORPHANED_CONTROL = 1.0  # seconds a process may live without its control socket: nothing could tell it to stop
 
 
@@ -75,6 +76,7 @@ class Pool:
     def deadline(self) -> float | None:
         """When `tick` has something to do by itself."""
         times = [self.processes.deadline(), self.generations.deadline(), *(slot.retry_at for slot in self.slots)]
+        times += [slot.replace_by for slot in self.slots]
         return min((t for t in times if t is not None), default=None)
 
     def tick(self, now: float) -> None:
@@ -84,6 +86,8 @@ class Pool:
         if not self.generations.closed:
             for slot in self.slots:
                 self._let_wait_if_idle(slot, now)
+                if slot.replace_by is not None and now >= slot.replace_by:
+                    self.generations.keep_worker(slot, f"no new one was ready within {REPLACE_TIMEOUT:g} s", now)
         self.generations.step(now, stopping=self.stopping)
 
     def _let_wait_if_idle(self, slot: Slot, now: float) -> None:
@@ -113,7 +117,28 @@ class Pool:
             return 0
         return self.generations.request_reload()
 
-    def restart(self, slot: Slot, why: str, now: float) -> str:
+    def recycle(self, slot: Slot, reason: str, why: str, now: float) -> str:
+        """Replace a worker that has reached a limit. One slot after the other: returns why not now, empty where it is
+        done. `reason` is a word to count it by."""
+        if (busy := self.busy) or slot.worker is None:
+            return busy or f"slot {slot.number} has no worker"
+        return self.restart(slot, why, now, reason)
+
+    @property
+    def busy(self) -> str:
+        """Why no worker can be recycled now, empty where one can. A slot that is down doesn't keep the others from it,
+        unless the one that is recycled would be down as well for a while."""
+        if self.stopping:
+            return "the pool is stopping"
+        if self.generations.reloading:
+            return "a reload is under way"
+        for slot in self.slots:
+            down = slot.worker is None and not slot.failed
+            if slot.changing or (down and not self.settings.overlap):
+                return f"slot {slot.number} is getting a new worker"
+        return ""
+
+    def restart(self, slot: Slot, why: str, now: float, reason: str = ASKED) -> str:
         """Replace the worker of a slot by a new one of the same code; it serves until that one is ready, and its end is
         no death. A slot that was given up, or pauses, gets a worker at once. Returns why not, empty where it is done.
         """
@@ -121,16 +146,20 @@ class Pool:
             return "the pool is stopping"
         if self.generations.reloading:
             return "a reload is under way, which replaces every worker"
-        if slot.waits_for or slot.incoming is not None or (slot.worker and slot.worker.stage is not Stage.SERVING):
+        ending = slot.worker is None and bool(slot.retiring) and not self.settings.overlap
+        if slot.changing or ending:
             return f"slot {slot.number} is getting a new worker already"
         if slot.worker is None:
             slot.forgive()
             slot.resume()
             return ""
-        self._log.info(f"makes way for a new worker: {why}", event="replaced", **slot.worker.who)
+        if reason == ASKED or not slot.replace_failures:
+            self._log.info(f"makes way for a new worker: {why}", event="replaced", **slot.worker.who)
         if self.settings.overlap:
+            slot.begin_replacement(reason, now + REPLACE_TIMEOUT)
             slot.wait(self.generations.current.number, now)
         else:
+            slot.replaced_for(reason)
             self.processes.retire(slot.worker, now)
         return ""
 
@@ -160,6 +189,7 @@ class Pool:
         self.generations.close(within, now)
         for slot in self.slots:
             slot.resume()
+            slot.end_replacement()
 
     def _begin_to_stop(self) -> None:
         self.stopping = True
@@ -244,6 +274,9 @@ class Pool:
         self._boots.forget()
         self._log.info("ready", event="ready", **process.who)
         if process is slot.incoming and (old := slot.hand_over()) is not None:
+            if slot.replacing:
+                slot.replaced_for(slot.replacing)
+                slot.end_replacement()
             self.processes.retire(old, now)
         self.generations.on_ready(process, now)
         if self.stopping:
@@ -292,7 +325,12 @@ class Pool:
                 self.generations.abort_reload("the new code can't be loaded", now)
         elif kind == "missing" and not generation.loaded:
             self.stop_now(EXIT_APP, now)
-        elif no_load and self._budget.final(self.ever_ready) and not any(slot.worker for slot in self.slots):
+        elif no_load:
+            self.generations.keep_workers("the application can't be loaded", now)
+            self._give_up_boot(now)
+
+    def _give_up_boot(self, now: float) -> None:
+        if self._budget.final(self.ever_ready) and not any(slot.worker for slot in self.slots):
             tries = "" if self.settings.attended else f" ({BOOT_TRIES} tries)"
             self.stop_now(EXIT_BOOT, now, f"the application can't be loaded{tries}")
 
@@ -302,9 +340,12 @@ class Pool:
         self._log.warning(f"the standby ended before it could take its place: {report.description}", **process.who)
         if (generation := self.generations.of(process)) is not None:
             generation.on_failed_birth(process, now)
+        if process.slot is not None and process.slot.replacing:
+            process.slot.wait(self.generations.current.number, now)  # it still has a worker, and isn't idle
 
     def _on_loss(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:
         slot.ended(report.description)
+        slot.end_replacement()  # from now on the slot needs a new worker anyway
         self._last_status = report.status
         if self.generations.closed:
             self._log.error(f"died: {report.text}", event="died", **process.who)

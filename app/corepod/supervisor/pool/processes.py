@@ -36,6 +36,7 @@ class Processes:
         self._slots, self._wall = slots, wall
         self.living: dict[int, Process] = {}
         self._activated = 0
+        self.readied = 0  # workers that have been ready
 
     @property
     def free_records(self) -> int:
@@ -100,6 +101,7 @@ class Processes:
         self._launcher.send(process, message)
 
     def ready(self, process: Process, now: float) -> None:
+        self.readied += 1
         process.serve(self._wall(), now)
 
     def retire(self, process: Process, now: float) -> None:

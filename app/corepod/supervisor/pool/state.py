@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.exits import ExitReport
 
 
+ASKED = "asked"  # the reason of a replacement that somebody has asked for
+
+
 class Stage(Enum):
     """How far a process has come."""
 
@@ -155,6 +158,11 @@ class Slot:
         self.totals = [0] * WORDS
         self.lost = 0  # requests that were in flight on workers that died
         self.cpu_before = 0.0  # CPU seconds of dead workers
+        self.replacing = ""  # why its worker is to be replaced by a new one, a word; empty where it isn't
+        self.replace_by: float | None = None  # the new one has to be ready by then
+        self.replaced: dict[str, int] = {}  # how often, by that word
+        self.replace_failures = 0  # new ones that didn't get ready, in a row
+        self.replace_failed_at = 0.0
 
     @property
     def processes(self) -> list[Process]:
@@ -182,6 +190,32 @@ class Slot:
 
     def resume(self) -> None:
         self.retry_at = None
+
+    # Replacing its worker, which serves until the new one is ready
+
+    def begin_replacement(self, reason: str, by: float) -> None:
+        self.replacing, self.replace_by = reason, by
+
+    def end_replacement(self) -> None:
+        """It is over, or has become another thing: the worker has died, or a reload replaces it."""
+        self.replacing, self.replace_by = "", None
+
+    def replaced_for(self, reason: str) -> None:
+        """A new worker has taken over, or is about to."""
+        self.replaced[reason] = self.replaced.get(reason, 0) + 1
+        self.replace_failures = 0
+
+    def replacement_failed(self, now: float) -> None:
+        """The present worker stays."""
+        self.replace_failures += 1
+        self.replace_failed_at = now
+        self.end_replacement()
+
+    @property
+    def changing(self) -> bool:
+        """Whether a new worker is on its way."""
+        starts = self.worker is not None and self.worker.stage is Stage.STARTING
+        return bool(self.waits_for) or self.incoming is not None or starts
 
     # Who is in it
 

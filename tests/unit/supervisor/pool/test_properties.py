@@ -33,7 +33,7 @@ from corepod.contract.messages import (
 from corepod.contract.scoreboard import REQUESTS
 from corepod.supervisor.pool.exits import Exit
 from corepod.supervisor.pool.pool import OFFENCE
-from corepod.supervisor.pool.state import Process, Slot, Stage
+from corepod.supervisor.pool.state import ASKED, Process, Slot, Stage
 
 from tests.unit.supervisor.pool.system import EXITED, FAILED_BOOT, SIGKILL, System
 
@@ -167,6 +167,20 @@ class Chaos:
         self.pool.request_reload()
         self.system.tick()
 
+    def restart(self) -> None:
+        slot = self.dice.choice(self.pool.slots)
+        why = self.pool.restart(slot, "it was asked for", self.system.now)
+        self.trace.append(f"    slot {slot.number} {why}")
+        self.system.tick()
+
+    def recycle(self) -> None:
+        slot = self.dice.choice(self.pool.slots)
+        changing = [other for other in self.pool.slots if other.changing]
+        why = self.pool.recycle(slot, "age", "it has served for an hour", self.system.now)
+        self.trace.append(f"    slot {slot.number} {why}")
+        assert why or not changing, "two slots at once"
+        self.system.tick()
+
     def slot_more(self) -> None:
         if len(self.pool.slots) < self.most and not self.pool.stopping:
             self.pool.add_slot(None)
@@ -218,7 +232,10 @@ class Chaos:
                 assert len(slot.processes) <= 1, "two lifespans in one slot"
         if self.pool.generations.closed:
             assert not any(slot.waits_for or slot.retry_at is not None for slot in self.pool.slots)
-        assert sum(slot.incoming is not None for slot in self.pool.slots) <= 1, "one slot after the other"
+        by_itself = [slot for slot in self.pool.slots if slot.replacing != ASKED]
+        assert sum(slot.incoming is not None for slot in by_itself) <= 1, "one slot after the other"
+        assert sum(bool(slot.replacing) for slot in by_itself) <= 1, "one recycled after the other"
+        self.check_replacements()
         assert self.pool.generations.forking == bool(self.system.forks)
         self.check_places()
         self.check_records()
@@ -236,6 +253,19 @@ class Chaos:
         if slot.retry_at is not None:
             return slot.retry_at > self.system.now + 60.0
         return bool(self.settings["overlap"]) or not slot.retiring
+
+    def check_replacements(self) -> None:
+        for slot in self.pool.slots:
+            if slot.replacing:
+                assert slot.worker is not None
+                assert slot.waits_for or slot.incoming is not None, f"slot {slot.number} is replaced by nobody"
+                assert slot.replace_by is not None
+                assert not self.pool.generations.reloading, "the reload replaces it"
+            else:
+                assert slot.replace_by is None
+            reloading = self.pool.generations.reloading or self.pool.stopping
+            if slot.worker is not None and slot.waits_for and not reloading:
+                assert slot.replacing, "a slot that has a worker waits for nothing"
 
     def check_places(self) -> None:
         """Each process is in exactly one place, or it is on its way out."""
@@ -301,6 +331,8 @@ WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.system_refuses, 2),
     (Chaos.code_changes, 2),
     (Chaos.reload, 3),
+    (Chaos.restart, 2),
+    (Chaos.recycle, 4),
     (Chaos.slot_more, 1),
     (Chaos.slot_less, 1),
     (Chaos.is_found_stuck, 1),
@@ -348,6 +380,7 @@ def settles(chaos: Chaos) -> None:
     for slot in pool.slots:
         assert slot.failed or (slot.worker is not None and slot.worker.stage is Stage.SERVING)
         assert not slot.retiring
+        assert not slot.replacing
         assert slot.incoming is None
     assert not pool.generations.reloading
     current = pool.generations.current
