@@ -1,6 +1,6 @@
 """Stacks of threads and of tasks, as the interpreter itself sees them, and the text that shows them.
 
-The text has the form of faulthandler's. It has no line of source: to read one takes a disk, while the loop stands still.
+The text has the form of faulthandler's. It has no lines of source: to read them takes a disk, while the loop waits.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def tasks(all_tasks: Iterable[asyncio.Task[Any]], running: asyncio.Task[Any] | N
         for stack, names in sorted(groups.items(), key=lambda group: -len(group[1]))
     ]
     more = f"\n{left} tasks were not looked at: it would have taken too long" if left else ""
-    return f"{TASKS}{len(found)}\n" + _fitting(parts, "places where tasks wait", TEXT_MOST // 2) + f"{more}\n{TASKS_END}"
+    shown = _fitting(parts, "places where tasks wait", TEXT_MOST // 2)
+    return f"{TASKS}{len(found)}\n{shown}{more}\n{TASKS_END}"
 
 
 def _running(task: asyncio.Task[Any], frame: FrameType | None) -> Stack:
