@@ -51,6 +51,9 @@ COMMANDS = {
     ),
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
     "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
+    "dump": Command(
+        LOOK, "show the stacks of all threads and tasks of a running or stuck worker", "corepod.local.commands.dump"
+    ),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
     "hit": Command(
         CLUSTER,

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.contract.stacks import STACKS_SIGNAL, STALL_SIGNAL
 
 from tests import procfs
 from tests.process.container import Container
@@ -337,7 +338,7 @@ DIRTY = (
     "os.execv(sys.argv[1], sys.argv[1:])",
 )
 SERVING = {  # caught by a worker: what asks it to stop, what asks for its stacks, and the faults that show them
-    *(signal.SIGINT, signal.SIGTERM, signal.SIGQUIT),
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, STACKS_SIGNAL, STALL_SIGNAL),
     *(signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL),
 }
 

@@ -105,14 +105,14 @@ def test_threads_of_a_framework_that_hang(start: Start) -> None:
     pool = start("threads_asgi:app", *ONE, *LIMITS, *ENDED_LATER).ready()
     lost = clients(pool, "/forever", 40)
     assert pool.get("/pid").status_code == 200
-    is_replaced(pool, [*lost, *clients(pool, "/sleep?s=0", 1)], "wait")
+    is_replaced(pool, [*lost, *clients(pool, "/sleep?s=0", 1)], "Event.wait")
 
 
 def test_threads_of_the_loop_that_hang(start: Start) -> None:
     """Of which there are as many as Python chooses."""
     pool = start("threads_asgi:app", *ONE, *LIMITS, *ENDED_LATER).ready()
     count = min(32, (os.cpu_count() or 1) + 4)
-    is_replaced(pool, clients(pool, "/hang", count + 1), "wait")
+    is_replaced(pool, clients(pool, "/hang", count + 1), "Event.wait")
 
 
 # Slow

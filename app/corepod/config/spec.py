@@ -289,6 +289,14 @@ _HEALTH = _group(
         "for one, before the worker counts as stuck; 0 for any time",
         {"minimum": 0},
     ),
+    (
+        "stall_log",
+        "seconds",
+        0.1,
+        "time for which code may block the event loop, while requests are served, before the worker logs the stack of "
+        "what blocks it; 0 for any time",
+        {"minimum": 0},
+    ),
 )
 _STOP = _group(
     "Stopping",

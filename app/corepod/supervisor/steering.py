@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.launch.placement import Placement
     from corepod.supervisor.pool.pool import Pool
-    from corepod.supervisor.pool.state import Slot
+    from corepod.supervisor.pool.state import Process, Slot
 
 
 class Steering:
@@ -42,14 +42,26 @@ class Steering:
         return {"slot": slot.number, "worker": before}
 
     def dump(self, number: str = "") -> dict[str, Any]:
-        """The stacks of one slot's workers, or of all, go to the log."""
-        slots = [self._slot(number)] if number else self._pool.slots
-        workers = [process for slot in slots for process in slot.processes]
+        """The stacks of one slot's workers, or of all, go to the log, and for a while to whoever asks for `stacks`."""
+        workers = self._workers(number)
         if not workers:
             raise Refused("there is no worker now")
         for process in workers:
             self._pool.processes.dump_stacks(process)
         return {"workers": [process.number for process in workers]}
+
+    def stacks(self, number: str) -> dict[str, Any]:
+        """What one slot's workers, or the pool's, have written since `dump`; no lines where nothing is kept."""
+        found = []
+        for process in self._workers(number):
+            text = self._pool.processes.kept_stacks(process)
+            about = {"worker": process.number, "slot": process.slot and process.slot.number, "pid": process.pid}
+            found.append({**about, "lines": text.split("\n") if text else []})
+        return {"workers": found}
+
+    def _workers(self, number: str) -> list[Process]:
+        slots = [self._slot(number)] if number else self._pool.slots
+        return [process for slot in slots for process in slot.processes]
 
     def scale(self, to: str) -> dict[str, Any]:
         """As many slots as `to` says: a number, +N or -N, or auto for one on each usable core."""

@@ -79,6 +79,11 @@ def _write_stacks_at_quit() -> None:
     faulthandler.register(signal.SIGQUIT, file=_stacks_fds[-1], all_threads=True, chain=False)
 
 
+def stacks_fd() -> int:
+    """Where this process writes its stacks. Raises LookupError where it has no such place."""
+    return _stacks_fds[-1]
+
+
 def stop_writing_stacks() -> None:
     """Undo what `prepare_process` has done for the stacks of this process."""
     faulthandler.unregister(signal.SIGQUIT)

@@ -16,6 +16,7 @@ from corepod.contract.scoreboard import (
     SIZE,
     WORDS,
 )
+from corepod.contract.shape import shape
 
 TEXT = ENTRY_SIZE - 8
 _ENTRY_TEXT = f"{TEXT - 1}sx"
@@ -64,6 +65,15 @@ class ScoreboardRecord:
         pack_into(_ENTRY_TEXT, self._text, at + 8, b"%b %b" % (method.encode(), path[:TEXT]))
         self.starts[at >> 3] = started
         return entry
+
+    def serving(self) -> list[str]:
+        """What is being served, oldest first, in the shape in which it may be logged: as many as there are entries."""
+        found = []
+        for at in range(ENTRY_OFFSET, ENTRY_OFFSET + ENTRIES * ENTRY_SIZE, ENTRY_SIZE):
+            if started := self.starts[at >> 3]:
+                text = bytes(self._text[at + 8 : at + ENTRY_SIZE]).split(b"\0", 1)[0]
+                found.append((started, shape(text.decode("ascii", "replace"))))
+        return [text for _, text in sorted(found)]
 
     def end(self, entry: int) -> None:
         """The request of this entry has been served."""

@@ -29,9 +29,10 @@ class WorkerSettings:
     group: str
     umask: int | None
     stop_timeout: float
-    # Readiness
+    # Health
     ready_path: str
     ready_interval: float
+    stall_log: float
     # HTTP
     http: str
     accept: str

@@ -10,7 +10,7 @@ from typing import Any
 
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
-from corepod.worker import children, logs
+from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
 from corepod.worker.application.guard import guard
@@ -21,6 +21,7 @@ from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.process import Inheritance, occupy_slot
+from corepod.worker.stalls import StallWatch
 from corepod.worker.threads import LoopThreads, ThreadWatch, pools
 from corepod.worker.ticker import Ticker
 from corepod.worker.warmup import warm_up
@@ -66,6 +67,7 @@ class WorkerProcess:
             return EXIT_BOOT
         # Not when it starts accepting: this takes a tenth of the time from a crash to the next answer.
         children.handle_stops(self._loop, self.stop)
+        stacks.show_when_asked(self._loop)
         self._control.send(Armed())
         message = await self._inbox.get()
         if not isinstance(message, Activate):
@@ -142,6 +144,7 @@ class WorkerProcess:
         server.connections.on_waiting = acceptor.brings_nothing
         if limit := settings.limit_connections:
             server.connections.on_count = lambda count: acceptor.pause(count >= limit)
+        self._watch_for_stalls()
         acceptor.start()
         self._held_back = acceptor.defers
         if settings.ready_path:
@@ -149,6 +152,15 @@ class WorkerProcess:
             self._tasks.append(self._loop.create_task(polling))
         self._control.send(Ready())
         return acceptor
+
+    def _watch_for_stalls(self) -> None:
+        # With `debug` somebody may sit in a debugger.
+        if not self._settings.stall_log or self._settings.debug:
+            return
+        try:
+            StallWatch(self._loop, self._app, self._settings.stall_log, logs.log.warning).begin()
+        except (OSError, AttributeError, ValueError) as error:
+            logs.log.info("stall_log has no effect here: %s", error)
 
     def stop(self) -> None:
         """Stop this worker, not the pool: it ends gracefully, and the supervisor starts the next one."""

@@ -28,6 +28,7 @@ class Commands:
         self.read: dict[str, Callable[[Query], dict[str, Any]]] = {
             "/events": self._events,
             "/settings": self._show_settings,
+            "/stacks": lambda query: steering.stacks(query.get("slot", "")),
         }
         self.act: dict[str, Callable[[Query], dict[str, Any]]] = {
             "/reload": lambda query: steering.reload(),

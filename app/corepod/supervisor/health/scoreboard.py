@@ -16,6 +16,7 @@ from corepod.contract.scoreboard import (
     SIZE,
     WORDS,
 )
+from corepod.contract.shape import shape
 
 _WORDS_A_RECORD = RECORD_SIZE // 8
 
@@ -74,18 +75,3 @@ class SharedScoreboard:
                 text = self._map[at + 8 : at + ENTRY_SIZE].split(b"\0", 1)[0]
                 found.append((started / 1e9, shape(text.decode("ascii", "replace"))))
         return sorted(found)
-
-
-def shape(request: str) -> str:
-    """The route of "METHOD path", as far as it shows without the application: what looks like a name, number or token
-    of one person's is starred, so that the log of a death holds no personal data.
-    """
-    method, _, path = request.partition(" ")
-    return method + " " + "/".join("*" if _private(part) else part for part in path.split("/"))
-
-
-def _private(part: str) -> bool:
-    if part[:1] == "v" and part[1:].isdigit() and len(part) <= 3:
-        return False  # the version of an interface
-    plain = part.isascii() and part.isprintable()
-    return len(part) > 24 or not plain or any(c.isdigit() or c in "@%=:;," for c in part)

@@ -8,6 +8,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from corepod.supervisor.io.log import StreamLog
@@ -25,6 +26,8 @@ CHUNK = 65536
 GAP = 5  # milliseconds without a byte after which stacks are complete
 GAPS = 20  # so many of them a wake-up may take: what trickles in without end must not keep the supervisor
 STACKS_MOST = 128 * 1024  # bytes of them in one entry of the log
+ANSWER = 0.5  # seconds in which an interpreter answers that isn't in a call into C
+KEPT = 30.0  # seconds for which somebody may ask for what has come
 LONGEST_LINE = 256 * 1024  # what is longer is cut into pieces: a line must not fill PID 1's memory
 PARTIAL = 0.25  # seconds without a byte after which a line without an end is passed on, such as a question or a dot
 
@@ -69,13 +72,30 @@ class Relay:
 
 
 class Stacks:
-    """The pipe into which a worker's interpreter writes its stacks when it is asked to (SIGQUIT)."""
+    """The pipe into which a worker writes its stacks when it is asked to, and what it has written of late."""
 
     def __init__(self, fd: int, loop: Loop, log: StreamLog, source: Named) -> None:
         os.set_blocking(fd, False)
         self._fd, self._loop, self._log = fd, loop, log
         self._source = source
+        self._otherwise: Callable[[], None] | None = None
+        self.kept: str | None = None  # since they were last asked for; None where nobody wants them any more
         loop.add(fd, select.EPOLLIN, self._readable)
+
+    def expect(self, otherwise: Callable[[], None]) -> None:
+        """They have been asked for. They are kept for a while, and `otherwise` is called if none come soon."""
+        self.kept, self._otherwise = "", otherwise
+        self._loop.call_at(self._loop.now() + ANSWER, self._unanswered)
+        self._loop.call_at(self._loop.now() + KEPT, self.forget)
+
+    def forget(self) -> None:
+        """Nobody asks for what is kept."""
+        self.kept = None
+        self._loop.cancel(self.forget)
+
+    def _unanswered(self) -> None:
+        if self._otherwise is not None and not self.kept:
+            self._otherwise()
 
     def _readable(self, mask: int) -> None:
         # The interpreter writes them word by word: taken as they come, they would be torn into many entries.
@@ -89,8 +109,13 @@ class Stacks:
                 break
             data += part
         if data:
-            self._log.warning("stacks:\n" + data.decode("utf-8", "replace").rstrip(), **self._source.who)
+            text = data.decode("utf-8", "replace")
+            if self.kept is not None:
+                self.kept = (self.kept + text)[:STACKS_MOST]
+            self._log.warning("stacks:\n" + text.rstrip(), **self._source.who)
 
     def close(self) -> None:
+        self.forget()
+        self._loop.cancel(self._unanswered)
         self._loop.remove(self._fd)
         os.close(self._fd)

@@ -11,6 +11,8 @@ import sys
 from corepod.contract import title
 from corepod.contract.env import LD_PRELOAD
 from corepod.contract.messages import CONTROL_FD, PACKET, Fork, Malformed, decode, encode, show
+from corepod.contract.stacks import STACKS_SIGNAL
+from corepod.supervisor.health.procfs import catches
 from corepod.supervisor.io.relay import Relay, Stacks
 from corepod.supervisor.launch.child import Child, is_child
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _CREDENTIALS = 12  # bytes of struct ucred: pid, uid, gid
 # No room for anything else: descriptors that come with a packet are closed by the kernel.
 _ANCILLARY = socket.CMSG_LEN(_CREDENTIALS)
+KEPT_MOST = 4  # processes whose stacks are kept for those who ask
 REST = 100  # packets of a dead process that are still read: others may have its socket, and write without end
 
 
@@ -51,6 +54,8 @@ class SystemLauncher:
         self._scoreboard_fd, self._listeners = scoreboard_fd, listeners
         self._controls: dict[Process, socket.socket] = {}
         self._children: dict[Process, Child] = {}
+        self._stacks: dict[Process, Stacks] = {}
+        self._kept: list[Stacks] = []  # those asked for last
         # Only a local pool relays output; in a pod workers write to the container's log themselves: a relay would cost
         # a copy of every line, and lose what is on its way when the supervisor is killed.
         self._relays = settings.profile == "run"
@@ -108,11 +113,32 @@ class SystemLauncher:
         self._signal(process, signal.SIGKILL)
 
     def dump_stacks(self, process: Process) -> None:
-        self._signal(process, signal.SIGQUIT)
+        # The interpreter is asked first: it knows tasks, too, and what it reads stands still. faulthandler reads stacks
+        # that are in motion, which can crash the process; where the interpreter doesn't answer, little moves.
+        stacks = self._stacks.get(process)
+        if stacks is None or not catches(process.pid, STACKS_SIGNAL):
+            self._signal(process, signal.SIGQUIT)
+            if stacks is not None:
+                self._keep(stacks, lambda: None)
+            return
+        self._keep(stacks, lambda: self._signal(process, signal.SIGQUIT))
+        self._signal(process, STACKS_SIGNAL)
+
+    def _keep(self, stacks: Stacks, otherwise: Callable[[], None]) -> None:
+        self._kept = [kept for kept in self._kept if kept is not stacks]
+        while len(self._kept) >= KEPT_MOST:
+            self._kept.pop(0).forget()
+        self._kept.append(stacks)
+        stacks.expect(otherwise)
+
+    def kept_stacks(self, process: Process) -> str | None:
+        stacks = self._stacks.get(process)
+        return stacks.kept if stacks is not None else None
 
     def close(self, process: Process) -> None:
         """Forget a process. Output pipes close themselves when their last writer is gone."""
         self._close_control(process)
+        self._stacks.pop(process, None)
         child = self._children.pop(process, None)
         if child is not None:
             child.close()
@@ -153,7 +179,7 @@ class SystemLauncher:
         ours.setblocking(False)
         # The kernel says who has written a packet: what the packet itself says of that is worth nothing.
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        Stacks(pipes[0][0], self._loop, self._log, process)
+        self._stacks[process] = Stacks(pipes[0][0], self._loop, self._log, process)
         for (read, _), sink in zip(pipes[1:], (self._log.out, self._log.err), strict=False):
             Relay(read, self._loop, self._log, sink, process)
         self._controls[process] = ours

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
         def dump_stacks(self, process: Process) -> None:
             """Let a process write its stacks to the log."""
 
+        def kept_stacks(self, process: Process) -> str | None:
+            """What it has written since, for a while; None where nothing is kept."""
+
         def close(self, process: Process) -> None:
             """Close the control socket of a process: it is dead, or ends by itself when it finds the socket closed."""
 

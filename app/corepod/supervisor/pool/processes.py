@@ -126,6 +126,10 @@ class Processes:
         """Let a worker write its stacks to the log."""
         self._launcher.dump_stacks(process)
 
+    def kept_stacks(self, process: Process) -> str | None:
+        """What a worker has written since its stacks were asked for, None where that is too long ago."""
+        return self._launcher.kept_stacks(process)
+
     # Their end
 
     def kill(self, process: Process, cause: str) -> None:

@@ -26,6 +26,7 @@ class Instrumented:
         self.arrived: Callable[[], None] = lambda: None  # called when a request has reached the application
         self.ended: Callable[[], None] = lambda: None  # called when a request has left it
         self.idle: Callable[[], None] = lambda: None  # called when the last one has
+        self.begins: Callable[[], None] | None = None  # called in front of the application while it is set
         self.extension: dict[str, Any] = {}  # what `scope["extensions"]["corepod"]` is
         self._owed: dict[int, int] = {}  # entries on the scoreboard, by the identity of the request's scope
 
@@ -51,6 +52,8 @@ class Instrumented:
         started = monotonic_ns()
         scope["extensions"]["corepod"] = self.extension
         self._owed[id(scope)] = record.begin(started, scope.get("method", "WEBSOCKET"), scope["raw_path"])
+        if self.begins is not None:
+            self.begins()
         try:
             await self.app(scope, receive, send)
         finally:

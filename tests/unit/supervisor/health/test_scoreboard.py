@@ -6,7 +6,8 @@ import os
 
 import pytest
 from corepod.contract import scoreboard
-from corepod.supervisor.health.scoreboard import SharedScoreboard, shape
+from corepod.contract.shape import shape
+from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.worker.scoreboard import ScoreboardRecord as Writer
 from hypothesis import given
 from hypothesis import strategies as st

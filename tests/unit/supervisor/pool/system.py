@@ -175,6 +175,9 @@ class System:
     def dump_stacks(self, process: Process) -> None:
         self.dumped.append(process)
 
+    def kept_stacks(self, process: Process) -> str | None:
+        return None
+
     def close(self, process: Process) -> None:
         self.open.discard(process)
         self.closed.add(process)

@@ -1,0 +1,153 @@
+"""Code that blocks the event loop is logged with its stack, and `corepod dump` shows where threads and tasks are.
+
+A busy machine may block any loop at any time: what is looked for is a function's name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from corepod.contract.exits import EXIT_LATE, EXIT_NO_POOL
+from corepod.local.commands.dump import shown
+from corepod.local.stacks import Stacks, _groups
+
+from tests.process.harness import Pool, running
+from tests.process.traffic import Client, stopped
+from tests.waiting import DEADLINE, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ONE = ("--workers", "1", "--lame-duck", "0", "--standby", "none", "--name", "shop")
+BLOCKED = re.compile(r"the event loop was blocked for [\d.]+ s in (\w+)")
+
+
+class Shop:
+    """A pool, and commands that find it."""
+
+    def __init__(self, pool: Pool, runtime: Path) -> None:
+        self.pool, self._environment = pool, {**os.environ, "XDG_RUNTIME_DIR": str(runtime)}
+
+    def dump(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "corepod", "dump", *words],
+            env=self._environment, capture_output=True, text=True, timeout=3 * DEADLINE, check=False,
+        )  # fmt: skip
+
+    def stacks(self) -> dict[str, Any]:
+        done = self.dump("shop/0", "--json", "--timeout", str(DEADLINE))
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)[0]
+        return found
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("pool")
+    # No worker may be judged stuck here.
+    limits = ("--stuck-timeout", "0", "--stuck-dump", "1000")
+    where = {"XDG_RUNTIME_DIR": str(folder)}
+    with running("duties:app", *ONE, *limits, "--loop", request.param, log=folder / "log", env=where) as pool:
+        yield Shop(pool.ready(), folder)
+
+
+def functions(groups: list[dict[str, Any]]) -> list[list[str]]:
+    return [[frame["function"] for frame in group["frames"]] for group in groups]
+
+
+def test_code_that_blocks_is_named_and_code_that_waits_is_not(shop: Shop, tmp_path: Path) -> None:
+    pool = shop.pool
+    waiting = Client(pool, f"/until?path={tmp_path}/go")
+    assert pool.get("/spin?s=0.3").status_code == 200
+    said = pool.until_log(" s in spin (")
+    (tmp_path / "go").touch()
+    assert waiting.result() == 200
+    assert pool.get("/pid").status_code == 200
+    assert "until" not in BLOCKED.findall(pool.log)
+    assert re.search(r"in spin \(.*duties\.py:\d+\): it computed", said)
+    assert re.search(r"in flight: .*GET /spin", said)
+    assert re.search(r'  \|   File ".*duties\.py", line \d+ in spin', said)
+
+
+def test_one_that_blocks_again_and_again_is_not_told_each_time(shop: Shop) -> None:
+    for _ in range(6):
+        assert shop.pool.get("/spin?s=0.2").status_code == 200
+    # Each has one of two lines on top; a minute later they may be told once more.
+    assert 1 <= BLOCKED.findall(shop.pool.log).count("spin") <= 4
+
+
+def test_threads_and_tasks_are_shown_while_requests_are_served(shop: Shop, tmp_path: Path) -> None:
+    pool = shop.pool
+    waiting = Client(pool, f"/until?path={tmp_path}/go")
+    until(lambda: pool.slot()["in_flight"] == 1, "the request in flight")
+    others = [Client(pool, "/pid") for _ in range(20)]
+    found = shop.stacks()
+    assert {client.result() for client in others} == {200}
+    assert found["answered"]
+    assert found["pid"] == pool.slot()["pid"]
+    assert any("MainThread" in thread["title"] for thread in found["threads"])
+    assert any("until" in names for names in functions(found["tasks"]))
+    (tmp_path / "go").touch()
+    assert waiting.result() == 200
+    assert not any("until" in names for names in functions(shop.stacks()["tasks"]))
+
+
+def test_a_blocked_loop_is_shown_too(shop: Shop, tmp_path: Path) -> None:
+    pool = shop.pool
+    blocked = Client(pool, f"/block_until?path={tmp_path}/go")
+    until(lambda: pool.slot()["in_flight"] == 1, "the request in flight")
+    found = shop.stacks()
+    assert any("block_until" in names for names in functions(found["threads"]))
+    assert any("block_until" in names for names in functions(found["tasks"]))
+    (tmp_path / "go").touch()
+    assert blocked.result() == 200
+
+
+def test_of_a_stopped_process_the_kernel_tells(shop: Shop) -> None:
+    with stopped(shop.pool.slot()["pid"]):
+        done = shop.dump("shop/0", "--timeout", "0.5")
+    assert done.returncode == EXIT_LATE
+    assert "it hasn't written its stacks in time; the kernel says: state T (stopped)" in done.stdout
+
+
+def test_for_people_and_of_all_slots(shop: Shop) -> None:
+    done = shop.dump("shop")
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"shop/0: worker \d+ \(pid \d+\)\n\nCurrent thread 0x\w+ \[MainThread\], most recent", done.stdout)
+    assert re.search(r"\n\d+ tasks\n", done.stdout)
+    assert "\x1b" not in done.stdout
+
+
+def test_no_such_pool(shop: Shop) -> None:
+    assert shop.dump("other").returncode == EXIT_NO_POOL
+
+
+def test_the_signal_of_the_log_shows_tasks_too(shop: Shop) -> None:
+    before = len(shop.pool.log)
+    shop.pool.signal(signal.SIGUSR1)
+    until(lambda: "End of tasks." in shop.pool.log[before:], "the tasks")
+
+
+def test_code_in_c_is_shown_without_tasks() -> None:
+    lines = ["Thread 0x1 (most recent call first):", '  File "/app/shop.py", line ??? in report']
+    text = shown("shop", Stacks(1, 0, 99, True, _groups(lines), None, 0, "the kernel says: state R (running)")).plain
+    assert "  /app/shop.py:? in report\n" in text
+    assert "tasks can't be shown: the interpreter doesn't answer" in text
+
+
+@pytest.mark.parametrize("flags", [("--stall-log", "0"), ("--debug",)], ids=["off", "debug"])
+def test_it_can_be_switched_off(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    with running("duties:app", *ONE, *flags, log=tmp_path / "log", env={"XDG_RUNTIME_DIR": str(tmp_path)}) as pool:
+        pool.ready()
+        assert pool.get("/spin?s=0.3").status_code == 200
+        assert pool.get("/pid").status_code == 200
+        assert pool.stop() == 0
+        assert not BLOCKED.search(pool.log)
