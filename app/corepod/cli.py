@@ -170,8 +170,12 @@ def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.N
 
 
 def _add_settings(parser: argparse.ArgumentParser, *, pod: bool) -> None:
-    parser.add_argument("app", nargs="?", metavar="MODULE:ATTRIBUTE", help=SETTINGS[0].help)
+    text = f"{SETTINGS[0].help}; or the name of an application in the settings file"
+    parser.add_argument("app", nargs="?", metavar="MODULE:ATTRIBUTE", help=text)
     parser.add_argument("--config", metavar="FILE", help="settings file; by default corepod.toml, where it exists")
+    parser.add_argument(
+        "--env", metavar="NAME", help="environment of the settings file, such as production (COREPOD_ENV)"
+    )
     groups: dict[str, Any] = {}
     common = [BY_NAME[name] for name in COMMON]
     for title, setting in [

@@ -29,7 +29,7 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
     file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
     effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
-    environment = _environment(effective.values["env_file"])
+    environment = _environment(effective)
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
     # With --debug the terminal belongs to the debugger in a worker.
@@ -55,7 +55,7 @@ def command(
         "python": sys.executable,
         "interpreter": _interpreter_options(),
         "cwd": _from_here(values["chdir"]),
-        "env_names": sorted(environment.keys() - os.environ.keys()),
+        "env_names": sorted(environment.keys() - os.environ.keys() - effective.variables.keys()),
         "admin_explicit": effective.explicit("admin"),
         "attended": not pod and os.isatty(2),
         "lifeline": lifeline,
@@ -71,11 +71,13 @@ def command(
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
 
 
-def _environment(env_file: str) -> dict[str, str]:
-    if not env_file:
-        return dict(os.environ)
+def _environment(effective: Effective) -> dict[str, str]:
+    """Variables of the file take the place of those that are set, and these that of the env file's."""
+    environment = {**os.environ, **effective.variables}
+    if not effective.values["env_file"]:
+        return environment
     try:
-        return {**envfile.read(env_file), **os.environ}
+        return {**envfile.read(effective.values["env_file"]), **environment}
     except (ValueError, OSError) as error:
         raise SettingsError([f"env_file: {error}"]) from error
 

@@ -27,7 +27,7 @@ def take(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 
 def watchdog_interval(variables: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between two signs of life, half of what the manager allows; None where it wants none from this process."""
+    """Seconds between two signs of life, half of what the manager allows; None where it wants none of this process."""
     allowed = variables.get("WATCHDOG_USEC", "")
     if variables.get("WATCHDOG_PID", str(pid)) != str(pid) or not (allowed.isascii() and allowed.isdecimal()):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,12 +158,12 @@ def test_messages_arrive_at_either_kind_of_address(address: str, told: Manager) 
 def test_what_the_manager_has_no_room_for_is_sent_later(address: str, told: Manager) -> None:
     with bound(address) as sock, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
         other.connect(sock.getsockname())
-        with pytest.raises(BlockingIOError):
-            for _ in range(100_000):
+        with suppress(BlockingIOError):
+            while True:
                 other.send(b"x")
         told.look(facts(), 1.0)
         assert told.due == pytest.approx(1.1)
-        with pytest.raises(BlockingIOError):
+        with suppress(BlockingIOError):
             while True:
                 assert sock.recv(1000) == b"x"
         told.look(facts(), 1.1)
