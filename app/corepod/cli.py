@@ -105,6 +105,8 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
             return code
         except SettingsError as error:
             fail(error.faults)
+        except Exception as error:
+            return _refused(error)
     if faults:
         fail(faults)
     from corepod.local.pools import CommandError
@@ -121,6 +123,16 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
     except BrokenPipeError:
         sys.stdout = None  # head has seen enough
         return EXIT_OK
+
+
+def _refused(error: Exception) -> int:
+    """The exit code of a command that can't do what was asked. Raises any other error again."""
+    from corepod.local.pools import CommandError  # late: a pool's start doesn't pay for it
+
+    if not isinstance(error, CommandError):
+        raise error
+    print(f"corepod: {error}", file=sys.stderr)
+    return error.code
 
 
 def _pass_on(name: str, arguments: list[str]) -> int:

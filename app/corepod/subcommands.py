@@ -52,6 +52,9 @@ COMMANDS = {
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
     "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
+    "systemd": Command(
+        SET_UP, "print systemd units that run applications", "corepod.local.commands.systemd", Takes.SETTINGS
+    ),
     "hit": Command(
         CLUSTER,
         "send a few requests to a running application, and show which worker answered",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.config import document
 from corepod.config.checks import faults_between
+from corepod.config.document import FILE as FILE
 from corepod.config.document import hint as hint
 from corepod.config.kinds import parse
 from corepod.config.spec import SETTINGS

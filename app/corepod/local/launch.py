@@ -29,7 +29,7 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
     file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
     effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
-    environment = _environment(effective)
+    environment = _environment(effective.values["env_file"])
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
     # With --debug the terminal belongs to the debugger in a worker.
@@ -49,7 +49,7 @@ def command(
     """Arguments and environment of the supervisor."""
     values = dict(effective.values)
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
-    environment = dict(environment)
+    environment = {**environment, **effective.variables}
     beside = {
         "profile": "pod" if pod else "run",
         "python": sys.executable,
@@ -71,13 +71,11 @@ def command(
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
 
 
-def _environment(effective: Effective) -> dict[str, str]:
-    """Variables of the file take the place of those that are set, and these that of the env file's."""
-    environment = {**os.environ, **effective.variables}
-    if not effective.values["env_file"]:
-        return environment
+def _environment(env_file: str) -> dict[str, str]:
+    if not env_file:
+        return dict(os.environ)
     try:
-        return {**envfile.read(effective.values["env_file"]), **environment}
+        return {**envfile.read(env_file), **os.environ}
     except (ValueError, OSError) as error:
         raise SettingsError([f"env_file: {error}"]) from error
 
