@@ -25,6 +25,7 @@ class Command:
     takes: Takes = Takes.OPTIONS
     options: dict[str, Any] = field(default_factory=dict)
     extra: str = ""
+    flags: tuple[str, ...] = ()  # its own beside the settings, where another server has a flag of this name
 
 
 RUN, LOOK, STEER, SET_UP, CLUSTER = (
@@ -52,6 +53,13 @@ COMMANDS = {
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
     "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
+    "check": Command(
+        SET_UP,
+        "check whether an application would start, and start nothing",
+        "corepod.local.commands.check",
+        Takes.SETTINGS,
+        flags=("--timeout",),
+    ),
     "systemd": Command(
         SET_UP, "print systemd units that run applications", "corepod.local.commands.systemd", Takes.SETTINGS
     ),

@@ -176,6 +176,9 @@ def _choose(
     if not environment or environment in content.environments:
         return environment
     place = "--env" if flags.get("env") else "COREPOD_ENV"
+    if "=" in environment:
+        faults.append(f"{place}: names an environment of the settings file; variables go into --env-file FILE")
+        return ""
     known = ", ".join(content.environments)
     there = f"it has {known}" if known else "it has none; [env.NAME] or [apps.APP.env.NAME] makes one"
     faults.append(f"{place}: there is no environment {environment!r} in {content.path}; {there}")

@@ -80,6 +80,11 @@ def _environment(env_file: str) -> dict[str, str]:
         raise SettingsError([f"env_file: {error}"]) from error
 
 
+def environment_of(effective: Effective) -> dict[str, str]:
+    """What the supervisor's environment is made of. Raises SettingsError where the env file has a fault."""
+    return _environment(effective.values["env_file"])
+
+
 def _can_be_read_again(path: str) -> bool:
     """Not a pipe, and not a name that means another file in each process (/dev/stdin, /dev/fd/63)."""
     return os.path.isfile(path) and not path.startswith(("/dev/", "/proc/"))

@@ -153,6 +153,8 @@ def test_an_unknown_environment_names_those_that_exist(path: Path) -> None:
     assert fault.startswith("COREPOD_ENV: there is no environment 'prod'")
     (fault,) = faults(path, 'app = "a:b"', {"env": "prod"})
     assert "it has none; [env.NAME]" in fault
+    (fault,) = faults(path, 'app = "a:b"', {"env": "DEBUG=1"})  # as gunicorn's flag of this name
+    assert fault.endswith("variables go into --env-file FILE")
 
 
 @pytest.mark.parametrize(
