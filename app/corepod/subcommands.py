@@ -53,6 +53,7 @@ COMMANDS = {
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
     "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
+    "init": Command(SET_UP, "write a corepod.toml for the application in this folder", "corepod.local.commands.init"),
     "check": Command(
         SET_UP,
         "check whether an application would start, and start nothing",
