@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from corepod.config import schema
 from corepod.config.kinds import show
 from corepod.config.spec import SETTINGS, Setting
 from corepod.contract.exits import EXIT_CODES, SIGNALS
@@ -26,6 +28,7 @@ def pages() -> dict[str, str]:
         "exit-codes.md": exit_codes(),
         "signals.md": signals(),
         "operator.md": operator(),
+        "corepod.schema.json": json.dumps(schema.schema(), indent=2) + "\n",
     }
 
 
@@ -38,7 +41,8 @@ def settings() -> str:
         "`corepod.toml` (`--config FILE` or `COREPOD_CONFIG` names another file). A flag takes precedence over a",
         "variable, a variable over the file, and the file over the default. An unknown flag or key is an error, and",
         "all errors are reported together. `corepod config` prints every effective value and where it came from;",
-        "`corepod config --pod` does the same for `corepod pid1`.",
+        "`corepod config --pod` does the same for `corepod pid1`. [The settings file](../configuration.md) can hold",
+        "several applications, and what environments change of them.",
         "",
         "Hosting platforms tell every server its port and its number of workers in `PORT` and `WEB_CONCURRENCY`. These",
         "take precedence over the default and over nothing else. `PORT` means this port on all addresses.",

@@ -105,6 +105,8 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
             return code
         except SettingsError as error:
             fail(error.faults)
+        except Exception as error:
+            return _refused(error)
     if faults:
         fail(faults)
     from corepod.local.pools import CommandError
@@ -121,6 +123,16 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
     except BrokenPipeError:
         sys.stdout = None  # head has seen enough
         return EXIT_OK
+
+
+def _refused(error: Exception) -> int:
+    """The exit code of a command that can't do what was asked. Raises any other error again."""
+    from corepod.local.pools import CommandError  # late: a pool's start doesn't pay for it
+
+    if not isinstance(error, CommandError):
+        raise error
+    print(f"corepod: {error}", file=sys.stderr)
+    return error.code
 
 
 def _pass_on(name: str, arguments: list[str]) -> int:
@@ -144,7 +156,7 @@ def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
         fail([f"the command is missing; write corepod run {shlex.join(words)}"])
     if not words or words[0] not in COMMANDS or COMMANDS[words[0]].takes is not Takes.SETTINGS:
         return words, []
-    rest, faults = foreign.take(words[1:])
+    rest, faults = foreign.take(words[1:], COMMANDS[words[0]].flags)
     return [words[0], *rest], faults
 
 
@@ -170,8 +182,12 @@ def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.N
 
 
 def _add_settings(parser: argparse.ArgumentParser, *, pod: bool) -> None:
-    parser.add_argument("app", nargs="?", metavar="MODULE:ATTRIBUTE", help=SETTINGS[0].help)
+    text = f"{SETTINGS[0].help}; or the name of an application in the settings file"
+    parser.add_argument("app", nargs="?", metavar="MODULE:ATTRIBUTE", help=text)
     parser.add_argument("--config", metavar="FILE", help="settings file; by default corepod.toml, where it exists")
+    parser.add_argument(
+        "--env", metavar="NAME", help="environment of the settings file, such as production (COREPOD_ENV)"
+    )
     groups: dict[str, Any] = {}
     common = [BY_NAME[name] for name in COMMON]
     for title, setting in [

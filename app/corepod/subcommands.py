@@ -25,6 +25,7 @@ class Command:
     takes: Takes = Takes.OPTIONS
     options: dict[str, Any] = field(default_factory=dict)
     extra: str = ""
+    flags: tuple[str, ...] = ()  # its own beside the settings, where another server has a flag of this name
 
 
 RUN, LOOK, STEER, SET_UP, CLUSTER = (
@@ -55,6 +56,17 @@ COMMANDS = {
         LOOK, "show the stacks of all threads and tasks of a running or stuck worker", "corepod.local.commands.dump"
     ),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
+    "init": Command(SET_UP, "write a corepod.toml for the application in this folder", "corepod.local.commands.init"),
+    "check": Command(
+        SET_UP,
+        "check whether an application would start, and start nothing",
+        "corepod.local.commands.check",
+        Takes.SETTINGS,
+        flags=("--timeout",),
+    ),
+    "systemd": Command(
+        SET_UP, "print systemd units that run applications", "corepod.local.commands.systemd", Takes.SETTINGS
+    ),
     "hit": Command(
         CLUSTER,
         "send a few requests to a running application, and show which worker answered",

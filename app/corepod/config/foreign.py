@@ -49,7 +49,7 @@ _VALUED = {
     ("--uds",): "use --bind unix:PATH",
     ("--fd",): "sockets of systemd are taken over by themselves (LISTEN_FDS)",
     ("--app-dir", "--pythonpath", "--working-directory", "--cwd"): "use --chdir FOLDER",
-    ("-e", "--env"): "use --env-file FILE, or set the variable before the start",
+    ("-e",): "use --env-file FILE, or set the variable before the start",
     ("-c",): "use --config FILE; the file is TOML (docs/reference/settings.md)",
     ("-n",): "use --name NAME",
     ("-u",): "use --user NAME",
@@ -71,7 +71,8 @@ _BARE = {
     ("-D", "--daemon"): _SERVICE,
     ("--proxy-headers", "--no-proxy-headers"): _PROXIES,
     ("--reuse-port",): "there is no need for it: all workers share the supervisor's sockets",
-    ("--check-config", "--print-config"): "use corepod config MODULE:ATTRIBUTE",
+    ("--check-config",): "use corepod check MODULE:ATTRIBUTE",
+    ("--print-config",): "use corepod config MODULE:ATTRIBUTE",
     ("--use-colors", "--no-use-colors"): "lines are coloured on a terminal only, and by the live table",
 }
 _PARTS = ("--host", "--port")
@@ -91,15 +92,18 @@ def is_flag(word: str) -> bool:
     return flag.startswith("-") and (flag in _OURS or flag in _ANSWERS or flag in _PARTS)
 
 
-def take(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The arguments without the foreign flags and their values, and a phrase for each of these flags."""
+def take(argv: list[str], known: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+    """The arguments without the foreign flags and their values, and a phrase for each of these flags.
+
+    `known` are flags that the command has beside the settings.
+    """
     rest: list[str] = []
     faults: list[str] = []
     parts: dict[str, str] = {}
     left = list(argv)
     while left:
         flag, equals, value = left.pop(0).partition("=")
-        bare, answer = _ANSWERS.get(flag, (False, ""))
+        bare, answer = (False, "") if flag in known else _ANSWERS.get(flag, (False, ""))
         if not answer and flag not in _PARTS:
             rest.append(flag + equals + value)
             continue

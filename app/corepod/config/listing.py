@@ -30,6 +30,8 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
     effective = resolve(flags, os.environ, file or os.environ.get("COREPOD_CONFIG"), pod=pod, faults=faults)
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
+    if effective.application and not as_json:
+        print(f"Application {effective.application} of the settings file\n")
     if as_json:
         rows = {s.name: {"value": _value(s.name, effective), "from": effective.sources[s.name]} for s in SETTINGS}
         print(json.dumps(rows, indent=2))
@@ -53,3 +55,6 @@ def _print_table(effective: Effective) -> None:
             group = setting.group
             print(f"\n{group}" if setting is not SETTINGS[0] else group)
         print(f"  {setting.name:{width}}  {shown[setting.name]:{widest}}  {effective.sources[setting.name]}".rstrip())
+    if effective.variables:
+        # Their values may be secrets.
+        print(f"\nVariables from the settings file: {', '.join(sorted(effective.variables))}")

@@ -1,24 +1,28 @@
 """One finished set of settings from flags, variables, file, a platform's variables and defaults, in this order of
-precedence. All faults are reported together."""
+precedence. All faults are reported together. In the file an environment takes precedence over the application, and the
+application over what holds for all of them."""
 
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from corepod.config import document
 from corepod.config.checks import faults_between
+from corepod.config.document import FILE as FILE
+from corepod.config.document import hint as hint
 from corepod.config.kinds import parse
-from corepod.config.spec import BY_NAME, SETTINGS
+from corepod.config.spec import SETTINGS
 from corepod.cpu import cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILE = "corepod.toml"
+    from corepod.config.document import Document, Table
+    from corepod.config.spec import Setting
+
 PREFIX = "COREPOD_"
 # Kubernetes puts such variables into every pod beside a Service called corepod.
 FOREIGN = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP", "_ADDR", "_PROTO")
@@ -35,11 +39,17 @@ class SettingsError(Exception):
 @dataclass
 class Effective:
     """Every setting's value, and where it comes from ("--workers", "COREPOD_WORKERS", "corepod.toml",
-    "WEB_CONCURRENCY", "default")."""
+    "corepod.toml [apps.shop]", "WEB_CONCURRENCY", "default").
+
+    `application` is the name of its table in the file, empty where it has none; `variables` are those that the file
+    gives it.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    application: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
 
     def explicit(self, name: str) -> bool:
         """Whether the user has set it."""
@@ -55,38 +65,32 @@ def resolve(
     faults: list[str] | None = None,
     needs_app: bool = False,
 ) -> Effective:
-    """`flags` by the settings' names; `file` is the one asked for (None: corepod.toml where it exists).
+    """`flags` by the settings' names, and `env`; `file` is the one asked for (None: corepod.toml where it exists).
 
-    `faults` are those found before. Raises SettingsError with all faults; `needs_app` makes a missing application one.
+    The application may be the name of one in the file. `faults` are those found before. Raises SettingsError with all
+    faults; `needs_app` makes a missing application one.
     """
     found = list(faults or [])
     effective = Effective(warnings=_misspelt(environ))
-    path, content = _read(file, found)
-    for name in content:
-        if name not in BY_NAME:
-            found.append(f"{path}: there is no setting {name!r}{hint(name, BY_NAME)}")
+    content = document.read(file, found)
+    environment = _choose(content, flags, environ, effective, found)
+    named = effective.application
+    layers = content.layers(named, environment)
+    for table in reversed(layers):
+        effective.variables.update(table.variables)
     for setting in SETTINGS:
         value = setting.pod if pod and setting.pod is not None else setting.default
-        source = "default"
-        places = (
-            (flags.get(setting.name), setting.flag if setting.name != "app" else "argument"),
-            (environ.get(setting.variable) or None, setting.variable),
-            (content.get(setting.name), path),
-            (environ.get(setting.platform) or None, setting.platform),
-        )
-        for raw, place in places:
-            if raw is None:
-                continue
-            source = place
-            try:
-                value = parse(setting, _address(raw) if place == "PORT" else raw)
-            except ValueError as error:
-                what = f"{place}: {setting.name}" if place == path else place
-                found.append(f"{what}: {error}")
-            break
+        default = (named, content.apps[named].table.place) if named and setting.name == "name" else (value, "default")
+        # Where it names a table of the file, flag and variable have said all they have to say.
+        told = ({}, {}) if named and setting.name == "app" else (flags, environ)
+        try:
+            value, source = _given(setting, *told, layers, environ) or default
+        except ValueError as error:
+            found.append(str(error))
+            value, source = default
         effective.values[setting.name], effective.sources[setting.name] = value, source
-    if needs_app and not effective.values["app"]:
-        found.append("no application is given: corepod run MODULE:ATTRIBUTE (or COREPOD_APP, or app in corepod.toml)")
+    if needs_app and (fault := _no_application(content, effective)):
+        found.append(fault)
     if not found:
         found += faults_between(effective.values, effective.sources)
     if found:
@@ -121,24 +125,77 @@ def _address(port: str) -> str:
     return f"0.0.0.0:{port}"
 
 
-def hint(name: str, known: Any) -> str:
-    """A phrase that proposes the known name that was probably meant, empty where none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+def _given(
+    setting: Setting,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    layers: list[Table],
+    platform: Mapping[str, str],
+) -> tuple[Any, str] | None:
+    """The value that somebody has given and where, from the place that takes precedence.
+
+    Raises ValueError naming the place.
+    """
+    for place, raw in (
+        (setting.flag if setting.name != "app" else "argument", flags.get(setting.name)),
+        (setting.variable, environ.get(setting.variable) or None),
+    ):
+        if raw is not None:
+            return _parsed(setting, raw, place), place
+    for table in layers:
+        if setting.name in table.values:
+            return table.values[setting.name], table.place
+    if raw := platform.get(setting.platform):
+        return _parsed(setting, raw, setting.platform), setting.platform
+    return None
 
 
-def _read(file: str | None, faults: list[str]) -> tuple[str, dict[str, Any]]:
-    path = file or FILE
+def _parsed(setting: Setting, raw: Any, place: str) -> Any:
     try:
-        return path, tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if file is not None:
-            faults.append(f"{path}: there is no such file (--config, COREPOD_CONFIG)")
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"{path}: can't be read: {error}")
-    except tomllib.TOMLDecodeError as error:
-        faults.append(f"{path}: is not TOML: {error}")
-    return path, {}
+        return parse(setting, _address(raw) if place == "PORT" else raw)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+
+
+def _choose(
+    content: Document,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    effective: Effective,
+    faults: list[str],
+) -> str:
+    """Find the application of the file that is meant, and return the environment; both may be empty."""
+    asked = flags.get("app") or environ.get("COREPOD_APP") or ""
+    if not asked and len(content.apps) == 1:
+        (asked,) = content.apps
+    if asked in content.apps:
+        effective.application = asked
+    elif asked and content.apps and ":" not in asked and (close := hint(asked, content.apps)):
+        effective.warnings.append(f"{content.path} has no application {asked!r}, so it is taken for a module{close}")
+    environment: str = flags.get("env") or environ.get("COREPOD_ENV") or ""
+    if not environment or environment in content.environments:
+        return environment
+    place = "--env" if flags.get("env") else "COREPOD_ENV"
+    if "=" in environment:
+        faults.append(f"{place}: names an environment of the settings file; variables go into --env-file FILE")
+        return ""
+    known = ", ".join(content.environments)
+    there = f"it has {known}" if known else "it has none; [env.NAME] or [apps.APP.env.NAME] makes one"
+    faults.append(f"{place}: there is no environment {environment!r} in {content.path}; {there}")
+    return ""
+
+
+def _no_application(content: Document, effective: Effective) -> str:
+    """What is missing, empty where it is known which application is to run."""
+    if content.apps and not effective.application and effective.sources["app"] not in ("argument", "COREPOD_APP"):
+        names = ", ".join(content.apps)
+        return f"{content.path} has several applications ({names}): name the one that is meant"
+    if effective.values["app"]:
+        return ""
+    if effective.application:
+        place = content.apps[effective.application].table.place
+        return f"{place}: app is missing: the application, as MODULE:ATTRIBUTE"
+    return "no application is given: corepod run MODULE:ATTRIBUTE (or COREPOD_APP, or app in corepod.toml)"
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:

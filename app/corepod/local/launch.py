@@ -49,13 +49,13 @@ def command(
     """Arguments and environment of the supervisor."""
     values = dict(effective.values)
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
-    environment = dict(environment)
+    environment = {**environment, **effective.variables}
     beside = {
         "profile": "pod" if pod else "run",
         "python": sys.executable,
         "interpreter": _interpreter_options(),
         "cwd": _from_here(values["chdir"]),
-        "env_names": sorted(environment.keys() - os.environ.keys()),
+        "env_names": sorted(environment.keys() - os.environ.keys() - effective.variables.keys()),
         "admin_explicit": effective.explicit("admin"),
         "attended": not pod and os.isatty(2),
         "lifeline": lifeline,
@@ -78,6 +78,11 @@ def _environment(env_file: str) -> dict[str, str]:
         return {**envfile.read(env_file), **os.environ}
     except (ValueError, OSError) as error:
         raise SettingsError([f"env_file: {error}"]) from error
+
+
+def environment_of(effective: Effective) -> dict[str, str]:
+    """What the supervisor's environment is made of. Raises SettingsError where the env file has a fault."""
+    return _environment(effective.values["env_file"])
 
 
 def _can_be_read_again(path: str) -> bool:

@@ -20,6 +20,7 @@ from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.launch.placement import Placement
 from corepod.supervisor.launch.prometheus import LiveGauges
 from corepod.supervisor.pool.pool import Pool
+from corepod.supervisor.pool.state import Stage
 from corepod.supervisor.refusal import Refused
 from corepod.supervisor.steering import Steering
 from corepod.supervisor.stop import Asked, Stop
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.loop import Loop
+    from corepod.supervisor.io.systemd import Manager
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
 
@@ -74,6 +76,7 @@ class Supervisor:
         self.checks = Checks(self.pool, scoreboard, self.cgroup, log, loop.now())
         self.recycling = self._recycling(scoreboard)
         self.notifier = Notifier(settings.notify)
+        self.manager = _service_manager(settings)
         self.steering = Steering(self.pool, self.placement, loop, log)
         self.admin = self._open_admin(admin, controls, scoreboard)
         self._child_died = False
@@ -157,6 +160,16 @@ class Supervisor:
             self.recycling.look(now)
         self.pool.tick(now)
         self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
+        self._tell_manager(now)
+
+    def _tell_manager(self, now: float) -> None:
+        if self.manager is not None:
+            from corepod.supervisor.io.systemd import Facts
+
+            pool = self.pool
+            ready = sum(slot.worker is not None and slot.worker.stage is Stage.SERVING for slot in pool.slots)
+            facts = Facts(ready, len(pool.slots), pool.ever_ready, pool.stopping, pool.generations.reloads)
+            self.manager.look(facts, now)
 
     def _deadline(self) -> float | None:
         now = self.loop.now()
@@ -165,6 +178,7 @@ class Supervisor:
             self.checks.deadline(),
             self.recycling.deadline() if self.recycling is not None else None,
             self.notifier.due,
+            self.manager.due if self.manager else None,
             self.admin.expire(now),
             self._stop.lame_until,
             self._stop.leave_by,
@@ -243,6 +257,8 @@ class Supervisor:
 
     def _leave(self) -> None:
         self.admin.close()
+        if self.manager is not None:
+            self.manager.close()
         sockets.close(self.listeners)
         sockets.close(self.unlink)
         if self._stop.overdue(self.loop.now()) and (living := self.pool.processes.living):
@@ -258,6 +274,14 @@ class Supervisor:
             pass
         self.log.info("stopped")
         self.log.close(FLUSH_TIMEOUT)
+
+
+def _service_manager(settings: Settings) -> Manager | None:
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    from corepod.supervisor.io import systemd
+
+    return systemd.manager(stop_timeout=settings.stop_timeout)
 
 
 def _random() -> float:

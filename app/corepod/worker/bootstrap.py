@@ -58,8 +58,8 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     title.show("boot")
     scoreboard_fd, *listener_fds, stacks_fd = fds
     prepare_process(stacks_fd)
-    tls = _read_files(settings)  # while this process may: they may be readable by root alone
-    _apply_process_settings(settings)
+    tls = read_files(settings)  # while this process may: they may be readable by root alone
+    apply_process_settings(settings)
     record = ScoreboardRecord(scoreboard_fd)
     os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
@@ -92,7 +92,8 @@ def _serve_warmup_requests(
     return why
 
 
-def _read_files(settings: WorkerSettings) -> ssl.SSLContext | None:
+def read_files(settings: WorkerSettings) -> ssl.SSLContext | None:
+    """The env file goes into the environment; certificate and key are returned. Raises BootError."""
     try:
         read_env_file_again(settings)
     except (OSError, ValueError) as error:
@@ -104,7 +105,8 @@ def _read_files(settings: WorkerSettings) -> ssl.SSLContext | None:
         raise BootError("missing", EXIT_APP, what) from None
 
 
-def _apply_process_settings(settings: WorkerSettings) -> None:
+def apply_process_settings(settings: WorkerSettings) -> None:
+    """Folder, umask, group and user of a worker. Raises BootError."""
     try:
         _set_folder_and_user(settings)
     except (KeyError, OSError) as error:

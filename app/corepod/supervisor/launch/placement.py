@@ -76,6 +76,16 @@ class Placement:
         self._loop.add(claimed.fileno(), select.EPOLLIN, lambda mask: claims.forget_visitors(claimed))
 
 
+def slots_within_limits(settings: Settings) -> int:
+    """How many slots a pool of these settings has here, without taking cores for them.
+
+    Raises StartError where there are too many, or limits are too low.
+    """
+    slots = _slots(settings, cores.usable())
+    _make_room_for_files(slots, settings.standbys)
+    return slots
+
+
 def _slots(settings: Settings, usable: cores.Usable) -> int:
     slots = min(len(usable.cores), MOST_SLOTS) if settings.workers == "auto" else int(settings.workers)
     if slots > MOST_SLOTS:

@@ -1,0 +1,63 @@
+"""`corepod check`: would it start? Settings, limits, addresses and the application, and nothing is started."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from corepod.config.apps import resolve_all
+from corepod.config.resolve import SettingsError
+from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
+from corepod.local.checks import Result, check
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Iterable
+
+GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit of the import (default: 60)"
+    )
+
+
+def main(flags: dict[str, Any], faults: list[str]) -> int:
+    """Check the named application, or all of the file. Returns the exit code of the first fault."""
+    as_json, timeout = flags.pop("json"), flags.pop("timeout")
+    file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
+    try:
+        effectives = resolve_all(flags, os.environ, file, faults=faults)
+        for warning in dict.fromkeys(warning for one in effectives for warning in one.warnings):
+            print(f"corepod: {warning}", file=sys.stderr)
+        results = [result for one in effectives for result in check(one, timeout)]
+    except SettingsError as error:
+        results = [Result("", "settings", fault, EXIT_SETTINGS) for fault in error.faults]
+    if as_json:
+        print(json.dumps([vars(result) for result in results], indent=2))
+    else:
+        _print(results)
+    return next((result.code for result in results if result.code), EXIT_OK)
+
+
+def _print(results: list[Result]) -> None:
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    widths = [_widest(r.application for r in results), _widest(r.what for r in results)]
+    for result in results:
+        mark = "✗" if result.code else "✓"
+        if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+            mark = "FAULT" if result.code else "ok"
+        if colour:
+            mark = f"{RED if result.code else GREEN}{mark}{PLAIN}"
+        name = f"{result.application:{widths[0]}}  " if widths[0] else ""
+        print(f"{mark} {name}{result.what:{widths[1]}}  {result.text}")
+        if result.detail:
+            print("\n".join(f"    {line}" for line in result.detail.splitlines()))
+
+
+def _widest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)

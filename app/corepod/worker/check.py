@@ -1,0 +1,43 @@
+"""`corepod check` runs this in a process of its own: it imports the application as a worker does, says what came of it,
+and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from corepod.contract.exits import EXIT_OK
+from corepod.worker import forkable
+from corepod.worker.application.wsgi import Adapter
+from corepod.worker.bootstrap import apply_process_settings, read_files
+from corepod.worker.load import BootError, load_application
+from corepod.worker.settings import WorkerSettings
+
+
+def main() -> int:
+    """The settings come on standard input, what was found goes to the descriptor in the first argument, as JSON."""
+    settings = WorkerSettings.from_values(json.load(sys.stdin))
+    report = os.fdopen(int(sys.argv.pop()), "w")
+    os.set_inheritable(report.fileno(), False)  # else what the import starts would hold it open
+    json.dump(_look(settings), report)
+    report.flush()
+    # At once: neither exit functions nor threads of the application have a part in what was asked.
+    os._exit(EXIT_OK)
+
+
+def _look(settings: WorkerSettings) -> dict[str, Any]:
+    try:
+        read_files(settings)
+        apply_process_settings(settings)
+        before = forkable.open_fds()
+        app = load_application(settings)
+    except BootError as error:
+        return {"failed": str(error), "code": error.code, "traceback": error.traceback}
+    interface = "wsgi" if isinstance(app, Adapter) else "asgi"
+    return {"interface": interface, "why_not_forkable": forkable.why_not_forkable(before)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
