@@ -338,6 +338,22 @@ _HTTP = _group(
         {"minimum": 0},
     ),
     (
+        "queue_timeout",
+        "seconds",
+        0.0,
+        "time that a request may have waited for a worker to read it, or for a thread of a WSGI application, above "
+        "which it is answered with 503 at once; 0 for any time",
+        {"minimum": 0},
+    ),
+    (
+        "retry_after",
+        "count",
+        1,
+        "seconds after which clients are asked to try again, in the Retry-After header of each such 503; 0 for no "
+        "header",
+        {"minimum": 0},
+    ),
+    (
         "limit_connections",
         "count",
         0,

@@ -83,7 +83,19 @@ METRICS = (
     ),
     ("corepod_requests_in_flight", "gauge", "Requests that the application is working on.", ("slot",)),
     ("corepod_requests_lost_total", "counter", "Requests lost because their worker died.", ("slot",)),
-    ("corepod_requests_shed_total", "counter", "Requests rejected with 503 because of a limit.", ("slot",)),
+    (
+        "corepod_requests_shed_total",
+        "counter",
+        "Requests rejected with 503 because of a limit, which is the reason: limit_requests or queue_timeout.",
+        ("slot", "reason"),
+    ),
+    (
+        "corepod_requests_queued_seconds_total",
+        "counter",
+        "Seconds that requests have waited before a worker read them; counted where queue_timeout is set.",
+        ("slot",),
+    ),
+    ("corepod_requests_waiting", "gauge", "Requests that wait for a thread of the worker.", ("slot",)),
     (
         "corepod_request_duration_seconds",
         "histogram",
@@ -105,7 +117,8 @@ _SLOT_VALUES = (
     ("corepod_worker_loop_lag_max_seconds", "lag_max_seconds"),
     ("corepod_requests_in_flight", "in_flight"),
     ("corepod_requests_lost_total", "lost"),
-    ("corepod_requests_shed_total", "shed"),
+    ("corepod_requests_queued_seconds_total", "queued_seconds"),
+    ("corepod_requests_waiting", "waiting"),
     ("corepod_connections_open", "connections"),
     ("corepod_connections_accepted_total", "accepted"),
     ("corepod_received_bytes_total", "bytes_in"),
@@ -158,6 +171,8 @@ def _slot(written: Exposition, slot: dict[str, Any]) -> None:
     written.put("corepod_worker_pinned", slot["pinned"], number, core)
     for reason in sorted({*COMMON_REASONS, *slot["reasons"]}):
         written.put("corepod_worker_restarts_total", slot["reasons"].get(reason, 0), number, reason)
+    written.put("corepod_requests_shed_total", slot["shed"] - slot["shed_late"], number, "limit_requests")
+    written.put("corepod_requests_shed_total", slot["shed_late"], number, "queue_timeout")
     for code, count in zip(CODES, slot["status"], strict=True):
         written.put("corepod_requests_total", count, number, code)
     name = "corepod_request_duration_seconds"
