@@ -109,7 +109,8 @@ _POOL = _group(
         "workers",
         "workers",
         "auto",
-        "number of slots, 512 at most; auto is one for each usable core",
+        "number of slots, 512 at most; auto is one for each usable core, also when these change while the pool runs; "
+        "auto:2-8 is 2 to 8, auto:2- 2 to one for each usable core, as many as the load needs",
         {"pod": 1, "short": "-w", "platform": "WEB_CONCURRENCY"},
     ),
     (

@@ -21,6 +21,7 @@ from corepod.supervisor.launch.placement import Placement
 from corepod.supervisor.launch.prometheus import LiveGauges
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.refusal import Refused
+from corepod.supervisor.scaling import Scaling
 from corepod.supervisor.steering import Steering
 from corepod.supervisor.stop import Asked, Stop
 
@@ -73,6 +74,7 @@ class Supervisor:
         self.checks = Checks(self.pool, scoreboard, self.cgroup, log, loop.now())
         self.notifier = Notifier(settings.notify)
         self.steering = Steering(self.pool, self.placement, loop, log)
+        self.scaling = Scaling(self.pool, self.placement, self.steering, self.checks, scoreboard, self.listeners, log)
         self.admin = self._open_admin(admin, controls, scoreboard)
         self._child_died = False
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
@@ -81,7 +83,8 @@ class Supervisor:
 
     def _open_admin(self, admin: socket | None, controls: list[socket], scoreboard: SharedScoreboard) -> AdminServer:
         about = {
-            "cores": {"usable": list(self.placement.usable.cores), "limit": self.placement.usable.limit},
+            "cores": self.placement.shown,
+            "workers": self.steering.shown,
             "binds": [sockets.name(s) for s in self.listeners],
             "admin": sockets.name(admin) if admin else "none",
             "control": sockets.name(controls[0]).removeprefix("unix:") if controls else "none",
@@ -114,7 +117,7 @@ class Supervisor:
         )
         if self.placement.capped:
             self.log.warning(f"{self.placement.capped}: the others stay unused by this pool")
-        if count > 1 and self.settings.workers == "auto" and self.settings.profile == "run":
+        if count > 1 and isinstance(self.settings.workers, str) and self.settings.profile == "run":
             self.log.info(f"{count} workers: state kept in the process isn't shared between them; see {STATE}")
         if self.placement.why_not:
             self.log.warning(self.placement.why_not)
@@ -143,6 +146,7 @@ class Supervisor:
         self._reap(now)
         self._drain_if_due(now)
         self.checks.look(now)
+        self.scaling.look(now)
         self.pool.tick(now)
         self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
 
@@ -151,6 +155,7 @@ class Supervisor:
         times = [
             self.pool.deadline(),
             self.checks.deadline(),
+            self.scaling.deadline(),
             self.notifier.due,
             self.admin.expire(now),
             self._stop.lame_until,

@@ -20,7 +20,7 @@ SAMPLES: dict[str, list[str]] = {
     "count": ["3"],
     "seconds": ["3"],
     "bytes": ["16k"],
-    "workers": ["auto", "3"],
+    "workers": ["auto", "3", "auto:2-8"],
     "budget": ["5/60", "0"],
     "mode": ["660"],
     "address": ["127.0.0.1:8000"],

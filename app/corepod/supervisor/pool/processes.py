@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from corepod.contract.messages import Activate, Drain, Lame, Load
+from corepod.contract.sizing import LOAD, sizing
 from corepod.supervisor.pool.generation import UNNEEDED
 from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeBootstrap, MakeFork
 from corepod.supervisor.pool.state import Process, Stage
@@ -36,6 +37,7 @@ class Processes:
         self._slots, self._wall = slots, wall
         self.living: dict[int, Process] = {}
         self._activated = 0
+        self._least = 2 if sizing(settings.workers).mode == LOAD else 1  # a worker may get siblings at any time
 
     @property
     def free_records(self) -> int:
@@ -96,7 +98,8 @@ class Processes:
         """Make an armed process the worker of `slot` (beside the old one in a reload)."""
         self._activated += 1
         process.take_place(slot, self._activated, self._scoreboard.acquire(), self._wall(), now)
-        message = Activate(slot.number, process.number, slot.core, slot.restarts, process.record, len(self._slots))
+        slots = max(len(self._slots), self._least)
+        message = Activate(slot.number, process.number, slot.core, slot.restarts, process.record, slots)
         self._launcher.send(process, message)
 
     def ready(self, process: Process, now: float) -> None:
