@@ -56,14 +56,14 @@ class Scaling:
         """When it has to look, where nothing else would wake the loop in time."""
         if self._pool.stopping:
             return None
-        times = [self._cores.due, self._sampled + 1.0 if self._steering.mode == LOAD else None]
+        times = [self._due, self._sampled + 1.0 if self._steering.mode == LOAD else None]
         return min((t for t in times if t is not None), default=None)
 
     def look(self, now: float) -> None:
         """Follow what has changed."""
         if self._pool.stopping:
             return
-        if now - self._looked >= LOOK or now >= (self._cores.due or now + 1):
+        if now - self._looked >= LOOK or (self._due is not None and now >= self._due):
             self._looked = now
             self._look_at_cores(now)
         if self._steering.mode != LOAD:
@@ -73,6 +73,12 @@ class Scaling:
             self._look_at_load(now)
 
     # The cores
+
+    @property
+    def _due(self) -> float | None:
+        """When other cores have been there for long enough. A reload may then have to end first."""
+        due = self._cores.due
+        return None if due is None else max(due, self._looked + 1.0)
 
     def _look_at_cores(self, now: float) -> None:
         if self._cores.see(self._allowance.look(), now) and not self._pool.generations.reloading:

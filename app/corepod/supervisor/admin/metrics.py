@@ -36,6 +36,8 @@ METRICS = (
     ("corepod_ready", "gauge", "1 if /readyz answers 200.", ()),
     ("corepod_start_time_seconds", "gauge", "Start of the supervisor, in Unix time.", ()),
     ("corepod_slots", "gauge", "Number of slots of the pool.", ()),
+    ("corepod_slots_min", "gauge", "Least number of slots: see the setting workers.", ()),
+    ("corepod_slots_max", "gauge", "Greatest number of slots.", ()),
     ("corepod_usable_cores", "gauge", "Number of cores that the pool may use.", ()),
     ("corepod_standby_ready", "gauge", "1 if a standby is ready to become the next worker.", ()),
     ("corepod_standbys", "gauge", "Number of standbys that are ready to become workers.", ()),
@@ -147,6 +149,8 @@ def _pool(written: Exposition, status: dict[str, Any]) -> None:
         written.put("corepod_pool_state", status["state"] == state, state)
     written.put("corepod_ready", status["state"] == "ready")
     written.put("corepod_start_time_seconds", status["started_at"])
+    written.put("corepod_slots_min", status["workers"]["least"])
+    written.put("corepod_slots_max", status["workers"]["most"])
     written.put("corepod_usable_cores", len(status["cores"]["usable"]))
     written.put("corepod_standby_ready", status["standby"]["ready"])
     written.put("corepod_standbys", status["standby"]["count"])

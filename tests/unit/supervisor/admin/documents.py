@@ -55,6 +55,7 @@ def document(*slots: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "app": "shop.main:app",
         "mode": "fork",
         "cores": {"usable": [0, 1], "limit": "quota of 2 cores"},
+        "workers": {"mode": "load", "least": 2, "most": 8},
         "binds": ["127.0.0.1:8000"],
         "admin": "127.0.0.1:9000",
         "standby": {"mode": "armed", "ready": True, "count": 2, "wanted": 3},

@@ -135,6 +135,8 @@ def test_buckets_are_cumulative() -> None:
         ("corepod_pool_info", {"pool": "shop", "mode": "fork", "standby": "armed"}, 1),
         ("corepod_ready", {}, 1),
         ("corepod_slots", {}, 2),
+        ("corepod_slots_min", {}, 2),
+        ("corepod_slots_max", {}, 8),
         ("corepod_usable_cores", {}, 2),
         ("corepod_standby_ready", {}, 1),
         ("corepod_template_ready", {}, 1),
