@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from tests.process.traffic import Traffic, workers
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.process.harness import Pool
@@ -37,9 +39,8 @@ SHORT_CALM = in_place_of_supervisor(
 
 
 @pytest.fixture(autouse=True)
-def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield
 
 
 def cores(pool: Pool) -> list[int | None]:
@@ -70,9 +71,7 @@ def test_slots_follow_the_cores_and_no_request_fails(start: Start) -> None:
     os.sched_setaffinity(pool.supervisor, {first, second})
     with Traffic(pool.port) as traffic:
         os.sched_setaffinity(pool.supervisor, {second})
-        until(
-            lambda: settled(pool, [second]), lambda: f"one worker, on the core that is left\n{pool.log}", 2 * DEADLINE
-        )
+        until(lambda: settled(pool, [second]), lambda: f"one worker on that core\n{pool.log}", 2 * DEADLINE)
         assert pool.status()["cores"]["usable"] == [second]
         traffic.more(20)
         os.sched_setaffinity(pool.supervisor, {first, second})
@@ -188,3 +187,21 @@ def test_the_supervisor_imports_nothing_of_it_where_nobody_asks(start: Start) ->
         pool = start("ok:app", "--workers", number, *QUICK, prefix=probe).ready()
         assert pool.stop() == 0
         assert f"autoscale {loaded}" in pool.log, sys.argv
+
+
+def scale(pool: Pool, to: str, folder: Path) -> int:
+    """`corepod scale`, as a user would; returns how many slots there are then."""
+    command = [sys.executable, "-m", "corepod", "scale", "ok", to, "--json"]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=2 * DEADLINE, check=False)
+    assert done.returncode == 0, f"{done.stderr}\n{pool.log}"
+    return int(json.loads(done.stdout)["slots"])
+
+
+@pytest.mark.parametrize(("setting", "mode", "slots"), [("auto:1-3", "load", 3), ("1", "cores", len(CORES))])
+def test_auto_is_what_the_setting_says(start: Start, tmp_path: Path, setting: str, mode: str, slots: int) -> None:
+    pool = start("ok:app", "--workers", setting, "--pin", "never", *QUICK).ready()
+    assert scale(pool, "5", tmp_path) == 5
+    assert pool.ready().status()["workers"] == {"mode": "fixed", "least": 5, "most": 5}
+    assert scale(pool, "auto", tmp_path) == slots
+    assert pool.status()["workers"]["mode"] == mode

@@ -71,7 +71,12 @@ def real_status() -> PoolStatus:
         settings, launcher, scoreboard, log, cores, forkable=False, usable=2, wall=time.time, random=lambda: 0.5
     )
     checks = Checks(pool, scoreboard, cgroup, log, loop.now())
-    about = {"cores": {"usable": [0, 1], "limit": "affinity"}, "binds": ["127.0.0.1:8000"], "admin": "none"}
+    about = {
+        "cores": {"usable": [0, 1], "limit": "affinity"},
+        "workers": {"mode": "fixed", "least": 2, "most": 2},
+        "binds": ["127.0.0.1:8000"],
+        "admin": "none",
+    }
     return PoolStatus(pool, checks, scoreboard, cgroup, log, [], about=about, clock=loop.now)
 
 
