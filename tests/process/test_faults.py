@@ -22,10 +22,10 @@ ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
 
 IN_THE_LOOP = """
 from corepod.supervisor import main
-from corepod.supervisor import supervisor
-def fault(self):
+from corepod.supervisor import steering
+def fault(self, why, crowd):
     raise RuntimeError("a bug")
-supervisor.Supervisor._grow = fault  # what TTIN does
+steering.Steering._grow = fault  # what TTIN does
 sys.exit(main.main())
 """
 

@@ -17,6 +17,7 @@ from corepod.worker.accept import Acceptor
 from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.middleware import wrap
+from corepod.worker.application.overload import Overload
 from corepod.worker.implementation import create_server, tls_context
 from corepod.worker.run import loop_factory
 from corepod.worker.scoreboard import ScoreboardRecord
@@ -79,6 +80,7 @@ class Served:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda loop, context: self.errors.append(context))
         guarded = guard(self._app)
+        Overload(self._settings, self.record).limit_threads(self._app)
         self.instrumented = Instrumented(wrap(guarded, self._settings, self.record), self.record)
         self.server: Any = create_server(self.instrumented, self._settings, self.record, tls_context(self._settings))
         self.acceptor = Acceptor(

@@ -8,6 +8,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract.sizing import FIXED, sizing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,8 +59,8 @@ def _wanted(setting: Setting) -> str:
         "count": f"a whole number{least}",
         "seconds": f"a number of seconds{least}",
         "bytes": f"a number of bytes{least}, such as 16384 or 16k",
-        "workers": "auto or a whole number of at least 1",
         "memory": "a number of bytes of at least 16m, such as 512m, a share such as 80%, or 0 for no limit",
+        "workers": "auto or a whole number of at least 1, or auto with bounds, such as auto:2-8 or auto:2-",
         "budget": "DEATHS/SECONDS such as 5/60, or 0",
         "mode": "an octal mode such as 660",
     }.get(setting.kind, "text")
@@ -129,11 +131,11 @@ def _cron(setting: Setting, text: str) -> str:
 
 
 def _workers(setting: Setting, text: str) -> str | int:
-    if text == "auto":
-        return text
-    if text.isascii() and text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise ValueError(f"{text!r} is not {_wanted(setting)}")
+    try:
+        found = sizing(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not {_wanted(setting)}") from None
+    return found.least if found.mode == FIXED else text
 
 
 def _budget(setting: Setting, text: str) -> tuple[int, float]:

@@ -107,7 +107,7 @@ def resolve(
 def _fit_to_cores(effective: Effective) -> None:
     """A platform's WEB_CONCURRENCY knows nothing of cores: more workers than these would end the start."""
     workers, pin = effective.values["workers"], effective.values["pin"]
-    if effective.sources["workers"] != "WEB_CONCURRENCY" or workers == "auto" or pin == "never":
+    if effective.sources["workers"] != "WEB_CONCURRENCY" or isinstance(workers, str) or pin == "never":
         return
     usable = len(cores.usable().cores)
     if workers > usable:

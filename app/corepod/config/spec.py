@@ -109,7 +109,8 @@ _POOL = _group(
         "workers",
         "workers",
         "auto",
-        "number of slots, 512 at most; auto is one for each usable core",
+        "number of slots, 512 at most; auto is one for each usable core, also when these change while the pool runs; "
+        "auto:2-8 is 2 to 8, auto:2- 2 to one for each usable core, as many as the load needs",
         {"pod": 1, "short": "-w", "platform": "WEB_CONCURRENCY"},
     ),
     (
@@ -383,6 +384,22 @@ _HTTP = _group(
         "count",
         0,
         "maximum number of requests that a worker serves at once, above it 503; 0 for no limit",
+        {"minimum": 0},
+    ),
+    (
+        "queue_timeout",
+        "seconds",
+        0.0,
+        "time that a request may have waited for a worker to read it, or for a thread of a WSGI application, above "
+        "which it is answered with 503 at once; 0 for any time",
+        {"minimum": 0},
+    ),
+    (
+        "retry_after",
+        "count",
+        1,
+        "seconds after which clients are asked to try again, in the Retry-After header of each such 503; 0 for no "
+        "header",
         {"minimum": 0},
     ),
     (

@@ -10,6 +10,7 @@ KINDS = {
     "reload": "a reload has begun",
     "reloaded": "a reload is done",
     "reload-failed": "a reload was given up, and the present workers stay",
+    "cores": "other cores may be used than before",
     "scaled": "slots were added or removed",
     "gave-up": "a slot, or the pool, was given up",
     "stopping": "the pool was asked to stop",

@@ -10,7 +10,7 @@ LAG = 1  # how late the last tick was, ns
 LAG_MAX = 2
 REQUESTS = 3  # requests (and WebSocket sessions) that reached the application
 IN_FLIGHT = 4  # the application's coroutines: a drain waits for them
-SHED = 5  # answered 503 because of a limit
+SHED = 5  # answered 503 because of limit_requests
 ACCEPTED = 6  # connections
 CONNECTIONS = 7  # open now
 BYTES_IN = 8
@@ -24,9 +24,12 @@ LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Requests in flight whose response hasn't been handed to the kernel completely: what a death would lose. Work that goes
 # on after the response, such as a background task, is in flight and owes nobody anything.
 OWED = LATENCY + len(LATENCY_BOUNDS) + 1
-WORDS = OWED + 1
+SHED_LATE = OWED + 1  # answered 503 because of queue_timeout
+QUEUED = OWED + 2  # how long requests have waited before they were read, where queue_timeout is set, ns
+WAITING = OWED + 3  # requests that wait for a thread, at the last tick
+WORDS = WAITING + 1
 # Words that only ever grow: what a slot keeps of a dead worker.
-COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED))
+COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED), SHED_LATE, QUEUED)
 # Behind the words: what is being served, for the report of a death.
 ENTRIES = 8
 ENTRY_OFFSET = 512  # bytes

@@ -40,17 +40,17 @@ def usable(root: str = "/") -> Usable:
 
     `root` is the folder that has /proc and /sys.
     """
-    online = _cores_in(_read(f"{root}/sys/devices/system/cpu/online"))
+    online = _cores_in(read(f"{root}/sys/devices/system/cpu/online"))
     try:
         affinity = os.sched_getaffinity(0)
     except OSError:  # some sandboxes lack the call
         affinity = online or set(range(os.cpu_count() or 1))
-    groups = _groups(root)
-    cpuset = _cpuset(groups)
+    folders = groups(root)
+    cpuset = _cpuset(folders)
     # No core in common means that a cpuset was misread: the affinity is the kernel's own word.
     allowed = in_order((affinity & cpuset) or affinity, root)
     limit = _deciding(affinity, cpuset, online)
-    quota = _least_quota(groups)
+    quota = _least_quota(folders)
     if quota is None:
         return Usable(allowed, len(allowed), limit, None)
     count = max(1, int(quota[0]))
@@ -63,7 +63,7 @@ def in_order(cores: Iterable[int], root: str = "/") -> tuple[int, ...]:
 
     def turn(core: int) -> tuple[int, int]:
         path = f"{root}/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list"
-        siblings = _cores_in(_read(path)) & allowed
+        siblings = _cores_in(read(path)) & allowed
         return sum(sibling < core for sibling in siblings), core
 
     return tuple(sorted(allowed, key=turn))
@@ -107,10 +107,10 @@ def _deciding(affinity: set[int], cpuset: set[int], online: set[int]) -> str:
     return f"affinity {format_list(affinity)} within cpuset {format_list(cpuset)}"
 
 
-def _cpuset(groups: list[str]) -> set[int]:
+def _cpuset(folders: list[str]) -> set[int]:
     """The cores that all cpusets of these groups have, empty where there is none."""
-    read = [_cores_in(_read(f"{group}/{name}")) for group in groups for name in CPUSET_FILES]
-    found = [cores for cores in read if cores]
+    named = [_cores_in(read(f"{group}/{name}")) for group in folders for name in CPUSET_FILES]
+    found = [cores for cores in named if cores]
     return set.intersection(*found) if found else set()
 
 
@@ -118,9 +118,9 @@ def _least_quota(groups: list[str]) -> tuple[float, str] | None:
     """The least quota of these groups, in cores, and a phrase that says where it comes from."""
     found: list[tuple[float, str]] = []
     for group in groups:
-        parts = [_read(f"{group}/cpu.cfs_{name}_us") for name in ("quota", "period")]
+        parts = [read(f"{group}/cpu.cfs_{name}_us") for name in ("quota", "period")]
         for name, text in (
-            ("cpu.max", _read(f"{group}/cpu.max")),
+            ("cpu.max", read(f"{group}/cpu.max")),
             ("cpu.cfs_quota_us", " ".join(parts)),
         ):
             if cores := _ratio(text):
@@ -139,11 +139,11 @@ def _ratio(text: str) -> float | None:
     return cores if quota > 0 and period > 0 else None
 
 
-def _groups(root: str) -> list[str]:
+def groups(root: str) -> list[str]:
     """The folders of this process's control groups and of those above: each may limit it."""
-    mounts = list(_mounts(_read(f"{root}/proc/self/mountinfo")))
+    mounts = list(_mounts(read(f"{root}/proc/self/mountinfo")))
     found: list[str] = []
-    for line in _read(f"{root}/proc/self/cgroup").split("\n"):
+    for line in read(f"{root}/proc/self/cgroup").split("\n"):
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         # The line of v2 names no controllers.
@@ -196,7 +196,8 @@ def _cores_in(text: str) -> set[int]:
         return set()
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The file's text, empty where it can't be read."""
     try:
         # A group's name may be any bytes; its folder is found only when they come out unchanged.
         with open(path, encoding="utf-8", errors="surrogateescape") as file:

@@ -102,20 +102,30 @@ def pin(core: int, pid: int = 0) -> str:
 
     Empty when done, else a phrase that says why it isn't possible.
     """
+    error = _set({core}, pid)
+    return _why_not(core, pid, error) if error is not None else ""
+
+
+def spread(cores: set[int], pid: int) -> None:
+    """Let every thread of a process run on all of these cores, as far as that is allowed."""
+    _set(cores, pid)
+
+
+def _set(cores: set[int], pid: int) -> OSError | None:
     done: set[int] = set()
     # A thread that isn't pinned yet may make another one meanwhile: look until none is new.
     for _ in range(PIN_PASSES):
         new = _threads(pid) - done
         for thread in new:
             try:
-                os.sched_setaffinity(thread, {core})
+                os.sched_setaffinity(thread, cores)
             except OSError as error:
                 if error.errno != errno.ESRCH or thread == pid:
-                    return _why_not(core, pid, error)
+                    return error
         if not new:
             break
         done |= new
-    return ""
+    return None
 
 
 def _threads(pid: int) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corepod.contract.sizing import FIXED, Sizing, sizing
 from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.placement import MOST_SLOTS
 from corepod.supervisor.refusal import Refused
@@ -25,6 +26,23 @@ class Steering:
 
     def __init__(self, pool: Pool, placement: Placement, loop: Loop, log: StreamLog) -> None:
         self._pool, self._placement, self._loop, self._log = pool, placement, loop, log
+        self._sizing = self._asked = sizing(pool.settings.workers)
+        self.shown: dict[str, Any] = {}  # of the status
+        self._show()
+
+    @property
+    def mode(self) -> str:
+        """What the number of slots follows now: nothing, the usable cores or the load."""
+        return self._sizing.mode
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the greatest number of slots."""
+        return self._placement.bounds(self._sizing)
+
+    def _show(self) -> None:
+        least, most = self.bounds
+        self.shown.update(mode=self.mode, least=least, most=most)
 
     def reload(self) -> dict[str, Any]:
         """A rolling reload. Its number is in the answer: it is over when `reloads.ended` of the status is as high."""
@@ -64,20 +82,38 @@ class Steering:
         return [process for slot in slots for process in slot.processes]
 
     def scale(self, to: str) -> dict[str, Any]:
-        """As many slots as `to` says: a number, +N or -N, or auto for one on each usable core."""
-        wanted, before = self._wanted(to), len(self._pool.slots)
+        """As many slots as `to` says, from now on: a number, +N or -N, or auto for what `workers` says where that is
+        auto, too, and else for one on each usable core."""
         if self._pool.stopping:
             raise Refused("the pool is stopping")
-        while len(self._pool.slots) < wanted:
-            self._grow()
-        while len(self._pool.slots) > wanted:
-            self._shrink()
+        before = len(self._pool.slots)
+        if to == "auto":
+            follow = self._asked if self._asked.mode != FIXED else sizing("auto")
+            least, most = self._placement.bounds(follow)
+            wanted = min(max(before, least), most)
+        else:
+            wanted = self._wanted(to)
+            follow = Sizing(FIXED, wanted, wanted)
+        self.resize(wanted, "")
+        self._sizing = follow
+        self._show()
         return {"slots": wanted, "before": before}
+
+    def resize(self, wanted: int, why: str, *, crowd: bool = True) -> None:
+        """As many slots, because of `why`. With `crowd` also where workers then share cores that are to be their own.
+
+        Raises Refused where it can't be done, or only in part.
+        """
+        try:
+            while len(self._pool.slots) < wanted:
+                self._grow(why, crowd)
+            while len(self._pool.slots) > wanted:
+                self._shrink(why)
+        finally:
+            self._show()
 
     def _wanted(self, to: str) -> int:
         now = len(self._pool.slots)
-        if to == "auto":
-            return min(len(self._placement.usable.cores), MOST_SLOTS)
         digits = to.lstrip("+-")
         if not (digits.isascii() and digits.isdecimal()) or len(to) - len(digits) > 1:
             raise Refused(f"{to!r} is not a number of slots: write 4, +1, -1 or auto")
@@ -86,23 +122,27 @@ class Steering:
             raise Refused(f"a pool has 1 to {MOST_SLOTS} slots; now {now}, and {wanted} are asked for")
         return wanted
 
-    def _grow(self) -> None:
+    def _grow(self, why: str, crowd: bool) -> None:
         pool = self._pool
         try:
             self._placement.make_room(len(pool.slots) + 1)
         except sockets.StartError as error:
             raise Refused(str(error)) from error
         core, complaint = self._placement.another([slot.core for slot in pool.slots])
+        if core is None and self._placement.pins and not crowd:
+            raise Refused("no core is free for another worker")
         if complaint:
             self._log.warning(complaint)
         pool.add_slot(core)
         where = f"core {core}" if core is not None else "not pinned"
-        self._log.info(f"added a slot ({where}); there are now {len(pool.slots)}", event="scaled")
+        because = f": {why}" if why else ""
+        self._log.info(f"added a slot ({where}); there are now {len(pool.slots)}{because}", event="scaled")
 
-    def _shrink(self) -> None:
+    def _shrink(self, why: str) -> None:
         self._placement.give_back(self._pool.slots[-1].core)
         self._pool.remove_slot(self._loop.now())
-        self._log.info(f"removed a slot; there are now {len(self._pool.slots)}", event="scaled")
+        because = f": {why}" if why else ""
+        self._log.info(f"removed a slot; there are now {len(self._pool.slots)}{because}", event="scaled")
 
     def _slot(self, number: str) -> Slot:
         slots = self._pool.slots

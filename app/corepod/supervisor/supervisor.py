@@ -22,6 +22,7 @@ from corepod.supervisor.launch.prometheus import LiveGauges
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.pool.state import Stage
 from corepod.supervisor.refusal import Refused
+from corepod.supervisor.scaling import Scaling
 from corepod.supervisor.steering import Steering
 from corepod.supervisor.stop import Asked, Stop
 
@@ -78,6 +79,7 @@ class Supervisor:
         self.notifier = Notifier(settings.notify)
         self.manager = _service_manager(settings)
         self.steering = Steering(self.pool, self.placement, loop, log)
+        self.scaling = Scaling(self.pool, self.placement, self.steering, self.checks, scoreboard, self.listeners, log)
         self.admin = self._open_admin(admin, controls, scoreboard)
         self._child_died = False
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
@@ -86,7 +88,8 @@ class Supervisor:
 
     def _open_admin(self, admin: socket | None, controls: list[socket], scoreboard: SharedScoreboard) -> AdminServer:
         about = {
-            "cores": {"usable": list(self.placement.usable.cores), "limit": self.placement.usable.limit},
+            "cores": self.placement.shown,
+            "workers": self.steering.shown,
             "binds": [sockets.name(s) for s in self.listeners],
             "admin": sockets.name(admin) if admin else "none",
             "control": sockets.name(controls[0]).removeprefix("unix:") if controls else "none",
@@ -127,7 +130,7 @@ class Supervisor:
         )
         if self.placement.capped:
             self.log.warning(f"{self.placement.capped}: the others stay unused by this pool")
-        if count > 1 and self.settings.workers == "auto" and self.settings.profile == "run":
+        if count > 1 and isinstance(self.settings.workers, str) and self.settings.profile == "run":
             self.log.info(f"{count} workers: state kept in the process isn't shared between them; see {STATE}")
         if self.placement.why_not:
             self.log.warning(self.placement.why_not)
@@ -158,6 +161,7 @@ class Supervisor:
         self.checks.look(now)
         if self.recycling is not None:
             self.recycling.look(now)
+        self.scaling.look(now)
         self.pool.tick(now)
         self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
         self._tell_manager(now)
@@ -177,6 +181,7 @@ class Supervisor:
             self.pool.deadline(),
             self.checks.deadline(),
             self.recycling.deadline() if self.recycling is not None else None,
+            self.scaling.deadline(),
             self.notifier.due,
             self.manager.due if self.manager else None,
             self.admin.expire(now),

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import socket
     from contextlib import AbstractContextManager
 
+    from corepod.worker.arrival import Arrival
     from corepod.worker.connections import Connections
 
 
@@ -39,8 +40,9 @@ class Server(Protocol):
 class AdoptingServer(Server, Protocol):
     """A server that also takes over connections which another one has begun to serve."""
 
-    def adopt(self, transport: Any, data: bytes, *, write_paused: bool) -> None:
+    def adopt(self, transport: Any, data: bytes, *, write_paused: bool, arrival: Arrival | None) -> None:
         """Serve this connection, which is counted as open already, and of which these bytes have been read.
 
-        `write_paused`: its transport has asked for a pause in writing, and will tell when that is over.
+        `write_paused`: its transport has asked for a pause in writing, and will tell when that is over. `arrival` says
+        when these bytes arrived, where somebody asks.
         """

@@ -46,6 +46,8 @@ class WorkerSettings:
     body_timeout: float
     write_timeout: float
     limit_requests: int
+    queue_timeout: float
+    retry_after: int
     limit_connections: int
     limit_header: int
     limit_body: int

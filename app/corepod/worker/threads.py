@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from corepod.contract.scoreboard import STALLED
+from corepod.contract.scoreboard import STALLED, WAITING
 from corepod.worker.logs import log
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class Taken(NamedTuple):
 
 class Pool(Protocol):
     """Threads of which some code serves requests."""
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a thread."""
 
     def taken(self) -> Taken | None:
         """How the threads are taken, None where one is free or nobody wants it. Called in the loop."""
@@ -68,9 +72,22 @@ class RequestThreads(ThreadPoolExecutor):
         if len(self._inside) >= self.most:
             self._refused_at = self._moves
 
+    def take(self, request: Request) -> bool:
+        """Take it out of the queue; False where somebody else has. Its thread does so, and whoever gives it up: a
+        request whose client was told to try again must not be served."""
+        try:
+            self._queued.remove(request)
+        except KeyError:
+            return False
+        return True
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a thread."""
+        return len(self._queued)
+
     def enter(self, request: Request) -> None:
         """Its thread runs code of the application."""
-        self._queued.discard(request)
         self._inside.add(request)
         self._moves += 1
 
@@ -118,6 +135,11 @@ class LoopThreads(ThreadPoolExecutor):
         future.add_done_callback(self._jobs.discard)
         return future
 
+    @property
+    def waiting(self) -> int:
+        """See `Pool`."""
+        return max(0, len(self._jobs) - self._max_workers)
+
     def taken(self) -> Taken | None:
         jobs = tuple(self._jobs)
         if len(jobs) <= self._max_workers or not self._in_flight():
@@ -133,6 +155,11 @@ class AnyioThreads:
 
     def __init__(self, limiter: Any, in_flight: Callable[[], int]) -> None:
         self._limiter, self._in_flight = limiter, in_flight
+
+    @property
+    def waiting(self) -> int:
+        """See `Pool`."""
+        return int(self._limiter.statistics().tasks_waiting) if self._limiter.available_tokens <= 0 else 0
 
     def taken(self) -> Taken | None:
         if self._limiter.available_tokens > 0 or not self._in_flight():
@@ -167,6 +194,7 @@ class ThreadWatch:
 
     def look(self, now: float) -> None:
         """Judge them now, in seconds of CLOCK_MONOTONIC."""
+        self._words[WAITING] = sum(pool.waiting for pool in self._pools)
         taken = next((found for pool in self._pools if (found := pool.taken())), None)
         if taken is None:
             self._last, self._words[STALLED] = None, 0

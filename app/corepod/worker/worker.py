@@ -17,6 +17,7 @@ from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
+from corepod.worker.application.overload import Overload
 from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
@@ -48,6 +49,7 @@ class WorkerProcess:
         logs.report_loop_errors(self._loop)
         settings, record = inheritance.settings, inheritance.record
         self._guarded = guard(inheritance.app, self.leave)
+        Overload(settings, record).limit_threads(inheritance.app)
         self._app = Instrumented(wrap(self._guarded, settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)

@@ -129,6 +129,7 @@ class Watched:
         self.words, self.now, self.progress = make_record().words, 1000.0, 0
         self.watch = ThreadWatch([self], self.words)
         self.threads: list[int] | None = None
+        self.waiting = 0
 
     def taken(self) -> Taken | None:
         return None if self.threads is None else Taken(self.progress, self.threads)

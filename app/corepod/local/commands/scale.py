@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     add_pool(parser)
     parser.add_argument(
-        "to", metavar="4|+1|-1|auto", help="number of slots, or how many more or fewer; auto is one a core"
+        "to",
+        metavar="4|+1|-1|auto",
+        help="number of slots, or how many more or fewer; auto is what workers says, or one a core",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -38,6 +38,8 @@ METRICS = (
     ("corepod_ready", "gauge", "1 if /readyz answers 200.", ()),
     ("corepod_start_time_seconds", "gauge", "Start of the supervisor, in Unix time.", ()),
     ("corepod_slots", "gauge", "Number of slots of the pool.", ()),
+    ("corepod_slots_min", "gauge", "Least number of slots: see the setting workers.", ()),
+    ("corepod_slots_max", "gauge", "Greatest number of slots.", ()),
     ("corepod_usable_cores", "gauge", "Number of cores that the pool may use.", ()),
     ("corepod_standby_ready", "gauge", "1 if a standby is ready to become the next worker.", ()),
     ("corepod_standbys", "gauge", "Number of standbys that are ready to become workers.", ()),
@@ -92,7 +94,19 @@ METRICS = (
     ),
     ("corepod_requests_in_flight", "gauge", "Requests that the application is working on.", ("slot",)),
     ("corepod_requests_lost_total", "counter", "Requests lost because their worker died.", ("slot",)),
-    ("corepod_requests_shed_total", "counter", "Requests rejected with 503 because of a limit.", ("slot",)),
+    (
+        "corepod_requests_shed_total",
+        "counter",
+        "Requests rejected with 503 because of a limit, which is the reason: limit_requests or queue_timeout.",
+        ("slot", "reason"),
+    ),
+    (
+        "corepod_requests_queued_seconds_total",
+        "counter",
+        "Seconds that requests have waited before a worker read them; counted where queue_timeout is set.",
+        ("slot",),
+    ),
+    ("corepod_requests_waiting", "gauge", "Requests that wait for a thread of the worker.", ("slot",)),
     (
         "corepod_request_duration_seconds",
         "histogram",
@@ -114,7 +128,8 @@ _SLOT_VALUES = (
     ("corepod_worker_loop_lag_max_seconds", "lag_max_seconds"),
     ("corepod_requests_in_flight", "in_flight"),
     ("corepod_requests_lost_total", "lost"),
-    ("corepod_requests_shed_total", "shed"),
+    ("corepod_requests_queued_seconds_total", "queued_seconds"),
+    ("corepod_requests_waiting", "waiting"),
     ("corepod_connections_open", "connections"),
     ("corepod_connections_accepted_total", "accepted"),
     ("corepod_received_bytes_total", "bytes_in"),
@@ -143,6 +158,8 @@ def _pool(written: Exposition, status: dict[str, Any]) -> None:
         written.put("corepod_pool_state", status["state"] == state, state)
     written.put("corepod_ready", status["state"] == "ready")
     written.put("corepod_start_time_seconds", status["started_at"])
+    written.put("corepod_slots_min", status["workers"]["least"])
+    written.put("corepod_slots_max", status["workers"]["most"])
     written.put("corepod_usable_cores", len(status["cores"]["usable"]))
     written.put("corepod_standby_ready", status["standby"]["ready"])
     written.put("corepod_standbys", status["standby"]["count"])
@@ -169,6 +186,8 @@ def _slot(written: Exposition, slot: dict[str, Any]) -> None:
         written.put("corepod_worker_restarts_total", slot["reasons"].get(reason, 0), number, reason)
     for reason in REPLACED:
         written.put("corepod_worker_replaced_total", slot["replaced"].get(reason, 0), number, reason)
+    written.put("corepod_requests_shed_total", slot["shed"] - slot["shed_late"], number, "limit_requests")
+    written.put("corepod_requests_shed_total", slot["shed_late"], number, "queue_timeout")
     for code, count in zip(CODES, slot["status"], strict=True):
         written.put("corepod_requests_total", count, number, code)
     name = "corepod_request_duration_seconds"

@@ -101,6 +101,10 @@ class Generations:
             )
             self._processes.carry_out(generation, orders, now)
 
+    def use(self, cores: int) -> None:
+        """As many cores may be used from now on."""
+        self._usable = cores
+
     def _together(self) -> int:
         """How many processes may import the application at the same time. While nobody serves, no more than there are
         cores, so that the first one is there soon; later more, because an import also waits for disks and servers."""

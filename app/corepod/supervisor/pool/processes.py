@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from corepod.contract.messages import Activate, Drain, Lame, Load
+from corepod.contract.sizing import LOAD, sizing
 from corepod.supervisor.pool.generation import UNNEEDED
 from corepod.supervisor.pool.orders import Dismiss, Forget, HandOver, Kill, MakeBootstrap, MakeFork
 from corepod.supervisor.pool.state import Process, Stage
@@ -37,6 +38,7 @@ class Processes:
         self.living: dict[int, Process] = {}
         self._activated = 0
         self.readied = 0  # workers that have been ready
+        self._least = 2 if sizing(settings.workers).mode == LOAD else 1  # a worker may get siblings at any time
 
     @property
     def free_records(self) -> int:
@@ -97,7 +99,8 @@ class Processes:
         """Make an armed process the worker of `slot` (beside the old one in a reload)."""
         self._activated += 1
         process.take_place(slot, self._activated, self._scoreboard.acquire(), self._wall(), now)
-        message = Activate(slot.number, process.number, slot.core, slot.restarts, process.record, len(self._slots))
+        slots = max(len(self._slots), self._least)
+        message = Activate(slot.number, process.number, slot.core, slot.restarts, process.record, slots)
         self._launcher.send(process, message)
 
     def ready(self, process: Process, now: float) -> None:

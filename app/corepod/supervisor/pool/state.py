@@ -274,5 +274,9 @@ class Slot:
         self.deaths.clear()
         self.streak.end()
 
+    def move(self, core: int | None) -> None:
+        """It has another core from now on. Whoever is in it has to be told, or moved."""
+        self.core, self.unpinned = core, ""
+
     def not_pinned(self, why: str) -> None:
         self.unpinned = why

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from corepod.contract.scoreboard import SHED
+from corepod.worker.application.overload import Overload
 from corepod.worker.application.proxy_headers import ProxyHeaders
 from corepod.worker.application.root_path import with_root_path
 
@@ -31,33 +31,11 @@ def wrap(app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> Any:
         app = limit_body(app, settings.limit_body)
     if settings.request_timeout and not settings.debug:
         app = limit_time(app, settings.request_timeout)
-    if settings.limit_requests:
-        app = limit_requests(app, settings.limit_requests, record)
+    app = Overload(settings, record).around(app)
     app = with_root_path(app, settings)
     if settings.trusted_proxies:
         app = ProxyHeaders(app, settings.trusted_proxies)
     return app
-
-
-def limit_requests(app: Any, most: int, record: ScoreboardRecord) -> Any:
-    """Answer 503 above `most` concurrent requests, so that the others are served in time. WebSockets aren't counted."""
-    serving = 0
-
-    async def limited(scope: Any, receive: Any, send: Any) -> None:
-        nonlocal serving
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-        elif serving >= most:
-            record.words[SHED] += 1
-            await answer(send, 503, b"overloaded, please try again\n", (b"retry-after", b"1"))
-        else:
-            serving += 1
-            try:
-                await app(scope, receive, send)
-            finally:
-                serving -= 1
-
-    return limited
 
 
 def limit_time(app: Any, seconds: float) -> Any:

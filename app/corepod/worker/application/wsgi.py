@@ -23,6 +23,8 @@ from corepod.worker.threads import RequestThreads
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from corepod.worker.application.overload import Overload
+
 UNFIT = (StopIteration, concurrent.futures.CancelledError)  # no future passes these on
 BYTES = (bytes, bytearray, memoryview)
 KEPT_BODY = 1 << 20  # bytes of a body that are kept before a thread is given
@@ -39,6 +41,7 @@ class Adapter:
 
     def __init__(self, app: Any, threads: RequestThreads) -> None:
         self.app, self.threads = app, threads
+        self.overload: Overload | None = None  # where a request may wait for a thread only so long
         self.kept = 0  # bytes of bodies of requests that are being served
         self._told_of_websocket = False
 
@@ -56,6 +59,7 @@ class Exchange:
     """One request and its response, between the loop and a thread."""
 
     def __init__(self, adapter: Adapter, scope: Any, receive: Any, send: Any) -> None:
+        self._late = False  # it was given up before it got a thread
         self._adapter, self._scope, self._receive, self._send = adapter, scope, receive, send
         self._loop = asyncio.get_running_loop()
         self._start: dict[str, Any] | None = None
@@ -99,14 +103,30 @@ class Exchange:
         environ = build_environ(self._scope, source)
         threads = self._adapter.threads
         threads.ask(self)
+        work = self._loop.run_in_executor(threads, contextvars.copy_context().run, self._work, environ)
+        overload = self._adapter.overload
+        timer = self._loop.call_later(overload.patience, self._give_up, work) if overload is not None else None
         try:
-            await self._loop.run_in_executor(threads, contextvars.copy_context().run, self._work, environ)
+            await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._late or overload is None or (task is not None and task.cancelling()):
+                raise
+            await overload.refuse_late(self._scope, self._send)
+            return
         finally:
+            if timer is not None:
+                timer.cancel()
             self.over = True  # a thread can't be cancelled; it runs on to its next chunk, which isn't sent
             threads.end(self)
             if self._watcher is not None:
                 self._watcher.cancel()
         await self._pass([] if self._begun else [self._head()], self._last, more=False)
+
+    def _give_up(self, work: asyncio.Future[None]) -> None:
+        if self._adapter.threads.take(self):
+            self._late = True
+            work.cancel()
 
     def watch_client(self) -> None:
         """Notice from now on that the client has gone. Costs a task, which few requests live long enough to need."""
@@ -116,9 +136,9 @@ class Exchange:
     # In the thread
 
     def _work(self, environ: dict[str, Any]) -> None:
-        if self.over:
-            return  # its request ended while it waited for a thread
         threads = self._adapter.threads
+        if not threads.take(self):
+            return  # its request ended while it waited for a thread
         threads.enter(self)
         try:
             self._call(environ)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import BYTES_IN
+from corepod.worker.arrival import ARRIVED
 from corepod.worker.http.flow import Flow
 from corepod.worker.http.head import RefusedError
 from corepod.worker.http.patience import Facts, Verdict
@@ -16,6 +17,7 @@ from corepod.worker.transport import LINGER, addresses
 if TYPE_CHECKING:
     import asyncio
 
+    from corepod.worker.arrival import Arrival
     from corepod.worker.http.exchange import Exchange
     from corepod.worker.http.server import HttpServer
 
@@ -26,8 +28,8 @@ class HttpConnection(Flow):
     """A `corepod.worker.connections.Connection`."""
 
     __slots__ = (
-        "_born", "_closing", "_current", "_held", "_leaving", "_lingers_since", "_lost", "_reader", "_refusal",
-        "_since", "client", "half_closed", "local", "requests", "scheme", "task", "waiting",
+        "_arrival", "_born", "_closing", "_current", "_held", "_leaving", "_lingers_since", "_lost", "_reader",
+        "_refusal", "_since", "client", "half_closed", "local", "requests", "scheme", "task", "waiting",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
@@ -42,6 +44,11 @@ class HttpConnection(Flow):
         self._refusal = 0  # status for what came behind the waiting requests, and closes the connection
         self._leaving = self._closing = self._lost = False
         self._lingers_since: float | None = None
+        self._arrival: Arrival | None = None
+
+    def note_arrivals(self, arrival: Arrival | None) -> None:
+        """Tell the application's limits with this how long requests have waited."""
+        self._arrival = arrival
 
     # What asyncio calls
 
@@ -64,6 +71,8 @@ class HttpConnection(Flow):
         self.server.words[BYTES_IN] += len(data)
         if self._lingers_since is not None or self._refusal:
             return
+        if self._arrival is not None and self._reader.expects_request:
+            self._arrival.read()
         if not self.requests and self._reader.untouched:
             self._open(self._held + data)
         elif self._held or self._reader.websocket is not None:
@@ -130,6 +139,8 @@ class HttpConnection(Flow):
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
+        if self._arrival is not None:
+            exchange.scope["extensions"][ARRIVED] = self._arrival.at
         self.server.run(exchange)
 
     def finished(self, exchange: Exchange) -> None:
@@ -139,6 +150,8 @@ class HttpConnection(Flow):
         if self._closing or not exchange.keep:
             self.close()
         elif self.waiting:
+            if self._arrival is not None:
+                self._arrival.turn()
             self._begin(self.waiting.pop(0))
             if not self.waiting:
                 self._read_on()
@@ -185,7 +198,7 @@ class HttpConnection(Flow):
     def _hand_over(self, data: bytes) -> None:
         self._stop_looking()
         self.resume_reading()
-        self.server.hand_over(self, data)
+        self.server.hand_over(self, data, self._arrival)
         self._reader.forget()
 
     # What an exchange asks for

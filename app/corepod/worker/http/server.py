@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import STATUS
 from corepod.worker.access_log import AccessLog
+from corepod.worker.arrival import arrival
 from corepod.worker.http.connection import HttpConnection
 from corepod.worker.http.patience import Patience
 from corepod.worker.transport import greet
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from corepod.worker.application.instrumented import Instrumented
+    from corepod.worker.arrival import Arrival
     from corepod.worker.http.exchange import Exchange
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.server import AdoptingServer
@@ -45,6 +47,7 @@ class HttpServer:
         body_timeout = 0.0 if settings.debug else settings.body_timeout
         self.patience = Patience(settings.keep_alive, body_timeout, settings.write_timeout)
         self.limit_header = settings.limit_header
+        self._queue_timeout = settings.queue_timeout
         self.max_requests, self.max_age = settings.connection_max_requests, settings.connection_max_age
         self.too_slow = f"no more of the request's body has arrived for {settings.body_timeout:g} s\n".encode()
         self.name = b"server: corepod\r\n" if settings.server_header else b""
@@ -66,6 +69,7 @@ class HttpServer:
         if self.ssl is not None:
             self.connections.on_waiting()  # a handshake comes first
         connection = HttpConnection(self)
+        connection.note_arrivals(arrival(sock, self._queue_timeout, tls=self.ssl is not None))
         connection.task = self.loop.create_task(self._greet(sock, connection))
         self._greeting.add(connection)
 
@@ -114,11 +118,11 @@ class HttpServer:
         self.connections.members.discard(connection)
         self.connections.closed()
 
-    def hand_over(self, connection: HttpConnection, data: bytes) -> None:
+    def hand_over(self, connection: HttpConnection, data: bytes, arrival: Arrival | None) -> None:
         """Let the server behind serve this connection, which begins with these bytes."""
         self.connections.members.discard(connection)
         self.connections.on_waiting()
-        self._behind.adopt(connection.transport, data, write_paused=connection.write_paused)
+        self._behind.adopt(connection.transport, data, write_paused=connection.write_paused, arrival=arrival)
 
     def date(self) -> bytes:
         """The header line of the present second (RFC 9110, 6.6.1)."""

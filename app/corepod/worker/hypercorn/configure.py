@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class ServerConfig(Config):
     leaving = False  # WebSockets are being closed, new ones too
     body_timeout = 0.0
+    queue_timeout = 0.0
     write_timeout = 0.0  # seconds, see `corepod.worker.hypercorn.write_progress`
     waiting: Callable[[], None]  # called when what has come of a connection isn't a request yet
 
@@ -35,6 +36,7 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     config.body_timeout = 0.0 if settings.debug else settings.body_timeout
     config.keep_alive_max_requests = settings.connection_max_requests
     config.write_timeout = settings.write_timeout
+    config.queue_timeout = settings.queue_timeout
     config.h11_max_incomplete_size = settings.limit_header
     config.h2_max_header_list_size = settings.limit_header
     config.h2_max_concurrent_streams = settings.http2_max_streams

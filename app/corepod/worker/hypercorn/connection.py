@@ -18,6 +18,7 @@ from corepod.worker.hypercorn.write_progress import TRANSPORT, ConnectionContext
 from corepod.worker.transport import LINGER, TLS_FAREWELL, on_the_way, unsent
 
 if TYPE_CHECKING:
+    from corepod.worker.arrival import Arrival
     from corepod.worker.hypercorn.serving import HypercornServer
     from corepod.worker.hypercorn.write_progress import Facts
     from corepod.worker.scoreboard import ScoreboardRecord
@@ -150,14 +151,23 @@ class HypercornConnection(TCPServer):
 
 
 class CountingProtocol(asyncio.StreamReaderProtocol):
-    """Counts the bytes that arrive, and notes when."""
+    """Counts the bytes that arrive, and notes when. `arrival` says how long they had waited, where somebody asks."""
 
-    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        loop: asyncio.AbstractEventLoop,
+        record: ScoreboardRecord,
+        arrival: Arrival | None,
+    ) -> None:
         super().__init__(reader, loop=loop)
+        self.arrival = arrival
         self._words, self._now = record.words, loop.time
         self.last_read = 0.0
 
     def data_received(self, data: bytes) -> None:
         self._words[BYTES_IN] += len(data)
         self.last_read = self._now()
+        if self.arrival is not None:
+            self.arrival.read()
         super().data_received(data)

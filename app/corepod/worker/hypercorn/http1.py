@@ -138,6 +138,8 @@ class PatchedH11(H11Protocol):
             if event is h11.PAUSED:
                 await self.can_read.clear()
                 await self.can_read.wait()
+                if (arrival := self.context.arrival) is not None:
+                    arrival.turn()
             else:
                 await self._handle_event(event)
 

@@ -6,13 +6,15 @@ import asyncio
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.protocol.events import Body, EndBody, StreamClosed
+from hypercorn.protocol.events import Body, EndBody, Request, StreamClosed
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 
 from corepod.worker.response_head import check_headers, check_status, reason_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from corepod.worker.hypercorn.write_progress import ConnectionContext
 
 
 class PatchedHTTPStream(HTTPStream):
@@ -21,6 +23,8 @@ class PatchedHTTPStream(HTTPStream):
 
     A head that can't be sent is found before it has changed anything, so that its request still gets a response.
     """
+
+    context: ConnectionContext
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -48,6 +52,8 @@ class PatchedHTTPStream(HTTPStream):
             await self._client_left()
         else:
             await super().handle(event)
+            if isinstance(event, Request):
+                self.context.note_arrival(self.scope)
 
     async def _client_left(self) -> None:
         if self.state is ASGIHTTPState.CLOSED:

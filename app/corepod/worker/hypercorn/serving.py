@@ -11,6 +11,7 @@ import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from corepod.worker.arrival import arrival
 from corepod.worker.connections import Connections
 from corepod.worker.hypercorn import patches
 from corepod.worker.hypercorn.configure import configure
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Coroutine, Iterator
 
+    from corepod.worker.arrival import Arrival
     from corepod.worker.scoreboard import ScoreboardRecord
     from corepod.worker.settings import WorkerSettings
 
@@ -93,7 +95,8 @@ class HypercornServer:
 
     async def _greet(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         reader = asyncio.StreamReader(loop=self.loop)
-        protocol = CountingProtocol(reader, self.loop, self.record)
+        noted = arrival(sock, self.config.queue_timeout, tls=self.ssl is not None)
+        protocol = CountingProtocol(reader, self.loop, self.record, noted)
         if self.ssl is not None:
             self.connections.on_waiting()  # the first bytes are those of the handshake
         transport = await greet(self.loop, sock, self.ssl, lambda: protocol)
@@ -101,11 +104,11 @@ class HypercornServer:
             return None
         return reader, asyncio.StreamWriter(transport, protocol, reader, self.loop)
 
-    def adopt(self, transport: Any, data: bytes, *, write_paused: bool) -> None:
+    def adopt(self, transport: Any, data: bytes, *, write_paused: bool, arrival: Arrival | None) -> None:
         """Serve a connection that another protocol has begun to read: these are the bytes it has taken. It is counted
         as open already, and its end is counted here."""
         reader = asyncio.StreamReader(loop=self.loop)
-        protocol = CountingProtocol(reader, self.loop, self.record)
+        protocol = CountingProtocol(reader, self.loop, self.record, arrival)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if write_paused:

@@ -6,7 +6,7 @@ import asyncio
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from hypercorn.protocol.events import Response, StreamClosed
+from hypercorn.protocol.events import Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
@@ -53,6 +53,8 @@ class PatchedWebSocket(WSStream):
             await super().handle(event)
         finally:
             self._handling = False
+        if isinstance(event, Request):
+            self.context.note_arrival(self.scope)
         if self.closed and not was_closed and not self._gone.is_set():
             # Refused: hypercorn would leave the connection open, and an application that had begun waiting.
             await self.send(StreamClosed(stream_id=self.stream_id))

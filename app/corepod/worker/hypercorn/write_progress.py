@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.worker_context import WorkerContext
 
+from corepod.worker.arrival import ARRIVED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from corepod.worker.arrival import Arrival
 
     Facts = Mapping[int, object]  # what waits to be sent, each with something that changes when a part of it leaves
 
@@ -76,3 +80,13 @@ class ConnectionContext(WorkerContext):
         super().__init__(None)
         self.transport = transport
         self.waits: Callable[[], None] = lambda: None  # called when something has to wait until the client reads
+
+    @property
+    def arrival(self) -> Arrival | None:
+        """When requests arrived, None where nobody asks."""
+        return getattr(self.transport.get_protocol(), "arrival", None)
+
+    def note_arrival(self, scope: Any) -> None:
+        """Tell the application's limits when this request arrived. Its task hasn't begun."""
+        if (arrival := self.arrival) is not None:
+            scope["extensions"][ARRIVED] = arrival.at

@@ -71,7 +71,12 @@ def real_status() -> PoolStatus:
         settings, launcher, scoreboard, log, cores, forkable=False, usable=2, wall=time.time, random=lambda: 0.5
     )
     checks = Checks(pool, scoreboard, cgroup, log, loop.now())
-    about = {"cores": {"usable": [0, 1], "limit": "affinity"}, "binds": ["127.0.0.1:8000"], "admin": "none"}
+    about = {
+        "cores": {"usable": [0, 1], "limit": "affinity"},
+        "workers": {"mode": "fixed", "least": 2, "most": 2},
+        "binds": ["127.0.0.1:8000"],
+        "admin": "none",
+    }
     return PoolStatus(pool, checks, scoreboard, cgroup, log, [], about=about, clock=loop.now)
 
 
@@ -135,6 +140,8 @@ def test_buckets_are_cumulative() -> None:
         ("corepod_pool_info", {"pool": "shop", "mode": "fork", "standby": "armed"}, 1),
         ("corepod_ready", {}, 1),
         ("corepod_slots", {}, 2),
+        ("corepod_slots_min", {}, 2),
+        ("corepod_slots_max", {}, 8),
         ("corepod_usable_cores", {}, 2),
         ("corepod_standby_ready", {}, 1),
         ("corepod_template_ready", {}, 1),
@@ -147,7 +154,10 @@ def test_buckets_are_cumulative() -> None:
         ("corepod_requests_total", {"slot": "1", "code": "5xx"}, 4),
         ("corepod_requests_in_flight", {"slot": "0"}, 2),
         ("corepod_requests_lost_total", {"slot": "0"}, 1),
-        ("corepod_requests_shed_total", {"slot": "0"}, 4),
+        ("corepod_requests_shed_total", {"slot": "0", "reason": "limit_requests"}, 3),
+        ("corepod_requests_shed_total", {"slot": "0", "reason": "queue_timeout"}, 1),
+        ("corepod_requests_queued_seconds_total", {"slot": "0"}, 0.25),
+        ("corepod_requests_waiting", {"slot": "0"}, 2),
         ("corepod_worker_restarts_total", {"slot": "0", "reason": "signal SIGKILL"}, 2),
         ("corepod_worker_restarts_total", {"slot": "0", "reason": "exit code 7"}, 1),
         ("corepod_worker_restarts_total", {"slot": "0", "reason": "oom"}, 0),

@@ -37,7 +37,7 @@ def test_auto_is_a_slot_for_each_core_up_to_the_greatest_number(
     monkeypatch: pytest.MonkeyPatch, cores: int, slots: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
-    monkeypatch.setattr("corepod.cpu.cores._read", lambda path: "")
+    monkeypatch.setattr("corepod.cpu.cores.read", lambda path: "")
     place_ = place()
     assert len(place_.cores) == slots
     assert place_.capped == (

@@ -36,6 +36,7 @@ MOVING = (Stage.LOADING, Stage.FORKING, Stage.IMPORTING, Stage.ARMING, Stage.STA
 
 DEFAULTS: dict[str, Any] = {
     "app": "shop:app",
+    "workers": 1,
     "preload": "application",
     "env_file": "",
     "debug": False,
