@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corepod.cpu import cores
 from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.placement import MOST_SLOTS
 from corepod.supervisor.refusal import Refused
@@ -56,10 +57,10 @@ class Steering:
         wanted, before = self._wanted(to), len(self._pool.slots)
         if self._pool.stopping:
             raise Refused("the pool is stopping")
-        while len(self._pool.slots) < wanted:
-            self._grow()
-        while len(self._pool.slots) > wanted:
-            self._shrink()
+        if wanted > before:
+            self._grow(wanted)
+        elif wanted < before:
+            self._shrink(wanted)
         return {"slots": wanted, "before": before}
 
     def _wanted(self, to: str) -> int:
@@ -74,26 +75,40 @@ class Steering:
             raise Refused(f"a pool has 1 to {MOST_SLOTS} slots; now {now}, and {wanted} are asked for")
         return wanted
 
-    def _grow(self) -> None:
-        pool = self._pool
+    def _grow(self, wanted: int) -> None:
+        slots = self._pool.slots
         try:
-            self._placement.make_room(len(pool.slots) + 1)
+            self._placement.make_room(wanted)
         except sockets.StartError as error:
             raise Refused(str(error)) from error
-        core, complaint = self._placement.another([slot.core for slot in pool.slots])
-        if complaint:
-            self._log.warning(complaint)
-        pool.add_slot(core)
-        where = f"core {core}" if core is not None else "not pinned"
-        self._log.info(f"added a slot ({where}); there are now {len(pool.slots)}", event="scaled")
+        where = []
+        while len(slots) < wanted:
+            core, complaint = self._placement.another([slot.core for slot in slots])
+            if complaint:
+                self._log.warning(complaint)
+            self._pool.add_slot(core)
+            where.append(core)
+        self._log.info(f"added {_slots(len(where))} ({_cores(where)}); there are now {wanted}", event="scaled")
 
-    def _shrink(self) -> None:
-        self._placement.give_back(self._pool.slots[-1].core)
-        self._pool.remove_slot(self._loop.now())
-        self._log.info(f"removed a slot; there are now {len(self._pool.slots)}", event="scaled")
+    def _shrink(self, wanted: int) -> None:
+        before = len(self._pool.slots)
+        while len(self._pool.slots) > wanted:
+            self._placement.give_back(self._pool.slots[-1].core)
+            self._pool.remove_slot(self._loop.now())
+        self._log.info(f"removed {_slots(before - wanted)}; there are now {wanted}", event="scaled")
 
     def _slot(self, number: str) -> Slot:
         slots = self._pool.slots
         if not (number.isascii() and number.isdecimal()) or int(number) >= len(slots):
             raise Refused(f"there is no slot {number or '(none was named)'}: the pool has slots 0 to {len(slots) - 1}")
         return slots[int(number)]
+
+
+def _slots(count: int) -> str:
+    return "a slot" if count == 1 else f"{count} slots"
+
+
+def _cores(found: list[int | None]) -> str:
+    pinned = [core for core in found if core is not None]
+    names = [f"core{'s' if len(pinned) > 1 else ''} {cores.format_list(pinned)}"] if pinned else []
+    return ", ".join(names + (["not pinned"] if None in found else []))

@@ -23,11 +23,21 @@ if TYPE_CHECKING:
 class Commands:
     """`read` are asked for with GET, `act` with POST; values are in the query of the request's target."""
 
-    def __init__(self, steering: Steering, settings: Settings, log: StreamLog, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        steering: Steering,
+        settings: Settings,
+        log: StreamLog,
+        stop: Callable[[bool], None],
+        detail: Callable[[str], dict[str, Any]],
+    ) -> None:
+        """`stop(at_once)` ends the pool; `detail(slot)` is what the status doesn't say of one."""
         self._settings, self._log, self._stop = settings, log, stop
         self.read: dict[str, Callable[[Query], dict[str, Any]]] = {
             "/events": self._events,
             "/settings": self._show_settings,
+            "/slot": lambda query: detail(query.get("slot", "")),
+            "/log": self._last_lines,
         }
         self.act: dict[str, Callable[[Query], dict[str, Any]]] = {
             "/reload": lambda query: steering.reload(),
@@ -53,7 +63,12 @@ class Commands:
     def _events(self, query: Query) -> dict[str, Any]:
         after = query.get("after", "0")
         number = int(after) if after.isascii() and after.isdecimal() else 0
-        return {"last": self._log.events.last, "events": self._log.events.after(number)}
+        events = self._log.events
+        return {"since": events.since, "last": events.last, "events": events.after(number)}
+
+    def _last_lines(self, query: Query) -> dict[str, Any]:
+        slot = query.get("slot", "")
+        return {"lines": self._log.recent.lines(int(slot) if slot.isascii() and slot.isdecimal() else None)}
 
     def _show_settings(self, query: Query) -> dict[str, Any]:
         """Every setting with its source. A factory's arguments may be secrets, too."""
@@ -63,5 +78,5 @@ class Commands:
         return {name: {"value": shown[name], "from": source} for name, source in sources.items()}
 
     def _ask_to_stop(self, query: Query) -> dict[str, Any]:
-        self._stop()
+        self._stop(query.get("now", "") == "1")
         return {"within": self._settings.stop_timeout}

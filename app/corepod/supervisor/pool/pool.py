@@ -52,7 +52,7 @@ class Pool:
         """A slot for each of `cores`. `usable` is the number of cores on which processes may run, `wall` the time of
         day, for people, and `random` a number from 0 to 1."""
         self.settings = settings
-        self._scoreboard, self._log, self._random = scoreboard, log, random
+        self._scoreboard, self._log, self._random, self._wall = scoreboard, log, random, wall
         self.slots = [Slot(number, core) for number, core in enumerate(cores)]
         self.processes = Processes(settings, launcher, scoreboard, self.slots, wall)
         self.generations = Generations(
@@ -111,6 +111,7 @@ class Pool:
         if self.stopping:
             self._log.warning("the reload is ignored: the pool is stopping")
             return 0
+        self._boots.forget()  # who asks for a reload wants to see why it fails, also when it fails as the last one did
         return self.generations.request_reload()
 
     def restart(self, slot: Slot, why: str, now: float) -> str:
@@ -264,6 +265,8 @@ class Pool:
         incoming = process is slot.incoming
         slot.forget(process, self._scoreboard.words(process.record), report.lost)
         self._scoreboard.release(process.record)
+        if not unplaced:
+            slot.remember_exit(process, report, self._wall())
         if process.stage is Stage.DRAINING:
             exits.log_retired(self._log, process, report)
         elif unplaced:
