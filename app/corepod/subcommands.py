@@ -49,8 +49,17 @@ COMMANDS = {
         Takes.SETTINGS,
         {"pod": True},
     ),
+    "ps": Command(LOOK, "list the pools that run, with their state and what they use", "corepod.local.commands.ps"),
+    "describe": Command(
+        LOOK, "show everything that is known about a pool, or about one slot", "corepod.local.commands.describe"
+    ),
+    "events": Command(LOOK, "show what has happened in a pool, and what happens", "corepod.local.commands.events"),
+    "reload": Command(STEER, "load the new code beside the old, and change over", "corepod.local.commands.reload"),
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
-    "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
+    "restart": Command(
+        STEER, "give a slot, or each, a new worker before the old one goes", "corepod.local.commands.restart"
+    ),
+    "stop": Command(STEER, "drain a pool, and wait until it is gone", "corepod.local.commands.stop"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
     "hit": Command(
         CLUSTER,
