@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from corepod.config.spec import Setting
+    from corepod.subcommands import Command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,8 +83,13 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"corepod {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, command in COMMANDS.items():
-        if command.takes is Takes.ARGUMENTS or name not in names:
+        if name not in names:
             commands.add_parser(name, help=command.help, add_help=False)
+            continue
+        if command.takes is Takes.ARGUMENTS:
+            commands.add_parser(
+                name, help=command.help, description=command.help, parents=_their_parser(command), add_help=False
+            )
             continue
         usage = f"corepod {name} [FLAG ...] MODULE:ATTRIBUTE" if command.takes is Takes.SETTINGS else None
         own = commands.add_parser(name, usage=usage, help=command.help, description=command.help, allow_abbrev=False)
@@ -92,6 +98,14 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
         if configure := getattr(importlib.import_module(command.module), "configure", None):
             configure(own)
     return root
+
+
+def _their_parser(command: Command) -> list[Any]:
+    """The parser of a command that parses its arguments itself; none where its packages aren't installed."""
+    try:
+        return [importlib.import_module(command.module).parser()]
+    except ImportError:
+        return []
 
 
 def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
@@ -111,7 +125,8 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
-        code = module.main(options)
+        everything = [parser(list(COMMANDS))] if command.takes is Takes.PARSER else []
+        code = module.main(options, *everything)
         return code
     except CommandError as error:
         print(f"corepod: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ class Takes(Enum):
 
     SETTINGS = "every setting as a flag: main(flags, faults); configure(parser) adds flags of its own"
     OPTIONS = "what configure(parser) adds: main(options)"
+    PARSER = "what configure(parser) adds, and the parser of every command: main(options, parser)"
     ARGUMENTS = "the words themselves, which it parses: main(arguments)"
 
 
@@ -61,6 +62,10 @@ COMMANDS = {
     ),
     "stop": Command(STEER, "drain a pool, and wait until it is gone", "corepod.local.commands.stop"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
+    "completion": Command(
+        SET_UP, "print the script by which a shell completes", "corepod.local.commands.completion", Takes.PARSER
+    ),
+    "man": Command(SET_UP, "print the manual page: corepod man | man -l -", "corepod.local.commands.man", Takes.PARSER),
     "hit": Command(
         CLUSTER,
         "send a few requests to a running application, and show which worker answered",
