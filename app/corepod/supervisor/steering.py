@@ -5,7 +5,7 @@ from __future__ import annotations
 from corepod.cpu import cores
 from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.placement import MOST_SLOTS
-from corepod.supervisor.refusal import Refused
+from corepod.supervisor.refusal import Refused, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,9 +68,10 @@ class Steering:
         if to == "auto":
             return min(len(self._placement.usable.cores), MOST_SLOTS)
         digits = to.lstrip("+-")
-        if not (digits.isascii() and digits.isdecimal()) or len(to) - len(digits) > 1:
-            raise Refused(f"{to!r} is not a number of slots: write 4, +1, -1 or auto")
-        wanted = now + int(to) if to != digits else int(to)
+        number = whole(digits)
+        if number is None or len(to) - len(digits) > 1:
+            raise Refused(f"{to[:20]!r} is not a number of slots: write 4, +1, -1 or auto")
+        wanted = now - number if to.startswith("-") else now + number if to.startswith("+") else number
         if not 1 <= wanted <= MOST_SLOTS:
             raise Refused(f"a pool has 1 to {MOST_SLOTS} slots; now {now}, and {wanted} are asked for")
         return wanted
@@ -99,9 +100,11 @@ class Steering:
 
     def _slot(self, number: str) -> Slot:
         slots = self._pool.slots
-        if not (number.isascii() and number.isdecimal()) or int(number) >= len(slots):
-            raise Refused(f"there is no slot {number or '(none was named)'}: the pool has slots 0 to {len(slots) - 1}")
-        return slots[int(number)]
+        found = whole(number)
+        if found is None or found >= len(slots):
+            named = number[:20] or "(none was named)"
+            raise Refused(f"there is no slot {named}: the pool has slots 0 to {len(slots) - 1}")
+        return slots[found]
 
 
 def _slots(count: int) -> str:

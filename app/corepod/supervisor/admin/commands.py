@@ -6,7 +6,7 @@ Each is answered at once, with a JSON object; what comes of a command shows in t
 from __future__ import annotations
 
 from corepod.contract.env import SECRETS
-from corepod.supervisor.refusal import Refused
+from corepod.supervisor.refusal import Refused, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,14 +61,12 @@ class Commands:
         return path in self.read or path in self.act
 
     def _events(self, query: Query) -> dict[str, Any]:
-        after = query.get("after", "0")
-        number = int(after) if after.isascii() and after.isdecimal() else 0
         events = self._log.events
-        return {"since": events.since, "last": events.last, "events": events.after(number)}
+        after = whole(query.get("after", "")) or 0
+        return {"since": events.since, "last": events.last, "events": events.after(after)}
 
     def _last_lines(self, query: Query) -> dict[str, Any]:
-        slot = query.get("slot", "")
-        return {"lines": self._log.recent.lines(int(slot) if slot.isascii() and slot.isdecimal() else None)}
+        return {"lines": self._log.recent.lines(whole(query.get("slot", "")))}
 
     def _show_settings(self, query: Query) -> dict[str, Any]:
         """Every setting with its source. A factory's arguments may be secrets, too."""

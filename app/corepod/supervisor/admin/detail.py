@@ -23,7 +23,7 @@ def of_slot(slots: Sequence[Slot], number: str, scoreboard: Scoreboard, now: flo
     """
     slot = next((slot for slot in slots if str(slot.number) == number), None)
     if slot is None:
-        raise Refused(f"there is no slot {number}: the pool has slots 0 to {len(slots) - 1}")
+        raise Refused(f"there is no slot {number[:20] or '(none was named)'}: the pool has slots 0 to {len(slots) - 1}")
     return {
         "slot": slot.number,
         "processes": [_process(slot, process, scoreboard, now) for process in slot.processes],

@@ -270,7 +270,7 @@ class Pool:
         if process.stage is Stage.DRAINING:
             exits.log_retired(self._log, process, report)
         elif unplaced:
-            self._on_unplaced(process, report, now)
+            self._on_unplaced(process, slot, report, now)
         elif incoming:
             self._boots.write(process, report.description)
             self.generations.on_failure(process, slot, now)
@@ -299,12 +299,14 @@ class Pool:
             tries = "" if self.settings.attended else f" ({BOOT_TRIES} tries)"
             self.stop_now(EXIT_BOOT, now, f"the application can't be loaded{tries}")
 
-    def _on_unplaced(self, process: Process, report: ExitReport, now: float) -> None:
+    def _on_unplaced(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:
         if self.generations.closed:
             return
         self._log.warning(f"the standby ended before it could take its place: {report.description}", **process.who)
         if (generation := self.generations.of(process)) is not None:
             generation.on_failed_birth(process, now)
+            if slot.worker is not None and slot.worker.stage is Stage.SERVING and not self.generations.reloading:
+                slot.wait(generation.number, now)  # it still is to be replaced
 
     def _on_loss(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:
         slot.ended(report.description)

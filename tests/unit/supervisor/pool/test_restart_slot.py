@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corepod.supervisor.pool.state import Stage
+from corepod.supervisor.pool.state import EXITS_KEPT, Stage
 
 from tests.unit.supervisor.pool.system import System, running
 
@@ -55,3 +55,32 @@ def test_a_slot_that_was_given_up_gets_a_worker() -> None:
     assert system.slot(0).failed
     assert restart(system) == ""
     assert system.worker(0).stage is Stage.SERVING
+
+
+def test_a_standby_that_dies_as_it_takes_its_place_is_followed_by_another() -> None:
+    """Before its first tick, which proves nothing against the code: the slot still is to get a new worker."""
+    system = running(1)
+    old = system.worker(0)
+    system.pool.restart(system.slot(0), "it was asked for", system.now)
+    system.tick()
+    incoming = system.slot(0).incoming
+    assert incoming is not None
+    system.dies(incoming)
+    assert system.log.has("the standby ended before it could take its place")
+    assert system.worker(0) is old
+    system.settle()
+    assert system.worker(0) not in (old, incoming)
+    assert system.worker(0).stage is Stage.SERVING
+
+
+def test_each_end_is_remembered_and_the_latest_are_kept() -> None:
+    system = running(1)
+    system.dies(system.worker(0))
+    system.settle()
+    for _ in range(EXITS_KEPT):
+        assert restart(system) == ""
+        system.wait(60.0)
+    exits = list(system.slot(0).exits)
+    assert len(exits) <= EXITS_KEPT
+    assert [end["worker"] for end in exits] == sorted(end["worker"] for end in exits)
+    assert exits[-1]["asked"]
