@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{**options, "exit_on_error": False})
 
     def error(self, message: str) -> NoReturn:
-        fail([message])
+        fail([message], self.prog.removeprefix("corepod").strip())
 
 
 class _Root(_Parser):
@@ -48,11 +48,14 @@ class _Root(_Parser):
         return "\n".join(lines)
 
 
-def fail(faults: list[str]) -> NoReturn:
-    """Print every fault, and exit with the code for bad settings."""
+def fail(faults: list[str], name: str = "run") -> NoReturn:
+    """Print every fault, and exit with the code for bad settings. `name` is the command."""
     for fault in faults:
         print(f"corepod: {fault}", file=sys.stderr)
-    print("corepod: nothing was started; see corepod run --help, or docs/reference/settings.md", file=sys.stderr)
+    if name in COMMANDS and COMMANDS[name].takes is not Takes.SETTINGS:
+        print(f"corepod: nothing was done; see corepod {name} --help", file=sys.stderr)
+    else:
+        print("corepod: nothing was started; see corepod run --help, or docs/reference/settings.md", file=sys.stderr)
     sys.exit(EXIT_SETTINGS)
 
 
@@ -120,7 +123,7 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
         except SettingsError as error:
             fail(error.faults)
     if faults:
-        fail(faults)
+        fail(faults, name)
     from corepod.local.pools import CommandError
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
@@ -158,7 +161,8 @@ def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
     if words and words[0] not in COMMANDS and (":" in words[0] or foreign.is_flag(words[0])):
         fail([f"the command is missing; write corepod run {shlex.join(words)}"])
     if words and words[0] not in COMMANDS and not words[0].startswith("-"):
-        fail([f"there is no command {words[0]}{hint(words[0], COMMANDS)}; corepod --help shows all"])
+        print(f"corepod: there is no command {words[0]}{hint(words[0], COMMANDS)}; see corepod --help", file=sys.stderr)
+        sys.exit(EXIT_SETTINGS)
     if not words or words[0] not in COMMANDS or COMMANDS[words[0]].takes is not Takes.SETTINGS:
         return words, []
     rest, faults = foreign.take(words[1:])
@@ -180,7 +184,7 @@ def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.N
             faults.append(f"{name}: {error.message}")
             faulty = [at for at, argument in enumerate(argv) if argument.partition("=")[0] in flags]
             if not faulty:
-                fail(faults)
+                fail(faults, argv[0] if argv else "run")
             del argv[faulty[-1]]
         else:
             return options, unknown, list(dict.fromkeys(faults))

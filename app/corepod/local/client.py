@@ -121,13 +121,13 @@ def _unreachable(address: str, error: Exception) -> Unreachable:
 def running() -> list[Client]:
     """The pools whose sockets are found, by name; some may be left behind by pools that were killed, or another's.
 
-    Two pools have the same name where one is a service of the system and the other one of the user's.
+    Two have the same name where one is a service of the system and the other one of the user's, which comes first.
     """
     found: dict[str, Client] = {}
     for place in runtime.places(os.environ, os.geteuid()):
         for address in _sockets(place):
             found.setdefault(address, Client(address))
-    return sorted(found.values(), key=lambda client: (client.name, client.address))
+    return sorted(found.values(), key=lambda client: client.name)
 
 
 def _sockets(place: str) -> list[str]:

@@ -56,8 +56,8 @@ def find(name: str | None) -> Client:
     pools = survey([client for client in everywhere if not name or client.name == name])
     # One that doesn't answer is there all the same: what was asked for says so in its own words.
     alive = [found.client for found in pools if not found.gone]
-    if len(alive) == 1:
-        return alive[0]
+    if len(alive) == 1 or (alive and name):
+        return alive[0]  # of several with the name the one in the first place
     if alive:
         raise CommandError(f"several pools run here ({_names(alive)}): name the one that is meant", EXIT_NO_POOL)
     if pools and name:

@@ -316,6 +316,7 @@ def test_with_streams_closed(shop: Pool) -> None:
 
 
 def test_a_pool_without_one_is_not_found(start: Start) -> None:
-    pool = start("ok:app", "--name", "shop", "-w", "1", *QUICK, "--control", "none").ready()
+    name = f"hidden-{os.getpid()}"
+    pool = start("ok:app", "--name", name, "-w", "1", *QUICK, "--control", "none").ready()
     assert json.loads(pool.admin("/status").text)["control"] == "none"
-    assert corepod("stop", "shop").code == 8
+    assert corepod("stop", name).code == 8
