@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -39,7 +41,7 @@ def main(options: Namespace) -> int:
     client, slot = find_slot(options.pool)
     get(client, "/events")  # an error that isn't worth waiting for ends the command here
     show = _print_json if options.json else _print
-    for event in follow(client, time.sleep) if options.follow else get(client, "/events")["events"]:
+    for event in follow(client, _pause) if options.follow else get(client, "/events")["events"]:
         if not slot or event.get("slot") == int(slot):
             show(client.name, event)
     return EXIT_OK
@@ -85,6 +87,17 @@ def follow(client: Client, pause: Callable[[float], None]) -> Iterator[Event]:
                 output.complain(f"{missing} event(s) are missing: more have come than the pool keeps")
             yield from events
         pause(LOOK)
+
+
+def _pause(seconds: float) -> None:
+    """Wait, as long as somebody reads. Raises BrokenPipeError, which a write would raise with the next event only."""
+    if sys.stdout is None:
+        time.sleep(seconds)
+        return
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError
 
 
 def _print_json(pool: str, event: Event) -> None:
