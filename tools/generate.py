@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from corepod.cli import parser
 from corepod.config import schema
 from corepod.config.kinds import show
-from corepod.config.spec import SETTINGS, Setting
-from corepod.contract.exits import EXIT_CODES, SIGNALS
+from corepod.config.spec import BY_NAME, SETTINGS, Setting
+from corepod.contract.exits import COMMAND_CODES, EXIT_CODES, SIGNALS
+from corepod.local import arguments
 from corepod.operator.admin import metrics as operator_metrics
 from corepod.operator.options import PREFIX, ROWS
 from corepod.operator.sizing.annotations import MEANINGS
+from corepod.subcommands import COMMANDS
 from corepod.supervisor.admin.metrics import METRICS
 
 from tools import chart
+
+if TYPE_CHECKING:
+    import argparse
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->"
@@ -29,7 +36,39 @@ def pages() -> dict[str, str]:
         "signals.md": signals(),
         "operator.md": operator(),
         "corepod.schema.json": json.dumps(schema.schema(), indent=2) + "\n",
+        "commands.md": commands(),
     }
+
+
+def commands() -> str:
+    lines = [
+        NOTE,
+        "# Commands",
+        "",
+        "`corepod man` prints this as a manual page, and `corepod completion` the completion of a shell. How the",
+        "commands are used is in [Commands](../commands.md), their exit codes are in [Exit codes](exit-codes.md).",
+    ]
+    known, group = arguments.commands(parser(list(COMMANDS))), ""
+    for name, command in COMMANDS.items():
+        if command.group != group:
+            group = command.group
+            lines += ["", f"## {group}"]
+        lines += ["", f"### corepod {name}", "", f"{command.help[:1].upper()}{command.help[1:]}."]
+        where = {"run": "settings.md", "pid1": "settings.md", "operator": "operator.md"}.get(name)
+        lines += [f"Its flags are in [{where}]({where})."] if where else _arguments(known[name])
+    return _text(lines)
+
+
+def _arguments(command: argparse.ArgumentParser) -> list[str]:
+    if len(known := list(arguments.of(command))) > arguments.MANY:
+        known = [one for one in known if one.flags and one.flags[0][2:].replace("-", "_") not in BY_NAME]
+    usage = ["", f"    {arguments.synopsis(command)}"]
+    rows = [
+        f"| {', '.join(f'`{name}`' for name in one.flags or (_cell(one.value),))}"
+        f"{f' `{_cell(one.value)}`' if one.flags and one.value else ''} | {_cell(one.help)} |"
+        for one in known
+    ]
+    return [*usage, *(["", "| argument | meaning |", "|---|---|", *rows] if rows else [])]
 
 
 def settings() -> str:
@@ -97,6 +136,15 @@ def exit_codes() -> str:
         "",
         "With `--exit-code worker`, the supervisor exits with the code of the last worker (128 + signal) when the",
         "crash budget is used up.",
+        "",
+        "## Of commands",
+        "",
+        "The commands that ask a running pool for something exit with 0 when it was done, with 2 for bad arguments,",
+        "and with these codes:",
+        "",
+        "| code | meaning |",
+        "|---|---|",
+        *(f"| {code} | {meaning} |" for code, meaning in COMMAND_CODES.items()),
     ]
     return _text([*head, "| code | meaning |", "|---|---|", *rows, *tail])
 

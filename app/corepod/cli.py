@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from corepod.config.spec import Setting
+    from corepod.subcommands import Command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**{**options, "exit_on_error": False})
 
     def error(self, message: str) -> NoReturn:
-        fail([message])
+        fail([message], self.prog.removeprefix("corepod").strip())
 
 
 class _Root(_Parser):
@@ -47,11 +48,14 @@ class _Root(_Parser):
         return "\n".join(lines)
 
 
-def fail(faults: list[str]) -> NoReturn:
-    """Print every fault, and exit with the code for bad settings."""
+def fail(faults: list[str], name: str = "run") -> NoReturn:
+    """Print every fault, and exit with the code for bad settings. `name` is the command."""
     for fault in faults:
         print(f"corepod: {fault}", file=sys.stderr)
-    print("corepod: nothing was started; see corepod run --help, or docs/reference/settings.md", file=sys.stderr)
+    if name in COMMANDS and COMMANDS[name].takes is not Takes.SETTINGS:
+        print(f"corepod: nothing was done; see corepod {name} --help", file=sys.stderr)
+    else:
+        print("corepod: nothing was started; see corepod run --help, or docs/reference/settings.md", file=sys.stderr)
     sys.exit(EXIT_SETTINGS)
 
 
@@ -82,8 +86,13 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"corepod {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, command in COMMANDS.items():
-        if command.takes is Takes.ARGUMENTS or name not in names:
+        if name not in names:
             commands.add_parser(name, help=command.help, add_help=False)
+            continue
+        if command.takes is Takes.ARGUMENTS:
+            commands.add_parser(
+                name, help=command.help, description=command.help, parents=_their_parser(command), add_help=False
+            )
             continue
         usage = f"corepod {name} [FLAG ...] MODULE:ATTRIBUTE" if command.takes is Takes.SETTINGS else None
         own = commands.add_parser(name, usage=usage, help=command.help, description=command.help, allow_abbrev=False)
@@ -92,6 +101,14 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
         if configure := getattr(importlib.import_module(command.module), "configure", None):
             configure(own)
     return root
+
+
+def _their_parser(command: Command) -> list[Any]:
+    """The parser of a command that parses its arguments itself; none where its packages aren't installed."""
+    try:
+        return [importlib.import_module(command.module).parser()]
+    except ImportError:
+        return []
 
 
 def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
@@ -108,12 +125,13 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
         except Exception as error:
             return _refused(error)
     if faults:
-        fail(faults)
+        fail(faults, name)
     from corepod.local.pools import CommandError
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
-        code = module.main(options)
+        everything = [parser(list(COMMANDS))] if command.takes is Takes.PARSER else []
+        code = module.main(options, *everything)
         return code
     except CommandError as error:
         print(f"corepod: {error}", file=sys.stderr)
@@ -154,6 +172,9 @@ def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
 
     if words and words[0] not in COMMANDS and (":" in words[0] or foreign.is_flag(words[0])):
         fail([f"the command is missing; write corepod run {shlex.join(words)}"])
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        print(f"corepod: there is no command {words[0]}{hint(words[0], COMMANDS)}; see corepod --help", file=sys.stderr)
+        sys.exit(EXIT_SETTINGS)
     if not words or words[0] not in COMMANDS or COMMANDS[words[0]].takes is not Takes.SETTINGS:
         return words, []
     rest, faults = foreign.take(words[1:], COMMANDS[words[0]].flags)
@@ -175,7 +196,7 @@ def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.N
             faults.append(f"{name}: {error.message}")
             faulty = [at for at, argument in enumerate(argv) if argument.partition("=")[0] in flags]
             if not faulty:
-                fail(faults)
+                fail(faults, argv[0] if argv else "run")
             del argv[faulty[-1]]
         else:
             return options, unknown, list(dict.fromkeys(faults))

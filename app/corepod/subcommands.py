@@ -12,6 +12,7 @@ class Takes(Enum):
 
     SETTINGS = "every setting as a flag: main(flags, faults); configure(parser) adds flags of its own"
     OPTIONS = "what configure(parser) adds: main(options)"
+    PARSER = "what configure(parser) adds, and the parser of every command: main(options, parser)"
     ARGUMENTS = "the words themselves, which it parses: main(arguments)"
 
 
@@ -50,11 +51,20 @@ COMMANDS = {
         Takes.SETTINGS,
         {"pod": True},
     ),
-    "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
-    "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
+    "ps": Command(LOOK, "list the pools that run, with their state and what they use", "corepod.local.commands.ps"),
+    "describe": Command(
+        LOOK, "show everything that is known about a pool, or about one slot", "corepod.local.commands.describe"
+    ),
     "dump": Command(
         LOOK, "show the stacks of all threads and tasks of a running or stuck worker", "corepod.local.commands.dump"
     ),
+    "events": Command(LOOK, "show what has happened in a pool, and what happens", "corepod.local.commands.events"),
+    "reload": Command(STEER, "load the new code beside the old, and change over", "corepod.local.commands.reload"),
+    "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
+    "restart": Command(
+        STEER, "give a slot, or each, a new worker before the old one goes", "corepod.local.commands.restart"
+    ),
+    "stop": Command(STEER, "drain a pool, and wait until it is gone", "corepod.local.commands.stop"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
     "init": Command(SET_UP, "write a corepod.toml for the application in this folder", "corepod.local.commands.init"),
     "check": Command(
@@ -67,6 +77,10 @@ COMMANDS = {
     "systemd": Command(
         SET_UP, "print systemd units that run applications", "corepod.local.commands.systemd", Takes.SETTINGS
     ),
+    "completion": Command(
+        SET_UP, "print the script by which a shell completes", "corepod.local.commands.completion", Takes.PARSER
+    ),
+    "man": Command(SET_UP, "print the manual page: corepod man | man -l -", "corepod.local.commands.man", Takes.PARSER),
     "hit": Command(
         CLUSTER,
         "send a few requests to a running application, and show which worker answered",

@@ -11,6 +11,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 CONTINUED = "  | "  # in front of every line of an entry but the first: no entry of the log begins with a space
@@ -40,14 +41,14 @@ def from_bytes(data: bytes) -> str:
     return line(data.decode("utf-8", "backslashreplace"))
 
 
-def everything(value: Any) -> Any:
-    """A document of JSON in which every text is on one line."""
+def everything(value: Any, clean: Callable[[str], str] = line) -> Any:
+    """A document of JSON in which every text is on one line, or has been through another function of these."""
     if isinstance(value, str):
-        return line(value)
+        return clean(value)
     if isinstance(value, list):
-        return [everything(item) for item in value]
+        return [everything(item, clean) for item in value]
     if isinstance(value, dict):
-        return {line(str(key)): everything(item) for key, item in value.items()}
+        return {line(str(key)): everything(item, clean) for key, item in value.items()}
     return value
 
 

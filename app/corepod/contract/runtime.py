@@ -61,5 +61,17 @@ def peer(sock: socket.socket) -> int:
 
     Raises OSError where the kernel doesn't say.
     """
+    return _credential(sock, 4)
+
+
+def peer_pid(sock: socket.socket) -> int:
+    """The process at the other end as this process sees it, 0 where it doesn't: it is in another pid namespace then.
+
+    Raises OSError where the kernel doesn't say.
+    """
+    return _credential(sock, 0)
+
+
+def _credential(sock: socket.socket, at: int) -> int:
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS)
-    return int.from_bytes(data[4:8], sys.byteorder)
+    return int.from_bytes(data[at : at + 4], sys.byteorder)

@@ -28,7 +28,7 @@ MOST = 1000  # clients: each is a thread here
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0 where every request succeeded, 1 where one failed, 2 for bad arguments."""
-    options = _parse(arguments)
+    options = parser().parse_args(arguments)
     try:
         answers = ask(options.url, options.count, options.requests, kept=options.keep_alive, timeout=options.timeout)
     except (OSError, ValueError) as error:
@@ -66,7 +66,8 @@ def ask(url: str, clients: int, requests: int, *, kept: bool, timeout: float) ->
     return [(n + 1, m + 1, answer) for n, row in enumerate(answers) for m, answer in enumerate(row)]
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def parser() -> argparse.ArgumentParser:
+    """The parser of `corepod hit`."""
     parser = argparse.ArgumentParser(prog="corepod hit", description=__doc__, allow_abbrev=False)
     parser.add_argument("url", metavar="URL", help="URL to request, such as http://127.0.0.1:8000/whoami")
     parser.add_argument("-c", "--count", type=_positive, default=3, help="number of concurrent clients (default: 3)")
@@ -82,7 +83,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help=f"seconds for a response (default: {TIMEOUT:g})")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _positive(text: str) -> int:

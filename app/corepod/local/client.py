@@ -6,16 +6,27 @@ import http.client
 import json
 import os
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corepod.contract import runtime
-from corepod.contract.escaping import everything
+from corepod.contract.escaping import everything, line, lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE = 5.0  # seconds
 
 
 class Unreachable(Exception):
     """Nobody answers at the address, or not as a pool does."""
+
+
+class Gone(Unreachable):
+    """Nobody listens at the address; a socket's file there was left behind by a pool that was killed."""
+
+
+class Foreign(Unreachable):
+    """What listens there belongs to another user."""
 
 
 class Refused(Exception):
@@ -32,6 +43,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(PATIENCE)
         self.sock.connect(runtime.raw(self._address))
         if self._address.startswith("@") and not runtime.may_control(runtime.peer(self.sock)):
+            self.close()
             raise PermissionError(f"another user listens at {self._address}")  # anybody can take an abstract name
 
 
@@ -62,15 +74,27 @@ class Client:
         except (Unreachable, Refused):
             return None
 
+    def pid(self) -> int:
+        """The process that listens at the address, 0 where it can't be seen from here. Raises Unreachable."""
+        connection = _UnixConnection(self.address)
+        try:
+            connection.connect()
+            assert connection.sock is not None
+            return runtime.peer_pid(connection.sock)
+        except OSError as error:
+            raise _unreachable(self.address, error) from error
+        finally:
+            connection.close()
+
     def _ask(self, method: str, path: str) -> Any:
         connection = _UnixConnection(self.address)
         try:
             connection.request(method, path)
             response = connection.getresponse()
             body = response.read()
-            document: Any = everything(json.loads(body)) if response.status in (200, 409) else None
+            document: Any = everything(json.loads(body), _clean(path)) if response.status in (200, 409) else None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unreachable(f"{self.address}: {error or type(error).__name__}") from error
+            raise _unreachable(self.address, error) from error
         finally:
             connection.close()
         if response.status == 409:
@@ -80,13 +104,30 @@ class Client:
         return document
 
 
+def _clean(path: str) -> Callable[[str], str]:
+    """Entries of the log have line breaks of their own; any other text is shown on one line."""
+    return lines if path.startswith(("/events", "/log")) else line
+
+
+def _unreachable(address: str, error: Exception) -> Unreachable:
+    kind = Unreachable
+    if isinstance(error, PermissionError):
+        kind = Foreign
+    elif isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        kind = Gone
+    return kind(f"{address}: {error or type(error).__name__}")
+
+
 def running() -> list[Client]:
-    """The pools of this user whose sockets are found; some may be left behind by pools that were killed."""
+    """The pools whose sockets are found, by name; some may be left behind by pools that were killed, or another's.
+
+    Two have the same name where one is a service of the system and the other one of the user's, which comes first.
+    """
     found: dict[str, Client] = {}
     for place in runtime.places(os.environ, os.geteuid()):
         for address in _sockets(place):
-            found.setdefault(runtime.pool_of(address), Client(address))
-    return [found[name] for name in sorted(found)]
+            found.setdefault(address, Client(address))
+    return sorted(found.values(), key=lambda client: client.name)
 
 
 def _sockets(place: str) -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import time
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL, EXIT_SETTINGS
-from corepod.local.client import Client, Refused, Unreachable, running
+from corepod.local.client import Client, Gone, Refused, Unreachable, running
+from corepod.local.survey import survey
 
 if TYPE_CHECKING:
     import argparse
@@ -29,23 +32,48 @@ def add_pool(parser: argparse.ArgumentParser, *, slot: bool = False) -> None:
     parser.add_argument("pool", nargs="?", metavar="POOL/SLOT" if slot else "POOL", help=meaning)
 
 
+def add_timeout(parser: argparse.ArgumentParser, default: float | None, meaning: str) -> None:
+    """The time that a command waits; a time that isn't a positive number of seconds is an error."""
+    text = meaning if default is None else f"{meaning} (default: {default:g})"
+    parser.add_argument("--timeout", type=_seconds, default=default, metavar="SECONDS", help=text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
 def find(name: str | None) -> Client:
     """The pool of this name, or at this address. Raises CommandError where there is none."""
     if name and name.startswith(("@", "/", "./")):
         return Client(name)
-    pools = [client for client in running() if not name or client.name == name]
-    alive = [client for client in pools if client.status() is not None]
-    if len(alive) == 1:
-        return alive[0]
+    everywhere = running()
+    pools = survey([client for client in everywhere if not name or client.name == name])
+    # One that doesn't answer is there all the same: what was asked for says so in its own words.
+    alive = [found.client for found in pools if not found.gone]
+    if len(alive) == 1 or (alive and name):
+        return alive[0]  # of several with the name the one in the first place
     if alive:
-        names = ", ".join(client.name for client in alive)
-        raise CommandError(f"several pools run here ({names}): name the one that is meant", EXIT_NO_POOL)
+        raise CommandError(f"several pools run here ({_names(alive)}): name the one that is meant", EXIT_NO_POOL)
+    if pools and name:
+        raise CommandError(f"{name} doesn't run: it was killed, and has left {pools[0].client.address}", EXIT_NO_POOL)
     if not name:
-        raise CommandError("no pool runs here; corepod start MODULE:ATTRIBUTE starts one", EXIT_NO_POOL)
-    known = [client.name for client in running() if client.status() is not None]
+        raise CommandError("no pool runs here; corepod run MODULE:ATTRIBUTE starts one", EXIT_NO_POOL)
+    known = [found.client.name for found in survey(everywhere) if not found.gone]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}" if known else ""
     raise CommandError(f"no pool called {name} runs here{hint}", EXIT_NO_POOL)
+
+
+def _names(clients: list[Client]) -> str:
+    """Their names, and where several have the same one their addresses, by which they can be named, too."""
+    names = [client.name for client in clients]
+    return ", ".join(names if len(set(names)) == len(names) else [client.address for client in clients])
 
 
 def find_slot(target: str | None) -> tuple[Client, str]:
@@ -81,3 +109,23 @@ def _asked(client: Client, method: str, path: str) -> Any:
         raise CommandError(f"{client.name}: {refused}", EXIT_FAILED) from refused
     except Unreachable as error:
         raise CommandError(f"{client.name} doesn't answer: {error}", EXIT_NO_POOL) from error
+
+
+def ask_patiently(client: Client, path: str, deadline: float) -> Any:
+    """As `get`, for whoever looks again and again: one that is too busy to answer is asked again until the deadline
+    (of time.monotonic()); one that is gone isn't."""
+    while True:
+        try:
+            return client.get(path)
+        except Unreachable as error:
+            if isinstance(error, Gone) or time.monotonic() >= deadline:
+                raise CommandError(f"{client.name} doesn't answer any more: {error}", EXIT_NO_POOL) from error
+
+
+def failures(client: Client, after: int) -> list[str]:
+    """What went wrong behind this event, with tracebacks, as lines for people. Empty where the pool can't be asked."""
+    try:
+        events = client.get(f"/events?after={after}")["events"]
+    except (Refused, Unreachable):
+        return []
+    return [event["message"] for event in events if event["level"] == "error"]

@@ -34,6 +34,7 @@ from corepod.operator.restarts.receiver import DatagramReceiver
 from corepod.operator.sizing.engine import Sizing
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from corepod.operator.options import Options
@@ -46,6 +47,11 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 MMAP_THRESHOLD, ARENA_MAX = -3, -8
 
 logger = logging.getLogger("corepod.operator")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of `corepod operator`, whatever the environment is."""
+    return options.parser({})
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from corepod.contract.sizing import FIXED, Sizing, sizing
+from corepod.cpu import cores
 from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.placement import MOST_SLOTS
-from corepod.supervisor.refusal import Refused
+from corepod.supervisor.refusal import Refused, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,47 +106,71 @@ class Steering:
         Raises Refused where it can't be done, or only in part.
         """
         try:
-            while len(self._pool.slots) < wanted:
-                self._grow(why, crowd)
-            while len(self._pool.slots) > wanted:
-                self._shrink(why)
+            if len(self._pool.slots) < wanted:
+                self._grow(wanted, why, crowd)
+            elif len(self._pool.slots) > wanted:
+                self._shrink(wanted, why)
         finally:
             self._show()
 
     def _wanted(self, to: str) -> int:
         now = len(self._pool.slots)
         digits = to.lstrip("+-")
-        if not (digits.isascii() and digits.isdecimal()) or len(to) - len(digits) > 1:
-            raise Refused(f"{to!r} is not a number of slots: write 4, +1, -1 or auto")
-        wanted = now + int(to) if to != digits else int(to)
+        number = whole(digits)
+        if number is None or len(to) - len(digits) > 1:
+            raise Refused(f"{to[:20]!r} is not a number of slots: write 4, +1, -1 or auto")
+        wanted = now - number if to.startswith("-") else now + number if to.startswith("+") else number
         if not 1 <= wanted <= MOST_SLOTS:
             raise Refused(f"a pool has 1 to {MOST_SLOTS} slots; now {now}, and {wanted} are asked for")
         return wanted
 
-    def _grow(self, why: str, crowd: bool) -> None:
-        pool = self._pool
+    def _grow(self, wanted: int, why: str, crowd: bool) -> None:
+        slots = self._pool.slots
         try:
-            self._placement.make_room(len(pool.slots) + 1)
+            self._placement.make_room(wanted)
         except sockets.StartError as error:
             raise Refused(str(error)) from error
-        core, complaint = self._placement.another([slot.core for slot in pool.slots])
-        if core is None and self._placement.pins and not crowd:
-            raise Refused("no core is free for another worker")
-        if complaint:
-            self._log.warning(complaint)
-        pool.add_slot(core)
-        where = f"core {core}" if core is not None else "not pinned"
-        because = f": {why}" if why else ""
-        self._log.info(f"added a slot ({where}); there are now {len(pool.slots)}{because}", event="scaled")
+        where = []
+        try:
+            while len(slots) < wanted:
+                core, complaint = self._placement.another([slot.core for slot in slots])
+                if core is None and self._placement.pins and not crowd:
+                    raise Refused("no core is free for another worker")
+                if complaint:
+                    self._log.warning(complaint)
+                self._pool.add_slot(core)
+                where.append(core)
+        finally:
+            if where:
+                added = f"added {_slots(len(where))} ({_cores(where)})"
+                self._log.info(f"{added}; there are now {len(slots)}{_because(why)}", event="scaled")
 
-    def _shrink(self, why: str) -> None:
-        self._placement.give_back(self._pool.slots[-1].core)
-        self._pool.remove_slot(self._loop.now())
-        because = f": {why}" if why else ""
-        self._log.info(f"removed a slot; there are now {len(self._pool.slots)}{because}", event="scaled")
+    def _shrink(self, wanted: int, why: str) -> None:
+        before = len(self._pool.slots)
+        while len(self._pool.slots) > wanted:
+            self._placement.give_back(self._pool.slots[-1].core)
+            self._pool.remove_slot(self._loop.now())
+        removed = f"removed {_slots(before - wanted)}"
+        self._log.info(f"{removed}; there are now {wanted}{_because(why)}", event="scaled")
 
     def _slot(self, number: str) -> Slot:
         slots = self._pool.slots
-        if not (number.isascii() and number.isdecimal()) or int(number) >= len(slots):
-            raise Refused(f"there is no slot {number or '(none was named)'}: the pool has slots 0 to {len(slots) - 1}")
-        return slots[int(number)]
+        found = whole(number)
+        if found is None or found >= len(slots):
+            named = number[:20] or "(none was named)"
+            raise Refused(f"there is no slot {named}: the pool has slots 0 to {len(slots) - 1}")
+        return slots[found]
+
+
+def _slots(count: int) -> str:
+    return "a slot" if count == 1 else f"{count} slots"
+
+
+def _cores(found: list[int | None]) -> str:
+    pinned = [core for core in found if core is not None]
+    names = [f"core{'s' if len(pinned) > 1 else ''} {cores.format_list(pinned)}"] if pinned else []
+    return ", ".join(names + (["not pinned"] if None in found else []))
+
+
+def _because(why: str) -> str:
+    return f": {why}" if why else ""

@@ -105,7 +105,13 @@ class Supervisor:
         if controls:
             from corepod.supervisor.admin.commands import Commands  # costs nothing where nobody can use it
 
-            server.resources.commands = Commands(self.steering, self.settings, self.log, self._asked_to_stop)
+            server.resources.commands = Commands(
+                self.steering,
+                self.settings,
+                self.log,
+                self._asked_to_stop,
+                lambda slot: self._detail(slot, scoreboard),
+            )
         for sock in controls:
             server.listen(sock, trusted=True)
         return server
@@ -117,8 +123,19 @@ class Supervisor:
 
         return Recycling(self.pool, scoreboard, self.log, _random, self.loop.now())
 
-    def _asked_to_stop(self) -> None:
-        self.stop(self.loop.now(), "corepod stop")
+    def _detail(self, slot: str, scoreboard: SharedScoreboard) -> dict[str, object]:
+        from corepod.supervisor.admin import detail  # few pools are ever asked for it
+
+        return detail.of_slot(self.pool.slots, slot, scoreboard, self.loop.now())
+
+    def _asked_to_stop(self, at_once: bool) -> None:
+        """Unlike a second signal, a second request changes nothing: scripts repeat what was done already."""
+        now = self.loop.now()
+        if not self.pool.stopping:
+            self.stop(now, "corepod stop")
+        if at_once:
+            self.log.info("corepod stop --now: stopping at once")
+            self.pool.stop_now(EXIT_OK, now)
 
     def _announce(self, admin: str, subreaper: bool) -> None:
         count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin

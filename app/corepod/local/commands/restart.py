@@ -1,13 +1,13 @@
-"""`corepod restart`: a new worker for a slot, before the old one goes."""
+"""`corepod restart`: a new worker for a slot, before the old one goes; without a slot for all, one after another."""
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_FAILED, EXIT_LATE, EXIT_OK
-from corepod.local.pools import CommandError, add_pool, get, need_slot, post
+from corepod.local import output
+from corepod.local.pools import CommandError, add_pool, add_timeout, ask_patiently, failures, find_slot, get, post
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -20,38 +20,47 @@ LOOK = 0.05  # seconds between two looks at the pool
 
 def configure(parser: ArgumentParser) -> None:
     add_pool(parser, slot=True)
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="time to wait (default: 60)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_timeout(parser, 60, "time to wait for each slot; what was asked for goes on when it is over")
+    output.add_json(parser)
 
 
 def main(options: Namespace) -> int:
-    client, slot = need_slot(options.pool)
-    before = get(client, "/status")["last_event"]
-    asked = post(client, f"/restart?slot={slot}")
-    worker = _wait(client, int(slot), asked["worker"], before, time.monotonic() + options.timeout)
+    client, slot = find_slot(options.pool)
+    count = len(get(client, "/status")["slots"])
+    done = []
+    for number in [int(slot)] if slot else range(count):
+        new = restart(client, number, options.timeout)
+        done.append(new)
+        if not options.json:
+            print(f"{client.name}/{number}: worker {new['worker']} (pid {new['pid']}) has taken over", flush=True)
     if options.json:
-        print(
-            json.dumps({"slot": int(slot), "before": asked["worker"], "worker": worker["worker"], "pid": worker["pid"]})
-        )
-    else:
-        print(f"{client.name}/{slot}: worker {worker['worker']} (pid {worker['pid']}) has taken over")
+        output.dump({"pool": client.name, "slots": done})
     return EXIT_OK
 
 
-def _wait(client: Client, slot: int, old: int | None, before: int, deadline: float) -> dict[str, Any]:
+def restart(client: Client, slot: int, timeout: float) -> dict[str, Any]:
+    """Give the slot a new worker. Returns its numbers and the one before. Raises CommandError."""
+    before = get(client, "/status")["last_event"]
+    old = post(client, f"/restart?slot={slot}")["worker"]
+    deadline = time.monotonic() + timeout
     while True:
-        found: dict[str, Any] = get(client, "/status")["slots"][slot]
+        slots = ask_patiently(client, "/status", deadline)["slots"]
+        if slot >= len(slots):
+            raise CommandError(f"{client.name}/{slot} was removed meanwhile", EXIT_FAILED)
+        found = slots[slot]
         if found["worker"] not in (None, old) and found["ready"]:
-            return found
-        if not found["being_replaced"] and found["worker"] == old:
-            whys = [
-                event["message"]
-                for event in get(client, f"/events?after={before}")["events"]
-                if event["level"] == "error"
-            ]
-            raise CommandError(
-                f"{client.name}/{slot} keeps its worker: {' / '.join(whys) or 'see the log'}", EXIT_FAILED
-            )
+            return {"slot": slot, "before": old, "worker": found["worker"], "pid": found["pid"]}
+        if has_failed(found, old):
+            why = "\n".join(failures(client, before)) or "see the log"
+            kept = "keeps its worker" if old is not None else "gets no worker"
+            raise CommandError(f"{client.name}/{slot} {kept}: {why}", EXIT_FAILED)
         if time.monotonic() >= deadline:
             raise CommandError(f"{client.name}/{slot}: no new worker is ready yet (--timeout)", EXIT_LATE)
         time.sleep(LOOK)
+
+
+def has_failed(slot: dict[str, Any], old: int | None) -> bool:
+    """Whether the slot that had worker `old` (None: none) won't get a new one any more."""
+    if old is None:
+        return bool(slot["state"] == "failed")
+    return not slot["being_replaced"] and slot["worker"] == old

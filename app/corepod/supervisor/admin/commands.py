@@ -6,7 +6,7 @@ Each is answered at once, with a JSON object; what comes of a command shows in t
 from __future__ import annotations
 
 from corepod.contract.env import SECRETS
-from corepod.supervisor.refusal import Refused
+from corepod.supervisor.refusal import Refused, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +23,22 @@ if TYPE_CHECKING:
 class Commands:
     """`read` are asked for with GET, `act` with POST; values are in the query of the request's target."""
 
-    def __init__(self, steering: Steering, settings: Settings, log: StreamLog, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        steering: Steering,
+        settings: Settings,
+        log: StreamLog,
+        stop: Callable[[bool], None],
+        detail: Callable[[str], dict[str, Any]],
+    ) -> None:
+        """`stop(at_once)` ends the pool; `detail(slot)` is what the status doesn't say of one."""
         self._settings, self._log, self._stop = settings, log, stop
         self.read: dict[str, Callable[[Query], dict[str, Any]]] = {
             "/events": self._events,
             "/settings": self._show_settings,
             "/stacks": lambda query: steering.stacks(query.get("slot", "")),
+            "/slot": lambda query: detail(query.get("slot", "")),
+            "/log": self._last_lines,
         }
         self.act: dict[str, Callable[[Query], dict[str, Any]]] = {
             "/reload": lambda query: steering.reload(),
@@ -52,9 +62,12 @@ class Commands:
         return path in self.read or path in self.act
 
     def _events(self, query: Query) -> dict[str, Any]:
-        after = query.get("after", "0")
-        number = int(after) if after.isascii() and after.isdecimal() else 0
-        return {"last": self._log.events.last, "events": self._log.events.after(number)}
+        events = self._log.events
+        after = whole(query.get("after", "")) or 0
+        return {"since": events.since, "last": events.last, "events": events.after(after)}
+
+    def _last_lines(self, query: Query) -> dict[str, Any]:
+        return {"lines": self._log.recent.lines(whole(query.get("slot", "")))}
 
     def _show_settings(self, query: Query) -> dict[str, Any]:
         """Every setting with its source. A factory's arguments may be secrets, too."""
@@ -64,5 +77,5 @@ class Commands:
         return {name: {"value": shown[name], "from": source} for name, source in sources.items()}
 
     def _ask_to_stop(self, query: Query) -> dict[str, Any]:
-        self._stop()
+        self._stop(query.get("now", "") == "1")
         return {"within": self._settings.stop_timeout}

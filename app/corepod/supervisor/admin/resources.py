@@ -76,7 +76,8 @@ class Resources:
     def __init__(self, status: PoolStatus, *, status_public: bool) -> None:
         self._status, self._public = status, status_public
         self._probes = {"/livez": status.live, "/readyz": status.ready, "/startupz": status.started}
-        self._made: dict[str, Making] = {}  # by path
+        self._made: dict[tuple[str, int], Making] = {}  # by path, and by what had been done before
+        self._done = 0  # commands
         self.commands: Commands | None = None  # of the pool's owner, where there is a control socket
         self._logged = False
 
@@ -96,7 +97,7 @@ class Resources:
     def forget(self) -> None:
         """Call between two wake-ups. Within one, and while it is made, all clients share one response, so that many of
         them at a time, or slow readers, cost the time and memory of one."""
-        self._made = {path: making for path, making in self._made.items() if not making.data}
+        self._made = {key: making for key, making in self._made.items() if not making.data}
 
     def reply(self, received: bytes, *, local: bool, trusted: bool) -> Reply | None:
         """The response to the received bytes, None while the head isn't complete.
@@ -127,6 +128,8 @@ class Resources:
     def _command(self, commands: Commands, request: Request) -> bytes:
         if request.path not in commands:
             raise RequestRefused(404, f"there is no command {request.path}\n")
+        if request.method == "POST":
+            self._done += 1  # what is asked for from now on shows what comes of it
         pairs = (part.partition("=") for part in request.query.split("&") if part)
         status, document = commands.answer(request.method, request.path, {name: value for name, _, value in pairs})
         return response(status, JSON, encode(json.dumps(document) + "\n"))
@@ -143,11 +146,12 @@ class Resources:
 
     def _make(self, path: str) -> Making:
         """The document at `path`, begun; that of a small pool is complete."""
-        if path not in self._made:
+        key = (path, self._done)
+        if key not in self._made:
             making = self._begin(path)
             making.go_on()
-            self._made[path] = making
-        return self._made[path]
+            self._made[key] = making
+        return self._made[key]
 
     def _begin(self, path: str) -> Making:
         status = self._status.document()

@@ -21,10 +21,11 @@ class Events:
     def __init__(self) -> None:
         self._kept: deque[tuple[int, float, str, str, str, dict[str, object]]] = deque(maxlen=KEPT)
         self.last = 0
+        self.since = time.time()  # tells these numbers from those of the pool that ran before
 
     def add(self, kind: str, level: str, message: str, who: dict[str, object]) -> None:
         self.last += 1
-        self._kept.append((self.last, time.time(), kind, level, escaping.lines(message)[:LONGEST], who))
+        self._kept.append((self.last, time.time(), kind, level, _cut(escaping.lines(message)), who))
 
     def after(self, number: int) -> list[dict[str, Any]]:
         """Those behind this number that are still kept."""
@@ -33,3 +34,10 @@ class Events:
             for n, when, kind, level, message, who in self._kept
             if n > number
         ]
+
+
+def _cut(text: str) -> str:
+    """What is in the middle is left out: a traceback says at its end what went wrong."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 4]}\n...\n{text[-LONGEST * 3 // 4 :]}"

@@ -8,6 +8,7 @@ import time
 from corepod.contract import escaping
 from corepod.contract.units import timestamp
 from corepod.supervisor.io.events import Events
+from corepod.supervisor.io.recent import Recent
 from corepod.supervisor.io.sink import Sink
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ class StreamLog:
         self._json = form == "json"
         self._least = LEVELS[level]
         self.events = Events()
+        self.recent = Recent()
         self.errors: list[str] = []  # the latest: why the pool ends, if it does now
 
     @property
@@ -58,10 +60,12 @@ class StreamLog:
             if text is None:
                 stream = "stdout" if sink is self.out else "stderr"
                 text = json.dumps({"time": timestamp(), "stream": stream, **who, "message": escaping.from_bytes(line)})
-            self._put(sink, text.encode() + b"\n")
+            written = text.encode() + b"\n"
         else:
             prefix = f"{_tag(who)} | " if sink in self._prefixed else ""
-            self._put(sink, f"{prefix}{escaping.from_bytes(line)}\n".encode())
+            written = f"{prefix}{escaping.from_bytes(line)}\n".encode()
+        self.recent.relayed(written, who)
+        self._put(sink, written)
 
     def fault(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """An exception of the supervisor's own, as sys.excepthook: Python's would write it in a way that can block."""
@@ -82,7 +86,9 @@ class StreamLog:
         if event:
             self.events.add(event, level, message, who)
         if LEVELS[level] >= self._least:
-            self._put(self.err, self._format(level, message, who))
+            written = self._format(level, message, who)
+            self.recent.own(written, who)
+            self._put(self.err, written)
 
     def _format(self, level: str, message: str, who: dict[str, object]) -> bytes:
         if self._json:

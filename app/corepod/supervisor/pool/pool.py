@@ -53,7 +53,7 @@ class Pool:
         """A slot for each of `cores`. `usable` is the number of cores on which processes may run, `wall` the time of
         day, for people, and `random` a number from 0 to 1."""
         self.settings = settings
-        self._scoreboard, self._log, self._random = scoreboard, log, random
+        self._scoreboard, self._log, self._random, self._wall = scoreboard, log, random, wall
         self.slots = [Slot(number, core) for number, core in enumerate(cores)]
         self.processes = Processes(settings, launcher, scoreboard, self.slots, wall)
         self.generations = Generations(
@@ -115,6 +115,7 @@ class Pool:
         if self.stopping:
             self._log.warning("the reload is ignored: the pool is stopping")
             return 0
+        self._boots.forget()  # who asks for a reload wants to see why it fails, also when it fails as the last one did
         return self.generations.request_reload()
 
     def recycle(self, slot: Slot, reason: str, why: str, now: float) -> str:
@@ -297,10 +298,12 @@ class Pool:
         incoming = process is slot.incoming
         slot.forget(process, self._scoreboard.words(process.record), report.lost)
         self._scoreboard.release(process.record)
+        if not unplaced:
+            slot.remember_exit(process, report, self._wall())
         if process.stage is Stage.DRAINING:
             exits.log_retired(self._log, process, report)
         elif unplaced:
-            self._on_unplaced(process, report, now)
+            self._on_unplaced(process, slot, report, now)
         elif incoming:
             self._boots.write(process, report.description)
             self.generations.on_failure(process, slot, now)
@@ -334,7 +337,7 @@ class Pool:
             tries = "" if self.settings.attended else f" ({BOOT_TRIES} tries)"
             self.stop_now(EXIT_BOOT, now, f"the application can't be loaded{tries}")
 
-    def _on_unplaced(self, process: Process, report: ExitReport, now: float) -> None:
+    def _on_unplaced(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:
         if self.generations.closed:
             return
         self._log.warning(f"the standby ended before it could take its place: {report.description}", **process.who)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 ASKED = "asked"  # the reason of a replacement that somebody has asked for
+EXITS_KEPT = 5  # of each slot; there may be 512 slots
+EXIT_LONGEST = 300  # characters of what is kept about one
 
 
 class Stage(Enum):
@@ -155,6 +157,7 @@ class Slot:
         self.streak = FailureStreak()  # deaths, where there is no crash budget
         self.boot_failures = 0
         self.last_exit: str | None = None
+        self.exits: deque[dict[str, Any]] = deque(maxlen=EXITS_KEPT)  # the latest, for people
         self.totals = [0] * WORDS
         self.lost = 0  # requests that were in flight on workers that died
         self.cpu_before = 0.0  # CPU seconds of dead workers
@@ -260,6 +263,20 @@ class Slot:
     def count_boot_failure(self) -> None:
         self.boot_failures += 1
         self.streak.add()
+
+    def remember_exit(self, process: Process, report: ExitReport, wall: float) -> None:
+        """A worker of it has ended. `asked`: it drained, because it was replaced or its slot was removed."""
+        failure = process.failure.message.partition("\n")[0] if process.failure else ""
+        self.exits.append(
+            {
+                "time": wall,
+                "worker": process.number,
+                "pid": process.pid,
+                "asked": process.stage is Stage.DRAINING,
+                "how": (f"{report.text}: {failure}" if failure else report.text)[:EXIT_LONGEST],
+                "lost": report.lost,
+            }
+        )
 
     def ended(self, description: str) -> None:
         """How its last worker ended, for people."""

@@ -21,6 +21,7 @@ from tests.unit.supervisor.admin.documents import FakeStatus, document, slot
 if TYPE_CHECKING:
     from typing import Any
 
+    from corepod.supervisor.admin.commands import Commands
     from corepod.supervisor.admin.status import PoolStatus
 
 PATHS = ("/livez", "/readyz", "/startupz", "/metrics", "/status", "/")
@@ -367,3 +368,71 @@ def test_the_page_needs_nothing_and_a_browser_accepts_nothing() -> None:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert digest == page.STYLE_HASH, f"STYLE has changed: STYLE_HASH has to be {digest}"
     assert f"style-src 'sha256-{digest}';" in policy
+
+
+# Commands of the pool's owner
+
+
+class Owner:
+    """Commands that count what was asked of them."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def __contains__(self, path: str) -> bool:
+        return path in ("/reload", "/events")
+
+    def answer(self, method: str, path: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        self.asked.append((method, path))
+        return 200, {"query": query}
+
+
+def commanded() -> tuple[Resources, Owner, FakeStatus]:
+    status, owner = FakeStatus(slot()), Owner()
+    served = resources(status)
+    served.commands = cast("Commands", owner)
+    return served, owner, status
+
+
+def test_what_is_asked_for_after_a_command_shows_what_came_of_it() -> None:
+    """Within one wake-up all clients share one document; a command between two of them parts them."""
+    served, _, status = commanded()
+    look = b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for _ in range(2):
+        served.reply(look, local=True, trusted=True)
+    assert status.asked == 1
+    served.reply(b"POST /reload HTTP/1.1\r\nHost: x\r\n\r\n", local=True, trusted=True)
+    served.reply(look, local=True, trusted=True)
+    assert status.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("request_line", "trusted", "code", "done"),
+    [
+        ("POST /reload?slot=1", True, 200, True),
+        ("HEAD /events", True, 200, True),
+        ("POST /reload", False, 405, False),
+        ("GET /events", False, 404, False),
+        ("GET /reload", False, 404, False),
+        ("POST /status", True, 404, False),
+        ("PUT /reload", True, 405, False),
+        ("POST reload", True, 400, False),
+        ("POST http://x/reload", True, 400, False),
+    ],
+)
+def test_only_the_owner_may_command(request_line: str, trusted: bool, code: int, done: bool) -> None:
+    served, owner, _ = commanded()
+    data = f"{request_line} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    reply = served.reply(data, local=True, trusted=trusted)
+    assert reply is not None
+    assert (read(reply.data).status, bool(owner.asked)) == (code, done)
+
+
+def test_a_command_has_no_body() -> None:
+    served, owner, _ = commanded()
+    for header in ("Content-Length: 1", "Transfer-Encoding: chunked"):
+        data = f"POST /reload HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode()
+        reply = served.reply(data, local=True, trusted=True)
+        assert reply is not None
+        assert read(reply.data).status == 400
+    assert not owner.asked

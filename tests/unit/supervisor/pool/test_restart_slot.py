@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from corepod.supervisor.pool.backoff import BOOT_TRIES
 from corepod.supervisor.pool.pool import REPLACE_TIMEOUT
-from corepod.supervisor.pool.state import ASKED, Stage
+from corepod.supervisor.pool.state import ASKED, EXITS_KEPT, Stage
 
 from tests.unit.supervisor.pool.system import System, running
 
@@ -287,3 +287,16 @@ def test_failures_are_said_once_until_one_succeeds() -> None:
     assert system.pool.recycle(system.slot(), "age", "it is old", system.now) == ""
     system.settle()
     assert (system.slot().replace_failures, system.slot().replaced) == (0, {"age": 1})
+
+
+def test_each_end_is_remembered_and_the_latest_are_kept() -> None:
+    system = running(1)
+    system.dies(system.worker(0))
+    system.settle()
+    for _ in range(EXITS_KEPT):
+        assert restart(system) == ""
+        system.wait(60.0)
+    exits = list(system.slot(0).exits)
+    assert len(exits) <= EXITS_KEPT
+    assert [end["worker"] for end in exits] == sorted(end["worker"] for end in exits)
+    assert exits[-1]["asked"]
