@@ -49,6 +49,13 @@ COMMANDS = {
         Takes.SETTINGS,
         {"pod": True},
     ),
+    "dev": Command(
+        RUN,
+        "run an application for development: its code is watched, and breakpoint() works",
+        "corepod.local.launch",
+        Takes.SETTINGS,
+        {"pod": False, "dev": True},
+    ),
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
     "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),

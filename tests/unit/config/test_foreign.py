@@ -25,7 +25,7 @@ PM2 = "-i max --watch --max-memory-restart 300M -n shop"
     ("line", "left", "count"),
     [
         (GUNICORN, ["-w", "2", "-b", ":80"], 6),
-        (UVICORN, ["--root-path", "/api", "--workers", "2"], 10),
+        (UVICORN, ["--reload", "--root-path", "/api", "--workers", "2"], 9),
         (PM2, [], 4),
     ],
 )

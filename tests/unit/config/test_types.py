@@ -27,6 +27,7 @@ SAMPLES: dict[str, list[str]] = {
     "addresses": ["127.0.0.1:8000", "unix:/run/app.sock,[::1]:80"],
     "networks": ["10.0.0.0/8"],
     "paths": ["/users,/?a=b"],
+    "texts": ["*.py,*.html"],
 }
 # Known to the command line, not to the table.
 BESIDE = {
@@ -42,6 +43,8 @@ BESIDE = {
     "lifeline",
     "sources",
     "console",
+    "terminal",
+    "outputs",
 }
 
 
