@@ -20,10 +20,10 @@ from watchfiles.main import Change
 
 from corepod.contract.escaping import from_bytes
 from corepod.contract.exits import EXIT_SETTINGS
-from corepod.contract.messages import BROKEN
 from corepod.local import development
 from corepod.local.client import Client, Refused, Unreachable
 from corepod.local.development import Need, Watches
+from corepod.local.reloads import DONE, Rebuild, Reload, Restart, Start, broken
 from corepod.local.styles import styled
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 GATHER = 50  # milliseconds without a further change after which those that came together are one
 LOOK = 100  # milliseconds between two looks at the pool
-PATIENCE = 10.0  # seconds for a reload, after which a further change begins another one beside it
+PATIENCE = 5.0  # seconds for a reload, after which a further change begins another one beside it
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,7 +43,7 @@ def run(watches: Watches, command: Command) -> int:
     `command(control, lifeline, outputs)` returns its arguments and environment, see `console.watch`.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    over, terminal = threading.Event(), _Terminal()
+    over = threading.Event()
     try:
         changes = _changes(watches, over)
         next(changes)
@@ -69,22 +69,22 @@ def run(watches: Watches, command: Command) -> int:
         log.start()
         try:
             with _stopping(supervisor):
-                _Development(watches, Client(control), console, terminal).follow(changes)
+                _Development(watches, Client(control), console).follow(changes)
         finally:
             os.close(ours)
             code = supervisor.wait()
             log.join()
-            terminal.reclaim()
+            _reclaim_terminal()
         return code
 
 
 class _Development:
     """What has changed, and the one reload that is under way."""
 
-    def __init__(self, watches: Watches, client: Client, console: Console, terminal: _Terminal) -> None:
-        self._watches, self._client, self._console, self._terminal = watches, client, console, terminal
+    def __init__(self, watches: Watches, client: Client, console: Console) -> None:
+        self._watches, self._client, self._console = watches, client, console
         self._pending: dict[str, float] = {}  # changed paths, and when that was seen
-        self._reload: _Reload | None = _Start(time.time())
+        self._reload: Reload | None = Start(time.time())
         self._complete = True  # see development.need
         self._told = ""
 
@@ -96,7 +96,7 @@ class _Development:
                 self._watches, changed, lambda inside: not ignored(Change.modified, inside)
             ):
                 self._pending.setdefault(path, time.time())
-            self._terminal.reclaim()
+            _reclaim_terminal()
             if self._reload is not None or self._pending:
                 self._step(time.time())
 
@@ -108,7 +108,7 @@ class _Development:
             self._report(self._reload, end, status, now)
             self._reload = None
         if self._pending and (self._reload is None or now - self._reload.began > PATIENCE):
-            if self._terminal.is_lent():
+            if _is_debugging():
                 self._tell_once("waits until the debugger has ended")
             else:
                 self._begin(status, now)
@@ -128,25 +128,25 @@ class _Development:
         except Unreachable:
             return  # it ends
 
-    def _ask(self, need: Need, status: dict[str, Any], what: str, began: float) -> _Reload | None:
+    def _ask(self, need: Need, status: dict[str, Any], what: str, began: float) -> Reload | None:
         try:
             if need is Need.WORKER:
                 answers = [self._client.post(f"/restart?slot={slot['slot']}") for slot in status["slots"]]
-                return _Restart(began, what, {answer["slot"]: answer["worker"] for answer in answers})
+                return Restart(began, what, {answer["slot"]: answer["worker"] for answer in answers})
         except Refused:
             pass  # something else is under way, such as the next worker of a slot that has crashed
         try:
-            return _Rebuild(began, what, self._client.post("/reload")["reload"])
+            return Rebuild(began, what, self._client.post("/reload")["reload"])
         except Refused as refused:
             self._console.print(f"{what} changed: {refused}", style="red", markup=False)
             return None
 
-    def _report(self, reload: _Reload, end: str, status: dict[str, Any], now: float) -> None:
-        broken = [why for slot in status["slots"] if (why := _broken(slot))]
+    def _report(self, reload: Reload, end: str, status: dict[str, Any], now: float) -> None:
+        faults = [why for slot in status["slots"] if (why := broken(slot))]
         if reload.loads and end == DONE:
-            self._complete = not broken
+            self._complete = not faults
         took = f"in {max(slot['ready_at'] or now for slot in status['slots']) - reload.began:.2f} s"
-        if isinstance(reload, _Start):
+        if isinstance(reload, Start):
             where, folders = ", ".join(status["binds"]), ", ".join(self._watches.folders)
             address = f"http://{where}" if ":" in where and not where.startswith("unix:") else where
             self._console.print(f"{address}, watching {folders}; Ctrl-C stops", style="bold", markup=False)
@@ -155,8 +155,8 @@ class _Development:
             what = f"{reload.what} changed:"
         if end != DONE:
             self._console.print(f"{what} {end}", style="red", markup=False)
-        elif broken:
-            self._console.print(f"{what} broken: {broken[0]}", style="bold red", markup=False)
+        elif faults:
+            self._console.print(f"{what} broken: {faults[0]}", style="bold red", markup=False)
         else:
             self._console.print(f"{what} {reload.verb} {took}", style="green", markup=False)
 
@@ -165,66 +165,6 @@ class _Development:
         if line != self._told:
             self._told = line
             self._console.print(line, style="yellow", markup=False)
-
-
-DONE = "done"
-
-
-class _Reload:
-    """`ended` returns an empty text as long as it is under way, then DONE or why it has failed."""
-
-    loads = True  # a template
-    verb = "reloaded"
-
-    def __init__(self, began: float, what: str = "") -> None:
-        self.began, self.what = began, what
-
-    def ended(self, status: dict[str, Any]) -> str:
-        raise NotImplementedError
-
-
-class _Start(_Reload):
-    verb = "started"
-
-    def ended(self, status: dict[str, Any]) -> str:
-        return DONE if all(slot["ready_at"] for slot in status["slots"]) else ""
-
-
-class _Restart(_Reload):
-    """`before` are the workers that make way, by slot; None where there was none."""
-
-    loads = False
-
-    def __init__(self, began: float, what: str, before: dict[int, int | None]) -> None:
-        super().__init__(began, what)
-        self._before = before
-
-    def ended(self, status: dict[str, Any]) -> str:
-        slots = status["slots"]
-        if any(slot["being_replaced"] or not slot["ready_at"] for slot in slots):
-            return ""
-        stay = [slot for slot in slots if slot["worker"] == self._before.get(slot["slot"], 0)]
-        return "the new worker didn't become ready, and the old one stays" if stay else DONE
-
-
-class _Rebuild(_Reload):
-    verb = "reloaded with its libraries"
-
-    def __init__(self, began: float, what: str, number: int) -> None:
-        super().__init__(began, what)
-        self._number = number
-
-    def ended(self, status: dict[str, Any]) -> str:
-        reloads = status["reloads"]
-        if reloads["ended"] < self._number:
-            return ""
-        return f"not reloaded: {reloads['failure']}" if reloads["failure"] else DONE
-
-
-def _broken(slot: dict[str, Any]) -> str:
-    """Why the application of a worker can't be loaded, empty where it can."""
-    _, found, why = slot["why"].partition(BROKEN)
-    return why if found else ""
 
 
 def _changes(watches: Watches, over: threading.Event) -> Iterator[set[str]]:
@@ -266,28 +206,20 @@ def _stopping(supervisor: subprocess.Popen[bytes]) -> Iterator[None]:
     yield
 
 
-class _Terminal:
-    """The terminal, which a worker's debugger takes while it asks something (see worker/terminal.py)."""
+def _is_debugging() -> bool:
+    """Whether a worker's debugger has the terminal (see worker/terminal.py)."""
+    with contextlib.suppress(OSError):
+        group = os.tcgetpgrp(0)
+        return group != os.getpgrp() and Path(f"/proc/{group}/comm").read_text().startswith("corepod-")
+    return False
 
-    def __init__(self) -> None:
-        self._lent_to = 0
 
-    def is_lent(self) -> bool:
-        """Whether a debugger has it."""
-        with contextlib.suppress(OSError):
-            group = os.tcgetpgrp(0)
-            if group != os.getpgrp() and Path(f"/proc/{group}/comm").read_text().startswith("corepod-"):
-                self._lent_to = group
-                return True
-        return False
-
-    def reclaim(self) -> None:
-        """Take it back from a debugger whose process is gone."""
-        if self.is_lent() or not self._lent_to:
-            return
-        with contextlib.suppress(OSError):
-            if os.tcgetpgrp(0) == self._lent_to:
-                before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-                os.tcsetpgrp(0, os.getpgrp())
-                signal.signal(signal.SIGTTOU, before)
-        self._lent_to = 0
+def _reclaim_terminal() -> None:
+    """Take the terminal back from a debugger whose process is gone: Ctrl-C would reach nobody."""
+    with contextlib.suppress(OSError):
+        try:
+            os.killpg(os.tcgetpgrp(0), 0)
+        except ProcessLookupError:
+            before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            os.tcsetpgrp(0, os.getpgrp())
+            signal.signal(signal.SIGTTOU, before)

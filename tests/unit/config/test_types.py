@@ -80,7 +80,7 @@ def test_the_declared_type_is_what_the_parser_returns(where: type, name: str, de
 
 def test_every_setting_is_used() -> None:
     """By the worker, by the supervisor, or by the command line itself."""
-    used = {name for _, name, _ in DECLARED} | {"chdir", "log_prefix"}
+    used = {name for _, name, _ in DECLARED} | {"chdir", "log_prefix", "reload_dir", "reload_include", "reload_exclude"}
     assert used == {setting.name for setting in SETTINGS}
 
 
