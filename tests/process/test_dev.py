@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import textwrap
 import threading
@@ -45,6 +46,8 @@ async def app(scope, receive, send):
     await send({{"type": "http.response.body", "body": text.encode()}})
 """
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+), watching")
+ROOT = Path(__file__).parents[2]
+DOCUMENT, README = ROOT / "docs" / "development.md", ROOT / "README.md"
 HTML = {"accept": "text/html,*/*"}
 
 
@@ -134,6 +137,8 @@ def test_bytecode_that_is_older_than_the_last_save_of_that_second_is_not_served(
     py_compile.compile(str(code.folder / "served.py"))
     code.write("two")
     os.utime(code.folder / "served.py", (2_000_000_000, 2_000_000_000))
+    plain = [sys.executable, "-c", "import served; print(served.VERSION)"]
+    assert subprocess.check_output(plain, cwd=code.folder, text=True) == "one\n"  # what Python makes of it
     code.run().until_answer("two")
 
 
@@ -383,6 +388,24 @@ def test_breakpoint_asks_at_the_terminal_and_ctrl_c_interrupts_the_line(terminal
     assert terminal.process.wait(DEADLINE) == 0
 
 
+def test_breakpoint_asks_without_watching_too(code: Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    words = ["run", "served:app", "--chdir", str(code.folder), "--bind", "127.0.0.1:0", "--admin", "none"]
+    shown = Terminal(command=[sys.executable, "-m", "corepod", *words, "--debug", "--workers", "1"])
+    try:
+        port = shown.shows(r"on 127\.0\.0\.1:(\d+)")[1]
+        request = Request(port, "/debug")
+        shown.shows(r"\(Pdb\) ")
+        shown.type(b"p secret + 1\r")
+        shown.shows(r"42\s")
+        shown.type(b"c\r")
+        assert request.answer() == "one"
+        shown.type(b"\x03")
+        assert shown.process.wait(DEADLINE) == 0
+    finally:
+        shown.close()
+
+
 def test_the_terminal_comes_back_from_a_worker_that_is_killed_in_the_debugger(terminal: Terminal) -> None:
     port = terminal.shows(ADDRESS.pattern)[1]
     request = threading.Thread(target=_ask_in_vain, args=(port,))
@@ -408,3 +431,49 @@ def test_faults_are_in_colours(terminal: Terminal, code: Code) -> None:
     code.write("two", "1 / 0")
     terminal.shows("changed: broken: ZeroDivisionError")
     assert "\x1b[1;31mZeroDivisionError: division by zero" in terminal.raw
+
+
+# The documents
+
+
+def commands() -> list[str]:
+    lines = [*DOCUMENT.read_text().splitlines(), *README.read_text().splitlines()]
+    found = [line.partition("  #")[0].strip() for line in lines if line.startswith("    corepod ")]
+    return sorted({command for command in found if " dev " in command or "--reload" in command})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_of_the_documents_reloads(command: str, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    for name in (folder, folder / "src", tmp_path / "shared"):
+        name.mkdir()
+    watched = folder / "src" if "src" in command else folder
+    served = SOURCE.format(
+        version="one", at_import="import sys; sys.path.append('src'); import part", in_lifespan="pass"
+    )
+    (folder / "main.py").write_text(served.replace("'one'", "part.TEXT"))
+    (watched / "part.py").write_text("TEXT = 'one'\n")
+    env = {"COREPOD_BIND": "127.0.0.1:0", "COREPOD_ADMIN": "none", "XDG_RUNTIME_DIR": str(tmp_path)}
+    log = tmp_path / "log"
+    program = f"{sys.executable} -m {command}"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {program}"], cwd=folder, env={**os.environ, **env}, stdout=file, stderr=file
+        )
+    family: list[int] = []
+    try:
+        match = until(lambda: ADDRESS.search(log.read_text()), log.read_text, 2 * DEADLINE)
+        assert match is not None
+        family = descendants(process.pid)
+        url = f"http://127.0.0.1:{match[1]}/"
+        assert CLIENT.get(url).text == "one"
+        (watched / "part.py").write_text("TEXT = 'two'\n")
+        until(lambda: CLIENT.get(url).text == "two", log.read_text)
+    finally:
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
+        until(lambda: not any(map(alive, family)), f"gone: {family}")
+
+
+def test_the_documents_have_commands() -> None:
+    assert len(commands()) >= 4
