@@ -477,3 +477,37 @@ def test_every_command_of_the_documents_reloads(command: str, tmp_path: Path) ->
 
 def test_the_documents_have_commands() -> None:
     assert len(commands()) >= 4
+
+
+# Streams that aren't there
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", ">&- 2>&-", "<&- >&- 2>&-", "2>&1 | head -n 1 >/dev/null"])
+def test_it_works_without_its_streams(closed: str, code: Code, tmp_path: Path) -> None:
+    bind = tmp_path / "app.sock"
+    words = f"{sys.executable} -m corepod dev served:app --chdir {code.folder} --bind unix:{bind} --admin none"
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": "/nowhere", "HOME": "/nowhere"}
+    shell = subprocess.Popen(
+        ["sh", "-c", f"{words} --access-log {closed}"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    client = httpx.Client(transport=httpx.HTTPTransport(uds=str(bind)), timeout=DEADLINE)
+
+    def answer() -> str:
+        return client.get("http://app/").text
+
+    family: list[int] = []
+    try:
+        until(bind.exists, "its socket", 2 * DEADLINE)  # which the supervisor keeps: from now on none is refused
+        assert answer() == "one"
+        code.write("two")
+        until(lambda: answer() == "two", "the second answer")
+        family = descendants(shell.pid)
+        (supervisor,) = [pid for pid in family if comm(pid) == "corepod"]
+        os.kill(supervisor, 15)
+        shell.wait(DEADLINE)
+        until(lambda: not any(map(alive, family)), f"gone: {family}")
+    finally:
+        client.close()
+        for pid in filter(alive, [*descendants(shell.pid), shell.pid]):
+            os.kill(pid, 9)
+        shell.wait(DEADLINE)

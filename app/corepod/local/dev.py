@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,7 +18,6 @@ from rich.text import Text
 from watchfiles import DefaultFilter, watch
 from watchfiles.main import Change
 
-from corepod.contract.escaping import from_bytes
 from corepod.contract.exits import EXIT_SETTINGS
 from corepod.local import development
 from corepod.local.client import Client, Refused, Unreachable
@@ -42,47 +41,72 @@ def run(watches: Watches, command: Command) -> int:
 
     `command(control, lifeline, outputs)` returns its arguments and environment, see `console.watch`.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    over = threading.Event()
+    _open_missing()
+    lines, over = _Lines(), threading.Event()
     try:
         changes = _changes(watches, over)
         next(changes)
     except OSError as error:
-        console.print(f"corepod: files can't be watched: {error}; {_advice(error)}", markup=False)
+        lines.say(f"corepod: files can't be watched: {error}; {_advice(error)}", "")
         return EXIT_SETTINGS
-    with tempfile.TemporaryDirectory(prefix="corepod-") as folder:
-        control = str(Path(folder, "control.sock"))
-        theirs, ours = os.pipe()
-        outputs = [os.dup(1), os.dup(2)] if watches.attached else []
-        argv, environment = command(control, theirs, outputs)
-        supervisor = subprocess.Popen(
-            argv,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(theirs, *outputs),
-            process_group=0,  # Ctrl-C is for this process, or for a debugger, which needs the session's terminal
-        )
-        for fd in (theirs, *outputs):
-            os.close(fd)
-        log = threading.Thread(target=_print_log, args=(supervisor, console, over), name="log")
-        log.start()
+    control = f"@corepod-dev-{os.getpid()}-{secrets.token_hex(8)}"  # needs no folder that can be written
+    theirs, ours = os.pipe()
+    outputs = [os.dup(1), os.dup(2)] if watches.attached else []
+    argv, environment = command(control, theirs, outputs)
+    supervisor = subprocess.Popen(
+        argv,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(theirs, *outputs),
+        process_group=0,  # Ctrl-C is for this process, or for a debugger, which needs the session's terminal
+    )
+    for fd in (theirs, *outputs):
+        os.close(fd)
+    log = threading.Thread(target=_pass_on_log, args=(supervisor, lines, over), name="log")
+    log.start()
+    try:
+        with _stopping(supervisor):
+            _Development(watches, Client(control), lines).follow(changes)
+    finally:
+        os.close(ours)
+        code = supervisor.wait()
+        log.join()
+        _reclaim_terminal()
+    return code
+
+
+def _open_missing() -> None:
+    """Where standard streams are closed, others would get their numbers, and be written to."""
+    for fd in (0, 1, 2):
         try:
-            with _stopping(supervisor):
-                _Development(watches, Client(control), console).follow(changes)
-        finally:
-            os.close(ours)
-            code = supervisor.wait()
-            log.join()
-            _reclaim_terminal()
-        return code
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+class _Lines:
+    """What the command itself says, and the supervisor's log. Nothing depends on its being read."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str, style: str) -> None:
+        self._print(Text(text, style))
+
+    def pass_on(self, line: bytes) -> None:
+        self._print(styled(line))
+
+    def _print(self, text: Text) -> None:
+        with contextlib.suppress(OSError, ValueError, SystemExit):  # rich leaves where a pipe is broken
+            self._console.print(text)
 
 
 class _Development:
     """What has changed, and the one reload that is under way."""
 
-    def __init__(self, watches: Watches, client: Client, console: Console) -> None:
-        self._watches, self._client, self._console = watches, client, console
+    def __init__(self, watches: Watches, client: Client, lines: _Lines) -> None:
+        self._watches, self._client, self._lines = watches, client, lines
         self._pending: dict[str, float] = {}  # changed paths, and when that was seen
         self._reload: Reload | None = Start(time.time())
         self._complete = True  # see development.need
@@ -120,7 +144,7 @@ class _Development:
         began = min(self._pending.values())
         self._pending.clear()
         if need is Need.START:
-            self._console.print(f"{what} changed: start corepod anew to use it", style="yellow", markup=False)
+            self._lines.say(f"{what} changed: start corepod anew to use it", "yellow")
             return
         try:
             overtaken = self._reload is not None
@@ -138,7 +162,7 @@ class _Development:
         try:
             return Rebuild(began, what, self._client.post("/reload")["reload"])
         except Refused as refused:
-            self._console.print(f"{what} changed: {refused}", style="red", markup=False)
+            self._lines.say(f"{what} changed: {refused}", "red")
             return None
 
     def _report(self, reload: Reload, end: str, status: dict[str, Any], now: float) -> None:
@@ -149,22 +173,22 @@ class _Development:
         if isinstance(reload, Start):
             where, folders = ", ".join(status["binds"]), ", ".join(self._watches.folders)
             address = f"http://{where}" if ":" in where and not where.startswith("unix:") else where
-            self._console.print(f"{address}, watching {folders}; Ctrl-C stops", style="bold", markup=False)
+            self._lines.say(f"{address}, watching {folders}; Ctrl-C stops", "bold")
             what = status["app"] + ":"
         else:
             what = f"{reload.what} changed:"
         if end != DONE:
-            self._console.print(f"{what} {end}", style="red", markup=False)
+            self._lines.say(f"{what} {end}", "red")
         elif faults:
-            self._console.print(f"{what} broken: {faults[0]}", style="bold red", markup=False)
+            self._lines.say(f"{what} broken: {faults[0]}", "bold red")
         else:
-            self._console.print(f"{what} {reload.verb} {took}", style="green", markup=False)
+            self._lines.say(f"{what} {reload.verb} {took}", "green")
 
     def _tell_once(self, text: str) -> None:
         line = f"{development.named(self._watches, sorted(self._pending))} changed: {text}"
         if line != self._told:
             self._told = line
-            self._console.print(line, style="yellow", markup=False)
+            self._lines.say(line, "yellow")
 
 
 def _changes(watches: Watches, over: threading.Event) -> Iterator[set[str]]:
@@ -187,12 +211,10 @@ def _advice(error: OSError) -> str:
     return "name other folders with --reload-dir"
 
 
-def _print_log(supervisor: subprocess.Popen[bytes], console: Console, over: threading.Event) -> None:
+def _pass_on_log(supervisor: subprocess.Popen[bytes], lines: _Lines, over: threading.Event) -> None:
     assert supervisor.stdout is not None
     for line in supervisor.stdout:
-        text = styled(line.rstrip(b"\n")) if console.is_terminal else Text(from_bytes(line.rstrip(b"\n")))
-        with contextlib.suppress(OSError):  # nobody reads it any more
-            console.print(text)
+        lines.pass_on(line.rstrip(b"\n"))
     over.set()
 
 
