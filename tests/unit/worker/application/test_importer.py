@@ -222,6 +222,12 @@ def test_the_traceback_of_a_fault_begins_in_the_users_code() -> None:
     assert "loading.py" not in text
 
 
+def test_a_syntax_error_of_the_users_module_has_no_frame_and_is_told() -> None:
+    with pytest.raises(SyntaxError) as caught:
+        compile("x = (", "main.py", "exec")
+    assert "'(' was never closed" in application_traceback(caught.value.with_traceback(None))
+
+
 # What the signature says
 
 
