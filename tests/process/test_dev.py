@@ -258,15 +258,29 @@ def test_a_save_during_a_reload_is_not_lost(code: Code) -> None:
     pool = code.run()
     pool.until_answer("one")
     gate = code.folder / "gate"
-    at_import = f"import time, pathlib\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)"
+    waits = code.folder / "waits"
+    at_import = f"import time, pathlib\npathlib.Path({str(waits)!r}).touch()\n"
+    at_import += f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)"
     code.write("two", at_import)
-    until(lambda: pool.status()["slots"][0]["being_replaced"], "a reload under way")
+    until(waits.exists, "an import under way")
     code.write("six", at_import)
     assert pool.get().text == "one"  # the old one serves meanwhile
     gate.touch()
     pool.until_answer("six")
     pool.until_log("changed: reloaded", 2)
-    assert pool.status()["slots"][0]["worker"] == 3
+
+
+def test_a_save_is_served_although_the_last_one_hangs_at_import(code: Code) -> None:
+    pool = code.run()
+    pool.until_answer("one")
+    supervisor = pool.status()["pid"]
+    hangs = code.folder / "hangs"
+    code.write("two", f"import time\nopen({str(hangs)!r}, 'w').close()\ntime.sleep(1000)")
+    until(hangs.exists, "an import under way")
+    code.write("three")
+    pool.until_answer("three")
+    pool.until_log("reloaded with its libraries")
+    until(lambda: len(descendants(supervisor)) == 2, lambda: f"template and worker: {descendants(supervisor)}", 60)
 
 
 def test_the_env_file_is_read_again_by_a_new_template(code: Code) -> None:
@@ -386,6 +400,16 @@ def test_breakpoint_asks_at_the_terminal_and_ctrl_c_interrupts_the_line(terminal
     assert CLIENT.get(f"http://127.0.0.1:{port}/").text == "two"
     terminal.type(b"\x03")
     assert terminal.process.wait(DEADLINE) == 0
+
+
+def test_breakpoint_in_a_module_asks_for_the_template_and_for_the_worker(terminal: Terminal, code: Code) -> None:
+    terminal.shows(ADDRESS.pattern)
+    code.write("two", "here = 'in the module'\nbreakpoint()")
+    terminal.shows(r"\(Pdb\) ")
+    terminal.type(b"p here\r")
+    terminal.shows("\n'in the module'")
+    terminal.type(b"c\r")
+    terminal.shows("served.py changed: reloaded in")
 
 
 def test_breakpoint_asks_without_watching_too(code: Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
