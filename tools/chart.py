@@ -30,6 +30,10 @@ DECIDED = (
     "group",
     "tls_key_password",
     "termination_log",
+    "reload",
+    "reload_dir",
+    "reload_include",
+    "reload_exclude",
 )
 
 
@@ -74,6 +78,7 @@ def _property(setting: Setting) -> dict[str, Any]:
         "paths": {"type": "array", "items": {"type": "string", "pattern": "^/"}},
         "address": {"type": "string", "pattern": "^.+:[0-9]+$"},
         "text": {"type": "string"},
+        "texts": {"type": "array", "items": {"type": "string"}},
     }
     return {"description": setting.help, **plain[setting.kind]}
 

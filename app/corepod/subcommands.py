@@ -51,6 +51,13 @@ COMMANDS = {
         Takes.SETTINGS,
         {"pod": True},
     ),
+    "dev": Command(
+        RUN,
+        "run an application for development: its code is watched, and breakpoint() works",
+        "corepod.local.launch",
+        Takes.SETTINGS,
+        {"pod": False, "dev": True},
+    ),
     "ps": Command(LOOK, "list the pools that run, with their state and what they use", "corepod.local.commands.ps"),
     "describe": Command(
         LOOK, "show everything that is known about a pool, or about one slot", "corepod.local.commands.describe"

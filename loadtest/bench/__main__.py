@@ -16,6 +16,7 @@ from rich.console import Console
 from loadtest.bench import (
     cores,
     crash,
+    dev,
     footprint,
     host,
     idle_connections,
@@ -59,6 +60,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "b15": footprint.starts,
     "memory": footprint.memory,
     "idle": footprint.idle,
+    "dev": dev.saves,
     "preload": preload.modes,
     "probes": cores.probes,
     "scaling": cores.scaling,

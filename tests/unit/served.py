@@ -35,7 +35,8 @@ HTTP = "auto"  # the implementation under test; tests/unit/worker/server runs wi
 def settings(**changed: Any) -> WorkerSettings:
     """Every setting at its default but these."""
     defaults = {setting.name: setting.default for setting in SETTINGS}
-    beside = {"http": HTTP, "profile": "run", "cwd": ".", "env_names": [], "prefixed": ["stdout", "stderr"]}
+    beside = {"http": HTTP, "profile": "run", "cwd": ".", "env_names": [], "terminal": 0}
+    beside |= {"prefixed": ["stdout", "stderr"]}
     return replace(WorkerSettings.from_values({**defaults, **beside}), **changed)
 
 

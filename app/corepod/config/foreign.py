@@ -6,7 +6,7 @@ from corepod.config.spec import SETTINGS
 from corepod.contract.env import APP_PORT
 
 _CLASSES = "ASGI and WSGI applications are served alike, and detected by their signature (--interface)"
-_CHANGES = "files aren't watched; SIGHUP to the supervisor reloads the code (docs/operations.md)"
+_CHANGES = "corepod dev, or --reload, watches the code (docs/development.md)"
 _LOGGING = "an application configures its own logging; --log-format and --log-level are for corepod's lines"
 _PROXIES = "--trusted-proxies ADDRESSES says whose X-Forwarded headers are used"
 _SERVICE = "leave that to the service manager, such as systemd"
@@ -61,13 +61,13 @@ _VALUED = {
     ("--access-logformat",): "use --access-log-format FORMAT",
     ("--error-logfile", "--log-file", "--errorlog"): _LOG_FILE,
     ("--log-config", "--log-config-json", "--logger-class"): _LOGGING,
-    ("--reload-dir", "--reload-include", "--reload-exclude", "--reload-extra-file"): _CHANGES,
+    ("--reload-extra-file",): "use --reload-include PATTERN",
     ("--statsd-host", "--statsd-prefix"): "Prometheus reads metrics at /metrics of the admin port (--admin)",
     ("--max-memory-restart",): "use --max-memory BYTES, such as 512m",
     ("--max-restarts",): "use --crash-budget DEATHS/SECONDS",
 }
 _BARE = {
-    ("--reload", "--watch"): _CHANGES,
+    ("--watch",): _CHANGES,
     ("-D", "--daemon"): _SERVICE,
     ("--proxy-headers", "--no-proxy-headers"): _PROXIES,
     ("--reuse-port",): "there is no need for it: all workers share the supervisor's sockets",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 LEAST_MEMORY = 16 << 20  # bytes: no worker has less, and who writes 512 means 512m
-LISTS = ("addresses", "networks", "paths")
+LISTS = ("addresses", "networks", "paths", "texts")
 TARGET = re.compile(r"/[!-\"$-~]*")  # of a request: ASCII without spaces and controls, and no fragment
 LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks; none also in the place of paths
 
@@ -31,7 +31,7 @@ def parse(setting: Setting, raw: Any) -> Any:
     if setting.kind in LISTS:
         parts = raw if isinstance(raw, list) else [raw]
         texts = [text.strip() for part in parts for text in _text(part).split(",") if text.strip()]
-        if setting.kind in ("networks", "paths") and texts == [NOBODY]:
+        if setting.kind in ("networks", "paths", "texts") and texts == [NOBODY]:
             return []
         return [_PARSERS[setting.kind](setting, text) for text in texts]
     if isinstance(raw, bool):
@@ -217,6 +217,7 @@ _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "addresses": _address,
     "networks": _network,
     "paths": _path,
+    "texts": _text_value,
 }
 
 

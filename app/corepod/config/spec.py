@@ -472,8 +472,30 @@ _LOG = _group(
     ),
 )
 
+_DEVELOPMENT = _group(
+    "Development",
+    (
+        "reload",
+        "flag",
+        False,
+        "for development: watch the code, and replace the workers when it changes; code that is broken answers with "
+        "its traceback. No standby is kept then. corepod dev switches it on",
+    ),
+    ("reload_dir", "texts", [], "folder that is watched in place of the application's; may be repeated"),
+    ("reload_include", "texts", ["*.py"], "pattern of the files whose change counts; may be repeated"),
+    (
+        "reload_exclude",
+        "texts",
+        [],
+        "pattern of files and folders whose change doesn't count; may be repeated. Caches, version control, .venv, "
+        "node_modules and temporary files of editors never do",
+    ),
+)
+
 SETTINGS: tuple[Setting, ...] = tuple(
-    setting for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _LOG) for setting in group
+    setting
+    for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _LOG, _DEVELOPMENT)
+    for setting in group
 )
 # What most people set: first in --help.
 COMMON = (

@@ -132,6 +132,8 @@ class Malformed(Record):
     packet: str
 
 
+BROKEN = "the application is broken: "  # so begins the `why` of Readiness where a page with the fault is served
+
 _BY_NAME = {kind.__name__.lower(): kind for kind in Message.__subclasses__()}
 _KINDS: dict[object, Any] = {
     "int": int,

@@ -8,30 +8,45 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import corepod
 from corepod.config import envfile
 from corepod.config.checks import FILES
-from corepod.config.resolve import Effective, SettingsError, resolve
+from corepod.config.resolve import FILE, Effective, SettingsError, resolve
 from corepod.config.spec import BY_NAME
 from corepod.contract import title
 from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD, SECRETS
+from corepod.local import development
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
 
 
-def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
-    """Start the pool: on a terminal as a child of this process, which draws the table; elsewhere in place of it.
+def main(flags: dict[str, Any], faults: list[str], *, pod: bool, dev: bool = False) -> int:
+    """Start the pool: on a terminal as a child of this process, which draws the table; elsewhere in place of it. `dev`:
+    with the defaults of `corepod dev`.
 
     Raises SettingsError; returns the supervisor's exit code.
     """
     file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
     effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
+    if dev:
+        development.set_defaults(effective)
+    watches = development.prepare(effective, file or FILE, pod=pod) if effective.values["reload"] else None
     environment = _environment(effective.values["env_file"])
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
+    if watches:
+        from corepod.local import dev as development_console
+
+        return development_console.run(
+            watches,
+            lambda control, lifeline, outputs: command(effective, environment, pod, control, lifeline, outputs),
+        )
     # With --debug the terminal belongs to the debugger in a worker.
     if not pod and not effective.values["debug"] and _can_draw():
         from corepod.local import console
@@ -44,9 +59,15 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
 
 
 def command(
-    effective: Effective, environment: dict[str, str], pod: bool, control: str, lifeline: int | None
+    effective: Effective,
+    environment: dict[str, str],
+    pod: bool,
+    control: str,
+    lifeline: int | None,
+    outputs: Sequence[int] = (),
 ) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment of the supervisor."""
+    """Arguments and environment of the supervisor. `outputs` are descriptors that its workers write to; none: the
+    supervisor relays what they write."""
     values = dict(effective.values)
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
     environment = {**environment, **effective.variables}
@@ -62,6 +83,8 @@ def command(
         "ld_preload": environment.pop(LD_PRELOAD, ""),
         "sources": effective.sources,
         "console": control,
+        "terminal": _terminal() if values["debug"] and not pod else 0,
+        "outputs": list(outputs),
         "prefixed": [] if pod else _prefixed(values["log_prefix"], drawn=lifeline is not None),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
@@ -119,6 +142,15 @@ def _prefixed(choice: str, *, drawn: bool) -> list[str]:
         for name, fd in (("stdout", 1), ("stderr", 2))
         if choice == "always" or (choice == "auto" and (drawn or os.isatty(fd)))
     ]
+
+
+def _terminal() -> int:
+    """The process group of this command, if it has a terminal to read from; else 0."""
+    try:
+        os.tcgetpgrp(0)
+    except OSError:
+        return 0  # no terminal, or another session's
+    return os.getpgrp()
 
 
 def _can_draw() -> bool:

@@ -63,6 +63,7 @@ class Settings:
     ld_preload: str  # LD_PRELOAD of the workers
     sources: dict[str, str]  # where the value of each setting comes from, for people
     console: str = ""  # path of the control socket of the terminal that shows the pool
+    outputs: list[int] = []  # noqa: RUF012  # descriptors that are the workers' standard output and error; none: relayed
     lifeline: int | None  # descriptor whose end means that the command line is gone
 
     def __init__(self, values: dict[str, Any]) -> None:

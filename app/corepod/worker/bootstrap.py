@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
-from corepod.worker import children, forkable, template, title, trial
+from corepod.worker import children, forkable, fresh, template, terminal, title, trial
 from corepod.worker.control import Control
 from corepod.worker.environment import read_env_file_again
 from corepod.worker.implementation import tls_context
@@ -58,6 +58,10 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     title.show("boot")
     scoreboard_fd, *listener_fds, stacks_fd = fds
     prepare_process(stacks_fd)
+    if settings.reload:
+        fresh.distrust_bytecode_of_the_second()
+    if settings.terminal:
+        terminal.lend(settings.terminal)
     tls = read_files(settings)  # while this process may: they may be readable by root alone
     apply_process_settings(settings)
     record = ScoreboardRecord(scoreboard_fd)

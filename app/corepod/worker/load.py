@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import traceback
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT
 from corepod.worker import logs
+from corepod.worker.application.development import Broken
 from corepod.worker.application.importer import AppNotFoundError, import_application
+from corepod.worker.application.tracebacks import application_traceback
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from corepod.worker.settings import WorkerSettings
 
 
@@ -24,11 +23,23 @@ class BootError(Exception):
         self.kind, self.code, self.traceback = kind, code, traceback
 
 
-def load_application(settings: WorkerSettings) -> Any:
-    """Import the application from its folder, and adapt it to ASGI.
+def load_application(settings: WorkerSettings, *, forgiving: bool = False) -> Any:
+    """Import the application from its folder, and adapt it to ASGI. With `reload` one that raises is loaded as a page
+    that shows its traceback; `forgiving`: so is one that isn't there.
 
     Raises BootError.
     """
+    if settings.reload:
+        importlib.invalidate_caches()  # a module may have come since the template looked into its folder
+    try:
+        return _load(settings)
+    except BootError as error:
+        if settings.reload and (forgiving or error.kind == "exception"):
+            return Broken(str(error), error.traceback)
+        raise
+
+
+def _load(settings: WorkerSettings) -> Any:
     logs.configure_application(settings)
     try:
         return import_application(settings)
@@ -36,20 +47,4 @@ def load_application(settings: WorkerSettings) -> Any:
         raise BootError("missing", EXIT_APP, str(error)) from None
     except BaseException as error:
         message = f"the application raised {type(error).__name__} while it was imported"
-        raise BootError("exception", EXIT_BOOT, message, _application_traceback(error)) from None
-
-
-def _application_traceback(error: BaseException) -> str:
-    """The traceback without the frames of corepod and of the import machinery, which aren't at fault."""
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    demo = os.path.join(ours, "demo", "")
-    shown: list[TracebackType] = []
-    frames = error.__traceback__
-    while frames is not None:
-        file = frames.tb_frame.f_code.co_filename
-        if file.startswith(demo) or not (file.startswith(os.path.join(ours, "")) or "importlib" in file):
-            shown.append(frames)
-        frames = frames.tb_next
-    for one, following in zip(shown, [*shown[1:], None], strict=True):
-        one.tb_next = following
-    return "".join(traceback.format_exception(type(error), error, shown[0] if shown else None))
+        raise BootError("exception", EXIT_BOOT, message, application_traceback(error)) from None

@@ -65,10 +65,13 @@ class WorkerSettings:
     # Log
     log_format: str
     log_level: str
+    # Development
+    reload: bool
     # Not in the table: the command line knows these.
     profile: str  # "run" on one machine, "pod" as a container's PID 1
     prefixed: list[str]  # streams, stdout and stderr, on which the supervisor names the worker in front of each line
     cwd: str  # the folder that the application is imported from; symbolic links are followed anew at each load
+    terminal: int  # process group of the terminal that a debugger may read, 0 where there is none
     env_names: list[str]  # the variables that were set from env_file
 
     @classmethod

@@ -97,7 +97,7 @@ def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm
 
 def _import_application(inheritance: Inheritance) -> Any:
     try:
-        app = load_application(inheritance.settings)
+        app = load_application(inheritance.settings, forgiving=True)
     except BootError as error:
         inheritance.control.failed(error.kind, str(error), error.traceback)
         end = ProcessEnd(inheritance.settings.stop_timeout)

@@ -13,6 +13,7 @@ from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Rea
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
+from corepod.worker.application.development import Pages
 from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
 from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
@@ -48,7 +49,8 @@ class WorkerProcess:
         logs.configure_logging(inheritance.settings)
         logs.report_loop_errors(self._loop)
         settings, record = inheritance.settings, inheritance.record
-        self._guarded = guard(inheritance.app, self.leave)
+        self._pages = Pages(inheritance.app) if settings.reload else None
+        self._guarded = guard(self._pages or inheritance.app, self.leave)
         Overload(settings, record).limit_threads(inheritance.app)
         self._app = Instrumented(wrap(self._guarded, settings, record), record)
         self._threads = LoopThreads(self._in_flight)
@@ -107,6 +109,8 @@ class WorkerProcess:
         Ticker(self._loop, record, ThreadWatch(found, record.words)).tick()
 
     async def _start(self) -> bool:
+        if self._pages is not None and self._pages.fault is not None:
+            return True
         self._starting = asyncio.current_task()
         try:
             await self._lifespan.startup()
@@ -114,21 +118,24 @@ class WorkerProcess:
             # Frameworks put the whole traceback into the message.
             first, _, rest = str(error).strip().partition("\n")
             summary = str(error).strip().splitlines()[-1] if rest else first
-            self._control.failed(
-                "exception",
-                f"the application's lifespan failed: {summary}",
-                str(error) if rest else "",
-            )
-            return False
+            return self._not_started(summary, str(error) if rest else "")
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             text = "".join(traceback.format_exception(error))
             summary = "".join(traceback.format_exception_only(error)).strip()
-            self._control.failed("exception", f"the application's lifespan failed: {summary}", text)
-            return False
+            return self._not_started(summary, text)
         finally:
             self._starting = None
         logs.configure_application(self._settings)
         return True
+
+    def _not_started(self, summary: str, text: str) -> bool:
+        """Whether to go on, with a page in the application's place."""
+        message = f"the application's lifespan failed: {summary}"
+        if self._pages is not None:
+            self._pages.fail(message, text)
+            return True
+        self._control.failed("exception", message, text)
+        return False
 
     def _start_accepting(self, slots: int) -> Acceptor:
         settings, server = self._settings, self._server
@@ -152,6 +159,8 @@ class WorkerProcess:
         if settings.ready_path:
             polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
             self._tasks.append(self._loop.create_task(polling))
+        if self._pages is not None and self._pages.fault is not None:
+            api.report_broken(self._pages.fault.summary)
         self._control.send(Ready())
         return acceptor
 

@@ -25,7 +25,7 @@ PM2 = "-i max --watch --max-memory-restart 300M -n shop"
     ("line", "left", "count"),
     [
         (GUNICORN, ["-w", "2", "-b", ":80", "--max-requests", "100"], 5),
-        (UVICORN, ["--root-path", "/api", "--workers", "2"], 10),
+        (UVICORN, ["--reload", "--root-path", "/api", "--workers", "2"], 9),
         (PM2, [], 4),
     ],
 )
@@ -70,9 +70,15 @@ def corepod(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_of_them_are_reported_together() -> None:
-    done = corepod("run", "--host", "0.0.0.0", "main:app", "--reload", "--wrokers", "3", "--threads", "4")
+    done = corepod("run", "--host", "0.0.0.0", "main:app", "--watch", "--wrokers", "3", "--threads", "4")
     assert done.returncode == EXIT_SETTINGS
-    phrases = ("--bind 0.0.0.0:8000", "no flag --reload", "did you mean --workers?", "--wsgi-threads", "nothing was")
+    phrases = (
+        "--bind 0.0.0.0:8000",
+        "no flag --watch; corepod",
+        "did you mean --workers?",
+        "--wsgi-threads",
+        "nothing was",
+    )
     for phrase in phrases:
         assert phrase in done.stderr
     assert "0.0.0.0'" not in done.stderr  # the value hasn't become an argument of its own

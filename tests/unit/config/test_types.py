@@ -29,6 +29,7 @@ SAMPLES: dict[str, list[str]] = {
     "addresses": ["127.0.0.1:8000", "unix:/run/app.sock,[::1]:80"],
     "networks": ["10.0.0.0/8"],
     "paths": ["/users,/?a=b"],
+    "texts": ["*.py,*.html"],
 }
 # Known to the command line, not to the table.
 BESIDE = {
@@ -44,6 +45,8 @@ BESIDE = {
     "lifeline",
     "sources",
     "console",
+    "terminal",
+    "outputs",
 }
 
 
@@ -79,7 +82,7 @@ def test_the_declared_type_is_what_the_parser_returns(where: type, name: str, de
 
 def test_every_setting_is_used() -> None:
     """By the worker, by the supervisor, or by the command line itself."""
-    used = {name for _, name, _ in DECLARED} | {"chdir", "log_prefix"}
+    used = {name for _, name, _ in DECLARED} | {"chdir", "log_prefix", "reload_dir", "reload_include", "reload_exclude"}
     assert used == {setting.name for setting in SETTINGS}
 
 

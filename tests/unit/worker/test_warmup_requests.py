@@ -24,7 +24,7 @@ from corepod.worker.settings import WorkerSettings
 
 reference, loop, limit, leaving, *paths = sys.argv[2:]
 warmup_requests.LIMIT, warmup_requests.GRACE, warmup_requests.LEAVING = float(limit), 0.5, float(leaving)
-beside = dict(profile="run", prefixed=[], cwd=os.getcwd(), env_names=[])
+beside = dict(profile="run", prefixed=[], cwd=os.getcwd(), env_names=[], terminal=0)
 given = dict(app=reference, loop=loop, warmup=paths, preload="application", access_log=True)
 values = {setting.name: setting.default for setting in SETTINGS} | beside | given
 settings = WorkerSettings.from_values(values)

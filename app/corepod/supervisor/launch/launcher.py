@@ -58,7 +58,7 @@ class SystemLauncher:
         self._kept: list[Stacks] = []  # those asked for last
         # Only a local pool relays output; in a pod workers write to the container's log themselves: a relay would cost
         # a copy of every line, and lose what is on its way when the supervisor is killed.
-        self._relays = settings.profile == "run"
+        self._relays = settings.profile == "run" and not settings.outputs
 
     def spawn(self, process: Process, load: Load) -> int:
         """Execute a new interpreter that loads the application. It inherits its control socket and nothing else.
@@ -71,7 +71,7 @@ class SystemLauncher:
                 self._settings.python,
                 [self._settings.python, *self._settings.interpreter, "-m", "corepod.worker", title.BLANK],
                 {**os.environ, LD_PRELOAD: self._settings.ld_preload} if self._settings.ld_preload else os.environ,
-                file_actions=self._file_actions(theirs.fileno(), fds[1:]),
+                file_actions=self._file_actions(theirs.fileno(), fds[1:] or self._settings.outputs),
                 setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order
                 # A clean start: what the supervisor blocks or ignores must not reach the application.
                 setsigmask=[],
@@ -187,10 +187,11 @@ class SystemLauncher:
         return theirs, [write for _, write in pipes]
 
     def _file_actions(self, control: int, outputs: list[int]) -> list[tuple[Any, ...]]:
-        actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, control, CONTROL_FD)]
+        actions: list[tuple[Any, ...]] = []
         if not self._settings.debug:  # a debugger reads the terminal
-            actions.insert(0, (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
-        return actions + [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(outputs, start=1)]
+            actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+        actions += [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(outputs, start=1)]
+        return [*actions, (os.POSIX_SPAWN_DUP2, control, CONTROL_FD)]  # last: its number may be that of an output
 
     def _send(self, process: Process, message: Message, fds: list[int]) -> None:
         control = self._controls.get(process)

@@ -144,6 +144,10 @@ class Generations:
         for slot in self._slots:
             if slot.failed:
                 slot.wait(fresh.number, now)  # the old code has had its chance there
+            elif slot.worker is not None:
+                slot.stop_waiting()  # for another worker of the old code, whose import may hang
+                if slot.incoming is not None and slot.incoming.stage is not Stage.DRAINING:
+                    self._processes.drain(slot.incoming, self._settings.stop_timeout, 0.0, now)
             slot.forgive()
 
     def on_ready(self, process: Process, now: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from corepod.contract.messages import Readiness
+from corepod.contract.messages import BROKEN, Readiness
 
 if TYPE_CHECKING:
     from corepod.worker.control import Control
@@ -50,6 +50,11 @@ def set_ready(ready: bool, why: str = "") -> None:
 def report_ready_path(why: str) -> None:
     """Why the application isn't ready by its last answer to `ready_path`, empty where it is."""
     _set_reason("path", why)
+
+
+def report_broken(summary: str) -> None:
+    """There is no application, and a page with its fault is served in its place."""
+    _set_reason("broken", BROKEN + summary)
 
 
 def report_leaving() -> None:

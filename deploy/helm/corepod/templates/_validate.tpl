@@ -106,6 +106,8 @@
   "app" "app.module" "factory" "app.factory" "interface" "app.interface" "workers" "cpu.slots"
   "user" "podSecurityContext" "group" "podSecurityContext"
   "bind" "the chart (port 8000)" "admin" "the chart (port 9000)" "termination_log" "the chart"
+  "reload" "corepod dev, which is no pod" "reload_dir" "corepod dev, which is no pod"
+  "reload_include" "corepod dev, which is no pod" "reload_exclude" "corepod dev, which is no pod"
   "tls_key_password" "a Secret (extraEnv with COREPOD_TLS_KEY_PASSWORD and a secretKeyRef)"
 }}
 {{- $faults := list }}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.worker.application import importer
 from corepod.worker.application.importer import AppNotFoundError, detect_interface, import_application
-from corepod.worker.load import _application_traceback
+from corepod.worker.application.tracebacks import application_traceback
 
 from tests.unit.served import settings
 
@@ -216,10 +216,16 @@ def test_the_traceback_of_a_fault_begins_in_the_users_code() -> None:
         loaded("boot_error:app")
     # What the loader's traceback begins with: its own frame, not those of this test.
     assert caught.tb.tb_next is not None
-    text = _application_traceback(caught.value.with_traceback(caught.tb.tb_next.tb_next))
+    text = application_traceback(caught.value.with_traceback(caught.tb.tb_next.tb_next))
     assert text.index("boot_error.py") < text.index("DATABASE_URL has no host")
     assert "importlib" not in text
     assert "loading.py" not in text
+
+
+def test_a_syntax_error_of_the_users_module_has_no_frame_and_is_told() -> None:
+    with pytest.raises(SyntaxError) as caught:
+        compile("x = (", "main.py", "exec")
+    assert "'(' was never closed" in application_traceback(caught.value.with_traceback(None))
 
 
 # What the signature says
