@@ -49,6 +49,7 @@ COMMANDS = {
         Takes.SETTINGS,
         {"pod": True},
     ),
+    "top": Command(LOOK, "show a pool live: cores, requests, times, events", "corepod.local.commands.top"),
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
     "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
