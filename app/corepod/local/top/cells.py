@@ -98,7 +98,7 @@ COLUMNS: tuple[Column[Row], ...] = (
     Column("SLOT", 0, lambda row, now: str(row.slot["slot"]), least=4),
     Column("CORE", 5, lambda row, now: "-" if row.slot["core"] is None else str(row.slot["core"])),
     USE,
-    Column("OTHERS", 9, _others),
+    Column("OTHERS", 8, _others),
     Column("REQ/S", 0, lambda row, now: rate(row.rate), least=5),
     Column("P50", 4, lambda row, now: time(row.p50), least=7),
     Column("P99", 0, lambda row, now: time(row.p99), least=7),
@@ -108,5 +108,5 @@ COLUMNS: tuple[Column[Row], ...] = (
     Column("STATE", 0, _state, "left", least=len("replacing")),
     Column("PID", 6, lambda row, now: str(row.slot["pid"] or "-"), least=7),
     Column("UP", 7, lambda row, now: duration(now - at) if (at := row.slot["ready_at"]) else "-", least=8),
-    Column("WHY, OR LAST EXIT", 8, lambda row, now: row.slot["why"] or row.slot["last_exit"] or "", "left", cut=12),
+    Column("WHY, OR LAST EXIT", 9, lambda row, now: row.slot["why"] or row.slot["last_exit"] or "", "left", cut=12),
 )

@@ -93,8 +93,9 @@ class Watcher:
         except Refused as error:
             return Done(action, {}, refusal=str(error))
         except Unreachable as error:
-            late = "" if isinstance(error.__cause__, NOBODY) else "; it may be done when the pool answers again"
-            return Done(action, {}, refusal=f"{error}{late}")
+            nobody = isinstance(error.__cause__, NOBODY)
+            why = "nobody is at its address" if nobody else "no answer; it may be done when the pool answers again"
+            return Done(action, {}, refusal=why)
 
     def _tell(self, news: Seen | Lost | Done | Exception) -> None:
         self.news.put(news)
