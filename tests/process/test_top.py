@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -26,11 +27,12 @@ from corepod.local.client import Client
 
 from tests.process.harness import APPS, Pool, running
 from tests.process.terminal import Terminal
+from tests.procfs import state
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
 
 OTHER_SCREEN, FIRST_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3[0-9]")
@@ -350,6 +352,20 @@ def test_the_terminal_is_the_shells_after_ctrl_z_and_the_views_again_after_fg(st
         shell.close()
 
 
+def test_a_view_that_was_stopped_without_a_word_draws_again(steady: tuple[Pool, str]) -> None:
+    with shown(steady[1]) as top:
+        top.sees("slots ready")
+        for _ in range(2):
+            top.process.send_signal(signal.SIGSTOP)
+            until(lambda: state(top.process.pid) == "T", "stopped")
+            written = len(top.raw)
+            top.process.send_signal(signal.SIGCONT)
+            until(lambda written=written: "\x1b[?25l" in top.raw[written:], "drawn anew")  # type: ignore[misc]
+        assert top.raw.count(OTHER_SCREEN) == 1
+        top.type(b"q")
+        assert top.ends() == EXIT_OK
+
+
 def test_without_colours(steady: tuple[Pool, str]) -> None:
     for env, coloured in ((("NO_COLOR=1",), False), (("NO_COLOR=",), True)):
         with shown(steady[1], env=env) as top:
@@ -436,3 +452,19 @@ def test_a_socket_that_was_left_behind_is_no_pool(tmp_path: Path) -> None:
         assert Client(address).listens()
     assert not Client(address).listens()
     assert top(address).returncode == EXIT_NO_POOL
+
+
+def test_the_commands_of_the_page_as_they_stand_there(tmp_path: Path) -> None:
+    page = (APPS.parents[1] / "docs" / "top.md").read_text()
+    commands = [line.partition("#")[0].strip() for line in re.findall(r"^    (corepod .*)$", page, re.MULTILINE)]
+    assert len(commands) == 5
+    here = {"XDG_RUNTIME_DIR": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with running("ok:app", "--name", "shop", "--workers", "1", log=tmp_path / "log", env=here) as pool:
+        pool.ready()
+        for command in commands:
+            ended = subprocess.run(
+                shlex.split(command), capture_output=True, text=True, env={**os.environ, **here}, timeout=2 * DEADLINE
+            )
+            # Without a name, pools of other tests are there, too, and may end or be frozen meanwhile.
+            assert ended.returncode == EXIT_OK or command == "corepod top", ended.stderr
+            assert re.search(rf"^shop .*:{pool.port}\b|\"name\": \"shop\"", ended.stdout, re.MULTILINE), ended.stdout

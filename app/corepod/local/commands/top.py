@@ -46,13 +46,29 @@ def main(options: Namespace) -> int:
         from corepod.local.top.live import watch
 
         return watch(clients[0], options.interval)
+    return _print_all(clients, options)
+
+
+def _print_all(clients: list[Client], options: Namespace) -> int:
+    """What two looks at each say. One of several that doesn't answer holds up none of the others."""
     pools = [(client, Pool(client)) for client in clients]
-    models = [_look(client, pool, Model(client.name)) for client, pool in pools]
-    time.sleep(options.interval)
-    for number, ((client, pool), model) in enumerate(zip(pools, models, strict=True)):
-        after = _look(client, pool, model)
-        _print_json(after) if options.json else _print_table(after, number)
-    return EXIT_OK
+    models: list[Model | None] = [Model(client.name) for client in clients]
+    faults: dict[str, CommandError] = {}
+    for pause in (0.0, options.interval):
+        time.sleep(pause)
+        for number, (client, pool) in enumerate(pools):
+            try:
+                models[number] = _look(client, pool, model) if (model := models[number]) else None
+            except CommandError as error:
+                models[number], faults[client.address] = None, error
+    answered = [model for model in models if model]
+    for number, model in enumerate(answered):
+        _print_json(model) if options.json else _print_table(model, number)
+    if len(clients) == 1 and faults:
+        raise next(iter(faults.values()))
+    for fault in faults.values():
+        print(f"corepod: {fault}", file=sys.stderr)
+    return EXIT_NO_POOL if faults else EXIT_OK
 
 
 def _interval(text: str) -> float:

@@ -29,7 +29,8 @@ class Display:
         self._console = Console(highlight=False)
         # Of the beginning: later ones could be those of a view that was stopped without a chance to leave.
         self._modes = termios.tcgetattr(STDIN)
-        self._entered = False
+        self._entered = False  # its modes are those of the view
+        self._other = False  # it shows its other screen: a second step there would forget the way back
 
     def __enter__(self) -> Self:
         return self
@@ -66,13 +67,17 @@ class Display:
         modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
         self._entered = True
         termios.tcsetattr(STDIN, termios.TCSANOW, modes)
-        return OTHER_SCREEN + HIDE + HOME + ERASE_BELOW
+        begin = "" if self._other else OTHER_SCREEN
+        self._other = True
+        return begin + HIDE + HOME + ERASE_BELOW
 
     def leave(self) -> None:
         """Give the terminal back. The next drawing takes it again."""
+        if self._other:
+            self._other = False
+            write(f"{FOLD}{SHOW}{FIRST_SCREEN}", self._console.encoding)
         if self._entered:
             self._entered = False
-            write(f"{FOLD}{SHOW}{FIRST_SCREEN}", self._console.encoding)
             try:
                 termios.tcsetattr(STDIN, termios.TCSANOW, self._modes)
             except termios.error:
