@@ -34,7 +34,7 @@ PORT = 8017
 DEADLINE = 60.0
 WIDTH, HEIGHT = 120, 22
 # Requests of different lengths: a little computing, much of it, and waiting.
-MIXTURE = ("/whoami", "/generate-report?size=20000", "/whoami", "/whoami", "/whoami", "/whoami")
+MIXTURE = ("/whoami", "/generate-report?size=60000", "/whoami", "/whoami", "/whoami", "/whoami")
 
 
 def _until(found: Callable[[], Any]) -> Any:
@@ -70,7 +70,7 @@ def _traffic(over: threading.Event) -> None:
     while not over.is_set():
         for path in MIXTURE:
             _ask(path)
-            over.wait(0.01)
+            over.wait(0.003)
 
 
 def _draw(path: str) -> None:
@@ -84,7 +84,7 @@ def _draw(path: str) -> None:
     assert shown is not None
     _save("table.svg", "corepod run corepod.demo:app", table(shown, time.time(), 112), 112)
     over = threading.Event()
-    users = [threading.Thread(target=_traffic, args=(over,)) for _ in range(3)]
+    users = [threading.Thread(target=_traffic, args=(over,)) for _ in range(6)]
     for user in users:
         user.start()
     try:
