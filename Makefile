@@ -90,7 +90,7 @@ format: $(VENV)/.test ## Format the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.test ## Write docs/reference and the chart's schema from the code, and draw the picture of the table
+docs: $(VENV)/.test ## Write docs/reference and the chart's schema from the code, and draw the pictures of the tables
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.picture
 

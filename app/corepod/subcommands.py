@@ -59,6 +59,7 @@ COMMANDS = {
         {"pod": False, "dev": True},
     ),
     "ps": Command(LOOK, "list the pools that run, with their state and what they use", "corepod.local.commands.ps"),
+    "top": Command(LOOK, "show a pool live: cores, requests, times, events", "corepod.local.commands.top"),
     "describe": Command(
         LOOK, "show everything that is known about a pool, or about one slot", "corepod.local.commands.describe"
     ),

@@ -13,7 +13,7 @@ import sys
 import termios
 import threading
 from fcntl import ioctl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyte
 
@@ -54,9 +54,9 @@ class Folding(pyte.Screen):
 class Terminal:
     """A program with a terminal of its own; by default `corepod run` with these arguments."""
 
-    def __init__(self, *args: str, columns: int = 160, command: Sequence[str] = ()) -> None:
+    def __init__(self, *args: str, columns: int = 160, lines: int = 40, command: Sequence[str] = ()) -> None:
         self._master, slave = pty.openpty()
-        self._screen = Folding(columns, 40)
+        self._screen = Folding(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self._set_size(columns)
@@ -85,7 +85,7 @@ class Terminal:
                     self._stream.feed(data)
 
     def _set_size(self, columns: int) -> None:
-        ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", self._screen.lines, columns, 0, 0))
 
     # What was written, and what is seen
 
@@ -112,6 +112,11 @@ class Terminal:
             return [line.rstrip() for line in self._screen.display]
 
     @property
+    def modes(self) -> list[Any]:
+        """Whether keys are shown, come one by one, ...: what `stty -a` shows."""
+        return termios.tcgetattr(self._master)
+
+    @property
     def cursor_hidden(self) -> bool:
         with self._lock:
             return bool(self._screen.cursor.hidden)
@@ -133,7 +138,7 @@ class Terminal:
             if columns < self._screen.columns:
                 self._screen.narrow(columns)
             else:
-                self._screen.resize(40, columns)
+                self._screen.resize(self._screen.lines, columns)
             self._set_size(columns)
             return True
 

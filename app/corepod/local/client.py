@@ -58,6 +58,18 @@ class Client:
         """The pool's name, by which its socket is found."""
         return runtime.pool_of(self.address)
 
+    def listens(self) -> bool:
+        """Whether somebody is at the address: a socket may be left behind, and a pool that is may be slow to answer."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            try:
+                sock.connect(runtime.raw(self.address))
+            except BlockingIOError:
+                return True  # more wait there than it takes
+            except OSError:
+                return False
+        return True
+
     def get(self, path: str) -> Any:
         """The document at `path`. Raises Unreachable or Refused."""
         return self._ask("GET", path)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod.local.client import Client
-from corepod.local.screen import Screen
+from corepod.local.screen import Screen, window
+from corepod.local.signals import caught, pause
 from corepod.local.styles import styled
 from corepod.local.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 REFRESH = 0.5  # seconds between two looks at the pool
 LONGEST_LINE = 65536
@@ -56,7 +55,7 @@ def watch(command: Callable[[str, int], tuple[list[str], dict[str, str]]]) -> in
 
 def _show(supervisor: subprocess.Popen[bytes], control: str) -> int:
     assert supervisor.stdout is not None
-    with selectors.DefaultSelector() as selector, _signals() as signals, Screen() as screen:
+    with selectors.DefaultSelector() as selector, caught(SIGNALS) as (signals, _), Screen() as screen:
         selector.register(supervisor.stdout, selectors.EVENT_READ, _Lines(supervisor.stdout.fileno()))
         selector.register(signals, selectors.EVENT_READ)
         due = 0.0
@@ -72,7 +71,7 @@ def _show(supervisor: subprocess.Popen[bytes], control: str) -> int:
                         _act(signum, supervisor, screen)
                     due = 0.0
             if time.monotonic() >= due:
-                size = screen.size
+                size = window()
                 screen.show(table(Client(control).status(), time.time(), size.columns, size.lines))
                 due = time.monotonic() + REFRESH
 
@@ -93,22 +92,6 @@ class _Lines:
         return lines
 
 
-@contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """A socket that gets a byte for each signal, its number: all of them are acted upon between two steps."""
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    for signum in SIGNALS:
-        signal.signal(signum, lambda signum, frame: None)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    with ours, theirs:
-        try:
-            yield ours
-        finally:
-            signal.set_wakeup_fd(-1)
-
-
 def _act(signum: int, supervisor: subprocess.Popen[bytes], screen: Screen) -> None:
     if signum in STOPS:
         # The first one drains, the second one stops at once: the supervisor counts them.
@@ -118,6 +101,4 @@ def _act(signum: int, supervisor: subprocess.Popen[bytes], screen: Screen) -> No
     elif signum == signal.SIGTSTP:
         # The pool goes on; only the drawing pauses, until SIGCONT.
         screen.leave()
-        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTSTP)
-        signal.signal(signal.SIGTSTP, ours)
+        pause()

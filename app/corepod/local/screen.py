@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from corepod.local.signals import in_foreground
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -37,52 +39,47 @@ class Screen:
     def __exit__(self, *error: object) -> None:
         self.leave()
 
-    @property
-    def size(self) -> os.terminal_size:
-        try:
-            size = os.get_terminal_size(1)
-        except OSError:
-            return FALLBACK
-        return size if size.columns and size.lines else FALLBACK
-
     def show(self, table: RenderableType) -> None:
         """Draw the table in place of the last one."""
-        before, self._table = self._table, self._drawn(table) if _in_foreground() else ""
-        self._write((ERASE if before else "") + self._table)
+        before, self._table = self._table, self._drawn(table) if in_foreground() else ""
+        write((ERASE if before else "") + self._table, self._console.encoding)
 
     def log(self, lines: list[Text]) -> None:
         """Print lines above the table."""
         with self._console.capture() as text:
             for line in lines:
                 self._console.print(line, soft_wrap=True)
-        self._write((ERASE if self._table else "") + text.get() + self._table)
+        write((ERASE if self._table else "") + text.get() + self._table, self._console.encoding)
 
     def leave(self) -> None:
         """Give the terminal back as it was: without the table, with its cursor."""
-        self._write((ERASE if self._table else "") + (SHOW if self._hidden else ""))
+        write((ERASE if self._table else "") + (SHOW if self._hidden else ""), self._console.encoding)
         self._table, self._hidden = "", False
 
     def _drawn(self, table: RenderableType) -> str:
         with self._console.capture() as text:
-            self._console.print(table, width=self.size.columns, no_wrap=True)
+            self._console.print(table, width=window().columns, no_wrap=True)
         # More would scroll the first lines away, and "up" would not come to the beginning.
-        lines = text.get().splitlines()[: max(1, self.size.lines - 1)]
+        lines = text.get().splitlines()[: max(1, window().lines - 1)]
         self._hidden = True
         up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
         return HIDE + CUT + "\r\n".join(lines) + FOLD + up + "\r"
 
-    def _write(self, text: str) -> None:
-        data = text.encode(self._console.encoding, "replace")
-        try:
-            while data:
-                data = data[os.write(1, data) :]
-        except OSError:
-            pass
 
-
-def _in_foreground() -> bool:
-    """Whether the terminal is this process's: to draw there from the background would spoil what others write."""
+def window() -> os.terminal_size:
+    """The size of the terminal at standard output."""
     try:
-        return os.tcgetpgrp(1) == os.getpgrp()
+        size = os.get_terminal_size(1)
     except OSError:
-        return True  # it is nobody's controlling terminal
+        return FALLBACK
+    return size if size.columns and size.lines else FALLBACK
+
+
+def write(text: str, encoding: str) -> None:
+    """To standard output, whole. A terminal that is gone takes nothing."""
+    data = text.encode(encoding, "replace")
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError:
+        pass

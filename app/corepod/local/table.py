@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from corepod.contract.units import duration, size
+from corepod.local.columns import Column, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, Literal
+    from typing import Any
 
     from rich.console import RenderableType
 
@@ -28,17 +28,6 @@ COLOURS = {
 }
 
 
-class Column(NamedTuple):
-    """`rank` 0 is always there; the others give way in turn, the highest first. `least` is a width that keeps columns
-    from coming and going with what is in them."""
-
-    name: str
-    rank: int
-    cell: Callable[[dict[str, Any], float], str | Text]
-    justify: Literal["left", "right"] = "right"
-    least: int = 0
-
-
 def _state(slot: dict[str, Any], now: float) -> Text:
     return Text(slot["state"], style=COLOURS.get(slot["state"], ""))
 
@@ -47,7 +36,7 @@ def _restarts(slot: dict[str, Any], now: float) -> Text:
     return Text(str(slot["restarts"]), style="red" if slot["restarts"] else "")
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[dict[str, Any]], ...] = (
     Column("slot", 0, lambda slot, now: str(slot["slot"])),
     Column("core", 6, lambda slot, now: "-" if slot["core"] is None else str(slot["core"])),
     Column("pid", 0, lambda slot, now: str(slot["pid"] or "-"), least=7),
@@ -58,10 +47,9 @@ COLUMNS = (
     Column("cpu", 3, lambda slot, now: f"{slot['busy']:.0%}"),
     Column("memory", 4, lambda slot, now: size(slot["rss_bytes"])),
     Column("up", 7, lambda slot, now: duration(now - slot["ready_at"]) if slot["ready_at"] else "-"),
-    Column("last exit", 8, lambda slot, now: slot["last_exit"] or "", "left"),
+    Column("last exit", 8, lambda slot, now: slot["last_exit"] or "", "left", cut=12),
 )
 FRAME = 3  # cells of a column's border and padding; the table has one border more
-LEAST_TEXT = 12  # the last exit is cut to what is left, but not to less than this
 AROUND = 5  # lines of the table beside its slots: three of the head, the foot, and one below
 
 
@@ -73,26 +61,13 @@ def table(status: dict[str, Any] | None, now: float, columns: int, lines: int = 
     shown = slots if len(slots) <= room else slots[: max(0, room - 1)]
     cells = {column: [column.cell(slot, now) for slot in shown] for column in COLUMNS}
     natural = {column: max(column.least, *map(len, [column.name, *cells[column]])) for column in COLUMNS}
-    widths = _fit(natural, columns)
+    widths = fit(natural, columns - 1, FRAME)
     drawn = Table(expand=False)
     for column, width in widths.items():
         drawn.add_column(column.name, justify=column.justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in zip(*(cells[column] for column in widths), strict=True):
         drawn.add_row(*row)
     return Group(title, drawn, *_left_out(slots[len(shown) :]))
-
-
-def _fit(widths: dict[Column, int], room: int) -> dict[Column, int]:
-    """The columns that have room, with their widths, in the order of the table."""
-    chosen: dict[Column, int] = {}
-    left = room - 1
-    for column in sorted(widths, key=lambda column: column.rank):
-        least = min(widths[column], LEAST_TEXT) if column.name == "last exit" else widths[column]
-        if column.rank and least + FRAME > left:
-            break
-        chosen[column] = min(widths[column], max(least, left - FRAME))
-        left -= chosen[column] + FRAME
-    return {column: chosen[column] for column in widths if column in chosen}
 
 
 def _left_out(slots: list[dict[str, Any]]) -> list[Text]:
