@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import ctypes
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -62,11 +64,35 @@ def spin(query, request):
         pass
 
 
+def compute(query, request):
+    """Uses `s` seconds of CPU in the loop, however long that takes."""
+    end = time.thread_time() + float(query.get("s", 1))
+    while time.thread_time() < end:
+        pass
+
+
 def in_a_lock(query, request):
     """The loop waits for a lock that nobody frees."""
     lock = threading.Lock()
     lock.acquire()
     lock.acquire()
+
+
+def in_c(query, request):
+    """The loop never comes back from a call into C that keeps the interpreter to itself: a mutex that is taken."""
+    mutex, libc = ctypes.create_string_buffer(64), ctypes.PyDLL(None)
+    for _ in range(2):
+        libc.pthread_mutex_lock(mutex)
+
+
+async def hogged(query, request):
+    """A thread keeps the interpreter to itself, in a call into C, while the loop has nothing to do."""
+    threading.Thread(target=hog).start()
+    await asyncio.sleep(0.05)
+
+
+def hog():
+    re.match(r"(a*)*b", "a" * 24)
 
 
 def for_ever(query, request):
@@ -120,7 +146,10 @@ ok.ROUTES.update(
         "/echo_child": echo_child,
         "/flood": flood,
         "/blink": blink,
+        "/compute": compute,
         "/in_a_lock": in_a_lock,
+        "/in_c": in_c,
+        "/hogged": hogged,
         "/for_ever": for_ever,
         "/never": never,
         "/spin": spin,

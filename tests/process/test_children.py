@@ -108,6 +108,10 @@ def test_a_stop_of_a_child_is_the_childs(start: Start) -> None:
     # Its hooks may not have run yet when the parent answers.
     own = {signal.SIGINT, STACKS_SIGNAL, STALL_SIGNAL}  # the last two do nothing in it; without them they would end it
     until(lambda: procfs.signals(child, "SigCgt") == own, "handlers of its own")
+    for signum in (STACKS_SIGNAL, STALL_SIGNAL):
+        os.kill(child, signum)
+    until(lambda: not procfs.signals(child, "ShdPnd"), "the signals delivered")
+    assert alive(child)
     assert pool.get("/pid").json() == worker
     assert pool.stop() == 0
     assert "died" not in pool.log

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.contract.exits import EXIT_LATE, EXIT_NO_POOL
-from corepod.local.commands.dump import shown
-from corepod.local.stacks import Stacks, _groups
 
 from tests.process.harness import Pool, running
 from tests.process.traffic import Client, stopped
@@ -66,22 +64,28 @@ def functions(groups: list[dict[str, Any]]) -> list[list[str]]:
 def test_code_that_blocks_is_named_and_code_that_waits_is_not(shop: Shop, tmp_path: Path) -> None:
     pool = shop.pool
     waiting = Client(pool, f"/until?path={tmp_path}/go")
-    assert pool.get("/spin?s=0.3").status_code == 200
-    said = pool.until_log(" s in spin (")
+    assert pool.get("/block?s=0.3").status_code == 200
+    said = pool.until_log(" s in block (")
     (tmp_path / "go").touch()
     assert waiting.result() == 200
     assert pool.get("/pid").status_code == 200
     assert "until" not in BLOCKED.findall(pool.log)
-    assert re.search(r"in spin \(.*duties\.py:\d+\): it computed", said)
-    assert re.search(r"in flight: .*GET /spin", said)
-    assert re.search(r'  \|   File ".*duties\.py", line \d+ in spin', said)
+    assert re.search(r"in block \(.*ok\.py:\d+\): it waited in a blocking call", said)
+    assert re.search(r"in flight: .*GET /block", said)
+    assert re.search(r'  \|   File ".*ok\.py", line \d+ in block', said)
+
+
+def test_code_that_computes_is_named(shop: Shop) -> None:
+    """For so much CPU time, whatever share of a core it gets."""
+    assert shop.pool.get("/compute?s=0.5").status_code == 200
+    assert re.search(r"in compute \(.*duties\.py:\d+\): it computed", shop.pool.until_log(" s in compute ("))
 
 
 def test_one_that_blocks_again_and_again_is_not_told_each_time(shop: Shop) -> None:
     for _ in range(6):
-        assert shop.pool.get("/spin?s=0.2").status_code == 200
-    # Each has one of two lines on top; a minute later they may be told once more.
-    assert 1 <= BLOCKED.findall(shop.pool.log).count("spin") <= 4
+        assert shop.pool.get("/block?s=0.2").status_code == 200
+    # A minute later it may be told once more.
+    assert 1 <= BLOCKED.findall(shop.pool.log).count("block") <= 3
 
 
 def test_threads_and_tasks_are_shown_while_requests_are_served(shop: Shop, tmp_path: Path) -> None:
@@ -136,18 +140,35 @@ def test_the_signal_of_the_log_shows_tasks_too(shop: Shop) -> None:
     until(lambda: "End of tasks." in shop.pool.log[before:], "the tasks")
 
 
-def test_code_in_c_is_shown_without_tasks() -> None:
-    lines = ["Thread 0x1 (most recent call first):", '  File "/app/shop.py", line ??? in report']
-    text = shown("shop", Stacks(1, 0, 99, True, _groups(lines), None, 0, "the kernel says: state R (running)")).plain
-    assert "  /app/shop.py:? in report\n" in text
-    assert "tasks can't be shown: the interpreter doesn't answer" in text
+def test_a_thread_that_keeps_the_interpreter_is_named(shop: Shop) -> None:
+    assert shop.pool.get("/hogged").status_code == 200
+    said = shop.pool.until_log("other threads computed, and it waited for the interpreter")
+    assert re.search(r"another thread .*\n(  \|   File .*\n)*  \|   File .*, line \d+ in hog\n", said)
+
+
+def test_a_loop_in_c_is_shown_without_its_tasks(tmp_path: Path) -> None:
+    """The interpreter doesn't answer there, and faulthandler is asked."""
+    ends = ("--stop-timeout", "1", "--stuck-timeout", "0")
+    with running("duties:app", *ONE, *ends, log=tmp_path / "log", env={"XDG_RUNTIME_DIR": str(tmp_path)}) as pool:
+        shop = Shop(pool.ready(), tmp_path)
+        lost = Client(pool, "/in_c")
+        until(lambda: pool.slot()["in_flight"] == 1, "the request in flight")
+        found = shop.stacks()
+        assert found["answered"]
+        assert found["tasks"] is None
+        assert any("in_c" in names for names in functions(found["threads"]))
+        assert "state S (sleeping)" in found["kernel"]
+        people = shop.dump("shop").stdout
+        assert "Its tasks can't be shown: the interpreter doesn't answer, it is in a call into C" in people
+        pool.stop()
+        assert lost.result() == -1
 
 
 @pytest.mark.parametrize("flags", [("--stall-log", "0"), ("--debug",)], ids=["off", "debug"])
 def test_it_can_be_switched_off(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with running("duties:app", *ONE, *flags, log=tmp_path / "log", env={"XDG_RUNTIME_DIR": str(tmp_path)}) as pool:
         pool.ready()
-        assert pool.get("/spin?s=0.3").status_code == 200
+        assert pool.get("/block?s=0.3").status_code == 200
         assert pool.get("/pid").status_code == 200
         assert pool.stop() == 0
         assert not BLOCKED.search(pool.log)

@@ -37,7 +37,7 @@ SIGNALS = {
     "HUP": "rolling reload: new code is loaded beside the old code, which stays if the new code fails to start. "
     "`env_file`, certificate and key are read again, and symbolic links of `chdir` are followed anew; a change of any "
     "other setting needs a new start of the pool",
-    "USR1": "dump every worker's stacks to the log",
+    "USR1": "dump every worker's stacks, of threads and of tasks, to the log",
     "TTIN": "add a slot",
     "TTOU": "remove a slot",
 }

@@ -54,13 +54,14 @@ def cause_of(lasted: float, *, cpu: float, waited: float, others: float, least: 
     `others` is: the loop can't go on without the interpreter.
     """
     own = lasted - waited
-    if own < least:
-        return Cause.NONE
-    if cpu >= own / 2:
+    if own >= least and cpu >= own / 2:
         return Cause.COMPUTED
     if not stack or _waits_for_events(stack):
-        return Cause.THREADS if others >= own / 10 else Cause.NONE
-    return Cause.THREADS if others >= own / 2 else Cause.WAITED
+        return Cause.THREADS if others >= least else Cause.NONE
+    if own < least:
+        return Cause.NONE
+    # A small share is enough: they may have had to wait for a core themselves.
+    return Cause.THREADS if others >= max(least, own / 10) else Cause.WAITED
 
 
 def _waits_for_events(stack: Stack) -> bool:

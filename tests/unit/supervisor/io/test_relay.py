@@ -222,3 +222,30 @@ def test_nothing_is_said_of_no_stacks() -> None:
     worker = Worker(Stacks)
     worker.close()
     assert worker.heard.lines == []
+
+
+def test_stacks_are_kept_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "ANSWER", 0.0)
+    worker, asked = Worker(Stacks), []
+    reader = worker.reader
+    assert isinstance(reader, Stacks)
+    os.write(worker.write_end, b"early\n")
+    worker.turn()
+    assert reader.kept is None  # nobody wanted them
+    reader.expect(lambda: asked.append("otherwise"))
+    worker.turn()
+    assert asked == ["otherwise"]
+    os.write(worker.write_end, b"asked for\n")
+    worker.turn()
+    assert reader.kept == "asked for\n"
+    reader.expect(lambda: asked.append("again"))
+    assert reader.kept == ""
+    os.write(worker.write_end, b"once more\n")
+    reader._readable(0)
+    worker.turn()
+    assert asked == ["otherwise"]  # they have come in time
+    monkeypatch.setattr(relay, "KEPT", -1.0)
+    reader.expect(lambda: None)
+    worker.turn()
+    assert reader.kept is None
+    worker.close()
