@@ -85,7 +85,8 @@ def content(found: list[Found], folder: str, *, has_env_file: bool) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # a basic string of TOML has the same escapes
+    # A basic string of TOML has the escapes of JSON, and needs one for DEL, too.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _write(text: str, *, force: bool) -> None:
