@@ -43,7 +43,7 @@ def _wait(client: Client, slot: int, old: int | None, before: int, deadline: flo
         found: dict[str, Any] = get(client, "/status")["slots"][slot]
         if found["worker"] not in (None, old) and found["ready"]:
             return found
-        if not found["being_replaced"] and found["worker"] == old:
+        if old is not None and not found["being_replaced"] and found["worker"] == old:
             whys = [
                 event["message"]
                 for event in get(client, f"/events?after={before}")["events"]
