@@ -282,7 +282,8 @@ def test_a_restart_of_broken_code_ends_with_the_reason(start: Start, tmp_path: P
     assert "half an edit" in failed.stderr
     assert pool.slot()["pid"] == first
     code.write(3)
-    assert restart().returncode == EXIT_OK
+    again = restart()
+    assert again.returncode == EXIT_OK, f"{again}\n{pool.log}"
     assert ask(pool.port, "/version") == "3"
     assert pool.slot()["replaced"] == {"asked": 1}
 

@@ -112,7 +112,9 @@ class Resources:
             request = Request(head, posts=trusted)
             head_only, more = request.head_only, len(received) > len(head) + len(END)
             if trusted and self.commands is not None and (request.path in self.commands or request.method == "POST"):
-                return Reply(self._command(self.commands, request), more, head_only=head_only)
+                answer = self._command(self.commands, request)
+                self.forget()  # a status from before the command would say that nothing has come of it
+                return Reply(answer, more, head_only=head_only)
             self._check(request, local, trusted)
             if request.path not in self._probes:
                 return Reply(b"", more, making=self._make(request.path), head_only=head_only)

@@ -137,6 +137,9 @@ class Pool:
             down = slot.worker is None and not slot.failed
             if slot.changing or (down and not self.settings.overlap):
                 return f"slot {slot.number} is getting a new worker"
+        # One that is forked in a hurry hasn't warmed up: its first requests would show it.
+        if self.settings.standby != "none" and not self.generations.current.standbys:
+            return "no standby is ready"
         return ""
 
     def restart(self, slot: Slot, why: str, now: float, reason: str = ASKED) -> str:

@@ -248,7 +248,14 @@ def test_one_slot_after_the_other() -> None:
         assert "slot 0 is getting a new worker" in recycle(system.slot(1), "age", "it is old", system.now)
         system.goes_on()
     assert system.slot(0).retiring, "the old one may drain meanwhile"
+    assert recycle(system.slot(1), "age", "it is old", system.now) == "no standby is ready"
+    system.until(Stage.ARMED)
     assert recycle(system.slot(1), "age", "it is old", system.now) == ""
+
+
+def test_without_a_standby_it_does_not_wait_for_one() -> None:
+    system = running(1, standby="none")
+    assert system.pool.recycle(system.slot(), "age", "it is old", system.now) == ""
 
 
 def test_without_overlap_the_next_one_waits_for_the_new_worker() -> None:
@@ -262,6 +269,7 @@ def test_without_overlap_the_next_one_waits_for_the_new_worker() -> None:
         system.goes_on()
         if system.slot(0).retiring:
             system.advance(system.slot(0).retiring[0])
+    system.until(Stage.ARMED)
     assert recycle(system.slot(1), "age", "it is old", system.now) == ""
 
 
