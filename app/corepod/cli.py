@@ -173,8 +173,7 @@ def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
     if words and words[0] not in COMMANDS and (":" in words[0] or foreign.is_flag(words[0])):
         fail([f"the command is missing; write corepod run {shlex.join(words)}"])
     if words and words[0] not in COMMANDS and not words[0].startswith("-"):
-        print(f"corepod: there is no command {words[0]}{hint(words[0], COMMANDS)}; see corepod --help", file=sys.stderr)
-        sys.exit(EXIT_SETTINGS)
+        fail([f"there is no command {words[0]}{hint(words[0], COMMANDS) or '; corepod --help lists all'}"])
     if not words or words[0] not in COMMANDS or COMMANDS[words[0]].takes is not Takes.SETTINGS:
         return words, []
     rest, faults = foreign.take(words[1:], COMMANDS[words[0]].flags)

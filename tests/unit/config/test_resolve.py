@@ -410,7 +410,8 @@ def test_the_command_line_reports_everything_and_starts_nothing(tmp_path: Path) 
         ("run a:b --name --group --standby x", ["--name: ", "--group: ", "--standby: 'x' is not one of"]),
         ("run a:b c --umask -3", ["the argument 'c' is one too many", "--umask: '-3' is not an octal mode"]),
         ("config --json=3 --backlog 0", ["--json: ignored explicit argument", "--backlog: '0'"]),
-        ("start a:b", ["COMMAND: invalid choice: 'start'"]),
+        ("begin a:b", ["there is no command begin; corepod --help lists all"]),
+        ("sacle shop 2", ["there is no command sacle; did you mean scale?"]),
         ("--nope", ["there is no flag --nope"]),
     ],
 )
