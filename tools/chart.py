@@ -29,6 +29,9 @@ DECIDED = (
     "user",
     "group",
     "tls_key_password",
+    "log_file",
+    "log_max_size",
+    "log_files",
     "termination_log",
 )
 

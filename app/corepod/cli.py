@@ -144,7 +144,7 @@ def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
         fail([f"the command is missing; write corepod run {shlex.join(words)}"])
     if not words or words[0] not in COMMANDS or COMMANDS[words[0]].takes is not Takes.SETTINGS:
         return words, []
-    rest, faults = foreign.take(words[1:])
+    rest, faults = foreign.take(words[1:], COMMANDS[words[0]].flags)
     return [words[0], *rest], faults
 
 

@@ -25,6 +25,7 @@ class Command:
     takes: Takes = Takes.OPTIONS
     options: dict[str, Any] = field(default_factory=dict)
     extra: str = ""
+    flags: tuple[str, ...] = ()  # its own beside the settings, where another server has a flag of this name
 
 
 RUN, LOOK, STEER, SET_UP, CLUSTER = (
@@ -49,6 +50,14 @@ COMMANDS = {
         Takes.SETTINGS,
         {"pod": True},
     ),
+    "start": Command(
+        RUN,
+        "run an application in the background; returns when it is ready",
+        "corepod.local.commands.start",
+        Takes.SETTINGS,
+        flags=("--timeout",),
+    ),
+    "logs": Command(LOOK, "show the log of a pool", "corepod.local.commands.logs"),
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),
     "restart": Command(STEER, "give a slot a new worker, before the old one goes", "corepod.local.commands.restart"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),

@@ -11,7 +11,7 @@ _RECYCLING = "workers aren't replaced by number of requests; SIGHUP replaces all
 _LOGGING = "an application configures its own logging; --log-format and --log-level are for corepod's lines"
 _PROXIES = "--trusted-proxies ADDRESSES says whose X-Forwarded headers are used"
 _SERVICE = "leave that to the service manager, such as systemd"
-_LOG_FILE = "logs go to standard output and standard error; redirect these"
+_LOG_FILE = "--log-file FILE is for all of the log"
 _CLIENT_CERTIFICATE = "--tls-client-ca FILE makes clients need a certificate"
 
 # Those that are followed by a value. --host and --port are answered together.
@@ -56,7 +56,7 @@ _VALUED = {
     ("--pid", "--pidfile"): f"no pid file is written; {_SERVICE}",
     ("--access-logfile",): "use --access-log; the access log goes to standard output",
     ("--access-logformat",): "use --access-log-format FORMAT",
-    ("--error-logfile", "--log-file", "--errorlog"): _LOG_FILE,
+    ("--error-logfile", "--errorlog"): _LOG_FILE,
     ("--log-config", "--log-config-json", "--logger-class"): _LOGGING,
     ("--reload-dir", "--reload-include", "--reload-exclude", "--reload-extra-file"): _CHANGES,
     ("--statsd-host", "--statsd-prefix"): "Prometheus reads metrics at /metrics of the admin port (--admin)",
@@ -65,7 +65,7 @@ _VALUED = {
 }
 _BARE = {
     ("--reload", "--watch"): _CHANGES,
-    ("-D", "--daemon"): _SERVICE,
+    ("-D", "--daemon"): "corepod start runs a pool in the background",
     ("--proxy-headers", "--no-proxy-headers"): _PROXIES,
     ("--reuse-port",): "there is no need for it: all workers share the supervisor's sockets",
     ("--check-config", "--print-config"): "use corepod config MODULE:ATTRIBUTE",
@@ -88,15 +88,18 @@ def is_flag(word: str) -> bool:
     return flag.startswith("-") and (flag in _OURS or flag in _ANSWERS or flag in _PARTS)
 
 
-def take(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The arguments without the foreign flags and their values, and a phrase for each of these flags."""
+def take(argv: list[str], known: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+    """The arguments without the foreign flags and their values, and a phrase for each of these flags.
+
+    `known` are flags that the command has beside the settings.
+    """
     rest: list[str] = []
     faults: list[str] = []
     parts: dict[str, str] = {}
     left = list(argv)
     while left:
         flag, equals, value = left.pop(0).partition("=")
-        bare, answer = _ANSWERS.get(flag, (False, ""))
+        bare, answer = (False, "") if flag in known else _ANSWERS.get(flag, (False, ""))
         if not answer and flag not in _PARTS:
             rest.append(flag + equals + value)
             continue

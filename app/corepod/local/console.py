@@ -13,10 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from corepod.contract.escaping import from_bytes
 from corepod.local.client import Client
+from corepod.local.loglines import styled
 from corepod.local.screen import Screen
 from corepod.local.table import table
 
@@ -68,7 +66,7 @@ def _show(supervisor: subprocess.Popen[bytes], control: str) -> int:
                     lines = key.data.read()
                     if lines is None:
                         return supervisor.wait()
-                    screen.log([_styled(line) for line in lines])
+                    screen.log([styled(line) for line in lines])
                 else:
                     for signum in signals.recv(64):
                         _act(signum, supervisor, screen)
@@ -93,15 +91,6 @@ class _Lines:
             return None
         *lines, self._rest = (self._rest + data).split(b"\n")
         return lines
-
-
-def _styled(line: bytes) -> Text:
-    text = Text(from_bytes(line))
-    text.highlight_regex(r"^\S+Z (?=[A-Z]+ )", "dim")
-    text.highlight_regex(r"(?<=Z )WARNING", "yellow")
-    text.highlight_regex(r"(?<=Z )ERROR", "bold red")
-    text.highlight_regex(r"\[(process|worker) [^]]*\]|^worker [^|]* \|", "cyan")
-    return text
 
 
 @contextlib.contextmanager

@@ -26,12 +26,7 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
 
     Raises SettingsError; returns the supervisor's exit code.
     """
-    file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
-    effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
-    effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
-    environment = _environment(effective.values["env_file"])
-    for warning in effective.warnings:
-        print(f"corepod: {warning}", file=sys.stderr)
+    effective, environment = prepare(flags, faults, pod=pod)
     # With --debug the terminal belongs to the debugger in a worker.
     if not pod and not effective.values["debug"] and _can_draw():
         from corepod.local import console
@@ -43,11 +38,29 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool) -> int:
     os.execve(argv[0], argv, environment)
 
 
+def prepare(flags: dict[str, Any], faults: list[str], *, pod: bool) -> tuple[Effective, dict[str, str]]:
+    """The settings, and the environment with what the env file adds. Warnings are printed. Raises SettingsError."""
+    file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
+    effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
+    paths = [name for name in (*FILES, "log_file") if effective.values[name]]
+    effective.values.update({name: _from_here(effective.values[name]) for name in paths})
+    environment = _environment(effective.values["env_file"])
+    for warning in effective.warnings:
+        print(f"corepod: {warning}", file=sys.stderr)
+    return effective, environment
+
+
 def command(
-    effective: Effective, environment: dict[str, str], pod: bool, control: str, lifeline: int | None
+    effective: Effective,
+    environment: dict[str, str],
+    pod: bool,
+    control: str,
+    lifeline: int | None,
+    starter: int | None = None,
 ) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment of the supervisor."""
+    """Arguments and environment of the supervisor. `starter` is a descriptor by which it tells that it is ready."""
     values = dict(effective.values)
+    filed = bool(values["log_file"])
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
     environment = dict(environment)
     beside = {
@@ -57,12 +70,13 @@ def command(
         "cwd": _from_here(values["chdir"]),
         "env_names": sorted(environment.keys() - os.environ.keys()),
         "admin_explicit": effective.explicit("admin"),
-        "attended": not pod and os.isatty(2),
+        "attended": not pod and (os.isatty(2) or starter is not None),
         "lifeline": lifeline,
+        "starter": starter,
         "ld_preload": environment.pop(LD_PRELOAD, ""),
         "sources": effective.sources,
         "console": control,
-        "prefixed": [] if pod else _prefixed(values["log_prefix"], drawn=lifeline is not None),
+        "prefixed": [] if pod and not filed else _prefixed(values["log_prefix"], own=filed or lifeline is not None),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR), title.BLANK]
@@ -107,12 +121,12 @@ def _interpreter_options() -> list[str]:
     return options if {"-P", "-I"} & told else [*options, "-P"]
 
 
-def _prefixed(choice: str, *, drawn: bool) -> list[str]:
-    """The streams on which lines of workers are named. `drawn`: both are a pipe to the terminal's table."""
+def _prefixed(choice: str, *, own: bool) -> list[str]:
+    """The streams on which lines of workers are named. `own`: both go to the log file, or to the terminal's table."""
     return [
         name
         for name, fd in (("stdout", 1), ("stderr", 2))
-        if choice == "always" or (choice == "auto" and (drawn or os.isatty(fd)))
+        if choice == "always" or (choice == "auto" and (own or os.isatty(fd)))
     ]
 
 

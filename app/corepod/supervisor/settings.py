@@ -45,6 +45,9 @@ class Settings:
     debug: bool
     log_format: str
     log_level: str
+    log_file: str
+    log_max_size: int
+    log_files: int
     termination_log: str
     # Beside the table: what the command line knows.
     profile: str  # "run" on one machine, "pod" as a container's PID 1
@@ -58,6 +61,7 @@ class Settings:
     sources: dict[str, str]  # where the value of each setting comes from, for people
     console: str = ""  # path of the control socket of the terminal that shows the pool
     lifeline: int | None  # descriptor whose end means that the command line is gone
+    starter: int | None = None  # descriptor by which corepod start is told that the pool is ready in the background
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values

@@ -392,7 +392,7 @@ def test_the_command_line_reports_everything_and_starts_nothing(tmp_path: Path) 
         ("run a:b --name --group --standby x", ["--name: ", "--group: ", "--standby: 'x' is not one of"]),
         ("run a:b c --umask -3", ["the argument 'c' is one too many", "--umask: '-3' is not an octal mode"]),
         ("config --json=3 --backlog 0", ["--json: ignored explicit argument", "--backlog: '0'"]),
-        ("start a:b", ["COMMAND: invalid choice: 'start'"]),
+        ("serve a:b", ["COMMAND: invalid choice: 'serve'"]),
         ("--nope", ["there is no flag --nope"]),
     ],
 )

@@ -40,6 +40,7 @@ BESIDE = {
     "ld_preload",
     "prefixed",
     "lifeline",
+    "starter",
     "sources",
     "console",
 }

@@ -51,9 +51,10 @@ class SystemLauncher:
         self._scoreboard_fd, self._listeners = scoreboard_fd, listeners
         self._controls: dict[Process, socket.socket] = {}
         self._children: dict[Process, Child] = {}
-        # Only a local pool relays output; in a pod workers write to the container's log themselves: a relay would cost
-        # a copy of every line, and lose what is on its way when the supervisor is killed.
-        self._relays = settings.profile == "run"
+        # Only a local pool relays output, or one with a log file of its own; in a pod workers write to the container's
+        # log themselves: a relay would cost a copy of every line, and lose what is on its way when the supervisor is
+        # killed.
+        self._relays = settings.profile == "run" or bool(settings.log_file)
 
     def spawn(self, process: Process, load: Load) -> int:
         """Execute a new interpreter that loads the application. It inherits its control socket and nothing else.

@@ -106,6 +106,7 @@
   "app" "app.module" "factory" "app.factory" "interface" "app.interface" "workers" "cpu.slots"
   "user" "podSecurityContext" "group" "podSecurityContext"
   "bind" "the chart (port 8000)" "admin" "the chart (port 9000)" "termination_log" "the chart"
+  "log_file" "the chart (kubectl logs)" "log_max_size" "the chart (kubectl logs)" "log_files" "the chart (kubectl logs)"
   "tls_key_password" "a Secret (extraEnv with COREPOD_TLS_KEY_PASSWORD and a secretKeyRef)"
 }}
 {{- $faults := list }}

@@ -1,0 +1,53 @@
+"""`corepod start`: a pool in the background."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from corepod.contract.exits import EXIT_OK
+from corepod.local import background, launch
+from corepod.local.pools import CommandError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from typing import Any
+
+TIMEOUT = 90.0
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help=f"time to become ready, after which the pool is stopped (default: {TIMEOUT:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(flags: dict[str, Any], faults: list[str]) -> int:
+    """Returns 0 when the pool is ready, otherwise why not: the supervisor's exit code or one of the commands'.
+
+    Raises SettingsError.
+    """
+    timeout, as_json = flags.pop("timeout"), flags.pop("json")
+    effective, environment = launch.prepare(flags, faults, pod=False)
+    try:
+        started = background.start(effective, environment, timeout=timeout)
+    except CommandError as error:
+        print(f"corepod: {error}", file=sys.stderr)
+        return error.code
+    print(json.dumps(started) if as_json else describe(started))
+    return EXIT_OK
+
+
+def describe(started: dict[str, Any]) -> str:
+    name = started["name"]
+    where = ", ".join(bind if bind.startswith("unix:") else f"http://{bind}" for bind in started["binds"])
+    lines = [f"{name} is ready on {where} (admin {started['admin']}, pid {started['pid']})", f"log: {started['log']}"]
+    if started["control"] == "none":
+        lines.append(f"it has no control socket, so no command finds it: kill {started['pid']} stops it")
+    return "\n".join(lines)
