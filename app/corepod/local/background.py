@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract import runtime
-from corepod.contract.escaping import everything, from_bytes
+from corepod.contract.escaping import CONTINUED, everything, from_bytes
 from corepod.contract.exits import EXIT_FAILED, EXIT_LATE, EXIT_SETTINGS
 from corepod.local import logfiles
 from corepod.local.client import running
@@ -69,6 +69,7 @@ def start(effective: Effective, environment: dict[str, str], *, timeout: float) 
         )
         os.close(theirs)
         os.close(log)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return _result(_Start(name, path, supervisor, ours, follower).wait(timeout), effective, name)
 
 
@@ -96,7 +97,8 @@ class _Start:
                 while not select.select([self._ready], [], [], LOOK)[0]:
                     self._lines.extend(map(from_bytes, self._follower.lines()))
                     passed = time.monotonic() - began
-                    show(f"{self._name} starts ({passed:.0f} s) {self._lines[-1] if self._lines else ''}")
+                    last = next((line for line in reversed(self._lines) if not line.startswith(CONTINUED)), "")
+                    show(f"{self._name} starts ({passed:.0f} s) {last}")
                     if passed >= timeout:
                         self._end()
                         self._fail(f"not ready after {timeout:g} s (--timeout), and stopped", EXIT_LATE)
@@ -163,15 +165,17 @@ def _complete_streams() -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """A signal ends the wait. Before there is something to wait for, and to stop, it stays pending."""
+    """A signal ends the wait. Until there is something to wait for, and to stop, it is blocked."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise _Stopped(signum)
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     before = {signum: signal.signal(signum, stop) for signum in SIGNALS}
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for signum, handler in before.items():
             signal.signal(signum, handler)
 
@@ -190,7 +194,8 @@ def _progress() -> Iterator[Any]:
         return
     console = Console(stderr=True, highlight=False)
     with console.status("") as status:
-        yield lambda text: status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+        # Two cells are the spinner's; a line that is folded would stay when the next one is drawn.
+        yield lambda text: status.update(Text(text[: console.width - 3]))
 
 
 def _read_all(fd: int) -> bytes:
