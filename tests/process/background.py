@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -33,10 +34,13 @@ class Machine:
         mine = {"XDG_RUNTIME_DIR": str(self.run), "XDG_STATE_HOME": str(self.state), "HOME": str(folder)}
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("COREPOD_", "JOURNAL_", "COLUMNS", "LINES"))}
         self.environment = {**clean, **mine}
+        # One of its own: commands also see the pools in /run/corepod, of other tests among them.
+        self.name = f"shop-{secrets.token_hex(4)}"
+        self.environment["COREPOD_NAME"] = self.name
         self._seen: dict[int, str] = {}
 
-    def log(self, name: str) -> Path:
-        return self.state / "corepod" / f"{name}.log"
+    def log(self, name: str = "") -> Path:
+        return self.state / "corepod" / f"{name or self.name}.log"
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "corepod", *words]
@@ -67,17 +71,17 @@ class Machine:
         """This supervisor, and all it has now, is gone at the end."""
         self._seen.update((one, began(one)) for one in [pid, *descendants(pid)])
 
-    def client(self, name: str) -> Client:
-        return Client(str(self.run / "corepod" / f"{name}.sock"))
+    def client(self, name: str = "") -> Client:
+        return Client(str(self.run / "corepod" / f"{name or self.name}.sock"))
 
-    def status(self, name: str) -> dict[str, Any]:
-        found = until(self.client(name).status, f"{name} answers")
+    def status(self, name: str = "") -> dict[str, Any]:
+        found = until(self.client(name).status, f"{name or self.name} answers")
         assert found is not None
         return found
 
-    def until_log(self, name: str, text: str, count: int = 1) -> str:
+    def until_log(self, text: str, count: int = 1) -> str:
         def read() -> str:
-            return self.log(name).read_text(errors="replace") if self.log(name).exists() else ""
+            return self.log().read_text(errors="replace") if self.log().exists() else ""
 
         until(lambda: read().count(text) >= count, lambda: f"{text!r} {count} times in the log:\n{read()}")
         return read()

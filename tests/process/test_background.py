@@ -40,20 +40,22 @@ def slow(user: Machine, seconds: float = 300) -> dict[str, str]:
 
 
 def test_it_is_ready_when_the_command_returns(user: Machine) -> None:
-    started = user.start("ok:app", "--name", "shop", *TWO)
+    started = user.start("ok:app", *TWO)
     assert get(started)["pid"] != started["pid"]
-    status = user.status("shop")
+    status = user.status()
     assert [slot["ready"] for slot in status["slots"]] == [True, True]
     assert status["pid"] == started["pid"]
     assert status["log"] == {"to": "file", "path": started["log"]}
-    assert started["log"] == str(user.log("shop"))
-    assert started["control"] == str(user.run / "corepod" / "shop.sock")
+    assert started["log"] == str(user.log())
+    assert started["control"] == str(user.run / "corepod" / f"{user.name}.sock")
 
 
 def test_what_it_prints_for_people(user: Machine) -> None:
     done = user.corepod("start", "ok:app", *ANY_PORT, *ONE)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"ok is ready on http://127\.0\.0\.1:\d+ \(admin .*, pid \d+\)\nlog: .*/ok\.log\n", done.stdout)
+    assert re.fullmatch(
+        rf"{user.name} is ready on http://127\.0\.0\.1:\d+ \(admin .*, pid \d+\)\nlog: .*\.log\n", done.stdout
+    )
     assert done.stderr == ""
 
 
@@ -88,7 +90,7 @@ def test_its_memory(user: Machine) -> None:
     started = user.start("ok:app", *TWO, "--log-max-size", "2k")
     for _ in range(50):
         get(started, "/say?text=hello&n=20")
-    looks = [user.status("ok")["supervisor"]["rss_bytes"] for _ in range(20)]
+    looks = [user.status()["supervisor"]["rss_bytes"] for _ in range(20)]
     assert min(looks) <= MOST, f"{min(looks) / (1 << 20):.1f} MB"
 
 
@@ -108,9 +110,8 @@ def test_code_that_fails_to_start(user: Machine, app: str, code: int, reason: st
     done = user.corepod("start", app, *ANY_PORT, *ONE)
     assert done.returncode == code, done.stderr
     assert reason in done.stderr
-    name = app.partition(":")[0]
     assert done.stderr.splitlines()[-1] == (
-        f"corepod: {name}: didn't start (exit code {code}); its log is {user.log(name)}"
+        f"corepod: {user.name}: didn't start (exit code {code}); its log is {user.log()}"
     )
     assert done.stdout == ""
     assert user.supervisors() == []
@@ -118,11 +119,11 @@ def test_code_that_fails_to_start(user: Machine, app: str, code: int, reason: st
 
 
 def test_the_log_of_an_earlier_start_is_not_its_reason(user: Machine) -> None:
-    user.corepod("start", "boot_error:app", "--name", "shop", *ANY_PORT, *ONE)
-    done = user.corepod("start", "nowhere:app", "--name", "shop", *ANY_PORT, *ONE)
+    user.corepod("start", "boot_error:app", *ANY_PORT, *ONE)
+    done = user.corepod("start", "nowhere:app", *ANY_PORT, *ONE)
     assert done.returncode == EXIT_APP
     assert "DATABASE_URL" not in done.stderr
-    assert "DATABASE_URL" in user.log("shop").read_text()
+    assert "DATABASE_URL" in user.log().read_text()
 
 
 def test_a_taken_port(user: Machine) -> None:
@@ -144,14 +145,13 @@ def test_bad_settings_start_nothing(user: Machine) -> None:
 
 def test_what_the_supervisor_itself_writes_is_the_reason_too(user: Machine) -> None:
     """A broken interpreter, a library that can't be loaded: nothing of corepod runs then that could tell it."""
-    broken = {"COREPOD_NAME": "shop", "LD_DEBUG": "versions", "LD_DEBUG_OUTPUT": ""}
     code = (
         "import sys; from corepod.local import launch; launch.SUPERVISOR = '/nonexistent/supervisor.py'\n"
         "from corepod.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "start", "ok:app", *ANY_PORT, *ONE],
-        env={**user.environment, "COREPOD_NAME": broken["COREPOD_NAME"]},
+        env=user.environment,
         cwd=APPS,
         capture_output=True,
         text=True,
@@ -160,7 +160,7 @@ def test_what_the_supervisor_itself_writes_is_the_reason_too(user: Machine) -> N
     )
     assert done.returncode == 2
     assert "can't open file '/nonexistent/supervisor.py'" in done.stderr
-    assert "/nonexistent/supervisor.py" in user.log("shop").read_text()
+    assert "/nonexistent/supervisor.py" in user.log().read_text()
 
 
 # It is stopped while it starts
@@ -182,21 +182,25 @@ def test_a_signal_stops_the_start(user: Machine, signum: int) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    user.until_log("slow_lifespan", "usable cores")
+    user.until_log("usable cores")
     command.send_signal(signum)
     _, errors = command.communicate(timeout=DEADLINE)
     assert command.returncode == 128 + signum
-    assert "slow_lifespan: the start was stopped" in errors
+    assert f"{user.name}: the start was stopped" in errors
     assert user.supervisors() == []
 
 
 def test_ctrl_c_on_a_terminal_that_shows_how_far_it_is(user: Machine) -> None:
-    words = ["env", *(f"{k}={user.environment[k]}" for k in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME")), "SLOW_START=300"]
+    words = [
+        "env",
+        *(f"{k}={user.environment[k]}" for k in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "COREPOD_NAME")),
+        "SLOW_START=300",
+    ]
     terminal = Terminal(command=[*words, *user.command("start", "slow_lifespan:app", *ANY_PORT, *ONE)])
     try:
-        terminal.shows(r"slow_lifespan starts \(\d+ s\) \d{4}-")
+        terminal.shows(rf"{user.name} starts \(\d+ s\) \d{{4}}-")
         terminal.type(b"\x03")
-        terminal.shows("slow_lifespan: the start was stopped")
+        terminal.shows(f"{user.name}: the start was stopped")
         assert terminal.process.wait(DEADLINE) == 130
         assert not terminal.cursor_hidden
     finally:
@@ -209,29 +213,33 @@ def test_ctrl_c_on_a_terminal_that_shows_how_far_it_is(user: Machine) -> None:
 
 def test_the_end_of_the_terminal_is_none_of_its_business(user: Machine) -> None:
     """The shell that started it exits, and the terminal hangs up: no reload, no stop."""
-    words = ["env", *(f"{k}={user.environment[k]}" for k in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"))]
+    words = ["env", *(f"{k}={user.environment[k]}" for k in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "COREPOD_NAME"))]
     line = " ".join(user.command("start", "ok:app", *ANY_PORT, *ONE))
     terminal = Terminal(command=[*words, "bash", "-c", f"{line}; echo left with $?"])
     terminal.shows("left with 0")
     terminal.close()
-    status = user.status("ok")
+    status = user.status()
     user.look(status["pid"])
     os.kill(status["pid"], signal.SIGUSR1)  # a signal that comes after that of the terminal has a line in the log
-    log = user.until_log("ok", "stacks:")
+    log = user.until_log("stacks:")
     assert "reload" not in log
-    assert user.status("ok")["reloads"]["asked"] == 0
+    assert user.status()["reloads"]["asked"] == 0
 
 
 def test_a_terminal_that_is_gone_while_it_starts(user: Machine) -> None:
-    words = ["env", *(f"{k}={user.environment[k]}" for k in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME")), "SLOW_START=2"]
+    words = [
+        "env",
+        *(f"{k}={user.environment[k]}" for k in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "COREPOD_NAME")),
+        "SLOW_START=2",
+    ]
     terminal = Terminal(command=[*words, *user.command("start", "slow_lifespan:app", *ANY_PORT, *ONE)])
-    user.until_log("slow_lifespan", "usable cores")
+    user.until_log("usable cores")
     os.kill(terminal.process.pid, signal.SIGKILL)
     terminal.process.wait(DEADLINE)
     terminal._reader.join(0)
-    until(lambda: user.status("slow_lifespan")["state"] == "ready", "ready all the same")
+    until(lambda: user.status()["state"] == "ready", "ready all the same")
     terminal.close()
-    assert user.status("slow_lifespan")["reloads"]["asked"] == 0
+    assert user.status()["reloads"]["asked"] == 0
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
@@ -248,53 +256,53 @@ def test_streams_that_are_closed(user: Machine, closed: tuple[int, ...]) -> None
         timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stderr
-    pid = user.status("ok")["pid"]
-    assert [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (0, 1, 2)] == [os.devnull, *[str(user.log("ok"))] * 2]
+    pid = user.status()["pid"]
+    assert [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (0, 1, 2)] == [os.devnull, *[str(user.log())] * 2]
 
 
 # Names
 
 
 def test_a_name_that_runs_already(user: Machine) -> None:
-    started = user.start("ok:app", "--name", "shop", *ONE)
-    done = user.corepod("start", "ok:app", "--name", "shop", *ANY_PORT, *ONE)
+    started = user.start("ok:app", *ONE)
+    done = user.corepod("start", "ok:app", *ANY_PORT, *ONE)
     assert done.returncode == EXIT_FAILED
-    assert f"a pool called shop runs already (pid {started['pid']}): corepod reload shop" in done.stderr
+    assert f"a pool called {user.name} runs already (pid {started['pid']}): corepod reload {user.name}" in done.stderr
     assert get(started)
     assert len(user.supervisors()) == 1
-    other = user.start("ok:app", "--name", "other", *ONE)
-    assert other["name"] == "other"
+    other = user.start("ok:app", "--name", f"{user.name}-b", *ONE)
+    assert other["name"] == f"{user.name}-b"
 
 
 def test_two_starts_at_once(user: Machine) -> None:
     """One of them wins; the other one takes no other name, and leaves nothing behind."""
-    command = user.command("start", "ok:app", "--name", "shop", "--json", *ANY_PORT, *ONE)
+    command = user.command("start", "ok:app", "--json", *ANY_PORT, *ONE)
     both = [
         subprocess.Popen(command, cwd=APPS, env=user.environment, stdout=-1, stderr=-1, text=True) for _ in range(2)
     ]
     outputs = [one.communicate(timeout=2 * DEADLINE) for one in both]
     assert sorted(one.returncode for one in both) == [0, EXIT_FAILED], outputs
     loser = next(errors for one, (_, errors) in zip(both, outputs, strict=True) if one.returncode)
-    assert "a pool called shop runs already" in loser
-    assert sockets(user.run) == ["shop.sock"]
+    assert f"a pool called {user.name} runs already" in loser
+    assert sockets(user.run) == [f"{user.name}.sock"]
     assert len(user.supervisors()) == 1
 
 
 def test_what_a_dead_pool_has_left_is_in_nobodys_way(user: Machine) -> None:
-    started = user.start("ok:app", "--name", "shop", *ONE)
+    started = user.start("ok:app", *ONE)
     family = user.living()
     os.kill(started["pid"], signal.SIGKILL)
     until(lambda: not any(map(alive, family)), "the end of the pool and its workers")
-    assert sockets(user.run) == ["shop.sock"]
-    again: dict[str, Any] = user.start("ok:app", "--name", "shop", *ONE)
+    assert sockets(user.run) == [f"{user.name}.sock"]
+    again: dict[str, Any] = user.start("ok:app", *ONE)
     assert again["pid"] != started["pid"]
-    assert user.status("shop")["pid"] == again["pid"]
+    assert user.status()["pid"] == again["pid"]
 
 
 def test_a_name_that_is_no_file_name(user: Machine) -> None:
-    started = user.start("ok:app", "--name", "my shop/1", *ONE)
-    assert (started["name"], started["log"]) == ("my-shop-1", str(user.log("my-shop-1")))
-    assert user.status("my-shop-1")["name"] == "my shop/1"
+    started = user.start("ok:app", "--name", f"my {user.name}/1", *ONE)
+    assert (started["name"], started["log"]) == (f"my-{user.name}-1", str(user.log(f"my-{user.name}-1")))
+    assert user.status(f"my-{user.name}-1")["name"] == f"my {user.name}/1"
 
 
 # Places
@@ -315,7 +323,7 @@ def test_without_a_home_the_log_is_in_the_runtime_folder(user: Machine) -> None:
         timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["log"] == str(user.run / "corepod" / "ok.log")
+    assert json.loads(done.stdout)["log"] == str(user.run / "corepod" / f"{user.name}.log")
 
 
 def test_where_nothing_can_be_written_the_flag_is_named(user: Machine, tmp_path: Path) -> None:

@@ -42,8 +42,10 @@ def prepare(flags: dict[str, Any], faults: list[str], *, pod: bool) -> tuple[Eff
     """The settings, and the environment with what the env file adds. Warnings are printed. Raises SettingsError."""
     file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
-    paths = [name for name in (*FILES, "log_file") if effective.values[name]]
-    effective.values.update({name: _from_here(effective.values[name]) for name in paths})
+    effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
+    if log := effective.values["log_file"]:
+        # The file itself: what is put aside is beside it. /dev/stdout and the like mean another file in each process.
+        effective.values["log_file"] = log if log.startswith(("/dev/", "/proc/")) else os.path.realpath(_from_here(log))
     environment = _environment(effective.values["env_file"])
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)

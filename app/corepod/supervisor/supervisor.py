@@ -91,7 +91,9 @@ class Supervisor:
             "admin": sockets.name(admin) if admin else "none",
             "control": sockets.name(controls[0]).removeprefix("unix:") if controls else "none",
             "profile": self.settings.profile,
-            "log": whereto.describe(2, self.settings.log_file, os.environ, drawn=bool(self.settings.console)),
+            "log": whereto.describe(
+                2, self.settings.log_file if self.log.file else "", os.environ, drawn=bool(self.settings.console)
+            ),
         }
         status = PoolStatus(
             self.pool,

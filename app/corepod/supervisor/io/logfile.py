@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from corepod.supervisor.io.loop import Loop
 
+DEVICES = ("/dev/", "/proc/")
 PAUSE = 1.0  # seconds between two attempts to open a file that can't be opened
 MODE, FOLDER_MODE = 0o640, 0o750
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
@@ -20,10 +21,11 @@ FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 def open_log(path: str, loop: Loop, *, max_size: int, files: int, streams: bool) -> tuple[Sink, Sink, LogFile | None]:
     """Where lines for standard output and for standard error go, and the file if it is one.
 
-    A pipe or a device (/dev/null, /dev/stdout) has no size to bound, and is written like the supervisor's own streams.
+    A pipe or a device (/dev/null) is written like the supervisor's own streams, for it has no size to bound, and so is
+    another name of a stream (/dev/stdout), which isn't ours to rename.
     `streams` makes the process's standard output and error the file, too. Raises OSError.
     """
-    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+    if path.startswith(DEVICES) or (os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)):
         fd = os.open(path, FLAGS)
         return Sink(fd, loop), Sink(fd, loop), None
     file = LogFile(path, max_size=max_size, files=files, streams=streams)
@@ -93,7 +95,7 @@ class LogFile:
         """Begin a new file; returns its size. Where the folder can't be written the present one grows."""
         try:
             # After somebody else's rename the name may be another file's, or nobody's until SIGUSR2 comes.
-            if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):
+            if os.path.samestat(os.lstat(self._path), os.fstat(self._fd)):
                 self._put_aside()
             self._open()
         except OSError:
