@@ -62,8 +62,10 @@ class Follower:
         self._path = path
         self._rest = b""
         self._file = _open(path)
+        self._older: set[tuple[int, ...]] = set()  # the files before ours, when it was seen last
         if self._file is not None:
             self._file.seek(0, os.SEEK_END)
+            self._older = self._from(1)
 
     def before(self) -> Iterator[bytes]:
         """The lines that were there when this began, the last one first, those of older files included."""
@@ -112,18 +114,36 @@ class Follower:
         """The file after ours, None if ours is still the last one."""
         while True:
             at = self._place()
-            if at == 0:
-                return None
-            file = _open(self._path if at is None or at == 1 else f"{self._path}.{at - 1}")
-            if file is None:
+            number = self._newer(at)
+            file = None if number is None else _open(self._name(number))
+            if file is None or number is None:
                 return None
             # Renamed by another program, ours is written until SIGUSR2: the first line in the next one says that it
             # isn't any more.
             if os.fstat(file.fileno()).st_size and self._place() == at:
+                self._older = self._from(number + 1)
                 return file
             file.close()
             if self._place() == at:
                 return None
+
+    def _newer(self, at: int | None) -> int | None:
+        """The number of the file after ours, which has the number `at`, or has been renamed, or removed."""
+        if at == 0:
+            self._older = self._from(1)
+            return None
+        if at is not None:
+            return at - 1
+        known = reversed(range(1 + _last(self._path)))
+        return next((n for n in known if (found := _identity(self._name(n))) and found not in self._older), None)
+
+    def _from(self, number: int) -> set[tuple[int, ...]]:
+        """What identifies the files from this number on."""
+        names = (self._name(n) for n in range(number, 1 + _last(self._path)))
+        return {found for name in names if (found := _identity(name))}
+
+    def _name(self, number: int) -> str:
+        return f"{self._path}.{number}" if number else self._path
 
     def _place(self) -> int | None:
         """The number in the name that our file has now; 0 for the present one, None if it has none of these names."""
@@ -132,7 +152,7 @@ class Follower:
         ours = os.fstat(self._file.fileno())
         for number in range(1 + _last(self._path)):
             try:
-                if os.path.samestat(ours, os.stat(f"{self._path}.{number}" if number else self._path)):
+                if os.path.samestat(ours, os.stat(self._name(number))):
                     return number
             except OSError:
                 continue
@@ -147,6 +167,15 @@ def _last(path: str) -> int:
     except OSError:
         return 0
     return max((int(end) for end in ends if end.isascii() and end.isdecimal() and len(end) < 6), default=0)
+
+
+def _identity(path: str) -> tuple[int, ...] | None:
+    """That of a file which isn't written any more: the number of one that was removed may be another file's by now."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _open(path: str) -> IO[bytes] | None:
