@@ -136,6 +136,13 @@ def test_a_taken_port(user: Machine) -> None:
     assert address in done.stderr
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_timeout_that_is_none(user: Machine, seconds: str) -> None:
+    done = user.corepod("start", "ok:app", f"--timeout={seconds}")
+    assert done.returncode == EXIT_SETTINGS
+    assert f"--timeout: '{seconds}' is not a number of seconds above 0" in done.stderr
+
+
 def test_bad_settings_start_nothing(user: Machine) -> None:
     done = user.corepod("start", "ok:app", "--wrokers", "2")
     assert done.returncode == EXIT_SETTINGS

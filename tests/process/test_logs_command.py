@@ -117,6 +117,7 @@ def test_lines_of_one_slot(user: Machine) -> None:
     # The supervisor's own lines about the slot, too, and no others.
     for slot in (0, 1):
         assert [r["message"] for r in found[slot] if "level" in r and "ready" in r["message"]] == ["ready"]
+        assert records(user, f"{user.name}/{slot}", "-n", "1000") == found[slot]
         assert all("usable cores" not in r["message"] for r in found[slot])
 
 

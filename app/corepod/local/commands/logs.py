@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from corepod.contract import runtime
 from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL, EXIT_OK
 from corepod.local import journal, logfiles
 from corepod.local.loglines import entries, entries_backwards, styled
@@ -33,7 +34,7 @@ ELSEWHERE = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    add_pool(parser)
+    add_pool(parser, slot=True)
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines, over restarts of the pool")
     parser.add_argument("--slot", type=_number, metavar="N", help="only lines of this slot's workers, or about it")
     parser.add_argument(
@@ -48,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
+    pool, slash, slot = (options.pool or "").rpartition("/")
+    if slash and slot.isascii() and slot.isdecimal() and not os.path.exists(options.pool):
+        options.pool, options.slot = pool or None, int(slot)
     path, unit = _find(options.pool)
     if unit:
         return journal.show(unit, options, show)
@@ -97,8 +101,8 @@ def _find(pool: str | None) -> tuple[str, list[str]]:
 def _of_ended(pool: str | None, error: CommandError) -> str:
     """The log file of a pool that doesn't run any more. Raises CommandError where it isn't found by its name."""
     left = logfiles.existing()
-    if pool in left:
-        return left[pool]
+    if pool and (name := runtime.names(pool)[0]) in left:
+        return left[name]
     if pool is None and len(left) == 1:
         return next(iter(left.values()))
     if not left or error.code != EXIT_NO_POOL:

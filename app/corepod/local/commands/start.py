@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_OK
@@ -20,12 +21,22 @@ TIMEOUT = 90.0
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=_seconds,
         default=TIMEOUT,
         metavar="SECONDS",
         help=f"time to become ready, after which the pool is stopped (default: {TIMEOUT:g})",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
