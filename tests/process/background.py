@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +31,8 @@ class Machine:
     """What a user has: a runtime folder, a state folder, and commands."""
 
     def __init__(self, folder: Path) -> None:
-        self.run, self.state = folder / "run", folder / "state"
-        self.run.mkdir()
+        self.state = folder / "state"
+        self.run = Path(tempfile.mkdtemp(prefix="corepod-"))  # the path of a socket has 107 bytes
         mine = {"XDG_RUNTIME_DIR": str(self.run), "XDG_STATE_HOME": str(self.state), "HOME": str(folder)}
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("COREPOD_", "JOURNAL_", "COLUMNS", "LINES"))}
         self.environment = {**clean, **mine}
@@ -119,6 +121,7 @@ class Machine:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.run, ignore_errors=True)
         assert not left, f"processes left behind: {left}"
 
 
