@@ -98,7 +98,7 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
         own = commands.add_parser(name, usage=usage, help=command.help, description=command.help, allow_abbrev=False)
         if command.takes is Takes.SETTINGS:
             _add_settings(own, pod=name == "pid1")
-        if configure := getattr(importlib.import_module(command.module), "configure", None):
+        if configure := getattr(_module(name), "configure", None):
             configure(own)
     return root
 
@@ -111,9 +111,18 @@ def _their_parser(command: Command) -> list[Any]:
         return []
 
 
-def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
+def _module(name: str) -> Any:
+    """The module of a command."""
     command = COMMANDS[name]
-    module = importlib.import_module(command.module)
+    try:
+        return importlib.import_module(command.module)
+    except ImportError as error:
+        extra = command.extra or "local"
+        fail([f"corepod {name} needs further packages: pip install 'corepod[{extra}]' ({error})"], name)
+
+
+def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
+    command, module = COMMANDS[name], _module(name)
     flags = vars(options)
     del flags["command"]
     if command.takes is Takes.SETTINGS:
@@ -155,11 +164,7 @@ def _refused(error: Exception) -> int:
 
 def _pass_on(name: str, arguments: list[str]) -> int:
     """Leave the arguments to a command that parses them itself, and needs packages of its own."""
-    command = COMMANDS[name]
-    try:
-        module = importlib.import_module(command.module)
-    except ImportError as error:
-        fail([f"corepod {name} needs further packages: pip install 'corepod[{command.extra}]' ({error})"])
+    module = _module(name)
     if name != "operator":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     code: int = module.main(arguments)

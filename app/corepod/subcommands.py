@@ -51,6 +51,13 @@ COMMANDS = {
         Takes.SETTINGS,
         {"pod": True},
     ),
+    "start": Command(
+        RUN,
+        "run an application in the background; returns when it is ready",
+        "corepod.local.commands.start",
+        Takes.SETTINGS,
+        flags=("--timeout",),
+    ),
     "dev": Command(
         RUN,
         "run an application for development: its code is watched, and breakpoint() works",
@@ -66,6 +73,7 @@ COMMANDS = {
     "dump": Command(
         LOOK, "show the stacks of all threads and tasks of a running or stuck worker", "corepod.local.commands.dump"
     ),
+    "logs": Command(LOOK, "show the log of a pool", "corepod.local.commands.logs"),
     "events": Command(LOOK, "show what has happened in a pool, and what happens", "corepod.local.commands.events"),
     "reload": Command(STEER, "load the new code beside the old, and change over", "corepod.local.commands.reload"),
     "scale": Command(STEER, "change the number of slots", "corepod.local.commands.scale"),

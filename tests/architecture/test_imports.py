@@ -112,7 +112,7 @@ def exercise(pool: Pool) -> None:
         (signal.SIGUSR1, "stacks:"),
         (signal.SIGTTIN, "added a slot"),
         (signal.SIGTTOU, "removed a slot"),
-        (signal.SIGUSR2, "SIGUSR2 is ignored"),
+        (signal.SIGUSR2, "can't be reopened"),
     ):
         pool.signal(signum)
         pool.until_log(text)

@@ -10,7 +10,7 @@ _CHANGES = "corepod dev, or --reload, watches the code (docs/development.md)"
 _LOGGING = "an application configures its own logging; --log-format and --log-level are for corepod's lines"
 _PROXIES = "--trusted-proxies ADDRESSES says whose X-Forwarded headers are used"
 _SERVICE = "leave that to the service manager, such as systemd"
-_LOG_FILE = "logs go to standard output and standard error; redirect these"
+_LOG_FILE = "--log-file FILE is for all of the log"
 _CLIENT_CERTIFICATE = "--tls-client-ca FILE makes clients need a certificate"
 
 # Those that are followed by a value. --host and --port are answered together.
@@ -59,7 +59,7 @@ _VALUED = {
     ("--pid", "--pidfile"): f"no pid file is written; {_SERVICE}",
     ("--access-logfile",): "use --access-log; the access log goes to standard output",
     ("--access-logformat",): "use --access-log-format FORMAT",
-    ("--error-logfile", "--log-file", "--errorlog"): _LOG_FILE,
+    ("--error-logfile", "--errorlog"): _LOG_FILE,
     ("--log-config", "--log-config-json", "--logger-class"): _LOGGING,
     ("--reload-extra-file",): "use --reload-include PATTERN",
     ("--statsd-host", "--statsd-prefix"): "Prometheus reads metrics at /metrics of the admin port (--admin)",
@@ -68,7 +68,7 @@ _VALUED = {
 }
 _BARE = {
     ("--watch",): _CHANGES,
-    ("-D", "--daemon"): _SERVICE,
+    ("-D", "--daemon"): "corepod start runs a pool in the background",
     ("--proxy-headers", "--no-proxy-headers"): _PROXIES,
     ("--reuse-port",): "there is no need for it: all workers share the supervisor's sockets",
     ("--check-config",): "use corepod check MODULE:ATTRIBUTE",

@@ -464,6 +464,22 @@ _LOG = _group(
         {"choices": ("auto", "always", "never")},
     ),
     (
+        "log_file",
+        "text",
+        "",
+        "file that the log goes to in place of standard output and standard error; a pool that corepod start runs in "
+        "the background has one in any case. Lines of workers begin with the time and the worker then, unless "
+        "log_prefix is never",
+    ),
+    (
+        "log_max_size",
+        "bytes",
+        10 << 20,
+        "size at which the log file is renamed to FILE.1, and a new one begins; 0 for no limit",
+        {"minimum": 0},
+    ),
+    ("log_files", "count", 5, "number of log files that are kept, the present one included", {"minimum": 1}),
+    (
         "termination_log",
         "text",
         "",

@@ -27,7 +27,8 @@ EXIT_CODES = {
 COMMAND_CODES = {
     EXIT_FAILED: "the pool refused what was asked, or it failed; the reason is on standard error",
     EXIT_NO_POOL: "no pool of this name runs, or it can't be reached; without a name: none runs, or several do",
-    EXIT_LATE: "it was asked for, and was not done within `--timeout`; the pool goes on with it",
+    EXIT_LATE: "it was asked for, and was not done within `--timeout`; the pool goes on with it (`start`: the pool "
+    "is stopped)",
 }
 
 # Signals to the supervisor. Any other is ignored with a line in the log.
@@ -38,6 +39,7 @@ SIGNALS = {
     "`env_file`, certificate and key are read again, and symbolic links of `chdir` are followed anew; a change of any "
     "other setting needs a new start of the pool",
     "USR1": "dump every worker's stacks, of threads and of tasks, to the log",
+    "USR2": "reopen `log_file`, after a tool such as logrotate has renamed it",
     "TTIN": "add a slot",
     "TTOU": "remove a slot",
 }

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod.local.client import Client
+from corepod.local.loglines import styled
 from corepod.local.screen import Screen, window
 from corepod.local.signals import caught, pause
-from corepod.local.styles import styled
 from corepod.local.table import table
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from corepod.contract.exits import EXIT_SETTINGS
 from corepod.local import development
 from corepod.local.client import Client, Refused, Unreachable
 from corepod.local.development import Need, Watches
+from corepod.local.loglines import styled
 from corepod.local.reloads import DONE, Rebuild, Reload, Restart, Start, broken
-from corepod.local.styles import styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -31,16 +31,13 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool, dev: bool = Fal
 
     Raises SettingsError; returns the supervisor's exit code.
     """
-    file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
+    file = settings_file(flags)
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
-    effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
     if dev:
         development.set_defaults(effective)
-    watches = development.prepare(effective, file or FILE, pod=pod) if effective.values["reload"] else None
-    environment = _environment(effective.values["env_file"])
-    for warning in effective.warnings:
-        print(f"corepod: {warning}", file=sys.stderr)
-    if watches:
+    environment = prepare(effective)
+    if effective.values["reload"]:
+        watches = development.prepare(effective, file or FILE, pod=pod)
         from corepod.local import dev as development_console
 
         return development_console.run(
@@ -58,6 +55,26 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool, dev: bool = Fal
     os.execve(argv[0], argv, environment)
 
 
+def settings_file(flags: dict[str, Any]) -> str | None:
+    """Take the settings file that was asked for out of the flags; None where none was."""
+    return flags.pop("config") or os.environ.get("COREPOD_CONFIG")
+
+
+def prepare(effective: Effective) -> dict[str, str]:
+    """Make its paths absolute, print its warnings, and return the environment with what the env file adds.
+
+    Raises SettingsError.
+    """
+    effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
+    if log := effective.values["log_file"]:
+        # The file itself: what is put aside is beside it. /dev/stdout and the like mean another file in each process.
+        effective.values["log_file"] = log if log.startswith(("/dev/", "/proc/")) else os.path.realpath(_from_here(log))
+    environment = environment_of(effective)
+    for warning in effective.warnings:
+        print(f"corepod: {warning}", file=sys.stderr)
+    return environment
+
+
 def command(
     effective: Effective,
     environment: dict[str, str],
@@ -65,10 +82,15 @@ def command(
     control: str,
     lifeline: int | None,
     outputs: Sequence[int] = (),
+    starter: int | None = None,
 ) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment of the supervisor. `outputs` are descriptors that its workers write to; none: the
-    supervisor relays what they write."""
+    """Arguments and environment of the supervisor.
+
+    `outputs` are descriptors that its workers write to; none: the supervisor relays what they write. `starter` is a
+    descriptor by which it tells that it is ready.
+    """
     values = dict(effective.values)
+    filed = bool(values["log_file"])
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
     environment = {**environment, **effective.variables}
     beside = {
@@ -78,14 +100,15 @@ def command(
         "cwd": _from_here(values["chdir"]),
         "env_names": sorted(environment.keys() - os.environ.keys() - effective.variables.keys()),
         "admin_explicit": effective.explicit("admin"),
-        "attended": not pod and os.isatty(2),
+        "attended": not pod and (os.isatty(2) or starter is not None),
         "lifeline": lifeline,
+        "starter": starter,
         "ld_preload": environment.pop(LD_PRELOAD, ""),
         "sources": effective.sources,
         "console": control,
-        "terminal": _terminal() if values["debug"] and not pod else 0,
+        "terminal": _terminal() if values["debug"] and not pod and starter is None else 0,
         "outputs": list(outputs),
-        "prefixed": [] if pod else _prefixed(values["log_prefix"], drawn=lifeline is not None),
+        "prefixed": [] if pod and not filed else _prefixed(values["log_prefix"], own=filed or lifeline is not None),
     }
     # By path, with -I -S, nothing preloaded: nothing of the environment may start threads in the supervisor.
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR), title.BLANK]
@@ -94,18 +117,15 @@ def command(
     return argv, {**environment, ENV_SETTINGS: json.dumps({**values, **beside})}
 
 
-def _environment(env_file: str) -> dict[str, str]:
+def environment_of(effective: Effective) -> dict[str, str]:
+    """What the supervisor's environment is made of. Raises SettingsError where the env file has a fault."""
+    env_file = effective.values["env_file"]
     if not env_file:
         return dict(os.environ)
     try:
         return {**envfile.read(env_file), **os.environ}
     except (ValueError, OSError) as error:
         raise SettingsError([f"env_file: {error}"]) from error
-
-
-def environment_of(effective: Effective) -> dict[str, str]:
-    """What the supervisor's environment is made of. Raises SettingsError where the env file has a fault."""
-    return _environment(effective.values["env_file"])
 
 
 def _can_be_read_again(path: str) -> bool:
@@ -135,12 +155,12 @@ def _interpreter_options() -> list[str]:
     return options if {"-P", "-I"} & told else [*options, "-P"]
 
 
-def _prefixed(choice: str, *, drawn: bool) -> list[str]:
-    """The streams on which lines of workers are named. `drawn`: both are a pipe to the terminal's table."""
+def _prefixed(choice: str, *, own: bool) -> list[str]:
+    """The streams on which lines of workers are named. `own`: both go to the log file, or to the terminal's table."""
     return [
         name
         for name, fd in (("stdout", 1), ("stderr", 2))
-        if choice == "always" or (choice == "auto" and (drawn or os.isatty(fd)))
+        if choice == "always" or (choice == "auto" and (own or os.isatty(fd)))
     ]
 
 

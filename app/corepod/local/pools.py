@@ -63,7 +63,7 @@ def find(name: str | None) -> Client:
     if pools and name:
         raise CommandError(f"{name} doesn't run: it was killed, and has left {pools[0].client.address}", EXIT_NO_POOL)
     if not name:
-        raise CommandError("no pool runs here; corepod run MODULE:ATTRIBUTE starts one", EXIT_NO_POOL)
+        raise CommandError("no pool runs here; corepod start MODULE:ATTRIBUTE starts one", EXIT_NO_POOL)
     known = [found.client.name for found in survey(everywhere) if not found.gone]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}" if known else ""

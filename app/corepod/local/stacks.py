@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sysconfig
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,11 +13,16 @@ from corepod.contract.stacks import NEWEST_FIRST, TASKS, TASKS_END
 from corepod.local.pools import get, post
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from corepod.local.client import Client
 
 LOOK = 0.05  # seconds between two looks at what has come
 STRAGGLERS = 0.7  # seconds in which tasks may follow threads
 PATIENCE = 5.0  # seconds
+_STDLIB = os.path.join(sysconfig.get_path("stdlib"), "")
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_DEMO = os.path.join(_PACKAGE, "demo", "")
 _FRAME = re.compile(r'  File "(.*)", line (\d+|\?\?\?) in (.*)')
 
 
@@ -126,3 +133,38 @@ def _read(pid: int, name: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def lines(pool: str, stacks: Stacks) -> Iterator[tuple[str, str]]:
+    """The stacks of one worker for people, each line with its style. The application's own lines stand out."""
+    yield f"{pool}/{stacks.slot}: worker {stacks.worker} (pid {stacks.pid})", "bold"
+    if not stacks.answered:
+        why = stacks.kernel or "there is no such process here any more"
+        yield f"  it hasn't written its stacks in time; {why}", "red"
+        return
+    for group in stacks.threads:
+        yield from _group(group)
+    if stacks.tasks is None:
+        where = f" ({stacks.kernel})" if stacks.kernel else ""
+        what = "Its tasks can't be shown: the interpreter doesn't answer, it is in a call into C"
+        yield f"\n{what}{where}", "yellow"
+        return
+    yield f"\n{stacks.task_count} task{'' if stacks.task_count == 1 else 's'}", "bold"
+    for group in stacks.tasks:
+        yield from _group(group)
+
+
+def _group(group: Group) -> Iterator[tuple[str, str]]:
+    if group.title:
+        yield f"\n{group.title}, most recent call first:", "cyan"
+    for frame in group.frames:
+        place = f"  {frame['file']}:{frame['line'] or '?'} in {frame['function']}"
+        yield place, "bold" if _is_application(frame["file"]) else "dim"
+    for note in group.notes:
+        yield f"  {note}", "italic"
+
+
+def _is_application(file: str) -> bool:
+    if file.startswith(_PACKAGE):
+        return file.startswith(_DEMO)
+    return not file.startswith((_STDLIB, "<")) and "site-packages" not in file

@@ -8,6 +8,7 @@ import sys
 
 from corepod.contract import title
 from corepod.contract.env import ONE_CORE_ENV, WORKER_ENV
+from corepod.contract.exits import EXIT_SETTINGS
 from corepod.supervisor.io.log import StreamLog
 from corepod.supervisor.io.loop import Loop, catchable
 from corepod.supervisor.launch import sockets
@@ -29,12 +30,18 @@ def main() -> int:
     settings = from_environment()
     log = StreamLog(loop, form=settings.log_format, level=settings.log_level, prefix=settings.prefixed)
     sys.excepthook = log.fault
+    if settings.log_file and (why := _open_log_file(settings, loop, log)):
+        log.error(why)
+        log.close(FLUSH_TIMEOUT)
+        return EXIT_SETTINGS
     _set_defaults(WORKER_ENV)
     _set_name("corepod")
     title.show(title.describe("supervisor", settings.name, settings.app))
     code = _supervise(settings, loop, log)
     if code and settings.termination_log:
         _write_termination_message(settings.termination_log, log.errors)
+    if code and settings.log_file and settings.starter is None:
+        _repeat(log.errors)
     return code
 
 
@@ -54,6 +61,29 @@ def _supervise(settings: Settings, loop: Loop, log: StreamLog) -> int:
     if settings.lifeline is not None:
         _watch_lifeline(supervisor, settings.lifeline)
     return supervisor.run()
+
+
+def _open_log_file(settings: Settings, loop: Loop, log: StreamLog) -> str:
+    """Returns why it can't be opened, empty where it is. In the background it is standard output and error, too."""
+    try:
+        log.to_file(
+            settings.log_file,
+            loop,
+            max_size=settings.log_max_size,
+            files=settings.log_files,
+            streams=settings.starter is not None,
+        )
+    except OSError as error:
+        return f"the log file {settings.log_file} can't be written ({error.strerror}); choose another with --log-file"
+    return ""
+
+
+def _repeat(errors: list[str]) -> None:
+    """Why the pool has ended, for people who see standard error and not the log file."""
+    try:
+        os.write(2, "".join(f"corepod: {error}\n" for error in errors).encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
 
 
 def _own_descriptors() -> None:

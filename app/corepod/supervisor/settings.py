@@ -51,6 +51,9 @@ class Settings:
     debug: bool
     log_format: str
     log_level: str
+    log_file: str
+    log_max_size: int
+    log_files: int
     termination_log: str
     # Beside the table: what the command line knows.
     profile: str  # "run" on one machine, "pod" as a container's PID 1
@@ -65,6 +68,7 @@ class Settings:
     console: str = ""  # path of the control socket of the terminal that shows the pool
     outputs: list[int] = []  # noqa: RUF012  # descriptors that are the workers' standard output and error; none: relayed
     lifeline: int | None  # descriptor whose end means that the command line is gone
+    starter: int | None = None  # descriptor by which corepod start is told that the pool is ready in the background
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values

@@ -14,6 +14,7 @@ from corepod.supervisor.admin.status import PoolStatus
 from corepod.supervisor.health.checks import Checks
 from corepod.supervisor.health.procfs import Cgroup
 from corepod.supervisor.health.scoreboard import SharedScoreboard
+from corepod.supervisor.io import whereto
 from corepod.supervisor.io.notify import Notifier
 from corepod.supervisor.launch import control, reaper, sockets
 from corepod.supervisor.launch.launcher import SystemLauncher
@@ -30,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket
+    from typing import Any
 
     from corepod.contract.messages import Malformed, Message
     from corepod.supervisor.health.recycling import Recycling
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.io.systemd import Manager
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
+    from corepod.supervisor.starter import Starter
 
 STATE = "docs/workers-and-state.md, or use --workers 1"
 STOPS = {signal.SIGTERM, signal.SIGINT}
@@ -80,23 +83,35 @@ class Supervisor:
         self.manager = _service_manager(settings)
         self.steering = Steering(self.pool, self.placement, loop, log)
         self.scaling = Scaling(self.pool, self.placement, self.steering, self.checks, scoreboard, self.listeners, log)
+        self.about: dict[str, Any] = {}  # what is known from the start, for whoever asks
         self.admin = self._open_admin(admin, controls, scoreboard)
+        self._starter = self._find_starter()
         self._child_died = False
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
         self._told: set[int] = set()
         self._announce(sockets.name(admin) if admin else "none", subreaper)
 
     def _open_admin(self, admin: socket | None, controls: list[socket], scoreboard: SharedScoreboard) -> AdminServer:
-        about = {
+        self.about = {
             "cores": self.placement.shown,
             "workers": self.steering.shown,
             "binds": [sockets.name(s) for s in self.listeners],
             "admin": sockets.name(admin) if admin else "none",
             "control": sockets.name(controls[0]).removeprefix("unix:") if controls else "none",
             "profile": self.settings.profile,
+            "log": whereto.describe(
+                2, self.settings.log_file if self.log.file else "", os.environ, drawn=bool(self.settings.console)
+            ),
         }
         status = PoolStatus(
-            self.pool, self.checks, scoreboard, self.cgroup, self.log, self.listeners, about=about, clock=self.loop.now
+            self.pool,
+            self.checks,
+            scoreboard,
+            self.cgroup,
+            self.log,
+            self.listeners,
+            about=self.about,
+            clock=self.loop.now,
         )
         status.recycling = self.recycling
         server = AdminServer(self.loop, status, status_public=self.settings.admin_status == "all")
@@ -136,6 +151,13 @@ class Supervisor:
         if at_once:
             self.log.info("corepod stop --now: stopping at once")
             self.pool.stop_now(EXIT_OK, now)
+
+    def _find_starter(self) -> Starter | None:
+        if self.settings.starter is None:
+            return None
+        from corepod.supervisor.starter import Starter  # only a pool in the background has one
+
+        return Starter(self.settings.starter, {"name": self.settings.pool_name, "pid": os.getpid(), **self.about})
 
     def _announce(self, admin: str, subreaper: bool) -> None:
         count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin
@@ -181,6 +203,8 @@ class Supervisor:
         self.scaling.look(now)
         self.pool.tick(now)
         self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
+        if self._starter is not None and self._starter.look(self.pool):
+            self._starter = None
         self._tell_manager(now)
 
     def _tell_manager(self, now: float) -> None:
@@ -237,6 +261,8 @@ class Supervisor:
             self._steer(self.steering.reload)
         elif signum == signal.SIGUSR1:
             self._steer(self.steering.dump)
+        elif signum == signal.SIGUSR2:
+            self._steer(self._reopen_log)
         elif signum == signal.SIGTTIN:
             self._steer(lambda: self.steering.scale("+1"))
         elif signum == signal.SIGTTOU:
@@ -244,6 +270,16 @@ class Supervisor:
         elif signum not in SILENT and signum not in self._told:
             self._told.add(signum)
             self.log.info(f"{_name(signum)} is ignored: it means nothing to the supervisor")
+
+    def _reopen_log(self) -> dict[str, Any]:
+        if self.log.file is None:
+            raise Refused("the log isn't a file of the pool's own (log_file), and can't be reopened")
+        try:
+            self.log.file.reopen()
+        except OSError as error:
+            raise Refused(f"the log file can't be reopened ({error.strerror}); the present one is kept") from error
+        self.log.info("the log file is reopened")
+        return {"log": self.about["log"]}
 
     def _steer(self, act: Callable[[], object]) -> None:
         try:

@@ -43,6 +43,7 @@ BESIDE = {
     "ld_preload",
     "prefixed",
     "lifeline",
+    "starter",
     "sources",
     "console",
     "terminal",

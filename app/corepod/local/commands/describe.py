@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_OK
 from corepod.contract.units import duration, size, timestamp
-from corepod.local import output
+from corepod.local import output, stacks
 from corepod.local.commands import ps
 from corepod.local.pools import add_pool, find_slot, get
 
@@ -64,15 +64,10 @@ def of_slot(client: Client, slot: str) -> dict[str, Any]:
         "control": client.address,
         "status": get(client, "/status")["slots"][int(slot)],
         "slot": detail,
-        "stacks": stacks(client, int(slot)),
+        "stacks": [text for found in stacks.collect(client, slot) for text, _ in stacks.lines(client.name, found)],
         "events": [event for event in get(client, "/events")["events"] if event.get("slot") == int(slot)],
         "log": get(client, f"/log?slot={slot}")["lines"],
     }
-
-
-def stacks(client: Client, slot: int) -> list[str]:
-    """What the slot's threads and tasks do now, as lines; empty where it can't be told."""
-    return []
 
 
 # How it is shown

@@ -32,7 +32,7 @@ def main(options: Namespace) -> int:
     elif options.json:
         output.dump([_document(found, now) for found in pools])
     elif not pools:
-        output.complain("no pool runs here; corepod run MODULE:ATTRIBUTE starts one")
+        output.complain("no pool runs here; corepod start MODULE:ATTRIBUTE starts one")
     else:
         output.table(HEAD, [row(_document(found, now)) for found in pools], RIGHT)
         killed = [found.client.name for found in pools if found.gone]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import TracebackType
 
+    from corepod.supervisor.io.logfile import LogFile
     from corepod.supervisor.io.loop import Loop
 
 STREAMS = ("stdout", "stderr")
@@ -29,12 +30,22 @@ class StreamLog:
     def __init__(self, loop: Loop, *, form: str, level: str, prefix: Collection[str] = STREAMS) -> None:
         """`prefix` has the streams on which lines of workers begin with the worker's name."""
         self.err, self.out = Sink(2, loop), Sink(1, loop)
+        self.file: LogFile | None = None
+        self._dated = False
         self._prefixed = [sink for name, sink in zip(STREAMS, (self.out, self.err), strict=True) if name in prefix]
         self._json = form == "json"
         self._least = LEVELS[level]
         self.events = Events()
         self.recent = Recent()
         self.errors: list[str] = []  # the latest: why the pool ends, if it does now
+
+    def to_file(self, path: str, loop: Loop, *, max_size: int, files: int, streams: bool) -> None:
+        """Write to this file from now on. Lines of workers have a time then, like all others. Raises OSError."""
+        from corepod.supervisor.io.logfile import open_log  # only here: most pools write to a stream
+
+        out, err, self.file = open_log(path, loop, max_size=max_size, files=files, streams=streams)
+        self._prefixed = [new for new, old in ((out, self.out), (err, self.err)) if old in self._prefixed]
+        self.out, self.err, self._dated = out, err, True
 
     @property
     def dropped(self) -> int:
@@ -62,7 +73,8 @@ class StreamLog:
                 text = json.dumps({"time": timestamp(), "stream": stream, **who, "message": escaping.from_bytes(line)})
             written = text.encode() + b"\n"
         else:
-            prefix = f"{_tag(who)} | " if sink in self._prefixed else ""
+            date = f"{timestamp()} " if self._dated else ""
+            prefix = f"{date}{_tag(who)} | " if sink in self._prefixed else ""
             written = f"{prefix}{escaping.from_bytes(line)}\n".encode()
         self.recent.relayed(written, who)
         self._put(sink, written)

@@ -7,6 +7,7 @@ import os
 import socket
 
 from corepod.contract import runtime
+from corepod.contract.exits import EXIT_FAILED
 from corepod.supervisor.launch import sockets
 from corepod.supervisor.launch.sockets import StartError
 
@@ -24,20 +25,24 @@ def open_all(settings: Settings) -> list[socket.socket]:
     Raises StartError where one that was chosen can't be made. Without the default one a pool runs all the same.
     """
     chosen = [address for address in (settings.control, settings.console) if address not in ("", "none")]
-    found = [] if settings.control else _open_by_name(settings.pool_name)
+    # By its name a pool in the background is found: it has this one, or it doesn't start.
+    names = runtime.names(settings.pool_name)
+    found = [] if settings.control else _open_by_name(names if settings.starter is None else names[:1])
     return [*found, *map(_open, chosen)]
 
 
-def _open_by_name(pool: str) -> list[socket.socket]:
+def _open_by_name(names: list[str]) -> list[socket.socket]:
     for place in runtime.places(os.environ, os.geteuid()):
         if not (place.startswith("@") or _make_folder(place)):
             continue
-        for name in runtime.names(pool):
+        for name in names:
             try:
                 return [_open(f"{place}{name}{runtime.SUFFIX}")]
             except StartError as error:
                 if not sockets.is_taken(error):
                     break
+                if len(names) == 1:
+                    raise StartError(f"a pool called {name} runs already", EXIT_FAILED) from error
     return []
 
 

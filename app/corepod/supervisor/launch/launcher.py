@@ -56,9 +56,10 @@ class SystemLauncher:
         self._children: dict[Process, Child] = {}
         self._stacks: dict[Process, Stacks] = {}
         self._kept: list[Stacks] = []  # those asked for last
-        # Only a local pool relays output; in a pod workers write to the container's log themselves: a relay would cost
-        # a copy of every line, and lose what is on its way when the supervisor is killed.
-        self._relays = settings.profile == "run" and not settings.outputs
+        # Only a local pool relays output, or one with a log file of its own; in a pod workers write to the container's
+        # log themselves: a relay would cost a copy of every line, and lose what is on its way when the supervisor is
+        # killed.
+        self._relays = (settings.profile == "run" or bool(settings.log_file)) and not settings.outputs
 
     def spawn(self, process: Process, load: Load) -> int:
         """Execute a new interpreter that loads the application. It inherits its control socket and nothing else.

@@ -108,6 +108,7 @@
   "bind" "the chart (port 8000)" "admin" "the chart (port 9000)" "termination_log" "the chart"
   "reload" "corepod dev, which is no pod" "reload_dir" "corepod dev, which is no pod"
   "reload_include" "corepod dev, which is no pod" "reload_exclude" "corepod dev, which is no pod"
+  "log_file" "the chart (kubectl logs)" "log_max_size" "the chart (kubectl logs)" "log_files" "the chart (kubectl logs)"
   "tls_key_password" "a Secret (extraEnv with COREPOD_TLS_KEY_PASSWORD and a secretKeyRef)"
 }}
 {{- $faults := list }}

@@ -50,9 +50,8 @@ class Desk:
         self.processes: list[Process] = []
         log = StreamLog(self.loop, form="text", level="error")
         program = str(folder / "program")
-        settings = Settings(
-            {"profile": "pod", "python": program, "interpreter": [], "ld_preload": "", "debug": False, "values": {}}
-        )
+        beside = {"profile": "pod", "python": program, "interpreter": [], "ld_preload": "", "values": {}}
+        settings = Settings({**beside, "debug": False, "log_file": ""})
         self.launcher = SystemLauncher(self.loop, log, settings, self.board, [], self._hear)
 
     def _hear(self, process: Process, message: Message | Malformed | None, sender: int) -> None:

@@ -1,0 +1,127 @@
+"""`corepod logs`: the log of a pool, also of one that has ended."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from corepod.contract import runtime
+from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL, EXIT_OK
+from corepod.local import journal, logfiles
+from corepod.local.loglines import entries, entries_backwards, styled
+from corepod.local.pools import CommandError, add_pool, find, get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from corepod.local.loglines import Entry
+
+LINES = 50
+LOOK = 0.2  # seconds between two looks at a file that is followed
+ELSEWHERE = {
+    "terminal": "goes to the terminal that it was started in; corepod start, or --log-file, gives it a file",
+    "pipe": "goes to a pipe, which the program that started it reads (docker logs, kubectl logs); --log-file gives "
+    "it a file",
+    "device": "goes to a device, such as /dev/null; --log-file gives it a file",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_pool(parser, slot=True)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines, over restarts of the pool")
+    parser.add_argument("--slot", type=_number, metavar="N", help="only lines of this slot's workers, or about it")
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=_number,
+        default=LINES,
+        metavar="LINES",
+        help=f"show so many of the last lines; a traceback counts as one (default: {LINES})",
+    )
+    parser.add_argument("--json", action="store_true", help="print an object for each line")
+
+
+def main(options: argparse.Namespace) -> int:
+    pool, slash, slot = (options.pool or "").rpartition("/")
+    if slash and slot.isascii() and slot.isdecimal() and not os.path.exists(options.pool):
+        options.pool, options.slot = pool or None, int(slot)
+    path, unit = _find(options.pool)
+    if unit:
+        return journal.show(unit, options, show)
+    if not os.path.isfile(path):
+        raise CommandError(f"the log file {path} isn't there, or is no file", EXIT_FAILED)
+    follower = logfiles.Follower(path)
+    wanted = (e for e in entries_backwards(follower.before()) if options.slot is None or e.is_about(options.slot))
+    show(reversed(list(itertools.islice(wanted, options.lines))), as_json=options.json)
+    while options.follow:
+        new = (e for e in entries(follower.lines()) if options.slot is None or e.is_about(options.slot))
+        show(new, as_json=options.json)
+        time.sleep(LOOK)
+    return EXIT_OK
+
+
+def show(found: Iterable[Entry], *, as_json: bool) -> None:
+    """Print these entries, in colours on a terminal."""
+    colours = not as_json and _is_terminal()
+    for entry in found:
+        if as_json:
+            print(json.dumps(entry.record()))
+        elif colours:
+            for line in entry.lines:
+                _console().print(styled(line.encode()), soft_wrap=True)
+        else:
+            print("\n".join(entry.lines))
+    sys.stdout.flush()
+
+
+def _find(pool: str | None) -> tuple[str, list[str]]:
+    """The path of the log file, or the arguments of journalctl that name the unit whose journal has it."""
+    if pool and os.path.isfile(pool):
+        return pool, []
+    try:
+        client = find(pool)
+    except CommandError as error:
+        return _of_ended(pool, error), []
+    status = get(client, "/status")
+    log = status["log"]
+    if log["to"] == "file":
+        return log["path"], []
+    if log["to"] == "journal":
+        return "", journal.unit(status["pid"])
+    raise CommandError(f"the log of {client.name} {ELSEWHERE[log['to']]}", EXIT_FAILED)
+
+
+def _of_ended(pool: str | None, error: CommandError) -> str:
+    """The log file of a pool that doesn't run any more. Raises CommandError where it isn't found by its name."""
+    left = logfiles.existing()
+    if pool and (name := runtime.names(pool)[0]) in left:
+        return left[name]
+    if pool is None and len(left) == 1:
+        return next(iter(left.values()))
+    if not left or error.code != EXIT_NO_POOL:
+        raise error
+    raise CommandError(f"{error}; there are logs of {', '.join(left)}", error.code)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@functools.cache
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)

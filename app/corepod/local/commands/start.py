@@ -1,0 +1,78 @@
+"""`corepod start`: a pool in the background, or one for each application of the settings file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING
+
+from corepod.config.apps import resolve_all
+from corepod.config.resolve import SettingsError
+from corepod.contract.exits import EXIT_OK
+from corepod.local import background, launch
+from corepod.local.pools import CommandError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from typing import Any
+
+TIMEOUT = 90.0
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # the others aren't started then, either
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help=f"time to become ready, after which the pool is stopped (default: {TIMEOUT:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def main(flags: dict[str, Any], faults: list[str]) -> int:
+    """Returns 0 when every pool is ready, otherwise the code of the first that isn't: the supervisor's exit code or one
+    of the commands'. Of several applications the others are started all the same.
+
+    Raises SettingsError.
+    """
+    timeout, as_json = flags.pop("timeout"), flags.pop("json")
+    effectives = resolve_all(flags, os.environ, launch.settings_file(flags), faults=faults)
+    if any(effective.values["reload"] for effective in effectives):
+        raise SettingsError(["--reload watches files for development: use corepod dev, or corepod run --reload"])
+    prepared = [(effective, launch.prepare(effective)) for effective in effectives]
+    code = EXIT_OK
+    for effective, environment in prepared:
+        try:
+            started = background.start(effective, environment, timeout=timeout)
+        except CommandError as error:
+            print(f"corepod: {error}", file=sys.stderr)
+            code = code or error.code
+            if error.code in STOPPED:
+                break
+        else:
+            print(json.dumps(started) if as_json else describe(started), flush=True)
+    return code
+
+
+def describe(started: dict[str, Any]) -> str:
+    name = started["name"]
+    where = ", ".join(bind if bind.startswith("unix:") else f"http://{bind}" for bind in started["binds"])
+    lines = [f"{name} is ready on {where} (admin {started['admin']}, pid {started['pid']})", f"log: {started['log']}"]
+    if started["control"] == "none":
+        lines.append(f"it has no control socket, so no command finds it: kill {started['pid']} stops it")
+    return "\n".join(lines)

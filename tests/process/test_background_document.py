@@ -1,0 +1,62 @@
+"""The commands of docs/background.md, as they stand there, in their order."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.process.background import machine
+from tests.waiting import DEADLINE, until
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "background.md"
+APPLICATION = """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+"""
+
+
+def commands(text: str) -> list[str]:
+    return re.findall(r"^    (corepod .*)$", text, re.MULTILINE)
+
+
+def test_the_page_has_commands() -> None:
+    assert len(commands(PAGE.read_text())) > 5
+    assert commands("\n    corepod a\n    other\n`corepod b`\ncorepod c\n") == ["corepod a"]
+
+
+def test_the_readme_has_some_of_them() -> None:
+    shown = [re.sub(r" +#.*", "", line) for line in commands((ROOT / "README.md").read_text())]
+    ours = {line for line in shown if line.startswith(("corepod start ", "corepod logs "))}
+    assert ours
+    assert ours <= set(commands(PAGE.read_text()))
+
+
+@pytest.mark.serial
+def test_every_command_works(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(APPLICATION)
+    with machine(tmp_path) as user:
+        del user.environment["COREPOD_NAME"]
+        program = Path(sys.executable).with_name("corepod")
+        environment = {**user.environment, "PATH": f"{program.parent}:{os.environ['PATH']}", "COREPOD_PIN": "never"}
+        environment["COREPOD_BIND"] = "127.0.0.1:0"  # others may have the default one
+        output, errors = tmp_path / "output", tmp_path / "errors"
+        for command in commands(PAGE.read_text()):
+            with output.open("wb") as out, errors.open("wb") as err:
+                words = ["bash", "-c", f"exec {command}"]
+                process = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=out, stderr=err)
+            follows = command.endswith(" -f")
+            if follows:
+                until(output.read_text, "the last lines of the log")
+                process.send_signal(signal.SIGINT)
+            code = process.wait(2 * DEADLINE)
+            assert code == (130 if follows else 0), (command, errors.read_text())
+            assert output.read_text(), command
