@@ -81,6 +81,8 @@ sys.exit(code)
 
 # Modules that only a pool with such limits pays for.
 RECYCLING = {"corepod.supervisor.health.recycling", "corepod.supervisor.pool.recycle", "corepod.contract.cron"}
+# Modules for which there has to be somebody who is told: an operator, a command that waits, a service manager.
+REPORTING = {"corepod.supervisor.io.notify", "corepod.supervisor.starter", "corepod.supervisor.io.systemd"}
 LIMITS = ("--max-requests", "1000000", "--max-memory", "90%", "--recycle-at", "0 4 * * *")
 
 
@@ -98,6 +100,7 @@ def test_what_is_imported_by_all_it_does(tmp_path: Path, command: str, limits: t
     assert "corepod.supervisor.main" in modules
     assert heavy(modules) <= heavy(brought_by("ctypes"))
     assert RECYCLING & set(modules) == (RECYCLING if limits else set())
+    assert REPORTING & set(modules) == set()
     assert threads == 1
 
 

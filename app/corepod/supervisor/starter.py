@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 class Starter:
     """Writes one line of JSON to the pipe when the pool is ready. A pipe that ends without one means that it isn't."""
 
-    def __init__(self, fd: int, about: dict[str, Any]) -> None:
-        self._fd, self._about = fd, about
+    def __init__(self, fd: int, pool: Pool, about: dict[str, Any]) -> None:
+        self._fd, self._pool, self._about = fd, pool, about
         os.set_blocking(fd, False)
 
-    def look(self, pool: Pool) -> bool:
-        """Returns whether the command has been told."""
-        if not settled(pool):
-            return False
+    def deadline(self) -> None:
+        """Only what happens in the pool decides."""
+
+    def look(self, now: float) -> None:
+        """Tell the command if it is time to, and let it go."""
+        if self._fd < 0 or not settled(self._pool):
+            return
         try:
             os.write(self._fd, json.dumps(self._about).encode() + b"\n")
         except OSError:
             pass  # it was ended while it waited; the pool is in the background all the same
         os.close(self._fd)
-        return True
+        self._fd = -1
 
 
 def settled(pool: Pool) -> bool:

@@ -54,7 +54,7 @@ class Steering:
 
     def restart(self, number: str) -> dict[str, Any]:
         """A new worker for a slot. The answer has the number of the present worker: another one takes its place."""
-        slot = self._slot(number)
+        slot = self.slot(number)
         before = slot.worker.number if slot.worker else None
         if why := self._pool.restart(slot, "a restart was asked for", self._loop.now()):
             raise Refused(why)
@@ -79,8 +79,18 @@ class Steering:
         return {"workers": found}
 
     def _workers(self, number: str) -> list[Process]:
-        slots = [self._slot(number)] if number else self._pool.slots
+        slots = [self.slot(number)] if number else self._pool.slots
         return [process for slot in slots for process in slot.processes]
+
+    def reopen_log(self) -> None:
+        """Go on in the file that has the log's name now: somebody has renamed the present one."""
+        if self._log.file is None:
+            raise Refused("the log isn't a file of the pool's own (log_file), and can't be reopened")
+        try:
+            self._log.file.reopen()
+        except OSError as error:
+            raise Refused(f"the log file can't be reopened ({error.strerror}); the present one is kept") from error
+        self._log.info("the log file is reopened")
 
     def scale(self, to: str) -> dict[str, Any]:
         """As many slots as `to` says, from now on: a number, +N or -N, or auto for what `workers` says where that is
@@ -153,7 +163,8 @@ class Steering:
         removed = f"removed {_slots(before - wanted)}"
         self._log.info(f"{removed}; there are now {wanted}{_because(why)}", event="scaled")
 
-    def _slot(self, number: str) -> Slot:
+    def slot(self, number: str) -> Slot:
+        """The slot that a client has named. Raises Refused where there is none."""
         slots = self._pool.slots
         found = whole(number)
         if found is None or found >= len(slots):

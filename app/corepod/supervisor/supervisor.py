@@ -9,43 +9,36 @@ import time
 
 from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.cpu import cores
+from corepod.supervisor import duties
 from corepod.supervisor.admin.server import AdminServer
 from corepod.supervisor.admin.status import PoolStatus
 from corepod.supervisor.health.checks import Checks
 from corepod.supervisor.health.procfs import Cgroup
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.supervisor.io import whereto
-from corepod.supervisor.io.notify import Notifier
 from corepod.supervisor.launch import control, reaper, sockets
 from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.launch.placement import Placement
 from corepod.supervisor.launch.prometheus import LiveGauges
 from corepod.supervisor.pool.pool import Pool
-from corepod.supervisor.pool.state import Stage
-from corepod.supervisor.refusal import Refused
 from corepod.supervisor.scaling import Scaling
+from corepod.supervisor.signals import Signals
 from corepod.supervisor.steering import Steering
 from corepod.supervisor.stop import Asked, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from socket import socket
     from typing import Any
 
     from corepod.contract.messages import Malformed, Message
-    from corepod.supervisor.health.recycling import Recycling
+    from corepod.supervisor.duties import Duty
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.loop import Loop
-    from corepod.supervisor.io.systemd import Manager
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
-    from corepod.supervisor.starter import Starter
 
 STATE = "docs/workers-and-state.md, or use --workers 1"
-STOPS = {signal.SIGTERM, signal.SIGINT}
-# Sent by the kernel as a matter of course; a line about each would be noise.
-SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
 FLUSH_TIMEOUT = 1.0  # seconds for output that is still to be read and written when every process has ended
 
 
@@ -78,17 +71,16 @@ class Supervisor:
             random=_random,
         )
         self.checks = Checks(self.pool, scoreboard, self.cgroup, log, loop.now())
-        self.recycling = self._recycling(scoreboard)
-        self.notifier = Notifier(settings.notify)
-        self.manager = _service_manager(settings)
         self.steering = Steering(self.pool, self.placement, loop, log)
-        self.scaling = Scaling(self.pool, self.placement, self.steering, self.checks, scoreboard, self.listeners, log)
+        self.signals = Signals(self.pool, self.steering, log, self.stop)
+        self.recycling = duties.recycling(self.pool, scoreboard, log, _random, loop.now())
+        scaling = Scaling(self.pool, self.placement, self.steering, self.checks, scoreboard, self.listeners, log)
         self.about: dict[str, Any] = {}  # what is known from the start, for whoever asks
         self.admin = self._open_admin(admin, controls, scoreboard)
-        self._starter = self._find_starter()
+        self.deciding: list[Duty] = [self.checks, *([self.recycling] if self.recycling else []), scaling]
+        self.reporting = duties.reporting(self.pool, self.about)
         self._child_died = False
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
-        self._told: set[int] = set()
         self._announce(sockets.name(admin) if admin else "none", subreaper)
 
     def _open_admin(self, admin: socket | None, controls: list[socket], scoreboard: SharedScoreboard) -> AdminServer:
@@ -131,17 +123,10 @@ class Supervisor:
             server.listen(sock, trusted=True)
         return server
 
-    def _recycling(self, scoreboard: SharedScoreboard) -> Recycling | None:
-        if not self.settings.recycles:
-            return None
-        from corepod.supervisor.health.recycling import Recycling  # costs nothing where no limit is set
-
-        return Recycling(self.pool, scoreboard, self.log, _random, self.loop.now())
-
     def _detail(self, slot: str, scoreboard: SharedScoreboard) -> dict[str, object]:
         from corepod.supervisor.admin import detail  # few pools are ever asked for it
 
-        return detail.of_slot(self.pool.slots, slot, scoreboard, self.loop.now())
+        return detail.of_slot(self.steering.slot(slot), scoreboard, self.loop.now())
 
     def _asked_to_stop(self, at_once: bool) -> None:
         """Unlike a second signal, a second request changes nothing: scripts repeat what was done already."""
@@ -151,13 +136,6 @@ class Supervisor:
         if at_once:
             self.log.info("corepod stop --now: stopping at once")
             self.pool.stop_now(EXIT_OK, now)
-
-    def _find_starter(self) -> Starter | None:
-        if self.settings.starter is None:
-            return None
-        from corepod.supervisor.starter import Starter  # only a pool in the background has one
-
-        return Starter(self.settings.starter, {"name": self.settings.pool_name, "pid": os.getpid(), **self.about})
 
     def _announce(self, admin: str, subreaper: bool) -> None:
         count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin
@@ -194,41 +172,19 @@ class Supervisor:
 
     def _step(self, now: float) -> None:
         for signum in self.loop.pop_signals():
-            self._on_signal(signum, now)
+            self._child_died = self._child_died or signum == signal.SIGCHLD
+            self.signals.act(signum, now)
         self._reap(now)
         self._drain_if_due(now)
-        self.checks.look(now)
-        if self.recycling is not None:
-            self.recycling.look(now)
-        self.scaling.look(now)
+        for duty in self.deciding:
+            duty.look(now)
         self.pool.tick(now)
-        self.notifier.look(sum(slot.restarts for slot in self.pool.slots), now)
-        if self._starter is not None and self._starter.look(self.pool):
-            self._starter = None
-        self._tell_manager(now)
-
-    def _tell_manager(self, now: float) -> None:
-        if self.manager is not None:
-            from corepod.supervisor.io.systemd import Facts
-
-            pool = self.pool
-            ready = sum(slot.worker is not None and slot.worker.stage is Stage.SERVING for slot in pool.slots)
-            facts = Facts(ready, len(pool.slots), pool.ever_ready, pool.stopping, pool.generations.reloads)
-            self.manager.look(facts, now)
+        for duty in self.reporting:
+            duty.look(now)
 
     def _deadline(self) -> float | None:
-        now = self.loop.now()
-        times = [
-            self.pool.deadline(),
-            self.checks.deadline(),
-            self.recycling.deadline() if self.recycling is not None else None,
-            self.scaling.deadline(),
-            self.notifier.due,
-            self.manager.due if self.manager else None,
-            self.admin.expire(now),
-            self._stop.lame_until,
-            self._stop.leave_by,
-        ]
+        times = [duty.deadline() for duty in (*self.deciding, *self.reporting)]
+        times += [self.pool.deadline(), self.admin.expire(self.loop.now()), self._stop.lame_until, self._stop.leave_by]
         return min((t for t in times if t is not None), default=None)
 
     def _hear(self, process: Process, message: Message | Malformed | None, sender: int) -> None:
@@ -249,43 +205,6 @@ class Supervisor:
             self.pool.on_exit(pid, reaper.as_exit(code, status, oom=oom), now)
         # Zombies left alone during a fork are looked at again when it has ended.
         self._child_died = forking
-
-    def _on_signal(self, signum: int, now: float) -> None:
-        if signum == signal.SIGCHLD:
-            self._child_died = True
-        elif signum in STOPS:
-            self.stop(now, signal.Signals(signum).name)
-        elif signum == signal.SIGQUIT:
-            self.pool.stop_now(EXIT_OK, now)
-        elif signum == signal.SIGHUP:
-            self._steer(self.steering.reload)
-        elif signum == signal.SIGUSR1:
-            self._steer(self.steering.dump)
-        elif signum == signal.SIGUSR2:
-            self._steer(self._reopen_log)
-        elif signum == signal.SIGTTIN:
-            self._steer(lambda: self.steering.scale("+1"))
-        elif signum == signal.SIGTTOU:
-            self._steer(lambda: self.steering.scale("-1"))
-        elif signum not in SILENT and signum not in self._told:
-            self._told.add(signum)
-            self.log.info(f"{_name(signum)} is ignored: it means nothing to the supervisor")
-
-    def _reopen_log(self) -> dict[str, Any]:
-        if self.log.file is None:
-            raise Refused("the log isn't a file of the pool's own (log_file), and can't be reopened")
-        try:
-            self.log.file.reopen()
-        except OSError as error:
-            raise Refused(f"the log file can't be reopened ({error.strerror}); the present one is kept") from error
-        self.log.info("the log file is reopened")
-        return {"log": self.about["log"]}
-
-    def _steer(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except Refused as refused:
-            self.log.warning(f"a signal has no effect: {refused}")
 
     def stop(self, now: float, why: str) -> None:
         """Drain and stop; asked a second time, stop at once."""
@@ -315,8 +234,6 @@ class Supervisor:
 
     def _leave(self) -> None:
         self.admin.close()
-        if self.manager is not None:
-            self.manager.close()
         sockets.close(self.listeners)
         sockets.close(self.unlink)
         if self._stop.overdue(self.loop.now()) and (living := self.pool.processes.living):
@@ -334,21 +251,6 @@ class Supervisor:
         self.log.close(FLUSH_TIMEOUT)
 
 
-def _service_manager(settings: Settings) -> Manager | None:
-    if "NOTIFY_SOCKET" not in os.environ:
-        return None
-    from corepod.supervisor.io import systemd
-
-    return systemd.manager(stop_timeout=settings.stop_timeout)
-
-
 def _random() -> float:
     """From 0 to 1. The module `random` would cost PID 1 a megabyte of imports."""
     return int.from_bytes(os.urandom(2), "big") / 65535
-
-
-def _name(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return f"signal {signum}"

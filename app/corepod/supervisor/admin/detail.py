@@ -5,25 +5,16 @@ Loaded when it is first asked for.
 
 from __future__ import annotations
 
-from corepod.supervisor.refusal import Refused
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from corepod.supervisor.pool.ports import Scoreboard
     from corepod.supervisor.pool.state import Process, Slot
 
 
-def of_slot(slots: Sequence[Slot], number: str, scoreboard: Scoreboard, now: float) -> dict[str, Any]:
-    """Ages and times to come are in seconds; `serving` are requests whose response isn't complete, oldest first.
-
-    Raises Refused where there is no such slot.
-    """
-    slot = next((slot for slot in slots if str(slot.number) == number), None)
-    if slot is None:
-        raise Refused(f"there is no slot {number[:20] or '(none was named)'}: the pool has slots 0 to {len(slots) - 1}")
+def of_slot(slot: Slot, scoreboard: Scoreboard, now: float) -> dict[str, Any]:
+    """Ages and times to come are in seconds; `serving` are requests whose response isn't complete, oldest first."""
     return {
         "slot": slot.number,
         "processes": [_process(slot, process, scoreboard, now) for process in slot.processes],

@@ -112,9 +112,7 @@ class Resources:
             request = Request(head, posts=trusted)
             head_only, more = request.head_only, len(received) > len(head) + len(END)
             if trusted and self.commands is not None and (request.path in self.commands or request.method == "POST"):
-                answer = self._command(self.commands, request)
-                self.forget()  # a status from before the command would say that nothing has come of it
-                return Reply(answer, more, head_only=head_only)
+                return Reply(self._command(self.commands, request), more, head_only=head_only)
             self._check(request, local, trusted)
             if request.path not in self._probes:
                 return Reply(b"", more, making=self._make(request.path), head_only=head_only)
@@ -131,7 +129,7 @@ class Resources:
         if request.path not in commands:
             raise RequestRefused(404, f"there is no command {request.path}\n")
         if request.method == "POST":
-            self._done += 1  # what is asked for from now on shows what comes of it
+            self._done += 1  # a status made before would say that nothing has come of it
         pairs = (part.partition("=") for part in request.query.split("&") if part)
         status, document = commands.answer(request.method, request.path, {name: value for name, _, value in pairs})
         return response(status, JSON, encode(json.dumps(document) + "\n"))

@@ -10,6 +10,10 @@ import os
 import signal
 import socket
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DELAY = 0.2  # seconds after a death: the first moments of the core belong to the next worker
 SPACING = 1.0  # seconds between two
 PATIENCE = 5  # seconds until the child ends, whatever it waits for
@@ -18,23 +22,28 @@ DATAGRAM = b"look at me"
 
 
 class Notifier:
-    """`due` is when the next one is to be sent, None for not at all."""
+    """Looks at the number of deaths so far, in all slots."""
 
-    def __init__(self, address: str) -> None:
-        """`address` is HOST:PORT; empty where there is no operator to tell."""
+    def __init__(self, address: str, deaths: Callable[[], int]) -> None:
+        """`address` is HOST:PORT."""
         host, _, port = address.rpartition(":")
         self._host, self._port = host.strip("[]").encode(), port
-        self._seen = 0
+        self._deaths, self._seen = deaths, 0
         self._sent = float("-inf")
-        self.due: float | None = None
+        self._due: float | None = None
 
-    def look(self, deaths: int, now: float) -> None:
-        """`deaths` so far, in all slots."""
-        if self._host and deaths > self._seen and self.due is None:
-            self.due = max(now + DELAY, self._sent + SPACING)
+    def deadline(self) -> float | None:
+        """When the next datagram is to be sent."""
+        return self._due
+
+    def look(self, now: float) -> None:
+        """Send it if it is time."""
+        deaths = self._deaths()
+        if deaths > self._seen and self._due is None:
+            self._due = max(now + DELAY, self._sent + SPACING)
         self._seen = deaths
-        if self.due is not None and now >= self.due:
-            self.due, self._sent = None, now
+        if self._due is not None and now >= self._due:
+            self._due, self._sent = None, now
             self._send()
 
     def _send(self) -> None:

@@ -12,7 +12,7 @@ from corepod.contract.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
 AGAIN = 0.1  # seconds until a message that the manager had no room for is sent once more
 SPARE = 5.0  # seconds after the time for a stop within which the supervisor has left
@@ -113,7 +113,10 @@ class States:
 class Manager:
     """Sends them to the socket of the manager."""
 
-    def __init__(self, variables: Mapping[str, str], *, pid: int, stop_timeout: float) -> None:
+    def __init__(
+        self, variables: Mapping[str, str], facts: Callable[[], Facts], *, pid: int, stop_timeout: float
+    ) -> None:
+        self._facts = facts
         path = variables.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -121,14 +124,13 @@ class Manager:
         self._unsent: list[str] = []
         self._again: float | None = None
 
-    @property
-    def due(self) -> float | None:
+    def deadline(self) -> float | None:
         """When `look` has something to send without anything new."""
         return min((t for t in (self._states.due, self._again) if t is not None), default=None)
 
-    def look(self, facts: Facts, now: float) -> None:
+    def look(self, now: float) -> None:
         """Send what the manager doesn't know yet."""
-        self._unsent += self._states.messages(facts, now)
+        self._unsent += self._states.messages(self._facts(), now)
         del self._unsent[:-MOST_UNSENT]
         self._again = None
         while self._unsent:
@@ -142,13 +144,10 @@ class Manager:
                 return
             del self._unsent[0]
 
-    def close(self) -> None:
-        self._socket.close()
 
-
-def manager(*, stop_timeout: float) -> Manager | None:
+def manager(facts: Callable[[], Facts], *, stop_timeout: float) -> Manager | None:
     """For this process; None where no manager can be told at an address of its own."""
     variables = take(os.environ)
     if not variables.get("NOTIFY_SOCKET", "").startswith(("/", "@")):
         return None  # vsock:, of a virtual machine's own init
-    return Manager(variables, pid=os.getpid(), stop_timeout=stop_timeout)
+    return Manager(variables, facts, pid=os.getpid(), stop_timeout=stop_timeout)

@@ -144,9 +144,9 @@ def bound(address: str) -> socket.socket:
 
 @pytest.fixture
 def told(address: str) -> Iterator[Manager]:
-    manager = Manager({"NOTIFY_SOCKET": address}, pid=os.getpid(), stop_timeout=1.0)
+    manager = Manager({"NOTIFY_SOCKET": address}, facts, pid=os.getpid(), stop_timeout=1.0)
     yield manager
-    manager.close()
+    manager._socket.close()
 
 
 def fill(sock: socket.socket) -> None:
@@ -166,24 +166,24 @@ def fill(sock: socket.socket) -> None:
 
 def test_messages_arrive_at_either_kind_of_address(address: str, told: Manager) -> None:
     with bound(address) as sock:
-        told.look(facts(), 1.0)
+        told.look(1.0)
         assert sock.recv(1000) == b"READY=1\nSTATUS=2 of 2 workers ready"
 
 
 def test_what_the_manager_has_no_room_for_is_sent_later(address: str, told: Manager) -> None:
     with bound(address) as sock:
         fill(sock)
-        told.look(facts(), 1.0)
-        assert told.due == pytest.approx(1.1)
+        told.look(1.0)
+        assert told.deadline() == pytest.approx(1.1)
         with suppress(BlockingIOError):
             while True:
                 assert sock.recv(1000) == b"x"
-        told.look(facts(), 1.1)
+        told.look(1.1)
         assert sock.recv(1000).startswith(b"READY=1")
-        assert told.due is None
+        assert told.deadline() is None
 
 
 def test_a_manager_that_is_gone_holds_nothing_up(address: str, told: Manager) -> None:
     bound(address).close()
-    told.look(facts(), 1.0)
-    assert told.due is None
+    told.look(1.0)
+    assert told.deadline() is None

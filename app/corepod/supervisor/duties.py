@@ -1,0 +1,65 @@
+"""What the loop looks after besides the processes of the pool. What only some pools need is loaded only for them."""
+
+from __future__ import annotations
+
+import os
+
+from corepod.supervisor.pool.state import Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from corepod.supervisor.health.recycling import Recycling
+    from corepod.supervisor.health.scoreboard import SharedScoreboard
+    from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.io.systemd import Manager
+    from corepod.supervisor.pool.pool import Pool
+
+    class Duty(Protocol):
+        """The loop calls `look` each time it turns, and turns at the `deadline` at the latest."""
+
+        def look(self, now: float) -> None: ...
+
+        def deadline(self) -> float | None: ...
+
+
+def recycling(
+    pool: Pool, scoreboard: SharedScoreboard, log: StreamLog, random: Callable[[], float], now: float
+) -> Recycling | None:
+    """None where no limit is set."""
+    if not pool.settings.recycles:
+        return None
+    from corepod.supervisor.health.recycling import Recycling
+
+    return Recycling(pool, scoreboard, log, random, now)
+
+
+def reporting(pool: Pool, about: dict[str, Any]) -> list[Duty]:
+    """Those that tell the operator, the command that started the pool, or the service manager how it is: whoever is
+    there. `about` is for the command."""
+    settings = pool.settings
+    found: list[Duty] = []
+    if settings.notify:
+        from corepod.supervisor.io.notify import Notifier
+
+        found.append(Notifier(settings.notify, lambda: sum(slot.restarts for slot in pool.slots)))
+    if settings.starter is not None:
+        from corepod.supervisor.starter import Starter
+
+        found.append(Starter(settings.starter, pool, {"name": settings.pool_name, "pid": os.getpid(), **about}))
+    if "NOTIFY_SOCKET" in os.environ:
+        manager = _service_manager(pool)
+        found += [manager] if manager is not None else []
+    return found
+
+
+def _service_manager(pool: Pool) -> Manager | None:
+    from corepod.supervisor.io.systemd import Facts, manager
+
+    def facts() -> Facts:
+        ready = sum(slot.worker is not None and slot.worker.stage is Stage.SERVING for slot in pool.slots)
+        return Facts(ready, len(pool.slots), pool.ever_ready, pool.stopping, pool.generations.reloads)
+
+    return manager(facts, stop_timeout=pool.settings.stop_timeout)
