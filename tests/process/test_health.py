@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.local.client import Client as ControlClient
 from corepod.supervisor.health.watchdog import FRESH
 
 from tests.process.harness import Pool, running
@@ -62,6 +63,8 @@ def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
     said = pool.log[log:]
     stuck, dump, death = (said.index(text) for text in ("stuck: its loop", "stacks:", "died: stuck: "))
     assert stuck < dump < death
+    events = ControlClient(pool.status()["control"]).get("/events")["events"]
+    assert [event["kind"] for event in events if event.get("pid") == before["pid"]] == ["ready", "stuck", "died"]
     name = path[1:].partition("?")[0]
     assert f" in {name}" in said[dump:death]
     assert f"lost 1 in flight: GET {path.partition('?')[0]}" in said[death:]

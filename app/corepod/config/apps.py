@@ -19,7 +19,6 @@ def resolve_all(
     file: str | None,
     *,
     faults: list[str] | None = None,
-    needs_app: bool = True,
 ) -> list[Effective]:
     """The one application that is named, by its name in the file or as MODULE:ATTRIBUTE; without a name all of the
     file, in its order.
@@ -28,14 +27,13 @@ def resolve_all(
     """
     content = document.read(file, [])
     if flags.get("app") or environ.get("COREPOD_APP") or len(content.apps) < 2:
-        return [resolve(flags, environ, file, pod=False, faults=faults, needs_app=needs_app)]
+        return [resolve(flags, environ, file, pod=False, faults=faults, needs_app=True)]
     found: list[str] = list(faults or [])
     effectives = []
     for name in content.apps:
         try:
-            effectives.append(
-                resolve({**flags, "app": name}, environ, file, pod=False, faults=faults, needs_app=needs_app)
-            )
+            one = {**flags, "app": name}
+            effectives.append(resolve(one, environ, file, pod=False, faults=faults, needs_app=True))
         except SettingsError as error:
             found += error.faults
     found += clashes(effectives)

@@ -15,10 +15,13 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corepod.config.kinds import parse
 from corepod.config.spec import BY_NAME, SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE = "corepod.toml"
 APPS, ENV = "apps", "env"
@@ -87,6 +90,11 @@ def read(file: str | None, faults: list[str]) -> Document:
         else:
             document.apps[name] = _section(path, f"{APPS}.{name}", table, faults)
     return document
+
+
+def asked_for(flags: dict[str, Any], environ: Mapping[str, str]) -> str | None:
+    """Take the settings file that was asked for out of the flags; None where none was."""
+    return flags.pop("config") or environ.get("COREPOD_CONFIG")
 
 
 def hint(name: str, known: Any) -> str:

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from corepod.config import document
 from corepod.config.kinds import show
 from corepod.config.resolve import resolve
 from corepod.config.spec import SETTINGS
@@ -26,8 +27,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
     """Print the table, or JSON with `--json`."""
-    as_json, pod, file = flags.pop("json"), flags.pop("pod"), flags.pop("config")
-    effective = resolve(flags, os.environ, file or os.environ.get("COREPOD_CONFIG"), pod=pod, faults=faults)
+    as_json, pod, file = flags.pop("json"), flags.pop("pod"), document.asked_for(flags, os.environ)
+    effective = resolve(flags, os.environ, file, pod=pod, faults=faults)
     for warning in effective.warnings:
         print(f"corepod: {warning}", file=sys.stderr)
     if effective.application and not as_json:

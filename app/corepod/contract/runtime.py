@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import stat
 import sys
 
 TYPE_CHECKING = False
@@ -33,6 +34,17 @@ def places(environ: Mapping[str, str], uid: int) -> list[str]:
     if folder := environ.get("XDG_RUNTIME_DIR", ""):
         found.append(os.path.join(folder, "corepod", ""))
     return [*found, SYSTEM, f"@corepod-{uid}/"]
+
+
+def make_folder(path: str, *, public: bool) -> bool:
+    """Make a folder of corepod's own for sockets or logs, which all may look into or only its owner. Returns whether
+    it is there and nobody else may write in it: he could put a socket of his own, or a link, in the place of ours."""
+    try:
+        os.makedirs(path, 0o755 if public else 0o700, exist_ok=True)
+        found = os.stat(path)
+    except OSError:
+        return False
+    return may_control(found.st_uid) and not found.st_mode & stat.S_IWOTH
 
 
 def names(pool: str) -> list[str]:

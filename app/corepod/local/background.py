@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.contract import runtime
 from corepod.contract.escaping import CONTINUED, everything, from_bytes
 from corepod.contract.exits import EXIT_FAILED, EXIT_LATE, EXIT_SETTINGS
-from corepod.local import logfiles
+from corepod.local import logfiles, streams
 from corepod.local.client import running
 from corepod.local.launch import command
 from corepod.local.pools import CommandError
@@ -45,7 +45,7 @@ def start(effective: Effective, environment: dict[str, str], *, timeout: float) 
     control and log. Raises CommandError when it isn't ready in time, or ends; then nothing is left of it but its log.
     Progress, and the log of a start that fails, are written to standard error.
     """
-    _complete_streams()
+    streams.complete()
     values = effective.values
     name = runtime.names(values["name"] or values["app"].partition(":")[0])[0]
     if not values["control"]:
@@ -152,15 +152,6 @@ def _open_log(path: str) -> int:
         raise CommandError(
             f"the log file {path} can't be written ({error.strerror}); choose another with --log-file", EXIT_SETTINGS
         ) from error
-
-
-def _complete_streams() -> None:
-    """Standard input, output and error exist: a pipe made here would get the number of one that is closed."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from watchfiles import DefaultFilter, watch
 from watchfiles.main import Change
 
 from corepod.contract.exits import EXIT_SETTINGS
-from corepod.local import development
+from corepod.local import development, streams
 from corepod.local.client import Client, Refused, Unreachable
 from corepod.local.development import Need, Watches
 from corepod.local.loglines import styled
@@ -41,7 +41,7 @@ def run(watches: Watches, command: Command) -> int:
 
     `command(control, lifeline, outputs)` returns its arguments and environment, see `console.watch`.
     """
-    _open_missing()
+    streams.complete()
     lines, over = _Lines(), threading.Event()
     try:
         changes = _changes(watches, over)
@@ -74,15 +74,6 @@ def run(watches: Watches, command: Command) -> int:
         log.join()
         _reclaim_terminal()
     return code
-
-
-def _open_missing() -> None:
-    """Where standard streams are closed, others would get their numbers, and be written to."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 class _Lines:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import corepod
-from corepod.config import envfile
+from corepod.config import document, envfile
 from corepod.config.checks import FILES
 from corepod.config.resolve import FILE, Effective, SettingsError, resolve
 from corepod.config.spec import BY_NAME
@@ -31,7 +31,7 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool, dev: bool = Fal
 
     Raises SettingsError; returns the supervisor's exit code.
     """
-    file = settings_file(flags)
+    file = document.asked_for(flags, os.environ)
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
     if dev:
         development.set_defaults(effective)
@@ -53,11 +53,6 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool, dev: bool = Fal
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: started with it closed
         stream.flush()
     os.execve(argv[0], argv, environment)
-
-
-def settings_file(flags: dict[str, Any]) -> str | None:
-    """Take the settings file that was asked for out of the flags; None where none was."""
-    return flags.pop("config") or os.environ.get("COREPOD_CONFIG")
 
 
 def prepare(effective: Effective) -> dict[str, str]:

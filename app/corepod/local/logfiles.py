@@ -32,8 +32,9 @@ def choose(name: str) -> str | None:
     """The path of the log file of a pool with this name; None where none can be written."""
     for folder in folders(os.environ, os.geteuid()):
         path = os.path.join(folder, name + SUFFIX)
+        if not runtime.make_folder(folder, public=folder in (SYSTEM, runtime.SYSTEM.rstrip("/"))):
+            continue
         try:
-            os.makedirs(folder, 0o755 if folder in (SYSTEM, runtime.SYSTEM.rstrip("/")) else 0o700, exist_ok=True)
             os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o640))
         except OSError:
             continue

@@ -29,7 +29,7 @@ STYLES = {
 }
 
 
-def add_json(parser: argparse.ArgumentParser, what: str = "print JSON") -> None:
+def add_json(parser: argparse._ActionsContainer, what: str = "print JSON") -> None:
     """The flag that each command has."""
     parser.add_argument("--json", action="store_true", help=what)
 

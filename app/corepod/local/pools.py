@@ -43,8 +43,8 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
+    if not 0 < seconds < float("inf"):  # 0 might mean not to wait, or to wait for ever
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process, Slot
     from corepod.supervisor.steering import Steering
 
-LOOK = 4.0  # seconds between two looks at the cores: with those at the workers, which come every five
+CORES_LOOK = 4.0  # seconds between two looks at the cores: with those at the workers, which come every five
+LOAD_LOOK = 1.0  # ... at the load, where it decides
 HOLD = 3.0  # seconds for which other cores must be there before the pool follows
 
 
@@ -56,19 +57,19 @@ class Scaling:
         """When it has to look, where nothing else would wake the loop in time."""
         if self._pool.stopping:
             return None
-        times = [self._due, self._sampled + 1.0 if self._steering.mode == LOAD else None]
+        times = [self._due, self._sampled + LOAD_LOOK if self._steering.mode == LOAD else None]
         return min((t for t in times if t is not None), default=None)
 
     def look(self, now: float) -> None:
         """Follow what has changed."""
         if self._pool.stopping:
             return
-        if now - self._looked >= LOOK or (self._due is not None and now >= self._due):
+        if now - self._looked >= CORES_LOOK or (self._due is not None and now >= self._due):
             self._looked = now
             self._look_at_cores(now)
         if self._steering.mode != LOAD:
             self._autoscale = None
-        elif now - self._sampled >= 1.0:
+        elif now - self._sampled >= LOAD_LOOK:
             self._sampled = now
             self._look_at_load(now)
 

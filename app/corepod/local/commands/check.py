@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from corepod.config import document
 from corepod.config.apps import resolve_all
 from corepod.config.resolve import SettingsError
 from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
+from corepod.local import output
 from corepod.local.checks import Result, check
+from corepod.local.pools import add_timeout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -20,16 +22,14 @@ GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit of the import (default: 60)"
-    )
+    output.add_json(parser)
+    add_timeout(parser, 60, "limit of the import")
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
     """Check the named application, or all of the file. Returns the exit code of the first fault."""
     as_json, timeout = flags.pop("json"), flags.pop("timeout")
-    file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
+    file = document.asked_for(flags, os.environ)
     try:
         effectives = resolve_all(flags, os.environ, file, faults=faults)
         for warning in dict.fromkeys(warning for one in effectives for warning in one.warnings):
@@ -38,7 +38,7 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
     except SettingsError as error:
         results = [Result("", "settings", fault, EXIT_SETTINGS) for fault in error.faults]
     if as_json:
-        print(json.dumps([vars(result) for result in results], indent=2))
+        output.dump([vars(result) for result in results])
     else:
         _print(results)
     return next((result.code for result in results if result.code), EXIT_OK)

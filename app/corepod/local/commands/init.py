@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from corepod.config.document import FILE
 from corepod.config.schema import schema
 from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
-from corepod.local import discovery
+from corepod.local import discovery, output
 from corepod.local.discovery import Found
 from corepod.local.pools import CommandError
 
@@ -27,7 +27,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help=f"replace a {FILE} that is there")
     parser.add_argument("--print", dest="only_print", action="store_true", help="print the file, and write nothing")
-    parser.add_argument("--json", action="store_true", help="print JSON: what was found and written")
+    output.add_json(parser, "print JSON: what was found and written")
 
 
 def main(options: Namespace) -> int:
@@ -43,7 +43,7 @@ def main(options: Namespace) -> int:
         return EXIT_OK
     _write(text, force=options.force)
     if options.json:
-        print(json.dumps({"app": found[0].app, "file": found[0].file, "wrote": [FILE, SCHEMA]}))
+        output.dump({"app": found[0].app, "file": found[0].file, "wrote": [FILE, SCHEMA]})
         return EXIT_OK
     where = f", found in {found[0].file}" if found[0].file else ""
     print(f"wrote {FILE} for {found[0].app}{where}, and {SCHEMA} for editors")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from corepod.contract import runtime
 from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL, EXIT_OK
-from corepod.local import journal, logfiles
+from corepod.local import journal, logfiles, output
 from corepod.local.loglines import entries, entries_backwards, styled
 from corepod.local.pools import CommandError, add_pool, find, get
 
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="LINES",
         help=f"show so many of the last lines; a traceback counts as one (default: {LINES})",
     )
-    parser.add_argument("--json", action="store_true", help="print an object for each line")
+    output.add_json(parser, "print an object for each line")
 
 
 def main(options: argparse.Namespace) -> int:

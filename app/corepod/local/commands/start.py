@@ -6,42 +6,25 @@ import json
 import os
 import signal
 import sys
-from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
+from corepod.config import document
 from corepod.config.apps import resolve_all
 from corepod.config.resolve import SettingsError
 from corepod.contract.exits import EXIT_OK
-from corepod.local import background, launch
-from corepod.local.pools import CommandError
+from corepod.local import background, launch, output
+from corepod.local.pools import CommandError, add_timeout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from typing import Any
 
-TIMEOUT = 90.0
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # the others aren't started then, either
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=TIMEOUT,
-        metavar="SECONDS",
-        help=f"time to become ready, after which the pool is stopped (default: {TIMEOUT:g})",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
+    add_timeout(parser, 90, "time to become ready, after which the pool is stopped")
+    output.add_json(parser)
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
@@ -51,7 +34,7 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
     Raises SettingsError.
     """
     timeout, as_json = flags.pop("timeout"), flags.pop("json")
-    effectives = resolve_all(flags, os.environ, launch.settings_file(flags), faults=faults)
+    effectives = resolve_all(flags, os.environ, document.asked_for(flags, os.environ), faults=faults)
     if any(effective.values["reload"] for effective in effectives):
         raise SettingsError(["--reload watches files for development: use corepod dev, or corepod run --reload"])
     prepared = [(effective, launch.prepare(effective)) for effective in effectives]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import shutil
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.config import document
 from corepod.config.apps import resolve_all
 from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
-from corepod.local import unit
+from corepod.local import output, unit
 from corepod.local.pools import CommandError
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ def configure(parser: ArgumentParser) -> None:
     )
     units.add_argument("--write", metavar="FOLDER", help="write the units into this folder in place of printing them")
     units.add_argument("--force", action="store_true", help="with --write: replace units that are there")
-    units.add_argument("--json", action="store_true", help="print JSON")
+    output.add_json(units)
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
     """Print the units of the named application, or of all in the file. Raises SettingsError or CommandError."""
     options = {name: flags.pop(name) for name in ("user_unit", "run_as", "socket", "write", "force", "json")}
-    file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
+    file = document.asked_for(flags, os.environ)
     environment = flags.get("env") or os.environ.get("COREPOD_ENV") or ""
     made: list[Unit] = []
     for effective in resolve_all(flags, os.environ, file, faults=faults):
@@ -52,7 +51,7 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
     if options["write"]:
         _write(made, Path(options["write"]), force=options["force"])
     if options["json"]:
-        print(json.dumps({one.name: one.text for one in made}, indent=2))
+        output.dump({one.name: one.text for one in made})
     else:
         for one in made:
             shown = f"wrote {Path(options['write']) / one.name}" if options["write"] else one.text

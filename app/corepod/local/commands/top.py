@@ -10,6 +10,7 @@ from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_NO_POOL, EXIT_OK, EXIT_SETTINGS
+from corepod.local import output
 from corepod.local.client import Client, Refused, Unreachable, running
 from corepod.local.pools import CommandError, add_pool, find
 from corepod.local.top.model import Model, update
@@ -32,7 +33,7 @@ def configure(parser: ArgumentParser) -> None:
         help=f"time between two looks, over which rates are measured, {SHORTEST:g} to {LONGEST:g} (default: 1)",
     )
     parser.add_argument("--once", action="store_true", help="print one table; so it is where there is no terminal")
-    parser.add_argument("--json", action="store_true", help="print JSON once, a line for each pool")
+    output.add_json(parser, "print JSON once, a line for each pool")
 
 
 def main(options: Namespace) -> int:

@@ -129,13 +129,14 @@ class Checks:
         if watchdog.state() == "stuck" and self._waits_for_reader(process, watchdog):
             # The next worker would stand in the same place: only whoever reads the log can help.
             if not watchdog.why:
-                self._log.error("stuck writing its output: the log's pipe is full and is not being read", **process.who)
+                why = "stuck writing its output: the log's pipe is full and is not being read"
+                self._log.error(why, event="stuck", **process.who)
             watchdog.why = "its output is not being read"
             return
         found = _describe(watchdog)
         if step is Step.DUMP:
             watchdog.writes_stacks()
-            self._log.error(found, **process.who)
+            self._log.error(found, event="stuck", **process.who)
             self._pool.processes.dump_stacks(process)
         else:
             self._pool.processes.kill(process, found)

@@ -33,7 +33,7 @@ def open_all(settings: Settings) -> list[socket.socket]:
 
 def _open_by_name(names: list[str]) -> list[socket.socket]:
     for place in runtime.places(os.environ, os.geteuid()):
-        if not (place.startswith("@") or _make_folder(place)):
+        if not (place.startswith("@") or runtime.make_folder(place, public=place.startswith(runtime.SYSTEM))):
             continue
         for name in names:
             try:
@@ -44,14 +44,6 @@ def _open_by_name(names: list[str]) -> list[socket.socket]:
                 if len(names) == 1:
                     raise StartError(f"a pool called {name} runs already", EXIT_FAILED) from error
     return []
-
-
-def _make_folder(path: str) -> bool:
-    try:
-        os.makedirs(path, 0o755 if path.startswith(runtime.SYSTEM) else 0o700, exist_ok=True)
-    except OSError:
-        return False
-    return True
 
 
 def _open(address: str) -> socket.socket:

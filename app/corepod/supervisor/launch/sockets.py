@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import array
 import errno
+import fcntl
 import os
 import socket
 import stat
 import struct
 import sys
+import time
 
 from corepod.contract.exits import EXIT_BIND
 from corepod.supervisor.launch import holder
@@ -21,6 +23,7 @@ NEXT_PORTS = 100  # how far the default admin port may move
 ADMIN_BACKLOG = 64
 # Addresses that most people haven't asked for: an error has to say what they are.
 PURPOSES = {"--admin": "address of probes, metrics and status", "--control": "socket of local clients"}
+LOCK_TRIES, LOCK_PAUSE = 100, 0.01  # seconds between two; the lock is held for less than one of these
 SO_ATTACH_FILTER = 26
 # Seconds for which the kernel keeps a connection to itself that has brought nothing (TCP_DEFER_ACCEPT, rounded up to a
 # retransmission). Browsers connect ahead, balancers and scanners connect and say nothing: a worker would hold its gate
@@ -206,13 +209,39 @@ def open_socket(address: str, mode: int | None, backlog: int, flag: str) -> sock
 
     Raises StartError.
     """
+    path = address.removeprefix("unix:") if address.startswith("unix:") else ""
+    lock = _lock(os.path.dirname(path) or ".") if path else None
     try:
-        sock = _bind_unix(address[5:], mode) if address.startswith("unix:") else _bind_tcp(address)
+        sock = _bind_unix(path, mode) if path else _bind_tcp(address)
+        _listen(sock, address, backlog, flag)
     except OSError as error:
         raise refusal(address, error, flag) from error
-    _listen(sock, address, backlog, flag)
+    finally:
+        if lock is not None:
+            os.close(lock)
     _opened.append(sock)
     return sock
+
+
+def _lock(folder: str) -> int | None:
+    """A descriptor that keeps other pools from making sockets in this folder until it is closed.
+
+    Two that find a dead socket at the same moment would both remove it, the second one the living socket of the first;
+    and one that doesn't listen yet looks dead. None where it can't be had: the folder may be hidden, and whoever may
+    read it can hold the lock for as long as he likes.
+    """
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except OSError:
+            time.sleep(LOCK_PAUSE)
+    os.close(lock)
+    return None
 
 
 def _listen(sock: socket.socket, address: str, backlog: int, flag: str) -> None:

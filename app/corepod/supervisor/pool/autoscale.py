@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from corepod.contract.record import Record
 
-LOOK = 1.0  # seconds between two looks
 BUSY = 0.8  # share of its core that the average worker uses, above which there are too few
 IDLE = 0.5  # ... that it would use with one slot less, below which there is one too many
 LOOKS_QUEUED = 2  # looks in a row at which requests wait, before slots are added

@@ -158,7 +158,8 @@ class Pool:
             slot.resume()
             return ""
         if reason == ASKED or not slot.replace_failures:
-            self._log.info(f"makes way for a new worker: {why}", event="replaced", **slot.worker.who)
+            event = "replaced" if reason == ASKED else "recycled"
+            self._log.info(f"makes way for a new worker: {why}", event=event, **slot.worker.who)
         if self.settings.overlap:
             slot.begin_replacement(reason, now + REPLACE_TIMEOUT)
             slot.wait(self.generations.current.number, now)

@@ -61,9 +61,24 @@ def test_what_a_killed_pool_has_left_is_replaced(folder: Path, opened: list[sock
 def test_an_abstract_one_where_no_folder_can_be_written(
     folder: Path, opened: list[socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "_make_folder", lambda path: False)
+    monkeypatch.setattr(runtime, "make_folder", lambda path, public: False)
     opened += control.open_all(settings(name=f"shop-{os.getpid()}"))
     assert sockets.name(opened[0]) == f"unix:@corepod-{os.geteuid()}/shop-{os.getpid()}.sock"
+
+
+@pytest.mark.parametrize(("mode", "owner"), [(0o1777, None), (0o700, 4711)], ids=["everybody's", "another's"])
+def test_a_folder_in_which_another_user_can_write_is_not_used(
+    folder: Path, opened: list[socket.socket], mode: int, owner: int | None
+) -> None:
+    folder.mkdir()
+    folder.chmod(mode)
+    if owner is not None and os.geteuid():
+        pytest.skip("only root can give a folder away")
+    if owner is not None:
+        os.chown(folder, owner, -1)
+    opened += control.open_all(settings(name=f"shop-{os.getpid()}"))
+    assert not list(folder.iterdir())
+    assert len(opened) == 1  # in the next place
 
 
 @pytest.mark.parametrize("chosen", ["{}/c", "@corepod-test-{}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -267,6 +268,53 @@ def test_a_living_one_is_left_alone(tmp_path: Path, backlog: int) -> None:
         with pytest.raises(StartError, match="in use"):
             sockets.listeners(settings(bind=[f"unix:{tmp_path}/s"]))
     assert (tmp_path / "s").exists()
+
+
+RIVAL = f"""
+import sys
+sys.path.append({SOURCES!r})
+from corepod.supervisor.launch import sockets
+kept = []
+for path in sys.argv[1:]:
+    sys.stdin.readline()
+    try:
+        kept.append(sockets.open_socket("unix:" + path, 0o600, 5, "--control"))
+        print("mine", flush=True)
+    except sockets.StartError:
+        print("taken", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_of_many_that_find_a_dead_one_at_the_same_time_one_gets_the_address(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"s{number}") for number in range(40)]
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(path)
+    command = [sys.executable, "-I", "-S", "-c", RIVAL, *paths]
+    rivals = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
+    for path in paths:
+        for rival in rivals:
+            assert rival.stdin is not None
+            rival.stdin.write(b"\n")
+            rival.stdin.flush()
+        said = [rival.stdout.readline() for rival in rivals if rival.stdout is not None]
+        assert sorted(said) == [b"mine\n", b"taken\n", b"taken\n"], path
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+    for rival in rivals:
+        rival.communicate()
+
+
+def test_who_holds_the_folder_does_not_keep_a_pool_from_starting(
+    listen: Callable[..., list[socket.socket]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "LOCK_TRIES", 3)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    listen(f"unix:{tmp_path}/s")
+    os.close(folder)
+    assert is_taken_in(f"{tmp_path}/s", socket.AF_UNIX)
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
