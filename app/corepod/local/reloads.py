@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from corepod.contract.messages import BROKEN
+from corepod.local import outcomes
+from corepod.local.outcomes import Outcome
 
 if TYPE_CHECKING:
     from typing import Any
@@ -57,10 +59,10 @@ class Rebuild(Reload):
         self._number = number
 
     def ended(self, status: dict[str, Any]) -> str:
-        reloads = status["reloads"]
-        if reloads["ended"] < self._number:
+        outcome = outcomes.of_reload(status, self._number)
+        if outcome is Outcome.UNDER_WAY:
             return ""
-        return f"not reloaded: {reloads['failure']}" if reloads["failure"] else DONE
+        return DONE if outcome is Outcome.DONE else f"not reloaded: {status['reloads']['failure']}"
 
 
 def broken(slot: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from corepod.local.client import Unreachable
 from corepod.local.commands import completion, man
 from corepod.local.commands.describe import exit_lines, serving_lines
 from corepod.local.commands.events import Reader, follow
-from corepod.local.commands.restart import has_failed
+from corepod.local.outcomes import Outcome, of_restart
 from corepod.subcommands import COMMANDS, Takes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,18 +135,23 @@ def test_columns_have_as_many_words_in_each_line(rows: list[tuple[str, str, str]
 
 
 @pytest.mark.parametrize(
-    ("slot", "old", "failed"),
+    ("worker", "state", "being_replaced", "old", "outcome"),
     [
-        ({"worker": 1, "being_replaced": True, "state": "ready"}, 1, False),
-        ({"worker": 1, "being_replaced": False, "state": "ready"}, 1, True),
-        ({"worker": 2, "being_replaced": False, "state": "starting"}, 1, False),
-        ({"worker": None, "being_replaced": False, "state": "starting"}, 1, False),
-        ({"worker": None, "being_replaced": False, "state": "starting"}, None, False),
-        ({"worker": None, "being_replaced": False, "state": "failed"}, None, True),
+        (1, "ready", True, 1, Outcome.UNDER_WAY),
+        (1, "ready", False, 1, Outcome.FAILED),
+        (2, "starting", False, 1, Outcome.UNDER_WAY),
+        (2, "ready", False, 1, Outcome.DONE),
+        (None, "starting", False, 1, Outcome.UNDER_WAY),
+        (None, "starting", False, None, Outcome.UNDER_WAY),
+        (None, "failed", False, None, Outcome.FAILED),
+        (1, "ready", False, None, Outcome.DONE),
     ],
 )
-def test_whether_a_restart_has_failed(slot: dict[str, Any], old: int | None, failed: bool) -> None:
-    assert has_failed(slot, old) is failed
+def test_what_becomes_of_a_restart(
+    worker: int | None, state: str, being_replaced: bool, old: int | None, outcome: Outcome
+) -> None:
+    slot = {"worker": worker, "state": state, "ready": state == "ready", "being_replaced": being_replaced}
+    assert of_restart(slot, old) is outcome
 
 
 def test_lines_of_a_slot() -> None:

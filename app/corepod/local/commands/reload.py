@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_FAILED, EXIT_LATE, EXIT_OK
-from corepod.local import output
+from corepod.local import outcomes, output
+from corepod.local.outcomes import Outcome
 from corepod.local.pools import CommandError, add_pool, add_timeout, ask_patiently, failures, find, get, post
 
 if TYPE_CHECKING:
@@ -54,12 +55,13 @@ def wait(client: Client, number: int, before: dict[str, Any], deadline: float) -
         status: dict[str, Any] = ask_patiently(client, "/status", deadline)
         if (status["pid"], status["started_at"]) != (before["pid"], before["started_at"]):
             raise CommandError(f"{client.name} was started anew meanwhile, which loads the new code", EXIT_FAILED)
-        reloads = status["reloads"]
-        if reloads["ended"] >= number and not reloads["failure"]:
+        outcome = outcomes.of_reload(status, number)
+        if outcome is Outcome.DONE:
             return status
-        if reloads["ended"] >= number:
+        if outcome is Outcome.FAILED:
             whys = "\n".join(failures(client, before["last_event"]))
-            raise CommandError(f"{client.name}: the reload failed: {reloads['failure']}\n{whys}".rstrip(), EXIT_FAILED)
+            why = status["reloads"]["failure"]
+            raise CommandError(f"{client.name}: the reload failed: {why}\n{whys}".rstrip(), EXIT_FAILED)
         if time.monotonic() >= deadline:
             state = f"{sum(slot['being_replaced'] for slot in status['slots'])} slot(s) are changing over"
             raise CommandError(f"{client.name}: the reload isn't done yet (--timeout): {state}", EXIT_LATE)

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_FAILED, EXIT_LATE, EXIT_OK
-from corepod.local import output
+from corepod.local import outcomes, output
+from corepod.local.outcomes import Outcome
 from corepod.local.pools import CommandError, add_pool, add_timeout, ask_patiently, failures, find_slot, get, post
 
 if TYPE_CHECKING:
@@ -48,19 +49,13 @@ def restart(client: Client, slot: int, timeout: float) -> dict[str, Any]:
         if slot >= len(slots):
             raise CommandError(f"{client.name}/{slot} was removed meanwhile", EXIT_FAILED)
         found = slots[slot]
-        if found["worker"] not in (None, old) and found["ready"]:
+        outcome = outcomes.of_restart(found, old)
+        if outcome is Outcome.DONE:
             return {"slot": slot, "before": old, "worker": found["worker"], "pid": found["pid"]}
-        if has_failed(found, old):
+        if outcome is Outcome.FAILED:
             why = "\n".join(failures(client, before)) or "see the log"
             kept = "keeps its worker" if old is not None else "gets no worker"
             raise CommandError(f"{client.name}/{slot} {kept}: {why}", EXIT_FAILED)
         if time.monotonic() >= deadline:
             raise CommandError(f"{client.name}/{slot}: no new worker is ready yet (--timeout)", EXIT_LATE)
         time.sleep(LOOK)
-
-
-def has_failed(slot: dict[str, Any], old: int | None) -> bool:
-    """Whether the slot that had worker `old` (None: none) won't get a new one any more."""
-    if old is None:
-        return bool(slot["state"] == "failed")
-    return not slot["being_replaced"] and slot["worker"] == old

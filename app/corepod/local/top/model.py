@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from corepod.local import outcomes
+from corepod.local.outcomes import Outcome
 from corepod.local.top.figures import identity
 
 if TYPE_CHECKING:
@@ -98,10 +100,12 @@ def _ended(model: Model) -> Model:
 
 
 def _reload(answer: Mapping[str, Any], status: Mapping[str, Any]) -> Message | None:
-    if status["reloads"]["ended"] < answer["reload"]:
+    outcome = outcomes.of_reload(status, answer["reload"])
+    if outcome is Outcome.UNDER_WAY:
         return None
-    why = status["reloads"]["failure"]
-    return Message(f"reload failed, the old code goes on: {why}", "bad") if why else Message("reload: done", "good")
+    if outcome is Outcome.DONE:
+        return Message("reload: done", "good")
+    return Message(f"reload failed, the old code goes on: {status['reloads']['failure']}", "bad")
 
 
 def _restart(answer: Mapping[str, Any], status: Mapping[str, Any], later: list[Mapping[str, Any]]) -> Message | None:
@@ -109,10 +113,12 @@ def _restart(answer: Mapping[str, Any], status: Mapping[str, Any], later: list[M
     slot = next((slot for slot in status["slots"] if slot["slot"] == number), None)
     if slot is None:
         return Message(f"restart slot {number}: the slot was removed", "bad")
-    if slot["worker"] not in (None, old) and slot["ready"]:
+    outcome = outcomes.of_restart(slot, old)
+    if outcome is Outcome.DONE:
         return Message(f"restart slot {number}: worker {slot['worker']} (pid {slot['pid']}) has taken over", "good")
-    if slot["being_replaced"] or slot["worker"] != old:
+    if outcome is Outcome.UNDER_WAY:
         return None
     whys = [event["message"] for event in later if event["kind"] == "died" and event.get("slot") in (None, number)]
     why = f": {whys[-1]}" if whys else "; its log says why"
-    return Message(f"restart slot {number}: the new worker didn't become ready, the old one stays{why}", "bad")
+    stays = ", the old one stays" if old is not None else ""
+    return Message(f"restart slot {number}: the new worker didn't become ready{stays}{why}", "bad")

@@ -78,6 +78,13 @@ def test_a_restart_that_ends() -> None:
     assert seen(model, slot(1)).message == Message("restart slot 0: the slot was removed", "bad")
 
 
+def test_a_restart_of_a_slot_without_a_worker_waits_for_its_first_one() -> None:
+    model = update(watched([slot(0)], [slot(0)]), Done(restart(0), {"slot": 0, "worker": None}, since=5))
+    assert seen(model, slot(0, worker=None, ready=False, state="starting")).begun is not None
+    failed = seen(model, slot(0, worker=None, ready=False, state="failed")).message
+    assert failed == Message("restart slot 0: the new worker didn't become ready; its log says why", "bad")
+
+
 def test_what_was_begun_ends_with_its_pool() -> None:
     model = update(watched([slot(0)], [slot(0)]), Done(RELOAD, {"reload": 4}))
     assert seen(model, slot(0), pid=8, reloads={"asked": 9, "ended": 9, "failure": ""}).begun is None
