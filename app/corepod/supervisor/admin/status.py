@@ -166,7 +166,7 @@ class PoolStatus:
             "pid": worker.pid if worker else None,
             "state": self._checks.state(slot, draining=pool.stopping),
             "ready": ready and not pool.stopping,
-            "being_replaced": slot.incoming is not None or (worker is not None and bool(slot.waits_for)),
+            "being_replaced": slot.being_replaced,
             "why": slot.failed or ("" if ready else why),
             "replacing": slot.replacing,
             "replaced": dict(slot.replaced),

@@ -90,7 +90,7 @@ class Recycling:
         workers = [self._facts(slot, now) for slot in serving]
         limits = Limits(self._bytes, crowded, self._settings.recycle_at)
         choice = recycle.decide(workers, limits)
-        if choice is not None and not self._pool.busy:
+        if choice is not None:
             self._replace(choice, now)
         soon = recycle.too_soon(workers, limits)
         self._tell(workers, limits, soon)
@@ -98,10 +98,10 @@ class Recycling:
 
     def _replace(self, choice: Choice, now: float) -> None:
         slot = next(slot for slot in self._pool.slots if slot.number == choice.slot)
-        if choice.reason == MEMORY and slot.worker is not None:
-            fast = slot.worker.served(now) < recycle.SHORT_LIFE
+        fast = slot.worker is not None and slot.worker.served(now) < recycle.SHORT_LIFE
+        not_now = self._pool.recycle(slot, choice.reason, choice.why, now)
+        if choice.reason == MEMORY and not not_now:
             self._fast[slot.number] = self._fast.get(slot.number, 0) + 1 if fast else 0
-        self._pool.recycle(slot, choice.reason, choice.why, now)
 
     # Facts
 

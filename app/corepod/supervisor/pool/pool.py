@@ -121,12 +121,11 @@ class Pool:
     def recycle(self, slot: Slot, reason: str, why: str, now: float) -> str:
         """Replace a worker that has reached a limit. One slot after the other: returns why not now, empty where it is
         done. `reason` is a word to count it by."""
-        if (busy := self.busy) or slot.worker is None:
+        if (busy := self._busy()) or slot.worker is None:
             return busy or f"slot {slot.number} has no worker"
         return self.restart(slot, why, now, reason)
 
-    @property
-    def busy(self) -> str:
+    def _busy(self) -> str:
         """Why no worker can be recycled now, empty where one can. A slot that is down doesn't keep the others from it,
         unless the one that is recycled would be down as well for a while."""
         if self.stopping:

@@ -220,6 +220,11 @@ class Slot:
         starts = self.worker is not None and self.worker.stage is Stage.STARTING
         return bool(self.waits_for) or self.incoming is not None or starts
 
+    @property
+    def being_replaced(self) -> bool:
+        """Whether one is on its way while the present one is there."""
+        return self.incoming is not None or (self.worker is not None and bool(self.waits_for))
+
     # Who is in it
 
     def hand_over(self) -> Process | None:
