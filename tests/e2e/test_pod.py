@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod import __version__
@@ -76,6 +76,25 @@ def test_nothing_but_tmp_can_be_written_and_nobody_is_root(pods: list[Pod]) -> N
     script = "id -u; for f in /x /app/x /tmp/x; do touch $f 2>/dev/null && echo wrote $f; done; true"
     assert pods[0].sh(script).split("\n")[:2] == ["10001", "wrote /tmp/x"]
     assert pods[0].document["spec"]["automountServiceAccountToken"] is False
+
+
+def test_the_commands_work_inside_of_a_pod(pods: list[Pod]) -> None:
+    """Nothing can be written there, and the image has none of the packages that terminals need."""
+    pod = pods[0]
+    (pool,) = json.loads(pod.sh("corepod ps --json"))
+    name = pool["name"]
+    assert (pool["state"], pool["slots"]) == ("ready", 1)
+
+    def status() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(pod.sh(f"corepod describe {name} --json"))["status"]
+        return found
+
+    before = status()
+    assert before["profile"] == "pod"
+    assert "has taken over" in pod.sh(f"corepod restart {name}/0")
+    assert status()["slots"][0]["worker"] > before["slots"][0]["worker"]
+    assert "MainThread" in pod.sh(f"corepod dump {name}/0")
+    assert "replaced" in pod.sh(f"corepod events {name}")
 
 
 def test_nothing_restarted_meanwhile(pods: list[Pod]) -> None:

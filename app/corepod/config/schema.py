@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corepod.config.document import NAME, VARIABLE
-from corepod.config.kinds import NO, YES
+from corepod.config.kinds import LEAST_MEMORY, NO, YES
 from corepod.config.spec import SETTINGS, Setting
 
 FLOAT = r"[0-9]+([.][0-9]+)?"
@@ -67,7 +67,7 @@ def _kind(setting: Setting) -> dict[str, Any]:
         "count": _either({"type": "integer", **number}, "[0-9]+"),
         "seconds": _either({"type": "number", **number}, FLOAT),
         "bytes": _either({"type": "integer", **number}, "[0-9]+[kKmMgG]?"),
-        "workers": _either({"type": "integer", "minimum": 1}, "auto|[1-9][0-9]*"),
+        "workers": _either({"type": "integer", "minimum": 1}, "auto(:[1-9][0-9]*-([1-9][0-9]*)?)?|[1-9][0-9]*"),
         "budget": _either({"const": 0}, f"[1-9][0-9]*/(?=.*[1-9]){FLOAT}|0"),
         # As text: TOML reads 0660 as a fault, and 660 as another number.
         "mode": {"type": "string", "pattern": _whole("(0o)?[0-7]{1,3}")},
@@ -75,7 +75,16 @@ def _kind(setting: Setting) -> dict[str, Any]:
         "addresses": _list({"type": "string", "pattern": _whole("unix:.+|.*:[0-9]+(,.*)?")}),
         "networks": _list({"type": "string"}),
         "paths": _list({"type": "string"}),
+        "texts": _list(TEXT),
         "text": TEXT,
+        "memory": {
+            "anyOf": [
+                {"const": 0},
+                {"type": "integer", "minimum": LEAST_MEMORY},
+                {"type": "string", "pattern": _whole("[0-9]+[kKmMgG]?|(100|[1-9][0-9]?)%")},
+            ]
+        },
+        "cron": {"type": "string"},
     }
     return kinds.get(setting.kind, TEXT)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from corepod import __version__
 from corepod.contract.exits import COMMAND_CODES, EXIT_CODES, EXIT_OK, SIGNALS
 from corepod.local import arguments
-from corepod.subcommands import COMMANDS
+from corepod.subcommands import COMMANDS, Takes
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -46,9 +46,10 @@ def page(parser: ArgumentParser) -> Iterator[str]:
     yield from (".SH SYNOPSIS", ".B corepod", r"\fICOMMAND\fR [\fIARGUMENT\fR ...]")
     yield from (".SH DESCRIPTION", _text(DESCRIPTION))
     yield ".SH COMMANDS"
-    seen: dict[tuple[tuple[str, ...], ...], str] = {}
-    for name, one in arguments.commands(parser).items():
-        yield from _command(name, list(arguments.of(one)), arguments.synopsis(one), seen)
+    commands = arguments.commands(parser)
+    settings = {argument.flags for argument in arguments.of(commands["run"])}
+    for name, one in commands.items():
+        yield from _command(name, list(arguments.of(one)), arguments.synopsis(one), settings)
     for title, rows in (
         ("EXIT STATUS", {str(code): text for code, text in {**EXIT_CODES, **COMMAND_CODES}.items()}),
         ("SIGNALS", SIGNALS),
@@ -60,15 +61,11 @@ def page(parser: ArgumentParser) -> Iterator[str]:
             yield from (".TP", rf"\fB{_text(term)}\fR", _text(_unquoted(text)))
 
 
-def _command(
-    name: str, known: list[Argument], synopsis: str, seen: dict[tuple[tuple[str, ...], ...], str]
-) -> Iterator[str]:
+def _command(name: str, known: list[Argument], synopsis: str, settings: set[tuple[str, ...]]) -> Iterator[str]:
     yield from (f".SS corepod {name}", rf"\fB{_text(synopsis)}\fR", ".PP", _text(_sentence(COMMANDS[name].help)))
-    flags = tuple(argument.flags for argument in known)
-    same = seen.setdefault(flags, name) if len(flags) > arguments.MANY else name
-    if same != name:
-        yield from (".PP", _text(f"Its arguments are those of corepod {same}; some defaults differ: see its --help."))
-        return
+    if name != "run" and COMMANDS[name].takes is Takes.SETTINGS:
+        yield from (".PP", _text("It takes the arguments of corepod run; some defaults differ: see its --help."))
+        known = [argument for argument in known if argument.flags not in settings]
     for argument in known:
         names = [rf"\fB{_text(flag)}\fR" for flag in argument.flags] or [rf"\fI{_text(argument.value)}\fR"]
         value = rf" \fI{_text(argument.value)}\fR" if argument.value and argument.flags else ""
