@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.contract.events import KINDS
+from corepod.subcommands import COMMANDS
 
 from tests.process.harness import APPS
 from tests.waiting import DEADLINE
@@ -116,6 +118,16 @@ def test_every_command_in_a_pod(start: Callable[..., Pool], tmp_path: Path) -> N
         words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
     assert (done.returncode, "corepod[local]" in done.stderr) == (2, True), done
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    table = PAGE.read_text().partition("| kind | meaning |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z-]+)`", re.sub(r"^(\|[^|]*\|).*", r"\1", table, flags=re.MULTILINE))) == set(KINDS)
+
+
+def test_every_command_is_on_a_page() -> None:
+    table = PAGE.read_text().partition("| command | page |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z0-9]+)`", table)) == set(COMMANDS)
 
 
 def test_every_command_has_an_example() -> None:
