@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 PORT = 8017
 DEADLINE = 60.0
-WIDTH, HEIGHT = 120, 22
+WIDTH, HEIGHT = 120, 16
 # Requests of different lengths: a little computing, much of it, and waiting.
 MIXTURE = ("/whoami", "/generate-report?size=60000", "/whoami", "/whoami", "/whoami", "/whoami")
 

@@ -48,6 +48,41 @@ def test_every_module_of_a_room_exists() -> None:
     assert missing_modules(text) == []
 
 
+def unnamed_modules(text: str) -> list[str]:
+    """Modules of a room that no row has. A row that ends in "…" names only the most important ones."""
+    named: dict[str, set[str]] = {}
+    for room, modules in ROW.findall(text):
+        named.setdefault(room, set()).update(re.findall(r"`(\w+)`", modules))
+    partial = set(re.findall(r"^\| `((?:\w+/)+)` \|.*` … \|", text, re.MULTILINE))
+    return [
+        f"{room}{path.stem}"
+        for room, names in named.items()
+        if room not in partial
+        for path in sorted((PACKAGE / room).glob("[!_]*.py"))
+        if path.stem not in names
+    ]
+
+
+def test_the_map_has_every_module() -> None:
+    text = MAPS[0].read_text()
+    assert unnamed_modules(text) == []
+    assert unnamed_modules(text.replace("`autoscale`, ", "")) == ["supervisor/pool/autoscale"]
+
+
+def test_every_room_with_modules_is_in_the_map() -> None:
+    rooms = {room for room, _ in ROW.findall(MAPS[0].read_text())}
+    large = ("supervisor", "worker", "operator", "local")
+    folders = {path.parent for room in large for path in (PACKAGE / room).rglob("[!_]*.py")}
+    assert {f"{folder.relative_to(PACKAGE)}/" for folder in folders} - {"supervisor/"} <= rooms
+
+
+def test_decisions_are_numbered_in_their_order() -> None:
+    text = MAPS[0].read_text().partition("## Decisions and the alternatives they beat")[2].partition("\n## ")[0]
+    numbers = re.findall(r"^(\S+)\. \*\*", text, re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    assert len(numbers) > 70
+
+
 def test_what_does_not_exist_is_found() -> None:
     assert missing_paths("`contract/exits.py`, `contract/nothing.py`, `nowhere/`") == [
         "contract/nothing.py",

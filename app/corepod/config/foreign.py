@@ -1,4 +1,5 @@
-"""Flags of gunicorn, uvicorn, hypercorn and PM2 that corepod doesn't have, with what to use instead."""
+"""Flags of gunicorn, uvicorn, granian, hypercorn, PM2 and supervisord that corepod doesn't have, with what to use
+instead."""
 
 from __future__ import annotations
 
@@ -9,8 +10,11 @@ _CLASSES = "ASGI and WSGI applications are served alike, and detected by their s
 _CHANGES = "corepod dev, or --reload, watches the code (docs/development.md)"
 _LOGGING = "an application configures its own logging; --log-format and --log-level are for corepod's lines"
 _PROXIES = "--trusted-proxies ADDRESSES says whose X-Forwarded headers are used"
-_SERVICE = "leave that to the service manager, such as systemd"
-_LOG_FILE = "--log-file FILE is for all of the log"
+_PID = "no pid file is written: commands find a pool by its name, and corepod ps shows its pid"
+_LOG_FILE = "use --log-file FILE, which has the lines of the supervisor and of all workers"
+_RESTARTS = "workers that die are replaced at once; --crash-budget DEATHS/SECONDS says how often that may happen"
+_FOREGROUND = "corepod run stays in the foreground"
+_TIME = "each line of the log has its time"
 _CLIENT_CERTIFICATE = "--tls-client-ca FILE makes clients need a certificate"
 
 # Those that are followed by a value. --host and --port are answered together.
@@ -19,7 +23,13 @@ _VALUED = {
     ("--threads", "--blocking-threads"): "--wsgi-threads N sets the threads of a WSGI application",
     ("-t", "--timeout"): "--request-timeout limits a request; --busy-timeout and --stuck-timeout replace a worker "
     "that is blocked",
-    ("--graceful-timeout", "--timeout-graceful-shutdown", "--kill-timeout"): "use --stop-timeout SECONDS",
+    (
+        "--graceful-timeout",
+        "--timeout-graceful-shutdown",
+        "--kill-timeout",
+        "--workers-kill-timeout",
+    ): "use --stop-timeout SECONDS",
+    ("--timeout-worker-healthcheck",): "use --stuck-timeout SECONDS and --busy-timeout SECONDS",
     ("--timeout-keep-alive",): "use --keep-alive SECONDS",
     ("--limit-max-requests",): "use --max-requests N",
     ("--limit-max-requests-jitter",): "use --max-requests-jitter N",
@@ -31,6 +41,7 @@ _VALUED = {
     (
         "--limit-request-line",
         "--limit-request-field_size",
+        "--limit-request-fields",
         "--h11-max-incomplete-event-size",
     ): "use --limit-header BYTES",
     ("-i", "--instances"): "use --workers N, or auto for one on each usable core",
@@ -50,18 +61,28 @@ _VALUED = {
     ("--fd",): "sockets of systemd are taken over by themselves (LISTEN_FDS)",
     ("--app-dir", "--pythonpath", "--working-directory", "--cwd"): "use --chdir FOLDER",
     ("-e",): "use --env-file FILE, or set the variable before the start",
-    ("-c",): "use --config FILE; the file is TOML (docs/reference/settings.md)",
-    ("-n",): "use --name NAME",
+    ("-c",): "use --config FILE; the file is TOML, and corepod init writes one (docs/configuration.md)",
+    ("-n", "--proc-name", "--process-name"): "use --name NAME",
     ("-u",): "use --user NAME",
     ("-g",): "use --group NAME",
     ("-m",): "use --umask MODE",
-    ("-p",): "use --bind HOST:PORT for the port; no pid file is written",
-    ("--pid", "--pidfile"): f"no pid file is written; {_SERVICE}",
-    ("--access-logfile",): "use --access-log; the access log goes to standard output",
+    ("-p",): f"use --bind HOST:PORT for the port; {_PID}",
+    ("--pid", "--pidfile"): _PID,
+    ("--access-logfile",): "use --access-log; the access log is part of the log (--log-file FILE)",
     ("--access-logformat",): "use --access-log-format FORMAT",
-    ("--error-logfile", "--errorlog"): _LOG_FILE,
+    ("--error-logfile", "--errorlog", "-o", "--output", "--error", "-l", "--log", "--logfile"): _LOG_FILE,
     ("--log-config", "--log-config-json", "--logger-class"): _LOGGING,
     ("--reload-extra-file",): "use --reload-include PATTERN",
+    ("--ignore-watch", "--reload-ignore-patterns", "--reload-ignore-dirs"): "use --reload-exclude PATTERN",
+    ("--reload-engine", "--reload-delay", "--reload-tick", "--watch-delay"): _CHANGES,
+    ("--ws-max-size", "--websocket-max-size"): "use --websocket-max-message BYTES",
+    ("--ws-ping-interval", "--websocket-ping-interval", "--ws-ping-timeout"): "use --websocket-ping SECONDS",
+    ("--insecure-bind",): "use --bind HOST:PORT; an address of a pool is served with TLS or without",
+    ("--quic-bind",): "HTTP/3 isn't served; a proxy in front of the pool can do that",
+    ("--respawn-interval", "--restart-delay", "--exp-backoff-restart-delay", "--min-uptime"): _RESTARTS,
+    ("--listen-timeout",): "corepod start waits until the pool is ready, and fails with the reason",
+    ("--interpreter",): "install corepod in the environment of that interpreter, and run it from there",
+    ("--worker-tmp-dir",): "there is no need for it: workers write their heartbeat into shared memory",
     ("--statsd-host", "--statsd-prefix"): "Prometheus reads metrics at /metrics of the admin port (--admin)",
     ("--max-memory-restart",): "use --max-memory BYTES, such as 512m",
     ("--max-restarts",): "use --crash-budget DEATHS/SECONDS",
@@ -69,6 +90,12 @@ _VALUED = {
 _BARE = {
     ("--watch",): _CHANGES,
     ("-D", "--daemon"): "corepod start runs a pool in the background",
+    ("--no-daemon", "--nodaemon"): _FOREGROUND,
+    ("--autorestart", "--no-autorestart", "--respawn-failed-workers"): _RESTARTS,
+    ("--wait-ready",): "a worker is ready when its lifespan has run; --ready-path PATH asks the application, too",
+    ("--merge-logs",): "all workers write to one log in any case",
+    ("--time",): _TIME,
+    ("-R", "--enable-stdio-inheritance", "--capture-output"): "what workers print is in the log in any case",
     ("--proxy-headers", "--no-proxy-headers"): _PROXIES,
     ("--reuse-port",): "there is no need for it: all workers share the supervisor's sockets",
     ("--check-config",): "use corepod check MODULE:ATTRIBUTE",

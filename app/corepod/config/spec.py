@@ -100,7 +100,7 @@ _APPLICATION = _group(
         "forked from it, so that they share what the request has made; needs preload = application, and no lifespan "
         "has run then; may be repeated",
     ),
-    ("debug", "flag", False, "for a debugger in a worker: no timeouts, and asyncio's debug mode"),
+    ("debug", "flag", False, "allow a debugger in a worker: breakpoint() works, no timeouts, asyncio's debug mode"),
 )
 _POOL = _group(
     "Workers",
@@ -157,8 +157,8 @@ _POOL = _group(
         "max_requests_jitter",
         "count",
         0,
-        "up to so many requests are added to max_requests, by chance and for each worker, so that not all reach it at "
-        "the same time",
+        "maximum number of requests that are added to max_requests, by chance and for each worker, so that not all "
+        "reach it at the same time",
         {"minimum": 0},
     ),
     ("max_age", "seconds", 0.0, "time after which a worker is replaced by a new one, 0 for no limit", {"minimum": 0}),
@@ -166,7 +166,7 @@ _POOL = _group(
         "max_age_jitter",
         "seconds",
         0.0,
-        "up to so much time is added to max_age, by chance and for each worker",
+        "maximum time that is added to max_age, by chance and for each worker",
         {"minimum": 0},
     ),
     (
@@ -287,7 +287,7 @@ _HEALTH = _group(
         "seconds",
         5.0,
         "time for which all threads that serve requests may make no progress and use no CPU, while other requests wait "
-        "for one, before the worker counts as stuck; 0 for any time",
+        "for one, before the worker counts as stuck; 0 switches this off",
         {"minimum": 0},
     ),
     (
@@ -295,7 +295,7 @@ _HEALTH = _group(
         "seconds",
         0.1,
         "time for which code may block the event loop, while requests are served, before the worker logs the stack of "
-        "what blocks it; 0 for any time",
+        "what blocks it; 0 switches this off",
         {"minimum": 0},
     ),
 )
@@ -391,7 +391,7 @@ _HTTP = _group(
         "seconds",
         0.0,
         "time that a request may have waited for a worker to read it, or for a thread of a WSGI application, above "
-        "which it is answered with 503 at once; 0 for any time",
+        "which it is answered with 503 at once; 0 for no limit",
         {"minimum": 0},
     ),
     (
@@ -494,7 +494,7 @@ _DEVELOPMENT = _group(
         "reload",
         "flag",
         False,
-        "for development: watch the code, and replace the workers when it changes; code that is broken answers with "
+        "watch the code, and replace the workers when it changes, for development; code that is broken answers with "
         "its traceback. No standby is kept then. corepod dev switches it on",
     ),
     ("reload_dir", "texts", [], "folder that is watched in place of the application's; may be repeated"),

@@ -1,4 +1,5 @@
-"""Every command that docs/commands.md shows does what it says, as it stands there, in its order."""
+"""Every command that docs/commands.md shows does what it says, as it stands there, in its order, and so does each of
+other pages about a running pool."""
 
 from __future__ import annotations
 
@@ -10,6 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+from corepod.contract.events import KINDS
+from corepod.subcommands import COMMANDS
+
 from tests.process.harness import APPS
 from tests.waiting import DEADLINE
 
@@ -18,7 +23,8 @@ if TYPE_CHECKING:
 
     from tests.process.harness import Pool
 
-PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = DOCS / "commands.md"
 FIRST = "corepod run main:app --name shop --workers 2"
 
 
@@ -57,6 +63,72 @@ def run(command: str, folder: Path, environment: dict[str, str]) -> None:
     )
     assert done.returncode == 0, (command, done)
     assert done.stdout or "eval" in command, command
+
+
+def examples(text: str) -> list[str]:
+    return [re.sub(r" +#.*", "", line) for line in shown(text) if line.startswith("corepod ")]
+
+
+def section(page: str, title: str) -> str:
+    return (DOCS / page).read_text().partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [((DOCS / "top.md").read_text(), 5), (section("operations.md", "What is a worker doing?"), 3)],
+    ids=["top", "dump"],
+)
+def test_every_command_of_another_page(text: str, count: int, start: Callable[..., Pool], tmp_path: Path) -> None:
+    commands = examples(text)
+    assert len(commands) == count
+    shutil.copy(APPS / "ok.py", tmp_path / "main.py")
+    start(*FIRST.split()[2:], cwd=tmp_path).ready()
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for command in commands:
+        words = ["bash", "-c", command]
+        done = subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=3 * DEADLINE, check=False
+        )
+        # Without a name, pools of others count, too: those in /run/corepod, which come and go.
+        nameless = command in ("corepod top", "corepod dump") and "shop" in done.stdout + done.stderr
+        assert done.returncode == 0 or nameless, (command, done)
+        assert done.stdout or done.stderr, command
+
+
+POD = section("deploy.md", "Commands in a pod")
+IN_A_POD = re.findall(r"^    kubectl exec POD -c worker -- (corepod .*?)(?: +#.*)?$", POD, re.MULTILINE)
+
+
+def test_every_command_in_a_pod(start: Callable[..., Pool], tmp_path: Path) -> None:
+    """The image has none of the packages of the extra `local`."""
+    assert {command.split()[1] for command in IN_A_POD} >= {"ps", "top", "dump", "reload", "describe", "events"}
+    missing = tmp_path / "missing"
+    for package in ("rich", "shtab", "watchfiles"):
+        (missing / package).mkdir(parents=True)
+        (missing / package / "__init__.py").write_text("raise ImportError(__name__)\n")
+    shutil.copy(APPS / "ok.py", tmp_path / "main.py")
+    start("main:app", "--workers", "1", cwd=tmp_path, command="pid1").ready()
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(missing)
+    for command in IN_A_POD:
+        # In a pod there is one pool. Here are those of others, too, in /run/corepod.
+        named = "" if command.split()[1] == "ps" else " main"
+        run(command.replace(" -f", "") + named, tmp_path, environment)
+    words = ["corepod", "top", "main"]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (done.returncode, "corepod[local]" in done.stderr) == (2, True), done
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    table = PAGE.read_text().partition("| kind | meaning |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z-]+)`", re.sub(r"^(\|[^|]*\|).*", r"\1", table, flags=re.MULTILINE))) == set(KINDS)
+
+
+def test_every_command_is_on_a_page() -> None:
+    table = PAGE.read_text().partition("| command | page |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z0-9]+)`", table)) == set(COMMANDS)
 
 
 def test_every_command_has_an_example() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from corepod.config import foreign
 from corepod.config.foreign import take
 from corepod.config.spec import SETTINGS
 from corepod.contract.exits import EXIT_SETTINGS
+from corepod.subcommands import COMMANDS
 
+ROOT = Path(__file__).parents[3]
 OURS = {setting.flag for setting in SETTINGS}
 GUNICORN = "-w 2 -k uvicorn.workers.UvicornWorker -b :80 --threads 4 -t 30 --graceful-timeout 9 --max-requests 100 -D"
 UVICORN = (
@@ -59,6 +62,33 @@ def test_ones_own_arguments_stay_as_they_are() -> None:
 def test_an_answer_names_flags_that_exist(answer: str) -> None:
     named = set(re.findall(r"--[a-z][a-z-]+", answer))
     assert named <= {*OURS, "--config"}
+
+
+@pytest.mark.parametrize("answer", sorted({answer for _, answer in foreign._ANSWERS.values()}))
+def test_an_answer_names_commands_and_documents_that_exist(answer: str) -> None:
+    assert set(re.findall(r"corepod ([a-z]\w+)", answer)) - {"in"} <= set(COMMANDS)
+    assert all((ROOT / page).exists() for page in re.findall(r"docs/[\w./-]+\.md", answer))
+
+
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("--daemon", "corepod start"),
+        ("--watch", "corepod dev"),
+        ("--limit-max-requests", "--max-requests"),
+        ("--workers-lifetime", "--max-age"),
+        ("--max-memory-restart", "--max-memory"),
+        ("--cron-restart", "--recycle-at"),
+        ("--timeout-keep-alive", "--keep-alive"),
+        ("--limit-concurrency", "--limit-requests"),
+        ("--pid", "corepod ps"),
+        ("--ignore-watch", "--reload-exclude"),
+        ("--output", "--log-file"),
+    ],
+)
+def test_what_has_an_answer_now(flag: str, named: str) -> None:
+    _, (fault,) = take([flag, "x"] if not foreign._ANSWERS[flag][0] else [flag])
+    assert named in fault.replace(flag, "", 1)
 
 
 def test_no_flag_of_ours_is_answered() -> None:

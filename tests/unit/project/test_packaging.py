@@ -45,7 +45,7 @@ def test_the_description_on_an_index_has_no_link_that_leads_nowhere(built: Path)
     assert relative(text) == []
     assert "<picture" not in text
     assert "One worker, one core, one pod." in text
-    assert "pip install 'corepod[local]'" in text
+    assert "pip install 'corepod[dev]'" in text
 
 
 def test_with_a_home_links_and_pictures_lead_there() -> None:

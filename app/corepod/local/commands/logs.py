@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
 import json
 import os
@@ -19,7 +18,6 @@ from corepod.local.pools import CommandError, add_pool, find, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
     from corepod.local.loglines import Entry
 
@@ -68,14 +66,14 @@ def main(options: argparse.Namespace) -> int:
 
 
 def show(found: Iterable[Entry], *, as_json: bool) -> None:
-    """Print these entries, in colours on a terminal."""
-    colours = not as_json and _is_terminal()
+    """Print these entries, in colours where they can be shown."""
+    colours = None if as_json else output.console()
     for entry in found:
         if as_json:
             print(json.dumps(entry.record()))
         elif colours:
             for line in entry.lines:
-                _console().print(styled(line.encode()), soft_wrap=True)
+                colours.print(styled(line.encode()))
         else:
             print("\n".join(entry.lines))
     sys.stdout.flush()
@@ -114,14 +112,3 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-@functools.cache
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)

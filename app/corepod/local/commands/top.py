@@ -32,7 +32,7 @@ def configure(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"time between two looks, over which rates are measured, {SHORTEST:g} to {LONGEST:g} (default: 1)",
     )
-    parser.add_argument("--once", action="store_true", help="print one table; so it is where there is no terminal")
+    parser.add_argument("--once", action="store_true", help="print one table and end, as it does without a terminal")
     output.add_json(parser, "print JSON once, a line for each pool")
 
 
