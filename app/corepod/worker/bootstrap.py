@@ -19,7 +19,7 @@ from corepod.worker.control import Control
 from corepod.worker.environment import read_env_file_again
 from corepod.worker.implementation import tls_context
 from corepod.worker.load import BootError, load_application
-from corepod.worker.process import Inheritance, die_with_supervisor, prepare_process, set_name
+from corepod.worker.process import Inheritance, die_with_supervisor, end_without_supervisor, prepare_process, set_name
 from corepod.worker.run import become_worker
 from corepod.worker.scoreboard import ScoreboardRecord
 from corepod.worker.settings import WorkerSettings
@@ -57,13 +57,14 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     title.prepare(settings)
     title.show("boot")
     scoreboard_fd, *listener_fds, stacks_fd = fds
-    prepare_process(stacks_fd)
+    prepare_process(control, stacks_fd)
     if settings.reload:
         fresh.distrust_bytecode_of_the_second()
     if settings.terminal:
         terminal.lend(settings.terminal)
     tls = read_files(settings)  # while this process may: they may be readable by root alone
     apply_process_settings(settings)
+    end_without_supervisor(control)
     record = ScoreboardRecord(scoreboard_fd)
     os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]

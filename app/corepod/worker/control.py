@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 
 from corepod.contract.messages import PACKET, Failed, Message, decode, encode
@@ -21,6 +22,14 @@ class Control:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the supervisor's end is closed, whatever there may still be to read. The kernel closes it before it
+        sends the signals that were asked for at the supervisor's death."""
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         self._socket.close()

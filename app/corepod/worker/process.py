@@ -46,9 +46,10 @@ class Inheritance:
 _stacks_fds: list[int] = []
 
 
-def prepare_process(stacks_fd: int) -> None:
+def prepare_process(control: Control, stacks_fd: int) -> None:
     """Set up a process after exec or fork, before any code of the application runs in it."""
     die_with_supervisor()
+    end_without_supervisor(control)
     lead_group()
     os.set_inheritable(stacks_fd, False)
     if _stacks_fds:
@@ -105,6 +106,13 @@ def lead_group() -> None:
 def die_with_supervisor() -> None:
     """Be killed when the supervisor dies, for the port would stay taken otherwise. A change of user undoes it."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_without_supervisor(control: Control) -> None:
+    """End now, where the supervisor was dead before its death could be asked for: an import that hangs would never read
+    that the control socket is closed."""
+    if control.is_cut:
+        os._exit(1)
 
 
 def die_with_parent(parent: int) -> None:

@@ -44,7 +44,8 @@ class StallWatch:
         self._period = after / LOOKS
         self._timer = StallTimer(self._interrupted)
         self._reports, self._summary_due = StallReports(), False
-        self._due, self._used = 0.0, used()
+        self._meter = Meter()
+        self._due, self._used = 0.0, self._meter.read()
         self._stack: Stack = ()  # of the loop's thread, taken while the loop was blocked
         self._others: tuple[Stack, ...] = ()  # of the other threads at that moment
         self._serving: tuple[str, ...] = ()
@@ -59,23 +60,26 @@ class StallWatch:
         self._app.begins = None
         if not self._timer.usable:
             return  # the application has taken the signal: never again
-        self._set(time.monotonic())
-        self._loop.call_soon(self._look)
+        self._look_soon()
 
     def _look(self) -> None:
         now = time.monotonic()
         if now - self._due >= self._after:
             self._stalled(now, now - self._due)
         if self._app.in_flight and self._timer.usable:
-            self._set(time.monotonic() + self._period)
-            self._loop.call_later(self._period, self._look)
+            self._look_soon()
         else:
             self._timer.set(0)
             self.begin()
 
+    def _look_soon(self) -> None:
+        # Not at the loop's next turn, when a short request is over: each would pay for a look of its own.
+        self._set(time.monotonic() + self._period)
+        self._loop.call_later(self._period, self._look)
+
     def _set(self, due: float) -> None:
         """The loop should come round at `due`."""
-        self._due, self._used = due, used()
+        self._due, self._used = due, self._meter.read()
         self._stack = self._others = self._serving = ()
         self._timer.set(due - time.monotonic() + self._after)
 
@@ -86,7 +90,7 @@ class StallWatch:
         self._serving, self._in_flight = tuple(self._app.record.serving()), self._app.in_flight
 
     def _stalled(self, now: float, lasted: float) -> None:
-        before, after = self._used, used()
+        before, after = self._used, self._meter.read()
         spent = Used(*(b - a for a, b in zip(before, after, strict=True)))
         cause = cause_of(
             lasted, cpu=spent.cpu, waited=spent.waited, others=spent.process - spent.cpu, least=self._after,
@@ -108,15 +112,20 @@ class StallWatch:
             self._say(text)
 
 
-def used() -> Used:
-    """What the calling thread and its process have used so far."""
-    try:
-        # Without a file object, which costs three times as much.
-        fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+class Meter:
+    """Of the thread that makes it."""
+
+    def __init__(self) -> None:
         try:
-            ran, waited, *_ = os.read(fd, 100).split()
-        finally:
-            os.close(fd)
-        return Used(int(ran) / 1e9, int(waited) / 1e9, time.process_time())
-    except (OSError, ValueError):
-        return Used(time.thread_time(), 0.0, time.process_time())  # no such file in this sandbox
+            # Kept open: to open it for each look costs ten times as much as to read it.
+            self._schedstat = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._schedstat = -1  # no such file in this sandbox
+
+    def read(self) -> Used:
+        """What the thread and its process have used so far."""
+        try:
+            ran, waited, *_ = os.pread(self._schedstat, 100, 0).split()
+            return Used(int(ran) / 1e9, int(waited) / 1e9, time.process_time())
+        except (OSError, ValueError):  # the application has closed it, too, and opened something else
+            return Used(time.thread_time(), 0.0, time.process_time())

@@ -84,7 +84,7 @@ def _become_child(inheritance: Inheritance, fds: list[int], middle: int, *, warm
     for fd, number in zip(outputs, (1, 2), strict=False):
         os.dup2(fd, number, inheritable=True)
         os.close(fd)
-    prepare_process(stacks_fd)
+    prepare_process(inheritance.control, stacks_fd)
     set_name("corepod-standby")
     title.show("standby")
     for fd in inheritance.files:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.contract.messages import PACKET, Failed, Fork, Readiness, decode, encode
 from corepod.worker.control import Control
+
+from tests.waiting import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,3 +60,24 @@ def test_a_supervisor_that_is_gone(ends: tuple[Control, socket.socket]) -> None:
     control.send(Readiness(True, ""))  # nobody hears it, and that is no fault of the worker's
     nothing: tuple[Any, Any] = (None, [])
     assert control.receive() == nothing
+
+
+STARTS = """
+import os, socket, sys
+from corepod.worker.control import Control
+from corepod.worker.process import prepare_process
+supervisor, worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+supervisor.send(b"load")
+if sys.argv[1] == "dead":
+    supervisor.close()
+prepare_process(Control(worker.detach()), os.dup(2))
+print("goes on")
+"""
+
+
+@pytest.mark.parametrize(("supervisor", "code", "said"), [("dead", 1, ""), ("alive", 0, "goes on\n")])
+def test_who_is_started_by_a_supervisor_that_is_dead_by_then_ends(supervisor: str, code: int, said: str) -> None:
+    """What it was told before may still be there to read; no signal tells it of a death that was before it asked."""
+    command = [sys.executable, "-c", STARTS, supervisor]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (ended.returncode, ended.stdout) == (code, said), ended.stderr

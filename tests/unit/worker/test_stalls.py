@@ -8,7 +8,8 @@ import re
 import sysconfig
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from corepod.contract.stacks import NEWEST_FIRST, TASKS_END
@@ -16,6 +17,7 @@ from corepod.worker import stacks, stall_reports
 from corepod.worker.stacks import Place, stack_of
 from corepod.worker.stall_reports import AT_ONCE, WINDOW, Cause, Stall, StallReports, application, cause_of, guilty
 from corepod.worker.stall_timer import StallTimer
+from corepod.worker.stalls import StallWatch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,6 +157,28 @@ def test_a_timer_that_is_set_back_does_nothing() -> None:
     time.sleep(0.05)
     timer.close()
     assert found == []
+
+
+def test_short_requests_share_the_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many come and go in a fourth of the limit, the timer is set once and the CPU time read once."""
+    looks: list[float] = []
+    monkeypatch.setattr(StallTimer, "set", lambda timer, seconds: looks.append(seconds))
+
+    async def many() -> None:
+        app = SimpleNamespace(begins=None, in_flight=0)
+        watch = StallWatch(asyncio.get_running_loop(), cast("Any", app), 1000.0, print)
+        watch.begin()
+        for _ in range(100):
+            app.in_flight = 1
+            if app.begins is not None:
+                app.begins()
+            await asyncio.sleep(0)
+            app.in_flight = 0
+            await asyncio.sleep(0)
+        watch._timer.close()
+
+    asyncio.run(many())
+    assert len(looks) == 1
 
 
 def test_a_second_user_of_the_signal_is_respected(caught: list[stacks.Stack]) -> None:

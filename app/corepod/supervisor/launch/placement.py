@@ -80,11 +80,12 @@ class Placement:
         if self._pin == "never":
             return before
         allowed = self.usable.allowed
+        shared = not self.pins and len(allowed) != len(before)  # with others, as `pinning.assign` says
         for core in before:
-            if core not in allowed:
+            if shared or core not in allowed:
                 self.give_back(core)
-        if not self.pins and len(allowed) != len(before):
-            return [None] * len(before)  # others may be on the same cores, as `pinning.assign` says
+        if shared:
+            return [None] * len(before)
         after = [core if core in allowed else None for core in before]
         for number, core in enumerate(after):
             if core is None:

@@ -108,6 +108,11 @@ class Pool:
         for process in slot.processes:
             if process.stage is not Stage.DRAINING:
                 self.processes.drain(process, self.settings.stop_timeout, self.settings.keep_alive, now)
+        if not self.stopping and all(other.failed for other in self.slots):
+            # The cores or the load took away the only slot that served, and nobody wants the pool to end for that.
+            self._log.warning("every slot that is left was given up: each gets another chance")
+            for other in self.slots:
+                other.forgive()
         self._end_if_given_up(EXIT_BUDGET, now)
 
     def request_reload(self) -> int:

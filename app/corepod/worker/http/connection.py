@@ -71,7 +71,7 @@ class HttpConnection(Flow):
         self.server.words[BYTES_IN] += len(data)
         if self._lingers_since is not None or self._refusal:
             return
-        if self._arrival is not None and self._reader.expects_request:
+        if self._arrival is not None and self._reader.receiving is None:  # a piece of a head, or of several
             self._arrival.read()
         if not self.requests and self._reader.untouched:
             self._open(self._held + data)

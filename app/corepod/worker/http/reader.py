@@ -82,11 +82,6 @@ class RequestReader:
         return not self._unfruitful
 
     @property
-    def expects_request(self) -> bool:
-        """Whether the next byte is the first one of a request."""
-        return self.receiving is None and not self._unfruitful
-
-    @property
     def has_more(self) -> bool:
         """Whether the client sends something that nobody waits for."""
         return self._beyond or self.receiving is not None

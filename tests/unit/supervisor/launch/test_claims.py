@@ -14,6 +14,8 @@ from corepod.cpu.cores import MOST_CORES, Usable
 from corepod.supervisor.io.loop import Loop
 from corepod.supervisor.launch.placement import Placement
 from corepod.supervisor.settings import Settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,3 +114,45 @@ def test_whoever_asks_for_the_owner_of_a_claim_is_let_go_by_the_loop(
         loop.wait(loop.now())
     placement.give_back(FIRST)
     assert holder(FIRST) is None
+
+
+def test_in_a_container_cores_that_are_left_are_claimed_again(
+    place: Callable[..., Placement], loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a pod's cores change and change back."""
+    monkeypatch.setattr("corepod.cpu.pinning.in_container", lambda: True)
+    placement, other = place(3), CoreClaims()
+    assert placement.cores == list(CORES)
+    placement.use(Usable(CORES[:2], 2, "two cores", None))
+    assert placement.reassign(list(CORES)) == [None, None, None], "their number differs from that of the slots"
+    assert other.claim(FIRST), "who isn't on a core of its own has no claim on one"
+    other.release(FIRST)
+    placement.use(Usable(CORES, 3, "three cores", None))
+    assert placement.reassign([None, None, None]) == list(CORES)
+
+
+@given(st.lists(st.tuples(st.sets(st.sampled_from(CORES), min_size=1), st.integers(1, 4)), max_size=12), st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_cores_come_and_go_a_claim_has_one_slot(
+    place: Callable[..., Placement],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: list[tuple[set[int], int]],
+    data: st.DataObject,
+) -> None:
+    in_container = data.draw(st.booleans())
+    monkeypatch.setattr("corepod.cpu.pinning.in_container", lambda: in_container)
+    placement = place(2)
+    slots = list(placement.cores)
+    for cores, wanted in changes:
+        allowed = tuple(sorted(cores))
+        placement.use(Usable(allowed, len(allowed), "some", None))
+        while len(slots) > wanted:
+            placement.give_back(slots.pop())
+        while len(slots) < wanted:
+            slots.append(placement.another(slots)[0])
+        slots = placement.reassign(slots)
+        pinned = [core for core in slots if core is not None]
+        assert len(pinned) == len(set(pinned)), "two slots on a core"
+        assert set(pinned) == set(placement._claims.held) <= cores
+    for core in CORES:
+        placement.give_back(core)

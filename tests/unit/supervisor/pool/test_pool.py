@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET
+from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
 from corepod.contract.messages import (
     Activate,
     Armed,
@@ -298,15 +298,30 @@ def test_a_slot_more_gets_a_worker_and_a_slot_less_drains_its() -> None:
     assert len(system.pool.workers) == 1
 
 
-def test_without_the_slot_that_still_worked_a_pool_has_given_up() -> None:
+def test_without_the_slot_that_still_worked_the_others_get_another_chance() -> None:
     system = running(2, crash_budget=(1, 60.0))
     for _ in range(2):
         system.dies(system.worker(0))
         system.settle()
     assert system.slot(0).failed
-    assert system.pool.exit_code is None
     system.pool.remove_slot(system.now)
+    system.settle()
+    assert system.worker(0).stage is Stage.SERVING
+    for _ in range(2):
+        assert system.pool.exit_code is None
+        system.dies(system.worker(0))
+        system.settle()
     assert system.pool.exit_code == EXIT_BUDGET
+
+
+def test_a_pool_that_stops_gives_no_slot_another_chance() -> None:
+    system = running(2, crash_budget=(1, 60.0))
+    for _ in range(2):
+        system.dies(system.worker(0))
+        system.settle()
+    system.pool.lame()
+    system.pool.remove_slot(system.now)
+    assert system.pool.exit_code == EXIT_OK
 
 
 def test_slots_are_numbered_without_a_gap() -> None:

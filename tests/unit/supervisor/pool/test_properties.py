@@ -193,6 +193,17 @@ class Chaos:
             self.system.reap()
             self.system.tick()
 
+    def cores_change(self) -> None:
+        """As `supervisor/scaling.py` does it: the slots follow by any number at once, and those that stay move."""
+        if self.pool.stopping:
+            return
+        cores = self.dice.randint(1, self.most)
+        self.pool.generations.use(cores)
+        for _ in range(abs(cores - len(self.pool.slots))):
+            (self.slot_more if len(self.pool.slots) < cores else self.slot_less)()
+        for slot in self.pool.slots:
+            slot.move(self.dice.choice([None, slot.number]))
+
     def a_moment_passes(self) -> None:
         self.system.wait(self.dice.choice([0.01, 0.1, 0.3, 1.0]))
 
@@ -335,6 +346,7 @@ WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.recycle, 4),
     (Chaos.slot_more, 1),
     (Chaos.slot_less, 1),
+    (Chaos.cores_change, 1),
     (Chaos.is_found_stuck, 1),
     (Chaos.random_is_random, 1),
 ]

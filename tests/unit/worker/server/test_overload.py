@@ -196,6 +196,19 @@ def test_a_silent_connection_has_waited_for_nothing() -> None:
         assert served.words[QUEUED] < age * 1e9
 
 
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+def test_a_head_that_comes_slowly_has_not_waited(http: str) -> None:
+    """It is the client that takes its time. A busy machine may be late for the end of it, so the patience is longer
+    than that, and what the client takes is longer still."""
+    patience = 2.0
+    with Served(app := App(), queue_timeout=patience, http=http) as served, served.connect() as sock:
+        sock.sendall(LAST[:-10])
+        wait(1.5 * patience)
+        sock.sendall(LAST[-10:])
+        assert read_all(sock).startswith(b"HTTP/1.1 200 ")
+        assert app.calls == 1
+
+
 def test_what_a_client_sends_ahead_has_not_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its turn comes when the one before has its answer: nobody but its own client has made it wait."""
     app, ahead = App(), [0.0]
