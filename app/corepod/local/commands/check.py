@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from corepod.config.apps import resolve_all
 from corepod.config.resolve import SettingsError
 from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
 from corepod.local.checks import Result, check
+from corepod.local.pools import add_timeout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -21,13 +23,13 @@ GREEN, RED, PLAIN = "\033[32m", "\033[31m", "\033[0m"
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="limit of the import (default: 60)"
-    )
+    add_timeout(parser, 60.0, "limit of the import")
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
     """Check the named application, or all of the file. Returns the exit code of the first fault."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # the import's process goes, too
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     as_json, timeout = flags.pop("json"), flags.pop("timeout")
     file = flags.pop("config") or os.environ.get("COREPOD_CONFIG")
     try:
@@ -45,7 +47,9 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
 
 
 def _print(results: list[Result]) -> None:
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    if sys.stdout is None:
+        return
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     widths = [_widest(r.application for r in results), _widest(r.what for r in results)]
     for result in results:
         mark = "✗" if result.code else "✓"

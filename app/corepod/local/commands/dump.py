@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_LATE, EXIT_OK
 from corepod.local import output
-from corepod.local.pools import add_pool, find_slot, get
+from corepod.local.pools import add_pool, add_timeout, find_slot, get
 from corepod.local.stacks import PATIENCE, collect, lines
 
 if TYPE_CHECKING:
@@ -15,14 +15,8 @@ if TYPE_CHECKING:
 
 def configure(parser: ArgumentParser) -> None:
     add_pool(parser, slot=True)
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=PATIENCE,
-        metavar="SECONDS",
-        help=f"time in which each worker has to answer (default: {PATIENCE:g})",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_timeout(parser, PATIENCE, "time in which each worker has to answer")
+    output.add_json(parser, "print a list of JSON objects, one for each worker")
 
 
 def main(options: Namespace) -> int:

@@ -7,19 +7,19 @@ import functools
 import itertools
 import json
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from corepod.contract import runtime
 from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL, EXIT_OK
-from corepod.local import journal, logfiles
+from corepod.local import journal, logfiles, output
 from corepod.local.loglines import entries, entries_backwards, styled
 from corepod.local.pools import CommandError, add_pool, find, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+
+    from rich.console import Console
 
     from corepod.local.loglines import Entry
 
@@ -69,16 +69,16 @@ def main(options: argparse.Namespace) -> int:
 
 def show(found: Iterable[Entry], *, as_json: bool) -> None:
     """Print these entries, in colours on a terminal."""
-    colours = not as_json and _is_terminal()
+    colours = None if as_json else _console()
     for entry in found:
         if as_json:
             print(json.dumps(entry.record()))
-        elif colours:
+        elif colours is not None:
             for line in entry.lines:
-                _console().print(styled(line.encode()), soft_wrap=True)
+                colours.print(styled(line.encode()), soft_wrap=True)
         else:
             print("\n".join(entry.lines))
-    sys.stdout.flush()
+    print(end="", flush=True)
 
 
 def _find(pool: str | None) -> tuple[str, list[str]]:
@@ -89,7 +89,12 @@ def _find(pool: str | None) -> tuple[str, list[str]]:
         client = find(pool)
     except CommandError as error:
         return _of_ended(pool, error), []
-    status = get(client, "/status")
+    try:
+        status = get(client, "/status")
+    except CommandError as error:  # it is frozen, or ends: its log may say why
+        path = _of_ended(client.name, error)
+        output.complain(f"{error}; this is in {path}")
+        return path, []
     log = status["log"]
     if log["to"] == "file":
         return log["path"], []
@@ -116,12 +121,6 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
 @functools.cache
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)
+def _console() -> Console | None:
+    return output.console()
