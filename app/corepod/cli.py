@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import shlex
 import signal
@@ -13,7 +14,7 @@ from corepod import __version__
 from corepod.config.kinds import LISTS
 from corepod.config.resolve import SettingsError, hint
 from corepod.config.spec import BY_NAME, COMMON, SETTINGS
-from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
+from corepod.contract.exits import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS
 from corepod.subcommands import COMMANDS, Takes
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     from corepod.config.spec import Setting
     from corepod.subcommands import Command
+
+
+# What a write to standard output fails with: a full disk, a quota, a terminal that is gone.
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,7 +60,8 @@ def fail(faults: list[str], name: str = "run") -> NoReturn:
     if name in COMMANDS and COMMANDS[name].takes is not Takes.SETTINGS:
         print(f"corepod: nothing was done; see corepod {name} --help", file=sys.stderr)
     else:
-        print("corepod: nothing was started; see corepod run --help, or docs/reference/settings.md", file=sys.stderr)
+        where = f"corepod {name} --help" if name in COMMANDS else "corepod --help"
+        print(f"corepod: nothing was started; see {where}, or docs/reference/settings.md", file=sys.stderr)
     sys.exit(EXIT_SETTINGS)
 
 
@@ -122,6 +128,25 @@ def _module(name: str) -> Any:
 
 
 def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
+    try:
+        code = _call(name, options, faults)
+        print(end="", flush=True)  # here, where a fault of the output can still be told
+        return code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        sys.stdout = None  # head has seen enough
+        return EXIT_OK
+    except OSError as error:
+        if error.filename is not None or error.errno not in UNWRITTEN:
+            raise
+        sys.stdout = None
+        print(f"corepod: the output can't be written: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _call(name: str, options: argparse.Namespace, faults: list[str]) -> int:
+    """What the command returns, or the code of the reason for which it can't do what was asked."""
     command, module = COMMANDS[name], _module(name)
     flags = vars(options)
     del flags["command"]
@@ -130,26 +155,18 @@ def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
             code: int = module.main(flags, faults, **command.options)
             return code
         except SettingsError as error:
-            fail(error.faults)
+            fail(error.faults, name)
         except Exception as error:
             return _refused(error)
     if faults:
         fail(faults, name)
-    from corepod.local.pools import CommandError
-
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         everything = [parser(list(COMMANDS))] if command.takes is Takes.PARSER else []
         code = module.main(options, *everything)
         return code
-    except CommandError as error:
-        print(f"corepod: {error}", file=sys.stderr)
-        return error.code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        sys.stdout = None  # head has seen enough
-        return EXIT_OK
+    except Exception as error:
+        return _refused(error)
 
 
 def _refused(error: Exception) -> int:
@@ -178,7 +195,7 @@ def _without_foreign(words: list[str]) -> tuple[list[str], list[str]]:
     if words and words[0] not in COMMANDS and (":" in words[0] or foreign.is_flag(words[0])):
         fail([f"the command is missing; write corepod run {shlex.join(words)}"])
     if words and words[0] not in COMMANDS and not words[0].startswith("-"):
-        fail([f"there is no command {words[0]}{hint(words[0], COMMANDS) or '; corepod --help lists all'}"])
+        fail([f"there is no command {words[0]}{hint(words[0], COMMANDS) or '; corepod --help lists all'}"], words[0])
     if not words or words[0] not in COMMANDS or COMMANDS[words[0]].takes is not Takes.SETTINGS:
         return words, []
     rest, faults = foreign.take(words[1:], COMMANDS[words[0]].flags)
@@ -201,7 +218,9 @@ def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> tuple[argparse.N
             faulty = [at for at, argument in enumerate(argv) if argument.partition("=")[0] in flags]
             if not faulty:
                 fail(faults, argv[0] if argv else "run")
-            del argv[faulty[-1]]
+            at = faulty[-1]
+            has_value = "=" not in argv[at] and not error.message.startswith("expected")
+            del argv[at : at + 1 + has_value]  # left there, the value would be taken for the application
         else:
             return options, unknown, list(dict.fromkeys(faults))
 

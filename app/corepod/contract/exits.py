@@ -25,7 +25,8 @@ EXIT_CODES = {
 }
 # The exit codes of commands that ask a running pool for something; 0 and 2 mean the same as above.
 COMMAND_CODES = {
-    EXIT_FAILED: "the pool refused what was asked, or it failed; the reason is on standard error",
+    EXIT_FAILED: "the pool refused what was asked, or it failed, or the output can't be written; the reason is on "
+    "standard error",
     EXIT_NO_POOL: "no pool of this name runs, or it can't be reached; without a name: none runs, or several do",
     EXIT_LATE: "it was asked for, and was not done within `--timeout`; the pool goes on with it (`start`: the pool "
     "is stopped)",

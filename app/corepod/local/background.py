@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOOK = 0.1  # seconds between two looks at the log of a pool that starts
 SHOWN = 500  # lines of the log that tell why a pool didn't start
+LONGEST_NAME = 240  # a file's name has 255 bytes, of which rotation needs some
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -103,6 +104,9 @@ class _Start:
                         self._end()
                         self._fail(f"not ready after {timeout:g} s (--timeout), and stopped", EXIT_LATE)
                 answer = _read_all(self._ready)
+            signal.pthread_sigmask(
+                signal.SIG_BLOCK, SIGNALS
+            )  # it is ready: a signal from now on stops this command only
         except _Stopped as stopped:
             self._end()
             raise CommandError(f"{self._name}: the start was stopped", 128 + int(stopped.args[0])) from None
@@ -136,6 +140,12 @@ def _refuse_second(name: str) -> None:
 
 
 def _log_file(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise CommandError(
+            f"the name has {len(name)} characters, and its log file would need more than a file's name may have; "
+            f"--name gives a shorter one, up to {LONGEST_NAME}",
+            EXIT_SETTINGS,
+        )
     path = logfiles.choose(name)
     if path is None:
         tried = ", ".join(logfiles.folders(os.environ, os.geteuid())) or "no $XDG_STATE_HOME, $HOME or $XDG_RUNTIME_DIR"
@@ -166,9 +176,9 @@ def _signals() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for signum, handler in before.items():
             signal.signal(signum, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,9 @@ PATIENCE = 5.0  # seconds
 
 
 class Unreachable(Exception):
-    """Nobody answers at the address, or not as a pool does."""
+    """Nobody answers at the address, or not as a pool does. `late`: what was sent may be read yet."""
+
+    late = False
 
 
 class Gone(Unreachable):
@@ -127,7 +129,12 @@ def _unreachable(address: str, error: Exception) -> Unreachable:
         kind = Foreign
     elif isinstance(error, ConnectionRefusedError | FileNotFoundError):
         kind = Gone
-    return kind(f"{address}: {error or type(error).__name__}")
+    why = f"{error or type(error).__name__}"
+    if isinstance(error, TimeoutError | BlockingIOError):
+        why = f"timed out: its supervisor listens, and hasn't answered within {PATIENCE:g} s; it is frozen or very busy"
+    unreachable = kind(f"{address}: {why}")
+    unreachable.late = isinstance(error, TimeoutError)
+    return unreachable
 
 
 def running() -> list[Client]:

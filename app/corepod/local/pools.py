@@ -8,6 +8,7 @@ from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL, EXIT_SETTINGS
+from corepod.contract.runtime import names
 from corepod.local.client import Client, Gone, Refused, Unreachable, running
 from corepod.local.survey import survey
 
@@ -53,7 +54,9 @@ def find(name: str | None) -> Client:
     if name and name.startswith(("@", "/", "./")):
         return Client(name)
     everywhere = running()
-    pools = survey([client for client in everywhere if not name or client.name == name])
+    # A name that was given to --name is as good as what the socket is called.
+    wanted = name and (name if name in {client.name for client in everywhere} else names(name)[0])
+    pools = survey([client for client in everywhere if not wanted or client.name == wanted])
     # One that doesn't answer is there all the same: what was asked for says so in its own words.
     alive = [found.client for found in pools if not found.gone]
     if len(alive) == 1 or (alive and name):
@@ -79,7 +82,7 @@ def _names(clients: list[Client]) -> str:
 def find_slot(target: str | None) -> tuple[Client, str]:
     """The pool and the slot of POOL/SLOT; the slot is empty where none is named."""
     name, slash, slot = (target or "").rpartition("/") if target and not target.endswith(".sock") else (target, "", "")
-    if slash and slot.isdecimal():
+    if slash and slot.isascii() and slot.isdecimal():
         return find(name or None), slot
     return find(target), ""
 
@@ -108,7 +111,8 @@ def _asked(client: Client, method: str, path: str) -> Any:
     except Refused as refused:
         raise CommandError(f"{client.name}: {refused}", EXIT_FAILED) from refused
     except Unreachable as error:
-        raise CommandError(f"{client.name} doesn't answer: {error}", EXIT_NO_POOL) from error
+        later = "; it may do what was asked for when it goes on" if method == "POST" and error.late else ""
+        raise CommandError(f"{client.name} doesn't answer: {error}{later}", EXIT_NO_POOL) from error
 
 
 def ask_patiently(client: Client, path: str, deadline: float) -> Any:

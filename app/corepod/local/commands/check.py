@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
     """Check the named application, or all of the file. Returns the exit code of the first fault."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))  # the import's process goes, too
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     as_json, timeout = flags.pop("json"), flags.pop("timeout")
     file = document.asked_for(flags, os.environ)
     try:
@@ -45,7 +48,9 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
 
 
 def _print(results: list[Result]) -> None:
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    if sys.stdout is None:
+        return
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     widths = [_widest(r.application for r in results), _widest(r.what for r in results)]
     for result in results:
         mark = "✗" if result.code else "✓"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def configure(parser: ArgumentParser) -> None:
     add_pool(parser, slot=True)
     add_timeout(parser, PATIENCE, "time in which each worker has to answer")
-    output.add_json(parser)
+    output.add_json(parser, "print a list of JSON objects, one for each worker")
 
 
 def main(options: Namespace) -> int:

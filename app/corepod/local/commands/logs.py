@@ -6,7 +6,6 @@ import argparse
 import itertools
 import json
 import os
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from corepod.local.pools import CommandError, add_pool, find, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.console import Console
 
     from corepod.local.loglines import Entry
 
@@ -66,17 +67,17 @@ def main(options: argparse.Namespace) -> int:
 
 
 def show(found: Iterable[Entry], *, as_json: bool) -> None:
-    """Print these entries, in colours where they can be shown."""
-    colours = None if as_json else output.console()
+    """Print these entries, in colours on a terminal."""
+    colours = None if as_json else _console()
     for entry in found:
         if as_json:
             print(json.dumps(entry.record()))
-        elif colours:
+        elif colours is not None:
             for line in entry.lines:
-                colours.print(styled(line.encode()))
+                colours.print(styled(line.encode()), soft_wrap=True)
         else:
             print("\n".join(entry.lines))
-    sys.stdout.flush()
+    print(end="", flush=True)
 
 
 def _find(pool: str | None) -> tuple[str, list[str]]:
@@ -87,7 +88,12 @@ def _find(pool: str | None) -> tuple[str, list[str]]:
         client = find(pool)
     except CommandError as error:
         return _of_ended(pool, error), []
-    status = get(client, "/status")
+    try:
+        status = get(client, "/status")
+    except CommandError as error:  # it is frozen, or ends: its log may say why
+        path = _of_ended(client.name, error)
+        output.complain(f"{error}; this is in {path}")
+        return path, []
     log = status["log"]
     if log["to"] == "file":
         return log["path"], []
@@ -112,3 +118,8 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+@functools.cache
+def _console() -> Console | None:
+    return output.console()

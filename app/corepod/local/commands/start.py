@@ -24,7 +24,7 @@ STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # the others aren't start
 
 def configure(parser: ArgumentParser) -> None:
     add_timeout(parser, 90, "time to become ready, after which the pool is stopped")
-    output.add_json(parser)
+    output.add_json(parser, "print one JSON object a line for each pool that is ready")
 
 
 def main(flags: dict[str, Any], faults: list[str]) -> int:
@@ -38,7 +38,7 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
     if any(effective.values["reload"] for effective in effectives):
         raise SettingsError(["--reload watches files for development: use corepod dev, or corepod run --reload"])
     prepared = [(effective, launch.prepare(effective)) for effective in effectives]
-    code = EXIT_OK
+    code, unwritten = EXIT_OK, None
     for effective, environment in prepared:
         try:
             started = background.start(effective, environment, timeout=timeout)
@@ -48,7 +48,12 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
             if error.code in STOPPED:
                 break
         else:
-            print(json.dumps(started) if as_json else describe(started), flush=True)
+            try:
+                print(json.dumps(started) if as_json else describe(started), flush=True)
+            except OSError as error:  # nobody reads that; the others are started all the same
+                sys.stdout, unwritten = None, error
+    if unwritten is not None and code == EXIT_OK:
+        raise unwritten
     return code
 
 

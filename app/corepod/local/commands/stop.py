@@ -46,11 +46,20 @@ def main(options: Namespace) -> int:
     if not clients:
         output.complain("no pool runs here")
     # All are asked first, so that they drain at the same time.
-    waits = [ask(client, now=options.now, timeout=options.timeout) for client in clients]
+    waits, faults = [], []
+    for client in clients:
+        try:
+            waits.append(ask(client, now=options.now, timeout=options.timeout))
+        except CommandError as fault:
+            faults.append((client, fault))
     done = [wait(json=options.json) for wait in waits]
+    for client, told in faults:  # one that doesn't answer holds up none of the others
+        output.complain(str(told))
+        done.append({"pool": client.name, "stopped": False, "why": str(told)})
     if options.json:
         output.dump(done)
-    return next((EXIT_LATE for stopped in done if not stopped["stopped"]), EXIT_OK)
+    late = next((EXIT_LATE for stopped in done if not stopped["stopped"]), EXIT_OK)
+    return faults[0][1].code if faults else late
 
 
 def forget_killed(name: str | None) -> bool:

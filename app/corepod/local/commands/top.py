@@ -125,5 +125,7 @@ def _print_table(model: Model, number: int) -> None:
     given = os.environ.get("COLUMNS", "")
     width = window().columns if os.isatty(1) else int(given) if given.isdecimal() and int(given) else WIDE
     glyphs = cells.UNICODE if console.encoding.startswith("utf") else cells.ASCII
-    for line in ["", *whole(model, width, time.monotonic(), time.time(), glyphs)][0 if number else 1 :]:
-        console.print(line, soft_wrap=True)
+    with console.capture() as drawn:  # rich would end the command itself when nobody reads on
+        for line in ["", *whole(model, width, time.monotonic(), time.time(), glyphs)][0 if number else 1 :]:
+            console.print(line, soft_wrap=True)
+    print(drawn.get(), end="")
