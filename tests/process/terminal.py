@@ -61,8 +61,8 @@ class Terminal:
         self._lock = threading.Lock()
         self._set_size(columns)
         words = command or [sys.executable, "-m", "corepod", "run", *args]
-        # The size is the terminal's own, whatever a test runner says of its.
-        ours = ("COREPOD_", "COLUMNS", "LINES")
+        # Its size and its colours are its own, whatever a test runner says of its.
+        ours = ("COREPOD_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
         clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         self.process = subprocess.Popen(
             ["setsid", "--ctty", *words],

@@ -82,7 +82,7 @@ def _listening(pid: int) -> list[str]:
     inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table.readlines()[1:]]
-    return [row[1].split(":")[1] for row in rows if f"socket:[{row[9]}]" in inodes]
+    return [row[1].split(":")[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
 
 
 def test_its_memory(user: Machine) -> None:

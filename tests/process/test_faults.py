@@ -23,9 +23,9 @@ ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
 IN_THE_LOOP = """
 from corepod.supervisor import main
 from corepod.supervisor import steering
-def fault(self, why, crowd):
+def fault(self, to):
     raise RuntimeError("a bug")
-steering.Steering._grow = fault  # what TTIN does
+steering.Steering.scale = fault  # what TTIN does
 sys.exit(main.main())
 """
 

@@ -121,6 +121,7 @@ def test_nothing_beside(install: Callable[[str], Environment], start: Callable[.
         (("hit", "http://127.0.0.1:1/"), "loadtest"),
         (("run", "corepod.demo:app", "--bind", "127.0.0.1:0", "--admin", "none", *ONE), "demo"),
         (("run", "ok:app", "--loop", "uvloop"), "uvloop"),
+        (("dev", "ok:app", "--bind", "127.0.0.1:0", "--admin", "none"), "dev"),
     ):
         done = made.run("corepod", *words)
         assert done.returncode
@@ -147,6 +148,18 @@ def test_local(install: Callable[[str], Environment], terminals: list[Terminal])
     terminal = Terminal(command=command)
     terminals.append(terminal)
     until(lambda: any("│ ready " in line for line in terminal.screen), "the live table")
+
+
+def test_dev(install: Callable[[str], Environment], terminals: list[Terminal], tmp_path: Path) -> None:
+    made = install("corepod[dev]")
+    (code := tmp_path / "code").mkdir()
+    (code / "main.py").write_text("async def app(scope, receive, send): ...")
+    command = [str(made.bin / "corepod"), "dev", "main:app", "--chdir", str(code), "--bind", "127.0.0.1:0"]
+    terminal = Terminal(command=[*command, "--admin", "none"])
+    terminals.append(terminal)
+    terminal.shows(r"http://127\.0\.0\.1:\d+, watching")
+    (code / "main.py").write_text("async def app(scope, receive, send): raise LookupError")
+    terminal.shows(r"main\.py changed: reloaded in")
 
 
 def test_demo(install: Callable[[str], Environment], start: Callable[..., Pool]) -> None:

@@ -58,10 +58,11 @@ def test_ps_in_a_pipe_has_columns(shop: Pool, start: Start) -> None:
     start("ok:app", "--name", "blog", "--workers", "1", *QUICK).ready()
     head, *rows = corepod("ps").out.splitlines()
     assert head.split() == ["NAME", "STATE", "WORKERS", "RESTARTS", "CPU", "MEMORY", "UP", "PID", "ADDRESSES"]
-    cells = {row.split()[0]: row.split() for row in rows}
-    assert {"blog", "shop"} <= cells.keys()
-    assert cells["shop"][1:4] == ["ready", "2/2", "0"]
-    assert cells["shop"][-2:] == [str(shop.process.pid), f"127.0.0.1:{shop.port}"]
+    assert {"blog", "shop"} <= {row.split()[0] for row in rows}
+    # By its pid: another pool of this machine may have the same name.
+    (cells,) = (row.split() for row in rows if str(shop.process.pid) in row.split())
+    assert cells[:4] == ["shop", "ready", "2/2", "0"]
+    assert cells[-1] == f"127.0.0.1:{shop.port}"
     assert {"blog", "shop"} <= set(corepod("ps", "-q").out.splitlines())
 
 
@@ -121,11 +122,11 @@ def test_a_new_pool_takes_the_place_of_a_killed_one(shop: Pool, start: Start, ru
     assert [(found["name"], found["state"]) for found in listed(runtime)] == [("shop", "ready")]
 
 
-def test_a_pool_that_does_not_answer_holds_up_no_other(shop: Pool, start: Start) -> None:
+def test_a_pool_that_does_not_answer_holds_up_no_other(shop: Pool, start: Start, runtime: Path) -> None:
     start("ok:app", "--name", "blog", "--workers", "1", *QUICK).ready()
     os.kill(shop.process.pid, signal.SIGSTOP)
     try:
-        found = {pool["name"]: pool for pool in corepod("ps", "--json").document}
+        found = {pool["name"]: pool for pool in listed(runtime)}
         assert (found["blog"]["state"], found["shop"]["state"]) == ("ready", "silent")
         assert "timed out" in found["shop"]["why"]
         done = corepod("scale", "shop", "+1")
@@ -225,7 +226,7 @@ def test_describe_shows_what_is_in_flight(shop: Pool, tmp_path: Path) -> None:
 
 def test_the_history_of_exits_is_bounded(start: Start) -> None:
     pool = start("ok:app", "--name", "shop", "-w", "1", *QUICK).ready()
-    for _ in range(7):
+    for _ in range(5):
         assert corepod("restart", "shop/0").code == 0
     pool.kill_worker()
     until(lambda: len(_exits()) == 5 and not _exits()[-1]["asked"], "the last five exits, the death last")
