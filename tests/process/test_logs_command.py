@@ -145,7 +145,7 @@ def test_a_traceback_is_one_entry(user: Machine) -> None:
 
 
 def test_why_a_pool_has_died(user: Machine) -> None:
-    """Its log is found by its name, or without a name where it is the only one."""
+    """Its log is found by its name."""
     started = user.start("ok:app", *ONE, "--crash-budget", "1/60")
     user.look(started["pid"])
     first = user.status()["slots"][0]["pid"]
@@ -158,7 +158,6 @@ def test_why_a_pool_has_died(user: Machine) -> None:
     os.kill(until(next_worker, "the next worker"), signal.SIGKILL)
     until(lambda: not user.supervisors(), "the end of the pool")
     assert "every slot is given up: the pool exits" in "\n".join(logs(user, user.name))
-    assert "every slot is given up: the pool exits" in "\n".join(logs(user))
 
 
 def test_a_name_without_a_log(user: Machine) -> None:
