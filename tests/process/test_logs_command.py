@@ -147,7 +147,7 @@ def test_a_traceback_is_one_entry(user: Machine) -> None:
 
 
 def test_why_a_pool_has_died(user: Machine) -> None:
-    """Its log is found by its name, or without a name where it is the only one."""
+    """Its log is found by its name."""
     started = user.start("ok:app", *ONE, "--crash-budget", "1/60")
     user.look(started["pid"])
     first = user.status()["slots"][0]["pid"]

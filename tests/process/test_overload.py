@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Pool]
 
 ONE = ("--workers", "1", "--lame-duck", "0")
-BURST, EACH, PATIENCE = 60, 0.1, 0.5  # requests, seconds of the loop for each, and what queue_timeout is
+BURST, EACH, PATIENCE = 30, 0.1, 0.5  # requests, seconds of the loop for each, and what queue_timeout is
 
 
 def burst(pool: Pool) -> None:

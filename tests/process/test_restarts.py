@@ -16,7 +16,7 @@ import pytest
 from tests.process.harness import Pool, running
 from tests.process.traffic import Queued, Traffic, ask, descriptors, standby, stopped, until_reaped, workers
 from tests.procfs import alive, descendants
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -263,12 +263,13 @@ def test_a_failed_slot_is_shown_and_the_others_go_on(start: Start) -> None:
 
 @pytest.mark.parametrize(("flags", "code"), [((), 5), (("--exit-code", "worker"), 7)])
 def test_a_crash_at_every_start_ends_the_pool(start: Start, flags: tuple[str, ...], code: int) -> None:
-    """In a bounded number of lines."""
+    """With one line for each death, and two for the end."""
     pool = start("crash_at_start:app", "--workers", "1", *flags, env={"CRASH_CODE": "7"})
-    assert pool.wait() == code
+    assert pool.wait(2 * DEADLINE) == code
     assert pool.log.count("died: exit code 7") == 6
     assert "slot 0 is given up: 6 deaths in 60 s, and the crash budget allows 5" in pool.log
-    assert pool.log.count("\n") < 20
+    # On a busy machine there are warnings and stacks of starts that take long, too.
+    assert pool.log.count(" ERROR ") == 6 + 2, pool.log
 
 
 def test_without_a_budget_the_pauses_grow_and_end(start: Start, tmp_path: os.PathLike[str]) -> None:
@@ -375,7 +376,7 @@ def test_what_dies_in_a_fork_is_executed_instead(start: Start) -> None:
     kill(pool.slot()["pid"])
     assert ask(pool.port, "/pid").isdigit()
     assert pool.until_restarts(1)["restarts"] == 1
-    assert pool.log.count("\n") < 10
+    assert pool.log.count("forks in a row didn't get ready") == 1
 
 
 def test_nothing_is_left_when_it_stops(start: Start) -> None:

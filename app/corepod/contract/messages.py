@@ -103,8 +103,8 @@ class Ready(Message):
 
 
 class Failed(Message):
-    """The boot failed. `kind` is missing (there is no such application) or exception (it raised). The last word of a
-    process: it exits then.
+    """The boot failed. `kind` is missing (there is no such application), exception (it raised) or memory (there wasn't
+    enough to import it). The last word of a process: it exits then.
     """
 
     kind: str  # one of FAILURES
@@ -143,7 +143,7 @@ _KINDS: dict[object, Any] = {
     "int | None": (int, type(None)),
     "dict[str, Any]": dict,
 }
-FAILURES = ("missing", "exception")
+FAILURES = ("missing", "exception", "memory")
 _SHOWN = 120  # characters of a packet
 
 

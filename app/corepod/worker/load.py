@@ -34,7 +34,7 @@ def load_application(settings: WorkerSettings, *, forgiving: bool = False) -> An
     try:
         return _load(settings)
     except BootError as error:
-        if settings.reload and (forgiving or error.kind == "exception"):
+        if settings.reload and (forgiving or error.kind != "missing"):
             return Broken(str(error), error.traceback)
         raise
 
@@ -47,4 +47,5 @@ def _load(settings: WorkerSettings) -> Any:
         raise BootError("missing", EXIT_APP, str(error)) from None
     except BaseException as error:
         message = f"the application raised {type(error).__name__} while it was imported"
-        raise BootError("exception", EXIT_BOOT, message, application_traceback(error)) from None
+        kind = "memory" if isinstance(error, MemoryError) else "exception"
+        raise BootError(kind, EXIT_BOOT, message, application_traceback(error)) from None

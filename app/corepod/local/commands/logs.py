@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import json
@@ -57,14 +58,18 @@ def main(options: argparse.Namespace) -> int:
         return journal.show(unit, options, show)
     if not os.path.isfile(path):
         raise CommandError(f"the log file {path} isn't there, or is no file", EXIT_FAILED)
-    follower = logfiles.Follower(path)
+    with contextlib.closing(logfiles.Follower(path)) as follower:
+        _print(follower, options)
+    return EXIT_OK
+
+
+def _print(follower: logfiles.Follower, options: argparse.Namespace) -> None:
     wanted = (e for e in entries_backwards(follower.before()) if options.slot is None or e.is_about(options.slot))
     show(reversed(list(itertools.islice(wanted, options.lines))), as_json=options.json)
     while options.follow:
         new = (e for e in entries(follower.lines()) if options.slot is None or e.is_about(options.slot))
         show(new, as_json=options.json)
         time.sleep(LOOK)
-    return EXIT_OK
 
 
 def show(found: Iterable[Entry], *, as_json: bool) -> None:

@@ -33,8 +33,9 @@ ASCII = Glyphs("|", ":", "v", "^", "~")
 
 
 def cut(line: Text, width: int, glyphs: Glyphs) -> Text:
-    """The line as far as it has room. A tab would take more room than it counts for."""
-    line = line.copy()
+    """The line as far as it has room, and of several the first one: a traceback is for the log. A tab would take more
+    room than it counts for."""
+    line = line[:end] if (end := line.plain.find("\n")) >= 0 else line.copy()
     line.expand_tabs(1)
     if line.cell_len > width:
         line.truncate(max(0, width - 1))

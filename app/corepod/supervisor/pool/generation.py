@@ -313,9 +313,11 @@ class Generation:
 
     def on_failed_birth(self, process: Process, now: float) -> None:
         """A candidate has ended before it could take a place."""
-        if process.stage is Stage.IMPORTING and process.failure is not None:
+        importing, failure = process.stage is Stage.IMPORTING, process.failure
+        # Not for its memory: a fork inherits the template's limits, and an executed process may have enough.
+        if importing and failure is not None and failure.kind != "memory":
             self.backoff.load_failed(now, process.row)
-        elif process.live and process.failure is not None:
+        elif process.live and failure is not None and not importing:
             self.backoff.lifespan_failed(now, process.row)
             if self.backoff.no_live:
                 self._log.warning(

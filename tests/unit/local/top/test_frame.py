@@ -48,7 +48,7 @@ def large(slots: int, events: int = 30) -> Model:
         for n in range(slots)
     ]
     told = [
-        event(n, "replace-failed", "日本語 keeps\tits worker " * 20, "error", slot=n, worker=n) for n in range(events)
+        event(n, "replace-failed", "日本語 keeps\tits worker\n" * 20, "error", slot=n, worker=n) for n in range(events)
     ]
     model = watched(before, now, told, binds=["127.0.0.1:8000", "unix:/run/a/very/long/path/to/a/socket.sock"])
     return model._replace(message=Message("reload failed: " + "x" * 300, "bad"), number=2, pools=3)
@@ -120,6 +120,16 @@ def test_the_latest_events_are_there_with_slots_to_spare(height: int) -> None:
     drawn = "\n".join(lines(watched(slots, slots, [event(n, message=f"told {n}") for n in range(40)]), 80, height))
     assert ("told 39" in drawn) == (height >= 12)  # a lower window is for the slots
     assert "told 0\n" not in drawn
+
+
+def test_an_event_with_a_traceback_takes_one_line() -> None:
+    """Were it more, those below would be pushed out of the window."""
+    text = "the application raised ValueError while it was imported\nTraceback (most recent call last):\n  File"
+    model = watched([slot(0)], [slot(0, why=text)], [event(1, "died", text, "error"), event(2, message="later")])
+    drawn = lines(model, 200, 30)
+    assert not any("\n" in line for line in drawn)
+    assert [line.rstrip().endswith("raised ValueError while it was imported") for line in drawn[-30:]].count(True) == 2
+    assert not any("Traceback" in line for line in (*drawn, *map(str, whole(model, 200, 101.5, WALL))))
 
 
 def test_what_is_shown_of_a_pool() -> None:

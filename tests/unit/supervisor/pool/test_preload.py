@@ -70,11 +70,24 @@ def test_forks_that_die_in_their_import_end_forking() -> None:
     assert system.worker().stage is Stage.SERVING
 
 
-def test_a_live_standby_whose_import_fails_has_no_failing_lifespan() -> None:
+def test_forks_without_the_memory_for_their_import_end_forking_and_not_the_pool() -> None:
+    """They have the template's limits; executed processes have the supervisor's."""
+    system = System(1, preload="libraries")
+    for _ in range(BOOT_TRIES):
+        system.fails(system.until(Stage.IMPORTING), "memory")
+    system.wait(5.0)
+    assert system.pool.exit_code is None
+    assert system.log.has("3 forks in a row didn't get ready")
+    system.settle(forkable=False)
+    assert system.worker().stage is Stage.SERVING
+
+
+@pytest.mark.parametrize("kind", ["exception", "memory"])
+def test_a_live_standby_whose_import_fails_has_no_failing_lifespan(kind: str) -> None:
     system = running(standby="live", preload="libraries")
     system.dies(system.worker())
     for _ in range(BOOT_TRIES):
-        system.fails(system.until(Stage.IMPORTING))
+        system.fails(system.until(Stage.IMPORTING), kind)
     assert not system.log.has("lifespan keeps failing")
 
 
