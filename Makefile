@@ -47,6 +47,8 @@ run: $(VENV)/.run ## Run the sample application on every usable core at http://1
 PYTEST := $(BIN)/python -m pytest
 # Side by side, but those marked serial; ARGS="-n 0" runs all of them in a row.
 PARALLEL := -n auto --dist worksteal
+# Tests of processes mostly wait: more of them run side by side than there are cores.
+WAITING := -n $(shell echo $$((4 * $$(nproc)))) --dist worksteal
 # What coverage is measured of (see pyproject.toml), and the percentage that it may not fall below.
 MEASURED := tests/unit tests/architecture tests/deploy tests/process/operator
 FLOOR ?= 80
@@ -57,7 +59,7 @@ export HYPOTHESIS_PROFILE ?= many
 test: $(TESTABLE)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PARALLEL) $(MEASURED) $(ARGS)
-	$(PYTEST) $(PARALLEL) tests/process $(patsubst %,--ignore=%,$(filter tests/process/%,$(MEASURED))) $(ARGS)
+	$(PYTEST) $(WAITING) tests/process $(patsubst %,--ignore=%,$(filter tests/process/%,$(MEASURED))) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=$(FLOOR)
 else
@@ -70,7 +72,7 @@ test-unit: $(TESTABLE) ## Run the tests of functions and modules
 	$(PYTEST) $(PARALLEL) tests/unit tests/architecture $(ARGS)
 
 test-process: $(TESTABLE) ## Run the tests of real processes
-	$(PYTEST) $(PARALLEL) tests/process $(ARGS)
+	$(PYTEST) $(WAITING) tests/process $(ARGS)
 
 test-compat: $(VENV)/.compat ## Install the frameworks and libraries that users bring, and test with them
 	$(PYTEST) $(PARALLEL) -m compat $(ARGS)

@@ -22,7 +22,8 @@ def main() -> int:
     report = os.fdopen(int(sys.argv.pop()), "w")
     os.set_inheritable(report.fileno(), False)  # else what the import starts would hold it open
     json.dump(_look(settings), report)
-    report.flush()
+    for stream in filter(None, (report, sys.stdout, sys.stderr)):  # the application may have printed something
+        stream.flush()
     # At once: neither exit functions nor threads of the application have a part in what was asked.
     os._exit(EXIT_OK)
 

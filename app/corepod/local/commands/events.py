@@ -94,6 +94,7 @@ def _pause(seconds: float) -> None:
     if sys.stdout is None:
         time.sleep(seconds)
         return
+    sys.stdout.flush()
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     if poll.poll(seconds * 1000):
@@ -101,7 +102,7 @@ def _pause(seconds: float) -> None:
 
 
 def _print_json(pool: str, event: Event) -> None:
-    print(json.dumps({"pool": pool, **event}), flush=True)
+    print(json.dumps({"pool": pool, **event}))
 
 
 def _print(pool: str, event: Event) -> None:

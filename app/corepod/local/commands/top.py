@@ -90,6 +90,8 @@ def _chosen(name: str | None) -> list[Client]:
         return [Client(name)]
     # Not `find`, which takes no pool that doesn't answer: that is what the view has to show.
     clients = [client for client in running() if name in (None, client.name) and client.listens()]
+    if name:
+        return clients[:1] or [find(name)]  # of several with the name the one in the first place
     return clients or [find(name)]
 
 
