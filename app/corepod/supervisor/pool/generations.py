@@ -199,6 +199,9 @@ class Generations:
         mixed = f" (new code in slot {', '.join(new)}; reload again to change the others)" if new else ""
         self._log.error(f"reload aborted: {why}; the present workers stay{mixed}", event="reload-failed")
         self._drop(self._reload.abort(f"{why}{mixed}"), now)
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.stop_waiting()  # for a worker of code that has proved itself before the reload was given up
 
     def _change_over(self, now: float) -> None:
         step = self._reload.step(self._slots, now)
