@@ -36,6 +36,19 @@ def obstacle() -> str:
     return f"no pid namespace can be made here: {done.stderr.strip()}" if done.returncode else ""
 
 
+@cache
+def without_private_mounts() -> str:
+    """Why a process can't be given mounts of its own here, empty where it can."""
+    try:
+        done = subprocess.run(
+            ["unshare", "--mount", "true"], capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+    except FileNotFoundError:
+        return "unshare(1) isn't installed"
+    # In a chroot mounts would show outside, too.
+    return f"no mounts of its own can be had here: {done.stderr.strip()}" if done.returncode else ""
+
+
 class Container(Pool):
     """The pool's pids are those of its namespace: `status()` and the log have them. `init` and `family()` are the
     kernel's own, as everybody outside sees them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 TWO = ("-w", "2", "--pin", "never")
 ONE = ("-w", "1", "--pin", "never", "--standby", "none")
-MOST = 14 << 20  # bytes that PID 1 may take
+# Bytes that PID 1 may take. More than half are pages of the interpreter, which has grown since Python 3.14.
+MOST = (17 if sys.version_info >= (3, 14) else 14) << 20
 
 
 @pytest.fixture
@@ -67,15 +69,29 @@ def test_it_is_detached(user: Machine) -> None:
     pid = started["pid"]
     assert os.getsid(pid) == pid == os.getpgid(pid)
     assert os.readlink(f"/proc/{pid}/cwd") == str(APPS)
-    targets = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    targets = _targets(pid)
     assert targets["0"] == os.devnull
     assert targets["1"] == targets["2"] == started["log"]
-    others = {target for fd, target in targets.items() if int(fd) > 2}
-    assert others <= {started["log"], "anon_inode:[eventpoll]", "anon_inode:[pidfd]"} | {
-        target for target in others if target.startswith(("socket:", "pipe:", "/memfd:", "/proc/", "/sys/", "pidfd"))
-    }
+    # A library or module that it is just loading is open for a moment.
+    until(lambda: not _strange(pid, started["log"]), lambda: f"nothing strange open: {_strange(pid, started['log'])}")
     listening = {int(port, 16) for port in _listening(pid)}
     assert listening == {int(started["binds"][0].split(":")[1]), int(started["admin"].split(":")[1])}
+
+
+def _targets(pid: int) -> dict[str, str]:
+    found = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[fd] = os.readlink(f"/proc/{pid}/fd/{fd}")
+    return found
+
+
+def _strange(pid: int, log: str) -> set[str]:
+    """What it has open besides its log and what the supervisor makes itself."""
+    kinds = ("socket:", "pipe:", "/memfd:", "/proc/", "/sys/", "pidfd", "anon_inode:[eventpoll]", "anon_inode:[pidfd]")
+    others = {target for fd, target in _targets(pid).items() if int(fd) > 2}
+    # libffi, behind ctypes, keeps its own file open on some systems: it maps its trampolines from there.
+    return {target for target in others if target != log and not target.startswith(kinds) and "/libffi" not in target}
 
 
 def _listening(pid: int) -> list[str]:

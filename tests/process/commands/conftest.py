@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.process.container import without_private_mounts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,3 +23,11 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def alone() -> tuple[str, ...]:
+    """The beginning of a command that sees neither the pools of the system nor abstract sockets."""
+    if why := without_private_mounts():
+        pytest.skip(why)
+    return ("unshare", "--mount", "--net", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")

@@ -17,7 +17,7 @@ from corepod.supervisor.admin.server import MOST
 
 from tests.process.anotheruser import python_of
 from tests.process.commands.client import QUICK, address, corepod, words
-from tests.process.container import Container
+from tests.process.container import Container, without_private_mounts
 from tests.process.harness import APPS, raw
 from tests.waiting import DEADLINE, until
 
@@ -268,6 +268,8 @@ def test_slow_clients_hold_up_nobody(shop: Pool, runtime: Path) -> None:
 @pytest.mark.root
 def test_where_no_folder_can_be_written_it_is_abstract(start: Start, tmp_path: Path, runtime: Path) -> None:
     """A read-only file system, no $HOME, no runtime folder: the pool is found all the same."""
+    if why := without_private_mounts():
+        pytest.skip(why)
     name = f"bare-{os.getpid()}"
     made = 'mkdir -p /run && mount -t tmpfs none /run && mount -o remount,ro /run && exec "$@"'
     prefix = ("unshare", "--mount", "env", "-u", "HOME", "-u", "XDG_RUNTIME_DIR", "sh", "-c", made, "sh")
@@ -282,7 +284,7 @@ def test_where_no_folder_can_be_written_it_is_abstract(start: Start, tmp_path: P
 def test_in_a_container(start: Start, runtime: Path) -> None:
     """`corepod ps` and the others beside PID 1, as `kubectl exec` starts them."""
     pool = start("ok:app", "--name", "shop", *QUICK, kind=Container).ready()
-    inside = ("nsenter", "--target", str(pool.supervisor), "--pid", "--mount")
+    inside = ("nsenter", "--target", str(pool.supervisor), "--pid", "--mount", "--root", "--wd")
     (found,) = (
         found for found in corepod("ps", "--json", prefix=inside).document if found["control"] == address(runtime)
     )

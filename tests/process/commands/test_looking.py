@@ -32,10 +32,6 @@ def shop(start: Start) -> Pool:
     return start("duties:app", "--name", "shop", "--workers", "2", *QUICK).ready()
 
 
-# Without the pools of the system, and without abstract sockets.
-ALONE = ("unshare", "--mount", "--net", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")
-
-
 def listed(runtime: Path) -> list[dict[str, Any]]:
     """The pools of this test."""
     return [found for found in corepod("ps", "--json").document if found["control"].startswith(f"{runtime}/")]
@@ -45,13 +41,13 @@ def listed(runtime: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.root
-def test_where_nothing_runs_ps_says_so_and_is_content(runtime: Path) -> None:
+def test_where_nothing_runs_ps_says_so_and_is_content(runtime: Path, alone: tuple[str, ...]) -> None:
     (runtime / "corepod").mkdir()
-    done = corepod("ps", prefix=ALONE)
+    done = corepod("ps", prefix=alone)
     assert (done.code, done.out) == (0, "")
     assert "no pool runs here" in done.err
-    assert (corepod("ps", "--json", prefix=ALONE).document, corepod("ps", "-q", prefix=ALONE).out) == ([], "")
-    assert "no pool runs here" in corepod("stop", "--all", prefix=ALONE).err
+    assert (corepod("ps", "--json", prefix=alone).document, corepod("ps", "-q", prefix=alone).out) == ([], "")
+    assert "no pool runs here" in corepod("stop", "--all", prefix=alone).err
 
 
 def test_ps_in_a_pipe_has_columns(shop: Pool, start: Start) -> None:

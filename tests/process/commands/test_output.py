@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.process.commands.client import QUICK, corepod, words
-from tests.process.commands.test_looking import ALONE
 from tests.process.harness import APPS
 from tests.process.terminal import Terminal
 from tests.procfs import alive
@@ -128,11 +127,11 @@ def test_the_log_of_a_frozen_pool_is_shown(shop: Pool, log: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_frozen_pool_keeps_no_other_from_being_stopped(shop: Pool, start: Start) -> None:
+def test_a_frozen_pool_keeps_no_other_from_being_stopped(shop: Pool, start: Start, alone: tuple[str, ...]) -> None:
     blog = start("ok:app", "--name", "blog", "--workers", "1", *QUICK).ready()
     os.kill(blog.process.pid, signal.SIGSTOP)
     try:
-        done = corepod("stop", "--all", "--json", prefix=ALONE)
+        done = corepod("stop", "--all", "--json", prefix=alone)
         assert shop.process.wait(DEADLINE) == 0
     finally:
         os.kill(blog.process.pid, signal.SIGCONT)

@@ -264,10 +264,9 @@ def test_stop_on_a_terminal(shop: Pool) -> None:
 
 
 @pytest.mark.root
-def test_stop_all(start: Start) -> None:
+def test_stop_all(start: Start, alone: tuple[str, ...]) -> None:
     pools = [start("ok:app", "--name", name, "-w", "1", *QUICK).ready() for name in ("shop", "blog")]
     # Of this folder only: others may run here, too.
-    alone = ("unshare", "--mount", "--net", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")
     done = corepod("stop", "--all", prefix=alone)
     assert done.code == 0
     assert sorted(line.split(":")[0] for line in done.out.splitlines()) == ["blog", "shop"]
