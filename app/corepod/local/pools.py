@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL, EXIT_SETTINGS
+from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL
 from corepod.contract.runtime import names
 from corepod.local.client import Client, Gone, Refused, Unreachable, running
 from corepod.local.survey import survey
@@ -85,14 +85,6 @@ def find_slot(target: str | None) -> tuple[Client, str]:
     if slash and slot.isascii() and slot.isdecimal():
         return find(name or None), slot
     return find(target), ""
-
-
-def need_slot(target: str | None) -> tuple[Client, str]:
-    """The same, where a slot has to be named."""
-    client, slot = find_slot(target)
-    if not slot:
-        raise CommandError(f"which slot? write {client.name}/0, for instance", EXIT_SETTINGS)
-    return client, slot
 
 
 def get(client: Client, path: str) -> Any:
