@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ANY_PORT = ("--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+ONE = ("-w", "1", "--pin", "never", "--standby", "none")
+TWO = ("-w", "2", "--pin", "never", "--standby", "none")
 
 
 class Machine:

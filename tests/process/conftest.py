@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.process.background import Machine, machine
 from tests.process.harness import Pool
 
 if TYPE_CHECKING:
@@ -27,3 +28,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Pool]]:
             return pool
 
         yield start_pool
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[Machine]:
+    with machine(tmp_path) as made:
+        yield made

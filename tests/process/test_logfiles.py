@@ -15,26 +15,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.contract.exits import EXIT_BOOT, EXIT_SETTINGS
 
-from tests.process.background import Machine, get, machine
+from tests.process.background import ONE, TWO, Machine, get
 from tests.process.container import Container
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.process.harness import Pool
 
     Start = Callable[..., Pool]
-
-ONE = ("-w", "1", "--pin", "never", "--standby", "none")
-TWO = ("-w", "2", "--pin", "never", "--standby", "none")
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> Iterator[Machine]:
-    with machine(tmp_path) as made:
-        yield made
 
 
 def files(path: Path) -> list[Path]:
