@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_FAILED, EXIT_LATE, EXIT_SETTINGS
 
-from tests.process.background import ANY_PORT, Machine, get, machine, sockets
+from tests.process.background import ANY_PORT, ONE, Machine, get, sockets
 from tests.process.harness import APPS
 from tests.process.terminal import Terminal
 from tests.procfs import alive
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 TWO = ("-w", "2", "--pin", "never")
-ONE = ("-w", "1", "--pin", "never", "--standby", "none")
 # Bytes that PID 1 may take. More than half are pages of the interpreter, which has grown since Python 3.14.
 MOST = (17 if sys.version_info >= (3, 14) else 14) << 20
 
 
-@pytest.fixture
-def user(tmp_path: Path) -> Iterator[Machine]:
-    with machine(tmp_path) as made:
-        yield made
+def start_by(user: Machine, code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """`corepod start` by an interpreter that runs this code."""
+    command = [sys.executable, "-c", code, "start", "ok:app", *args, *ANY_PORT, *ONE]
+    return subprocess.run(
+        command, env=user.environment, cwd=APPS, capture_output=True, text=True, check=False, timeout=DEADLINE
+    )
 
 
 def slow(user: Machine, seconds: float = 300) -> dict[str, str]:
@@ -172,15 +172,7 @@ def test_what_the_supervisor_itself_writes_is_the_reason_too(user: Machine) -> N
         "import sys; from corepod.local import launch; launch.SUPERVISOR = '/nonexistent/supervisor.py'\n"
         "from corepod.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "start", "ok:app", *ANY_PORT, *ONE],
-        env=user.environment,
-        cwd=APPS,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE,
-    )
+    done = start_by(user, code)
     assert done.returncode == 2
     assert "can't open file '/nonexistent/supervisor.py'" in done.stderr
     assert "/nonexistent/supervisor.py" in user.log().read_text()
@@ -336,15 +328,7 @@ def test_without_a_home_the_log_is_in_the_runtime_folder(user: Machine) -> None:
         del user.environment[name]
     code = "import os; os.geteuid = lambda: 4711\n" if os.geteuid() == 0 else ""
     code += "import sys; from corepod.cli import main; sys.exit(main(sys.argv[1:]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "start", "ok:app", "--json", *ANY_PORT, *ONE],
-        env=user.environment,
-        cwd=APPS,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE,
-    )
+    done = start_by(user, code, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["log"] == str(user.run / "corepod" / f"{user.name}.log")
 
