@@ -81,9 +81,13 @@ class StreamLog:
 
     def fault(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """An exception of the supervisor's own, as sys.excepthook: Python's would write it in a way that can block."""
-        import traceback  # only here: nobody pays for it while all is well
+        try:
+            import traceback  # only here: nobody pays for it while all is well
 
-        self.error("internal error\n" + "".join(traceback.format_exception(kind, error, trace)).rstrip())
+            text = "".join(traceback.format_exception(kind, error, trace)).rstrip()
+        except Exception:  # another Python may be installed by now; what comes from here would end the supervisor
+            text = f"{kind.__name__}: {error} (its traceback can't be shown)"
+        self.error(f"internal error\n{text}")
 
     def close(self, patience: float) -> None:
         """Write out what is queued, for as long as `patience` seconds and no longer."""

@@ -454,3 +454,12 @@ def test_a_fault_of_the_supervisor_is_logged_whole(
     assert text.endswith("IndexError: list index out of range\n")
     os.close(read)
     os.close(write)
+
+
+def test_a_fault_is_logged_where_its_traceback_cannot_be_shown(
+    pipe: Pipe, make_log: Callable[..., StreamLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "traceback", None)  # importing it fails
+    log = make_log(pipe.write_end, pipe.write_end)
+    log.fault(ValueError, ValueError("no such thing"), None)
+    assert "ValueError: no such thing (its traceback can't be shown)" in pipe.read().decode()
