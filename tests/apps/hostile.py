@@ -28,7 +28,7 @@ FIELDS = {
     "failed": {"kind": "exception", "message": "\x1b[2J", "traceback": ""},
     "readiness": {"ready": False, "why": "\n\x1b]0;owned\x07"},
     "unpinned": {"why": ""},
-    "load": {"settings": {}, "role": "template", "live": False},
+    "load": {"version": "", "settings": {}, "role": "template", "live": False},
     "fork": {"warm": False, "live": False},
     "activate": {"slot": 0, "worker": 1, "core": None, "restarts": 0, "record": 0, "slots": 1},
     "lame": {},

@@ -30,6 +30,7 @@ class Message(Record):
 class Load(Message):
     """Import the application, or its libraries. With it come scoreboard, listening sockets and the pipe for stacks."""
 
+    version: str  # the supervisor's: another one may be installed by now, and be what is executed
     settings: dict[str, Any]
     role: str  # template, or worker where nothing is forked
     live: bool

@@ -1,4 +1,5 @@
-"""What the loop looks after besides the processes of the pool. What only some pools need is loaded only for them."""
+"""What the loop looks after besides the processes of the pool. What only some pools need is loaded only for them,
+and when they start: later on, another version of the package may be installed in its place."""
 
 from __future__ import annotations
 

@@ -110,6 +110,7 @@ class Supervisor:
         if admin is not None:
             server.listen(admin, trusted=False)
         if controls:
+            from corepod.supervisor.admin import detail
             from corepod.supervisor.admin.commands import Commands  # costs nothing where nobody can use it
 
             server.resources.commands = Commands(
@@ -117,16 +118,11 @@ class Supervisor:
                 self.settings,
                 self.log,
                 self._asked_to_stop,
-                lambda slot: self._detail(slot, scoreboard),
+                lambda slot: detail.of_slot(self.steering.slot(slot), scoreboard, self.loop.now()),
             )
         for sock in controls:
             server.listen(sock, trusted=True)
         return server
-
-    def _detail(self, slot: str, scoreboard: SharedScoreboard) -> dict[str, object]:
-        from corepod.supervisor.admin import detail  # few pools are ever asked for it
-
-        return detail.of_slot(self.steering.slot(slot), scoreboard, self.loop.now())
 
     def _asked_to_stop(self, at_once: bool) -> None:
         """Unlike a second signal, a second request changes nothing: scripts repeat what was done already."""

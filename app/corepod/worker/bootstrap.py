@@ -12,6 +12,7 @@ import pwd
 import socket
 from typing import TYPE_CHECKING, Any
 
+from corepod import __version__
 from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import children, forkable, fresh, template, terminal, title, trial
@@ -33,9 +34,14 @@ if TYPE_CHECKING:
 def main() -> int:
     """Returns the exit code; by then the supervisor knows of a failure."""
     control = Control(CONTROL_FD)
-    message, fds = control.receive()
+    try:
+        message, fds = control.receive()
+    except ValueError:
+        return _not_ours(control, "another version")
     if not isinstance(message, Load):
         return EXIT_OK
+    if message.version != __version__:
+        return _not_ours(control, message.version)
     try:
         inheritance, why_not_forkable = _boot(control, message, fds)
     except BootError as error:
@@ -45,6 +51,16 @@ def main() -> int:
     if why_not_forkable:
         return become_worker(inheritance, warm=True, live=message.live)
     return template.serve(inheritance)
+
+
+def _not_ours(control: Control, version: str) -> int:
+    """The supervisor is of another version. Messages and the layout of the scoreboard are those of one version only."""
+    control.failed(
+        "missing",
+        f"this pool runs corepod {version}, and corepod {__version__} is installed by now: to change over to that one, "
+        "stop the pool and start it again",
+    )
+    return EXIT_APP
 
 
 def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance, str]:

@@ -1,7 +1,4 @@
-"""What a client that describes a slot is told beside the status: its processes, what they serve now, its last exits.
-
-Loaded when it is first asked for.
-"""
+"""What a client that describes a slot is told beside the status: its processes, what they serve now, its last exits."""
 
 from __future__ import annotations
 

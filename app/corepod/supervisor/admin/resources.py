@@ -7,7 +7,7 @@ import sys
 import time
 
 from corepod.contract import access, exposition
-from corepod.supervisor.admin import metrics
+from corepod.supervisor.admin import metrics, page
 from corepod.supervisor.admin.responses import END, HTML, JSON, PLAIN, Making, Reply, as_json, encode, response
 
 TYPE_CHECKING = False
@@ -159,8 +159,6 @@ class Resources:
             return Making(metrics.render(status), exposition.CONTENT_TYPE)
         if path == "/status":
             return Making(as_json(status), JSON)
-        from corepod.supervisor.admin import page  # only here: probes and Prometheus never ask for it
-
         return Making(page.render(status, time.time()), HTML, page.HEADER)
 
     def _failure(self, error: Exception) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corepod import __version__
 from corepod.contract.messages import Activate, Drain, Lame, Load
 from corepod.contract.sizing import LOAD, sizing
 from corepod.supervisor.pool.generation import UNNEEDED
@@ -69,7 +70,8 @@ class Processes:
             self._launcher.fork(order.template, process, warm=order.warm)
             return process
         process = Process(Stage.LOADING, generation, now, live=order.live, templates=order.role == "template")
-        self._register(process, self._launcher.spawn(process, Load(self._settings.values, order.role, order.live)))
+        load = Load(__version__, self._settings.values, order.role, order.live)
+        self._register(process, self._launcher.spawn(process, load))
         return process
 
     def adopt(self, process: Process, pid: int) -> bool:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.application.reference import AppNotFoundError, Reference, find_attribute, import_module, parse
+from corepod.worker.application.wsgi import as_asgi
 
 if TYPE_CHECKING:
     from corepod.worker.settings import WorkerSettings
@@ -137,8 +138,6 @@ def _adapt(app: Any, reference: Reference, settings: WorkerSettings) -> Any:
     if interface == "asgi":
         return app
     if interface == "wsgi":
-        from corepod.worker.application.wsgi import as_asgi  # ASGI applications don't pay for it
-
         return as_asgi(app, settings.wsgi_threads)
     made = "()" if settings.factory or reference.call else ""
     hint = HINT if callable(app) else ""

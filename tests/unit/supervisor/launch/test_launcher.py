@@ -61,7 +61,7 @@ class Desk:
         (self.folder / "program").write_text(PROGRAM.format(python=sys.executable, code=code))
         (self.folder / "program").chmod(0o700)
         process = Process(Stage.LOADING, 1, 0.0)
-        process.has_pid(self.launcher.spawn(process, Load({}, "template", live=False)))
+        process.has_pid(self.launcher.spawn(process, Load("", {}, "template", live=False)))
         self.processes.append(process)
         return process
 

@@ -28,7 +28,7 @@ from corepod.supervisor.pool.state import Process, Stage
 from tests.unit.supervisor.pool.system import System, running
 
 SUPERVISORS: list[Message] = [
-    *(Load({}, "", False), Fork(True, False), Activate(0, 1, None, 0, 0, 1), Lame(), Drain(1.0, 0.0)),
+    *(Load("", {}, "", False), Fork(True, False), Activate(0, 1, None, 0, 0, 1), Lame(), Drain(1.0, 0.0)),
 ]
 MESSAGES: list[Message] = [
     *(Imported(), Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),

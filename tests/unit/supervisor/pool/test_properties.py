@@ -327,7 +327,7 @@ HOSTILE: list[Message | Malformed] = [
         Fork(True, True),
     ),
     *(Loaded(True, ""), Loaded(False, ""), Unforkable("x"), Refused("x"), Unpinned(""), Readiness(False, "\x1b[2J")),
-    *(Failed("exception", "", ""), Failed("missing", "", "x"), Load({}, "", False), Activate(0, 1, None, 0, 0, 1)),
+    *(Failed("exception", "", ""), Failed("missing", "", "x"), Load("", {}, "", False), Activate(0, 1, None, 0, 0, 1)),
 ]
 WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.goes_well, 50),
