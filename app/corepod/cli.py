@@ -171,10 +171,13 @@ def _call(name: str, options: argparse.Namespace, faults: list[str]) -> int:
 
 def _refused(error: Exception) -> int:
     """The exit code of a command that can't do what was asked. Raises any other error again."""
-    from corepod.local.pools import CommandError  # late: a pool's start doesn't pay for it
+    from corepod.local.client import other_versions  # late: a pool's start doesn't pay for it
+    from corepod.local.pools import CommandError
 
     if not isinstance(error, CommandError):
-        raise error
+        if isinstance(error, OSError) or not (others := other_versions()):
+            raise error
+        error = CommandError(f"what a pool has answered isn't understood ({error!r}): {others}", EXIT_FAILED)
     print(f"corepod: {error}", file=sys.stderr)
     return error.code
 

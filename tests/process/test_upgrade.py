@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import corepod
 import pytest
-from corepod.contract.exits import EXIT_FAILED
+from corepod.contract.exits import EXIT_FAILED, EXIT_NO_POOL
 
 from tests.process.background import ONE, Machine, get
 from tests.process.harness import CLIENT
@@ -107,3 +107,26 @@ def test_a_reload_into_another_version(
     [after] = user.status()["slots"]
     assert (after["worker"], after["ready"]) == (before["worker"], True)
     assert get(started, "/pid") == before["pid"]
+
+
+OLDER = f"{{}} runs corepod 0.0.1, and this is corepod {corepod.__version__}: stop and start such a pool to upgrade it"
+
+
+@pytest.mark.parametrize(
+    ("module", "known", "words", "code"),
+    [
+        ("supervisor/admin/commands.py", '"/slot":', ("describe", "{}/0"), EXIT_NO_POOL),
+        ("supervisor/admin/status.py", '"reloads":', ("reload", "{}", "--wait"), EXIT_FAILED),
+    ],
+)
+def test_a_command_and_a_pool_of_an_older_version(
+    user: Machine, installed: Installation, module: str, known: str, words: tuple[str, ...], code: int
+) -> None:
+    """It doesn't know what it is asked for, or it answers in another way."""
+    installed.bend("__init__.py", f'"{corepod.__version__}"', '"0.0.1"')
+    installed.bend(module, known, '"formerly":')
+    user.start("ok:app", *ONE, env=installed.env)
+    done = user.corepod(*(word.format(user.name) for word in words))
+    assert done.returncode == code, done.stderr
+    assert OLDER.format(user.name) in done.stderr
+    assert "Traceback" not in done.stderr

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SYSTEM = "/run/corepod/"
 SUFFIX = ".sock"
+SERVER = "corepod/"  # the header Server of its answers, before the version
 MOST_NAMES = 99  # pools of one name: the second one is called NAME-2
 _CREDENTIALS = 12  # bytes of struct ucred: pid, uid, gid
 

@@ -8,6 +8,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
+from corepod import __version__
 from corepod.contract import runtime
 from corepod.contract.escaping import everything, line, lines
 
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 5.0  # seconds
+
+_versions: dict[str, str] = {}  # of the pools that have answered, by address
+
+
+def other_versions() -> str:
+    """For people: which of the pools that were asked run another version than this program; empty where none does.
+    Their answers may not be what is expected here, nor what is asked for here known to them."""
+    others = [(runtime.pool_of(address), version) for address, version in _versions.items() if version != __version__]
+    pools = ", ".join(f"{name} runs corepod {version}" for name, version in others)
+    return f"{pools}, and this is corepod {__version__}: stop and start such a pool to upgrade it" if pools else ""
 
 
 class Unreachable(Exception):
@@ -106,15 +117,19 @@ class Client:
             connection.request(method, path)
             response = connection.getresponse()
             body = response.read()
+            server = line(response.getheader("Server", ""))
             document: Any = everything(json.loads(body), _clean(path)) if response.status in (200, 409) else None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _unreachable(self.address, error) from error
         finally:
             connection.close()
+        if server.startswith(runtime.SERVER):
+            _versions[self.address] = server.removeprefix(runtime.SERVER)
         if response.status == 409:
             raise Refused(document["error"])
         if document is None:
-            raise Unreachable(f"{self.address}: {response.status}: {body.decode('utf-8', 'replace').strip()}")
+            text, other = body.decode("utf-8", "replace").strip(), other_versions()
+            raise Unreachable(f"{self.address}: {response.status}: {text}{other and f' ({other})'}")
         return document
 
 

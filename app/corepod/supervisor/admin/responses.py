@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import time
 
+from corepod import __version__
+from corepod.contract.runtime import SERVER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,8 +89,8 @@ def as_json(status: dict[str, Any]) -> Iterator[str]:
 def response(status: int, kind: str, body: bytes, header: str = "") -> bytes:
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
     head = (
-        f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {date}\r\nContent-Type: {kind}\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\nCache-Control: no-store\r\n"
+        f"HTTP/1.1 {status} {REASONS[status]}\r\nServer: {SERVER}{__version__}\r\nDate: {date}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\nCache-Control: no-store\r\n"
         f"X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n{header}\r\n"
     )
     return head.encode("ascii") + body
