@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_FAILED, EXIT_LATE, EXIT_SETTINGS
+from corepod.local.client import Refused
 
 from tests.process.background import ANY_PORT, ONE, Machine, get, sockets
 from tests.process.harness import APPS
@@ -108,6 +109,25 @@ def test_its_memory(user: Machine) -> None:
         get(started, "/say?text=hello&n=20")
     looks = [user.status()["supervisor"]["rss_bytes"] for _ in range(20)]
     assert min(looks) <= MOST, f"{min(looks) / (1 << 20):.1f} MB"
+
+
+def test_its_memory_after_many_commands(user: Machine) -> None:
+    """What is asked for takes room for what is kept: the last events and lines, and pieces that the allocator keeps.
+    That comes to an end: it isn't a leak."""
+    user.start("ok:app", *TWO)
+    client = user.client()
+
+    def ask(times: int) -> int:
+        for _ in range(times):
+            for path in ("/status", "/slot?slot=0", "/settings", "/events", "/log", "/stacks", "/events?after=1"):
+                client.get(path)
+            with pytest.raises(Refused):
+                client.post("/scale?to=nonsense")
+        return min(int(user.status()["supervisor"]["rss_bytes"]) for _ in range(20))
+
+    before = ask(100)
+    grown = ask(300) - before
+    assert grown < 300 * 8 * 100, f"{grown} bytes more after 2400 commands"
 
 
 # It fails, with the reason
