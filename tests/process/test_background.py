@@ -309,6 +309,23 @@ def test_a_name_that_runs_already(user: Machine) -> None:
     assert other["name"] == f"{user.name}-b"
 
 
+def test_a_pool_without_a_control_socket_has_its_log_for_itself(user: Machine) -> None:
+    """No command finds it by its name, and the name isn't taken; its log is."""
+    flags = (*ONE, "--control", "none")
+    started = user.start("ok:app", *flags, "--log-max-size", "2k")
+    get(started, "/say?text=hello&n=200")
+    until(lambda: user.log().with_name(f"{user.log().name}.1").exists(), "another file")
+    for second in (flags, ONE):
+        done = user.corepod("start", "ok:app", *ANY_PORT, *second)
+        assert done.returncode == EXIT_FAILED, done.stderr
+        assert f"a pool called {user.name} runs already, and its log is {user.log()}" in done.stderr
+    assert user.supervisors() == [started["pid"]]
+    other = user.start("ok:app", *flags, "--log-file", str(user.log("other")))
+    assert other["log"] == str(user.log("other"))
+    user.stop(started["pid"])
+    assert user.start("ok:app", *flags)["log"] == str(user.log())
+
+
 def test_two_starts_at_once(user: Machine) -> None:
     """One of them wins; the other one takes no other name, and leaves nothing behind."""
     command = user.command("start", "ok:app", "--json", *ANY_PORT, *ONE)

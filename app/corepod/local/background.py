@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -51,8 +52,15 @@ def start(effective: Effective, environment: dict[str, str], *, timeout: float) 
     name = runtime.names(values["name"] or values["app"].partition(":")[0])[0]
     if not values["control"]:
         _refuse_second(name)
-    path = values["log_file"] = values["log_file"] or _log_file(name)
+    chosen = values["log_file"]
+    path = values["log_file"] = chosen or _log_file(name)
     log = _open_log(path)
+    if not chosen and not _is_free(log):
+        raise CommandError(
+            f"a pool called {name} runs already, and its log is {path}: --name gives this one another name, --log-file "
+            "another log",
+            EXIT_FAILED,
+        )
     follower = logfiles.Follower(path if stat.S_ISREG(os.fstat(log).st_mode) else os.devnull)
     ours, theirs = os.pipe()
     argv, environment = command(effective, environment, False, "", None, starter=theirs)
@@ -162,6 +170,19 @@ def _open_log(path: str) -> int:
         raise CommandError(
             f"the log file {path} can't be written ({error.strerror}); choose another with --log-file", EXIT_SETTINGS
         ) from error
+
+
+def _is_free(log: int) -> bool:
+    """Whether no pool writes to this file (`supervisor.io.logfile`), so that it can be the one of the pool that starts,
+    which has it from now on. Pools without a control socket by their name may have the same one."""
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import time
@@ -83,6 +84,12 @@ class LogFile:
     def _open(self) -> None:
         os.makedirs(os.path.dirname(self._path) or ".", FOLDER_MODE, exist_ok=True)
         fd = os.open(self._path, FLAGS | os.O_CREAT, MODE)
+        try:
+            # Several pools may write to a file that was chosen for them. By the lock `corepod start` sees that the
+            # file, which it would choose by the pool's name, is another one's.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            pass
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = fd
