@@ -63,7 +63,7 @@ class Backoff:
 
     def __init__(self, random: Callable[[], float], loads: int = BOOT_TRIES) -> None:
         self.row = 0
-        self._most_loads = loads
+        self.most_loads = loads  # in a row; somebody may watch the first one
         self.retry_at: float | None = None
         self.spare_at: float | None = None
         self.fork_at: float | None = None
@@ -79,7 +79,7 @@ class Backoff:
     @property
     def no_load(self) -> bool:
         """Whether loading has failed as often as it is tried."""
-        return self._loads.count >= self._most_loads
+        return self._loads.count >= self.most_loads
 
     @property
     def no_forks(self) -> bool:
@@ -162,6 +162,7 @@ class Backoff:
 
     def armed(self, *, forked: bool) -> tuple[bool, bool]:
         """A process is armed. Returns what that ends: a time of refusals, and one without forks."""
+        self.most_loads = BOOT_TRIES  # the start that somebody may have watched is over
         ends = self._refusals.count > 0, forked and self._without_forks > 0
         for streak in (self._loads, self._refusals):
             streak.end()

@@ -11,7 +11,6 @@ from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
 from corepod.contract.messages import Failed, Hello, Malformed, Readiness, Ready, Unpinned
 from corepod.contract.scoreboard import TICK
 from corepod.supervisor.pool import exits, protocol, restarts
-from corepod.supervisor.pool.backoff import BOOT_TRIES
 from corepod.supervisor.pool.exits import BootReports
 from corepod.supervisor.pool.generations import Generations
 from corepod.supervisor.pool.processes import Processes
@@ -342,7 +341,8 @@ class Pool:
 
     def _give_up_boot(self, now: float) -> None:
         if self._budget.final(self.ever_ready) and not any(slot.worker for slot in self.slots):
-            tries = "" if self.settings.attended else f" ({BOOT_TRIES} tries)"
+            most = self.generations.current.backoff.most_loads
+            tries = f" ({most} tries)" if most > 1 else ""
             self.stop_now(EXIT_BOOT, now, f"the application can't be loaded{tries}")
 
     def _on_unplaced(self, process: Process, slot: Slot, report: ExitReport, now: float) -> None:

@@ -74,6 +74,17 @@ def test_before_somebody_who_watches_an_import_is_tried_once() -> None:
     assert not system.log.has("tries)")
 
 
+def test_an_import_is_tried_as_often_as_ever_when_the_start_that_was_watched_is_over() -> None:
+    """The database of an import may be away at night for a moment, when the only worker has died."""
+    system = System(1, attended=True, preload="libraries", standby="none")
+    system.settle()
+    system.dies(system.worker(), SIGKILL)
+    system.fails(system.until(Stage.IMPORTING), "exception")
+    assert system.pool.exit_code is None
+    system.settle()
+    assert system.worker().stage is Stage.SERVING
+
+
 def test_a_lifespan_that_fails_is_tried_three_times() -> None:
     system = System(1)
     for _ in range(3):
