@@ -66,15 +66,19 @@ def test_an_import_that_raises_is_tried_three_times(
 ) -> None:
     """The traceback is the user's alone, and shown once."""
     pool = start(app, "--workers", "1", *flags)
+    for tries in (1, 2, 3):  # a new interpreter each time, which a busy machine may take many seconds for
+        pool.until_log(said, tries)
     assert pool.wait() == EXIT_BOOT
-    log = pool.log
-    assert log.count(said) == 3
-    assert log.count("Traceback") == 1
-    assert error in log
-    assert "the application can't be loaded (3 tries)" in log
-    assert "importlib" not in log
-    assert "corepod/worker" not in log
-    assert log.count("\n") < 25
+    assert "the application can't be loaded (3 tries)" in pool.log
+    # Not the stacks of a start that takes long.
+    reports = [entry for entry in re.split(r"\n(?!  \| )", pool.log) if said in entry]
+    assert len(reports) == 3
+    text = "\n".join(reports)
+    assert text.count("Traceback") == 1
+    assert error in text
+    assert "importlib" not in text
+    assert "corepod/worker" not in text
+    assert text.count("\n") < 20
 
 
 @pytest.mark.parametrize(
