@@ -168,6 +168,21 @@ def test_a_new_module_a_deleted_one_and_a_package(code: Code) -> None:
     pool.until_answer("cannot import name", status=500)
 
 
+def test_what_comes_with_a_new_folder_is_a_change(code: Code, tmp_path: Path) -> None:
+    """It may be there before the folder is watched."""
+    code.write("x", "from parts import NAME")
+    served = code.folder / "served.py"
+    served.write_text(served.read_text().replace("'x'", "NAME"))
+    parts = tmp_path / "parts"
+    (parts / "deeper").mkdir(parents=True)
+    (parts / "__init__.py").write_text("from parts.deeper import NAME\n")
+    (parts / "deeper" / "__init__.py").write_text("NAME = 'from a package'\n")
+    pool = code.run()
+    pool.until_answer("No module named 'parts'", status=500)
+    parts.rename(code.folder / "parts")
+    pool.until_answer("from a package")
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

@@ -193,7 +193,16 @@ def _changes(watches: Watches, over: threading.Event) -> Iterator[set[str]]:
         stop_event=over,
         raise_interrupt=False,
     ):
-        yield {path for _, path in changes}
+        added = {path for kind, path in changes if kind is Change.added}
+        yield {path for _, path in changes}.union(*map(_files_in, added))
+
+
+def _files_in(folder: str) -> Iterator[str]:
+    """What came with a new folder, or into it before it was watched: nothing else tells of that. None in a file."""
+    for place, folders, files in os.walk(folder):
+        if os.path.basename(place) in DefaultFilter.ignore_dirs:
+            folders.clear()
+        yield from (os.path.join(place, name) for name in files)
 
 
 def _advice(error: OSError) -> str:
