@@ -342,6 +342,24 @@ def test_it_stops_with_its_command_line(code: Code) -> None:
     until(lambda: not any(map(alive, family[1:])), f"gone: {family}")
 
 
+def test_ctrl_c_while_it_is_about_to_watch_ends_it(code: Code) -> None:
+    interrupted = """
+import os, signal, sys, threading
+from corepod.cli import main
+
+class Thread(threading.Thread):
+    def start(self):
+        super().start()
+        if self.name == "log":
+            os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread = Thread
+sys.exit(main(sys.argv[4:]))
+"""
+    pool = code.run(prefix=(sys.executable, "-c", interrupted))
+    assert pool.wait(2 * DEADLINE) == 130
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

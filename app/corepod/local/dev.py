@@ -64,14 +64,15 @@ def run(watches: Watches, command: Command) -> int:
     for fd in (theirs, *outputs):
         os.close(fd)
     log = threading.Thread(target=_pass_on_log, args=(supervisor, lines, over), name="log")
-    log.start()
     try:
+        log.start()
         with _stopping(supervisor):
             _Development(watches, Client(control), lines).follow(changes)
     finally:
         os.close(ours)
         code = supervisor.wait()
-        log.join()
+        if log.ident:
+            log.join()
         _reclaim_terminal()
     return code
 
