@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 OTHER_SCREEN, FIRST_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
+LOOK = 0.05  # seconds between two looks at a whole screen, which take more of the machine than most
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3[0-9]")
 
 
@@ -51,7 +52,7 @@ class Top(Terminal):
         def found() -> re.Match[str] | None:
             return next(filter(None, (re.search(pattern, line) for line in self.screen)), None)
 
-        match = until(found, lambda: f"{pattern!r} on the screen:\n" + "\n".join(self.screen))
+        match = until(found, lambda: f"{pattern!r} on the screen:\n" + "\n".join(self.screen), pause=LOOK)
         assert match is not None
         return match
 
@@ -61,7 +62,7 @@ class Top(Terminal):
 
     def lists(self, slots: int) -> None:
         """Wait until there are as many lines of slots."""
-        until(lambda: len(self.rows()) == slots, lambda: f"{slots} slots:\n" + "\n".join(self.screen))
+        until(lambda: len(self.rows()) == slots, lambda: f"{slots} slots:\n" + "\n".join(self.screen), pause=LOOK)
 
     def leaves(self) -> None:
         self.type(b"q")

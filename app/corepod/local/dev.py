@@ -133,16 +133,15 @@ class _Development:
         paths, self._told = sorted(self._pending), ""
         what = development.named(self._watches, paths)
         need = development.need(self._watches, paths, forks=status["mode"] == "fork", complete=self._complete)
-        began = min(self._pending.values())
-        self._pending.clear()
         if need is Need.START:
             self._lines.say(f"{what} changed: start corepod anew to use it", "yellow")
-            return
-        try:
-            overtaken = self._reload is not None
-            self._reload = self._ask(Need.TEMPLATE if overtaken else need, status, what, began)
-        except Unreachable:
-            return  # it ends
+        else:
+            overtaken, began = self._reload is not None, min(self._pending.values())
+            try:
+                self._reload = self._ask(Need.TEMPLATE if overtaken else need, status, what, began)
+            except Unreachable:
+                return  # it ends; or it is very busy, and is asked again
+        self._pending.clear()
 
     def _ask(self, need: Need, status: dict[str, Any], what: str, began: float) -> Reload | None:
         try:

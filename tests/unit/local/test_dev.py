@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from corepod.local.client import Unreachable
 from corepod.local.dev import _Development, _Lines
 from corepod.local.development import Need, Watches
 
@@ -22,6 +23,7 @@ class Pool:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.late = False
         self._worker, self._replaced = 1, False
 
     def status(self) -> dict[str, Any]:
@@ -30,6 +32,8 @@ class Pool:
 
     def post(self, path: str) -> dict[str, Any]:
         self.asked.append(path)
+        if self.late:
+            raise Unreachable("timed out")
         self._replaced = True
         return {"slot": 0, "worker": self._worker}
 
@@ -65,3 +69,20 @@ def test_all_that_is_saved_during_a_reload_causes_one_more() -> None:
     assert pool.asked == ["/restart?slot=0"] * 2
     reloads = [line.partition(" changed: ")[0] for line in lines.said if " changed: reloaded in " in line]
     assert reloads == ["served.py", "m0.py, m1.py, m2.py"]
+
+
+def test_a_save_is_not_lost_where_the_pool_is_too_busy_to_answer() -> None:
+    pool, lines = Pool(), Lines()
+
+    def changes() -> Iterator[set[str]]:
+        yield set()  # it has started
+        pool.late = True
+        yield {"/code/served.py"}
+        pool.late = False
+        yield set()
+        pool.take_over()
+        yield set()
+
+    _Development(WATCHES, cast("Client", pool), cast("_Lines", lines)).follow(changes())
+    assert pool.asked == ["/restart?slot=0"] * 2
+    assert lines.said[-1].startswith("served.py changed: reloaded in ")
