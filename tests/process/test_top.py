@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 OTHER_SCREEN, FIRST_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
+RELOADED = 2 * DEADLINE  # seconds: several interpreters start, one after the other
 LOOK = 0.05  # seconds between two looks at a whole screen, which take more of the machine than most
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3[0-9]")
 
@@ -46,13 +47,13 @@ class Top(Terminal):
         command = ["env", *env, sys.executable, "-m", "corepod", "top", address, "--interval", "0.2", *args]
         super().__init__(columns=columns, lines=lines, command=command)
 
-    def sees(self, pattern: str) -> re.Match[str]:
+    def sees(self, pattern: str, deadline: float = DEADLINE) -> re.Match[str]:
         """Wait until a line on the screen has this."""
 
         def found() -> re.Match[str] | None:
             return next(filter(None, (re.search(pattern, line) for line in self.screen)), None)
 
-        match = until(found, lambda: f"{pattern!r} on the screen:\n" + "\n".join(self.screen), pause=LOOK)
+        match = until(found, lambda: f"{pattern!r} on the screen:\n" + "\n".join(self.screen), deadline, LOOK)
         assert match is not None
         return match
 
@@ -154,7 +155,7 @@ def test_a_pool_under_traffic_is_steered_by_keys(steady: tuple[Pool, str], colum
         top.type(b"n")
         until(lambda: not any("reload?" in line for line in top.screen), "no question")
         top.type(b"rr")
-        top.sees("^reload: done$")
+        top.sees("^reload: done$", RELOADED)
         assert pool.status()["reloads"]["ended"] == ended + 1
         assert pool.slot(0)["pid"] != first
         top.type(b"?")
@@ -189,7 +190,7 @@ def test_a_reload_that_fails_says_so(tmp_path: Path) -> None:
         with shown(tmp_path / "pool.sock", columns=160) as top:
             top.sees("1 of 1 slots ready")
             top.type(b"rr")
-            top.sees("^reload failed, the old code goes on: .")
+            top.sees("^reload failed, the old code goes on: .", RELOADED)
             top.sees("reload-failed")
             top.sees("last reload failed")
         assert pool.slot()["pid"] == pid
