@@ -50,6 +50,8 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+), watching")
 ROOT = Path(__file__).parents[2]
 DOCUMENT, README = ROOT / "docs" / "development.md", ROOT / "README.md"
 HTML = {"accept": "text/html,*/*"}
+RELOADED = 2 * DEADLINE  # seconds: several interpreters may start, one after the other
+LOOK = 0.05  # seconds between two requests, which keep the machine from the reload that they wait for
 # `corepod` in place of that of the words that follow: a reload under way is waited for, however slow the machine is.
 PATIENT = """
 import sys
@@ -85,7 +87,7 @@ class Dev(Pool):
             response = self.get(path, **options)
             return response if text in response.text and response.status_code == status else None
 
-        response = until(answered, lambda: f"{text!r} from {path}\n{self.log}")
+        response = until(answered, lambda: f"{text!r} from {path}\n{self.log}", RELOADED, LOOK)
         assert response is not None
         return response
 
@@ -529,7 +531,7 @@ def test_every_command_of_the_documents_reloads(command: str, tmp_path: Path) ->
         url = f"http://127.0.0.1:{match[1]}/"
         assert CLIENT.get(url).text == "one"
         (watched / "part.py").write_text("TEXT = 'two'\n")
-        until(lambda: CLIENT.get(url).text == "two", log.read_text)
+        until(lambda: CLIENT.get(url).text == "two", log.read_text, RELOADED, LOOK)
         process.terminate()
         assert process.wait(DEADLINE) == 0
         until(lambda: not any(map(alive, family)), f"gone: {family}")
@@ -553,7 +555,7 @@ def test_it_works_without_its_streams(closed: str, code: Code, tmp_path: Path) -
     shell = subprocess.Popen(
         ["sh", "-c", f"{words} --access-log {closed}"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    client = httpx.Client(transport=httpx.HTTPTransport(uds=str(bind)), timeout=DEADLINE)
+    client = httpx.Client(transport=httpx.HTTPTransport(uds=str(bind)), timeout=RELOADED)
 
     def answer() -> str:
         return client.get("http://app/").text
@@ -563,7 +565,7 @@ def test_it_works_without_its_streams(closed: str, code: Code, tmp_path: Path) -
         until(lambda: _listens(bind), "its socket", 2 * DEADLINE)  # from now on none is refused
         assert answer() == "one"
         code.write("two")
-        until(lambda: answer() == "two", "the second answer")
+        until(lambda: answer() == "two", "the second answer", RELOADED, LOOK)
         family = descendants(shell.pid)
         supervisors = [pid for pid in family if comm(pid) == "corepod"]
         assert len(supervisors) == 1, {pid: comm(pid) for pid in family}
