@@ -60,6 +60,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self._set_size(columns)
+        self.before = self.modes  # the program may have changed them as soon as it is there
         words = command or [sys.executable, "-m", "corepod", "run", *args]
         # Its size and its colours are its own, whatever a test runner says of its.
         ours = ("COREPOD_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
@@ -74,7 +75,7 @@ class Terminal:
         )
         os.close(slave)
         self._written = b""
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)  # waits as long as anybody has the terminal
         self._reader.start()
 
     def _read(self) -> None:
@@ -128,7 +129,7 @@ class Terminal:
 
     def resize(self, columns: int) -> None:
         """Make the window wider or narrower; the program gets SIGWINCH."""
-        until(lambda: self._resized(columns), "no half of a table on the screen")
+        until(lambda: self._resized(columns), lambda: f"no half of a table on the screen: {self._written[-4096:]!r}")
 
     def _resized(self, columns: int) -> bool:
         """Not while a table has come in part: folded then, it has more lines than its other part goes up again."""
@@ -147,13 +148,17 @@ class Terminal:
 
     def close(self) -> None:
         family = self.family()
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(DEADLINE)
         try:
-            until(lambda: not any(map(alive, family)), f"gone: {family}", 10)
+            if self.process.poll() is None:
+                self.process.terminate()
+                self.process.wait(DEADLINE)
+            until(lambda: not any(map(alive, family)), f"gone: {family}")
         finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
             for pid in filter(alive, family):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._reader.join(DEADLINE)
             os.close(self._master)

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def test_its_settings_are_valid(command: str, folder: Path) -> None:
 def test_its_application_serves(command: str, folder: Path, start: Callable[..., Pool]) -> None:
     _, _, app, *flags = shlex.split(command)
     pool = start(app, *flags, "--workers", "1", "--pin", "never", cwd=folder).ready()
-    assert httpx.get(f"http://127.0.0.1:{pool.port}/").text == "ok"
+    assert pool.get().text == "ok"
 
 
 def test_there_are_examples_of_both_kinds() -> None:

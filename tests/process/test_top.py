@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 
 OTHER_SCREEN, FIRST_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
+RELOADED = 2 * DEADLINE  # seconds: several interpreters start, one after the other
+LOOK = 0.05  # seconds between two looks at a whole screen, which take more of the machine than most
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3[0-9]")
 
 
@@ -44,21 +46,28 @@ class Top(Terminal):
     def __init__(self, address: str, *args: str, columns: int = 80, lines: int = 30, env: tuple[str, ...] = ()) -> None:
         command = ["env", *env, sys.executable, "-m", "corepod", "top", address, "--interval", "0.2", *args]
         super().__init__(columns=columns, lines=lines, command=command)
-        self.before = self.modes
 
-    def sees(self, pattern: str) -> re.Match[str]:
+    def sees(self, pattern: str, deadline: float = DEADLINE) -> re.Match[str]:
         """Wait until a line on the screen has this."""
 
         def found() -> re.Match[str] | None:
             return next(filter(None, (re.search(pattern, line) for line in self.screen)), None)
 
-        match = until(found, lambda: f"{pattern!r} on the screen:\n" + "\n".join(self.screen))
+        match = until(found, lambda: f"{pattern!r} on the screen:\n" + "\n".join(self.screen), deadline, LOOK)
         assert match is not None
         return match
 
     def rows(self) -> list[str]:
-        """The lines of slots."""
+        """The lines of slots; fewer, while a picture has come in part."""
         return [line for line in self.screen if re.match(r" *\d+ .*\[.*\]", line)]
+
+    def lists(self, slots: int) -> None:
+        """Wait until there are as many lines of slots."""
+        until(lambda: len(self.rows()) == slots, lambda: f"{slots} slots:\n" + "\n".join(self.screen), pause=LOOK)
+
+    def leaves(self) -> None:
+        self.type(b"q")
+        assert self.ends() == EXIT_OK
 
     def ends(self) -> int:
         """Its exit code, with the terminal as it was."""
@@ -126,7 +135,7 @@ def test_a_pool_under_traffic_is_steered_by_keys(steady: tuple[Pool, str], colum
         top.sees(r"^[1-9]\d* req/s|^0\.[1-9] req/s")
         top.sees(r"p99 [<>][\d.]+ m?s")
         top.sees(r"2 of 2 slots ready")
-        until(lambda: len(top.rows()) == 2, "both slots")
+        top.lists(2)
         # The arrow chooses the second slot; x asks before it restarts that one, and the first one stays.
         first, second = pool.slot(0)["pid"], pool.slot(1)["pid"]
         top.type(b"\x1b[B")
@@ -146,7 +155,7 @@ def test_a_pool_under_traffic_is_steered_by_keys(steady: tuple[Pool, str], colum
         top.type(b"n")
         until(lambda: not any("reload?" in line for line in top.screen), "no question")
         top.type(b"rr")
-        top.sees("^reload: done$")
+        top.sees("^reload: done$", RELOADED)
         assert pool.status()["reloads"]["ended"] == ended + 1
         assert pool.slot(0)["pid"] != first
         top.type(b"?")
@@ -154,8 +163,7 @@ def test_a_pool_under_traffic_is_steered_by_keys(steady: tuple[Pool, str], colum
         top.type(b"?sss")
         top.sees("sort: P99")
         top.sees("P99[▼v]")
-        top.type(b"q")
-        assert top.ends() == EXIT_OK
+        top.leaves()
     assert pool.process.poll() is None
 
 
@@ -170,7 +178,7 @@ def test_slots_come_and_go_and_a_refusal_is_shown_with_its_reason(tmp_path: Path
         assert len(pool.status()["slots"]) == 2
         top.type(b"-y")
         top.sees("scaled: 2 -> 1 slots")
-        until(lambda: len(top.rows()) == 1, "one slot")
+        top.lists(1)
 
 
 def test_a_reload_that_fails_says_so(tmp_path: Path) -> None:
@@ -182,7 +190,7 @@ def test_a_reload_that_fails_says_so(tmp_path: Path) -> None:
         with shown(tmp_path / "pool.sock", columns=160) as top:
             top.sees("1 of 1 slots ready")
             top.type(b"rr")
-            top.sees("^reload failed, the old code goes on: .")
+            top.sees("^reload failed, the old code goes on: .", RELOADED)
             top.sees("reload-failed")
             top.sees("last reload failed")
         assert pool.slot()["pid"] == pid
@@ -205,8 +213,8 @@ def test_other_windows(steady: tuple[Pool, str]) -> None:
             until(ends, lambda columns=columns: f"{columns} columns:\n" + "\n".join(top.screen))  # type: ignore[misc]
     with shown(steady[1], columns=60, lines=10) as low:
         low.sees("REQ/S")
-        assert len(low.rows()) == 2
-        assert "q quit" in low.screen[-1]
+        low.lists(2)
+        until(lambda: "q quit" in low.screen[-1], lambda: "the keys below:\n" + "\n".join(low.screen))
 
 
 def shown_with(top: Top, columns: int) -> bool:
@@ -218,24 +226,20 @@ def shown_with(top: Top, columns: int) -> bool:
 
 
 def test_the_next_pool(tmp_path: Path) -> None:
-    here = f"XDG_RUNTIME_DIR={tmp_path}"
+    runtime = f"XDG_RUNTIME_DIR={tmp_path}"
     names = [f"{kind}-{os.getpid()}" for kind in ("left", "right")]
     with contextlib.ExitStack() as stack:
         for name in names:
             log = tmp_path / f"{name}.log"
             env = {"XDG_RUNTIME_DIR": str(tmp_path)}
             stack.enter_context(running("ok:app", "--name", name, "--workers", "1", log=log, env=env)).ready()
-        top = stack.enter_context(shown(names[0], env=(here,)))
-        top.sees(f"^{names[0]} .*pool \\d+ of \\d+")
-        for keys, name in ((b"\t", names[1]), (b"\x1b[Z", names[0])):
-            for _ in range(20):  # other tests may have pools between them
-                top.type(keys)
-                seen = top.sees(r"^\S+ +\(pool")
-                with contextlib.suppress(AssertionError):
-                    until(lambda name=name: top.screen[0].startswith(f"{name} "), name, 1)  # type: ignore[misc]
-                    break
-            assert seen
-            top.sees(f"^{name} .*1 of 1 slots ready|^{name} ")
+        top = stack.enter_context(shown(names[0], env=(runtime,)))
+        here = top.sees(r"^(\S+) +\(pool \d+ ")
+        assert here[1] == names[0]
+        for key, name in ((b"\t", names[1]), (b"\x1b[Z", names[0])):
+            while here[1] != name:  # other tests may have pools between them
+                top.type(key)
+                here = top.sees(rf"^(?!{re.escape(here[0])})(\S+) +\(pool \d+ ")
             top.sees("1 of 1 slots ready")
 
 
@@ -247,14 +251,13 @@ def test_a_pool_that_goes_is_waited_for_and_attached_to_again(tmp_path: Path) ->
         top.sees("1 of 1 slots ready")
         pool.stop()
         top.sees("gone for .*, waiting for it to come back")
-        assert top.rows() == []
+        top.lists(0)
         top.type(b"rr")
         top.sees("reload: nobody is at its address")
-        with served(tmp_path, "--workers", "2") as again:
+        with served(tmp_path, "--workers", "2"):
             top.sees("2 of 2 slots ready")
-            assert str(again.slot()["pid"]) not in top.text or top.rows()
-            top.type(b"q")
-            assert top.ends() == EXIT_OK
+            top.lists(2)
+            top.leaves()
 
 
 def test_a_frozen_supervisor_freezes_no_key(tmp_path: Path) -> None:
@@ -263,20 +266,18 @@ def test_a_frozen_supervisor_freezes_no_key(tmp_path: Path) -> None:
         os.kill(pool.process.pid, signal.SIGSTOP)
         try:
             top.sees("no answer for")
-            assert len(top.rows()) == 1  # its workers serve
+            top.lists(1)  # its workers serve
             top.type(b"?")
             top.sees("leave; the pool goes on")
             top.type(b"?xy")
             top.sees("restart slot 0: no answer; it may be done when the pool answers again")
             with shown(tmp_path / "pool.sock") as other:
                 other.sees("doesn't answer")
-                other.type(b"q")
-                assert other.ends() == EXIT_OK
+                other.leaves()
         finally:
             os.kill(pool.process.pid, signal.SIGCONT)
         until(lambda: "no answer" not in top.screen[0], "an answer")
-        top.type(b"q")
-        assert top.ends() == EXIT_OK
+        top.leaves()
 
 
 # The terminal
@@ -362,14 +363,14 @@ def test_a_view_that_was_stopped_without_a_word_draws_again(steady: tuple[Pool, 
             top.process.send_signal(signal.SIGCONT)
             until(lambda written=written: "\x1b[?25l" in top.raw[written:], "drawn anew")  # type: ignore[misc]
         assert top.raw.count(OTHER_SCREEN) == 1
-        top.type(b"q")
-        assert top.ends() == EXIT_OK
+        top.leaves()
 
 
 def test_without_colours(steady: tuple[Pool, str]) -> None:
     for env, coloured in ((("NO_COLOR=1",), False), (("NO_COLOR=",), True)):
         with shown(steady[1], env=env) as top:
-            top.sees("slots ready")
+            top.lists(2)
+            top.leaves()
             assert bool(COLOUR.search(top.raw)) is coloured
 
 
@@ -413,16 +414,18 @@ def test_ascii_where_the_terminal_has_nothing_else(steady: tuple[Pool, str]) -> 
 
 def test_json_measures_what_comes_between_two_looks(steady: tuple[Pool, str]) -> None:
     pool, address = steady
-    idle = json.loads(top(address, "--json").stdout)
+
+    def measured(served: bool) -> dict[str, object] | None:
+        found: dict[str, object] = json.loads(top(address, "--json").stdout)
+        return found if bool(found["p99_seconds"]) is served else None
+
+    # A request that was answered before this test began may be counted after that.
+    idle = until(lambda: measured(False), "no requests")
+    assert idle is not None
     assert idle["requests_per_second"] == 0
     assert idle["p50_seconds"] is None
     with traffic(pool):
-
-        def served_some() -> dict[str, object] | None:
-            found: dict[str, object] = json.loads(top(address, "--json").stdout)
-            return found if found["p99_seconds"] else None
-
-        busy = until(served_some, "requests")
+        busy = until(lambda: measured(True), "requests")
     assert busy is not None
     assert isinstance(busy["requests_per_second"], float)
     assert busy["requests_per_second"] > 0

@@ -78,7 +78,6 @@ def start(effective: Effective, environment: dict[str, str], *, timeout: float) 
         )
         os.close(theirs)
         os.close(log)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return _result(_Start(name, path, supervisor, ours, follower).wait(timeout), effective, name)
 
 
@@ -102,7 +101,7 @@ class _Start:
     def wait(self, timeout: float) -> dict[str, Any]:
         began = time.monotonic()
         try:
-            with _progress() as show:
+            with _progress() as show, _interruptible():
                 while not select.select([self._ready], [], [], LOOK)[0]:
                     self._lines.extend(map(from_bytes, self._follower.lines()))
                     passed = time.monotonic() - began
@@ -112,9 +111,7 @@ class _Start:
                         self._end()
                         self._fail(f"not ready after {timeout:g} s (--timeout), and stopped", EXIT_LATE)
                 answer = _read_all(self._ready)
-            signal.pthread_sigmask(
-                signal.SIG_BLOCK, SIGNALS
-            )  # it is ready: a signal from now on stops this command only
+            # It is ready: a signal from now on stops this command only.
         except _Stopped as stopped:
             self._end()
             raise CommandError(f"{self._name}: the start was stopped", 128 + int(stopped.args[0])) from None
@@ -127,6 +124,7 @@ class _Start:
         """Stop the pool; another signal stops it at once."""
         for signum in SIGNALS:
             signal.signal(signum, lambda signum, frame: self._supervisor.send_signal(signal.SIGQUIT))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._supervisor.terminate()
         self._supervisor.wait()
 
@@ -187,7 +185,7 @@ def _is_free(log: int) -> bool:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """A signal ends the wait. Until there is something to wait for, and to stop, it is blocked."""
+    """A signal ends the wait. Outside of it, see `_interruptible`, it is blocked."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise _Stopped(signum)
@@ -200,6 +198,17 @@ def _signals() -> Iterator[None]:
         for signum, handler in before.items():
             signal.signal(signum, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """There is something to wait for, and to stop. The line of progress comes and goes undisturbed: else the cursor
+    might stay hidden."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 @contextlib.contextmanager

@@ -64,14 +64,15 @@ def run(watches: Watches, command: Command) -> int:
     for fd in (theirs, *outputs):
         os.close(fd)
     log = threading.Thread(target=_pass_on_log, args=(supervisor, lines, over), name="log")
-    log.start()
     try:
+        log.start()
         with _stopping(supervisor):
             _Development(watches, Client(control), lines).follow(changes)
     finally:
         os.close(ours)
         code = supervisor.wait()
-        log.join()
+        if log.ident:
+            log.join()
         _reclaim_terminal()
     return code
 
@@ -132,16 +133,15 @@ class _Development:
         paths, self._told = sorted(self._pending), ""
         what = development.named(self._watches, paths)
         need = development.need(self._watches, paths, forks=status["mode"] == "fork", complete=self._complete)
-        began = min(self._pending.values())
-        self._pending.clear()
         if need is Need.START:
             self._lines.say(f"{what} changed: start corepod anew to use it", "yellow")
-            return
-        try:
-            overtaken = self._reload is not None
-            self._reload = self._ask(Need.TEMPLATE if overtaken else need, status, what, began)
-        except Unreachable:
-            return  # it ends
+        else:
+            overtaken, began = self._reload is not None, min(self._pending.values())
+            try:
+                self._reload = self._ask(Need.TEMPLATE if overtaken else need, status, what, began)
+            except Unreachable:
+                return  # it ends; or it is very busy, and is asked again
+        self._pending.clear()
 
     def _ask(self, need: Need, status: dict[str, Any], what: str, began: float) -> Reload | None:
         try:
@@ -193,7 +193,16 @@ def _changes(watches: Watches, over: threading.Event) -> Iterator[set[str]]:
         stop_event=over,
         raise_interrupt=False,
     ):
-        yield {path for _, path in changes}
+        added = {path for kind, path in changes if kind is Change.added}
+        yield {path for _, path in changes}.union(*map(_files_in, added))
+
+
+def _files_in(folder: str) -> Iterator[str]:
+    """What came with a new folder, or into it before it was watched: nothing else tells of that. None in a file."""
+    for place, folders, files in os.walk(folder):
+        if os.path.basename(place) in DefaultFilter.ignore_dirs:
+            folders.clear()
+        yield from (os.path.join(place, name) for name in files)
 
 
 def _advice(error: OSError) -> str:

@@ -128,6 +128,6 @@ def _print_table(model: Model, number: int) -> None:
     width = window().columns if os.isatty(1) else int(given) if given.isdecimal() and int(given) else WIDE
     glyphs = cells.UNICODE if console.encoding.startswith("utf") else cells.ASCII
     with console.capture() as drawn:  # rich would end the command itself when nobody reads on
-        for line in ["", *whole(model, width, time.monotonic(), time.time(), glyphs)][0 if number else 1 :]:
+        for line in ["", *whole(model, width, time.time(), glyphs)][0 if number else 1 :]:
             console.print(line, soft_wrap=True)
     print(drawn.get(), end="")

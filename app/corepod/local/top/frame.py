@@ -46,11 +46,12 @@ def frame(
     return [cells.cut(line, width, glyphs) for line in (*lines, *body, *foot)][:height]
 
 
-def whole(model: Model, width: int, now: float, wall: float, glyphs: Glyphs = cells.UNICODE) -> list[Text]:
-    """Everything at once, for a file, a pipe or a terminal that can't be drawn on: all slots, and the latest events."""
+def whole(model: Model, width: int, wall: float, glyphs: Glyphs = cells.UNICODE) -> list[Text]:
+    """Everything at once, for a file, a pipe or a terminal that can't be drawn on: all slots, and the latest events. It
+    is the pool as it has answered, however long ago."""
     assert model.look is not None
     shown = figures(model.before, model.look)
-    lines = head(model, shown, width, len(shown.rows) + LATEST, now, wall)
+    lines = head(model, shown, width, len(shown.rows) + LATEST, model.look.at, wall)
     listed = listing(shown.rows, View(), None, width, len(shown.rows) + 1, wall, glyphs)
     return [cells.cut(line, width, glyphs) for line in (*lines, Text(), *listed, *_tail(model.events, LATEST + 2))]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from corepod.local.top.figures import Figures
     from corepod.local.top.model import Model
 
-LATE = 3.0  # seconds after the last answer from which on the next one is missing
+LATE = 2.0  # seconds after the next answer was to be expected, from which on it is missing
 
 
 def head(model: Model, shown: Figures | None, width: int, lines: int, now: float, wall: float) -> list[Text]:
@@ -51,7 +51,7 @@ def _condition(model: Model, now: float) -> list[Text]:
         Text("reloading" if status["reloading"] else status["state"], COLOURS.get(status["state"], "")),
         Text(f"{ready} of {slots} slots ready", "" if ready == slots else "yellow"),
     ]
-    if model.lost or age > LATE:
+    if model.lost or age > model.interval + LATE:
         facts.insert(0, Text(f"no answer for {duration(age)}", "bold red"))
     return facts
 

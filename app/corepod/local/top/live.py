@@ -84,7 +84,7 @@ class _Session:
         self._watcher = Watcher(client, self._interval, self._bell)
         addresses = [other.address for other in others]
         number = addresses.index(client.address) + 1 if client.address in addresses else 1
-        self.model = Model(client.name, number, max(1, len(addresses)))
+        self.model = Model(client.name, number, max(1, len(addresses)), self._interval)
         self.view = self.view._replace(selected=None, asking=None)
 
     def learn(self) -> None:

@@ -46,11 +46,13 @@ class Message(NamedTuple):
 
 
 class Model(NamedTuple):
-    """`number` of `pools` is the place of this one among all that run. `begun` is what waits for its end."""
+    """`number` of `pools` is the place of this one among all that run, `interval` the seconds between two looks at it.
+    `begun` is what waits for its end."""
 
     name: str
     number: int = 1
     pools: int = 1
+    interval: float = 1.0
     before: Look | None = None
     look: Look | None = None
     events: tuple[Mapping[str, Any], ...] = ()

@@ -129,7 +129,7 @@ def test_an_event_with_a_traceback_takes_one_line() -> None:
     drawn = lines(model, 200, 30)
     assert not any("\n" in line for line in drawn)
     assert [line.rstrip().endswith("raised ValueError while it was imported") for line in drawn[-30:]].count(True) == 2
-    assert not any("Traceback" in line for line in (*drawn, *map(str, whole(model, 200, 101.5, WALL))))
+    assert not any("Traceback" in line for line in (*drawn, *map(str, whole(model, 200, WALL))))
 
 
 def test_what_is_shown_of_a_pool() -> None:
@@ -187,6 +187,12 @@ def test_a_pool_that_does_not_answer_shows_for_how_long() -> None:
         assert "77" in "\n".join(drawn)
 
 
+def test_no_answer_is_missed_before_it_is_asked_for() -> None:
+    model = watched([slot(0)], [slot(0)])._replace(interval=10.0)
+    assert "no answer" not in lines(model, now=112.0)[0]
+    assert "no answer for 13 s" in lines(model, now=114.5)[0]
+
+
 def test_before_the_first_answer() -> None:
     assert "shop  …" in lines(Model("shop"))[0]
     assert "doesn't answer" in lines(Model("shop", lost=Lost(silent=True)))[0]
@@ -209,7 +215,7 @@ def test_questions_and_answers_are_below() -> None:
 
 
 def test_everything_at_once_has_every_slot_and_no_keys() -> None:
-    drawn = whole(large(512), 160, 101.5, WALL)
+    drawn = whole(large(512), 160, WALL)
     assert sum("[" in line.plain for line in drawn) == 512
     assert all(line.cell_len <= 160 for line in drawn)
     assert not any("q quit" in line.plain for line in drawn)
