@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from corepod.local.survey import Found
 
 LOOK = 0.2  # seconds between two looks at the pool
-LONG = 3.0  # seconds after which it is told what the pool waits for
+LONG = 3.0  # seconds after which it is told what the pool waits for; where the wait ends before, at its end
 GRACE = 10.0  # seconds more than the pool gives itself
 
 
@@ -120,11 +120,12 @@ def _gone(client: Client, pidfd: int | None, begun: float, deadline: float, *, q
     told = ""
     while not _has_ended(client, pidfd):
         now = time.monotonic()
-        if now >= deadline:
-            return False
-        if not quiet and now - begun >= LONG and (text := _progress(client)) != told:
+        late = now >= deadline
+        if not quiet and (late or now - begun >= LONG) and (text := _progress(client)) != told:
             told = text
             output.complain(f"{client.name}: {text}")
+        if late:
+            return False
     return True
 
 
