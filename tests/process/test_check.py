@@ -10,9 +10,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.local import checks
 
 from tests.process.harness import APPS
-from tests.procfs import alive, descendants
+from tests.procfs import alive, descendants, state
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -142,6 +143,15 @@ def test_an_import_that_ends_or_holds_its_process(tmp_path: Path, source: str, c
     found = check("main:app", *FREE, *timeout, cwd=tmp_path)
     assert found[0] == code
     assert phrase in found[1]["application"]["text"]
+
+
+@pytest.mark.parametrize(("code", "how"), [("os._exit(7)", "exit code 7"), ("os.abort()", "signal SIGABRT")])
+def test_an_import_that_has_ended_keeps_its_number(code: str, how: str) -> None:
+    """Its group is killed by it, which must be nobody else's by then."""
+    with subprocess.Popen([sys.executable, "-c", f"import os; {code}"]) as process:
+        assert checks._how(process.pid) == how
+        assert state(process.pid) == "Z"
+    assert state(process.pid) != "Z"
 
 
 FILE = """
