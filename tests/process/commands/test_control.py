@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -326,6 +327,23 @@ def test_with_streams_closed(shop: Pool) -> None:
         done = subprocess.run([sys.executable, "-c", script], cwd=APPS, timeout=DEADLINE * 2, check=False)
         assert done.returncode == 0, args
     assert shop.wait() == 0
+
+
+def test_the_socket_of_a_pool_that_begins_is_not_taken_for_a_dead_one(runtime: Path) -> None:
+    """It is bound, and listens a moment later; until then its pool holds the folder's lock."""
+    name = f"begins-{os.getpid()}"
+    (runtime / "corepod").mkdir(0o700)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(address(runtime, name))
+        lock = os.open(runtime / "corepod", os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            corepod("stop", name)
+            assert os.path.exists(address(runtime, name))
+        finally:
+            os.close(lock)
+        assert corepod("stop", name).code == 0  # nobody is about to listen
+        assert not os.path.exists(address(runtime, name))
 
 
 def test_a_pool_without_one_is_not_found(start: Start) -> None:

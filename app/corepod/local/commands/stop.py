@@ -14,6 +14,7 @@ from corepod.local import output
 from corepod.local.client import Gone, Unreachable
 from corepod.local.pools import CommandError, add_pool, add_timeout, find, post
 from corepod.local.survey import survey
+from corepod.supervisor.launch import sockets
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -74,12 +75,16 @@ def forget_killed(name: str | None) -> bool:
 
 
 def _forget(found: Found) -> None:
-    """A new pool may have taken the address since it was looked at; its own socket is another file."""
+    """A new pool may have taken the address since it was looked at; its own socket is another file. The lock is that of
+    one which has made its socket, and doesn't listen yet."""
     address = found.client.address
+    if (lock := sockets.lock(os.path.dirname(address))) is None:
+        return
     with contextlib.suppress(OSError):
         before = os.stat(address)
         if any(again.gone for again in survey([found.client])) and os.path.samestat(before, os.stat(address)):
             os.unlink(address)
+    os.close(lock)
 
 
 def ask(client: Client, *, now: bool, timeout: float | None) -> Callable[..., dict[str, Any]]:
