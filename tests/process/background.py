@@ -57,7 +57,7 @@ class Machine:
             "cwd": APPS,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "timeout": 2 * DEADLINE,
+            "timeout": 4 * DEADLINE,  # a start itself gives up after 90 s
             **options,
         }
         environment = {**self.environment, **(env or {})}

@@ -225,7 +225,7 @@ def test_run_with_a_log_file(start: Start, tmp_path: Path) -> None:
     until(lambda: path.exists() and "usable cores" in path.read_text(), lambda: pool.log)
     match = re.search(r"on 127\.0\.0\.1:(\d+)", path.read_text())
     assert match
-    until(lambda: "ready" in path.read_text(), "ready")
+    until(lambda: "] ready" in path.read_text(), "ready")
     get({"binds": [f"127.0.0.1:{match[1]}"]}, "/say?text=hello")
     until(lambda: re.search(r"Z worker 1 slot 0 pid \d+ \| hello\n", path.read_text()), "the worker's line")
     pool.signal(signal.SIGTERM)
@@ -259,7 +259,7 @@ def test_the_workers_of_a_pod_write_there_too(start: Start, tmp_path: Path) -> N
     path = tmp_path / "pod.log"
     flags = ("--lame-duck", "0", "--pin", "never", "--log-file", str(path))
     pool = start("ok:app", *flags, kind=Container, env={"XDG_RUNTIME_DIR": str(tmp_path)})
-    until(lambda: path.exists() and "ready" in path.read_text(), lambda: pool.log)
+    until(lambda: path.exists() and "] ready" in path.read_text(), lambda: pool.log)
     match = re.search(r"on 127\.0\.0\.1:(\d+)", path.read_text())
     assert match
     get({"binds": [f"127.0.0.1:{match[1]}"]}, "/say?text=hello")
