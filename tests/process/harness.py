@@ -84,8 +84,12 @@ class Pool:
         return CLIENT.get(f"http://127.0.0.1:{self.port}{path}", **options)
 
     def admin(self, path: str) -> httpx.Response:
+        url = f"http://127.0.0.1:{self.admin_port}{path}"
         try:
-            return CLIENT.get(f"http://127.0.0.1:{self.admin_port}{path}")
+            with contextlib.suppress(httpx.RemoteProtocolError):
+                return CLIENT.get(url)
+            # The supervisor closes a connection that is 5 s old. Whoever was held up for so long asks again.
+            return CLIENT.get(url)
         except httpx.ConnectError as error:
             error.add_note(f"port {self.admin_port}; exit code {self.process.poll()}; log:\n{self.log}")
             raise
