@@ -43,13 +43,15 @@ SET_UP = [
     *(["config", "ok:app", *more] for more in ([], ["--json"])),
     *(["systemd", "ok:app", *more] for more in ([], ["--json"])),
     *(["init", "ok:app", "--print", *more] for more in ([], ["--json"])),
+]
+READ = [
     *(["completion", shell] for shell in ("bash", "zsh", "fish")),
     ["man"],
     ["logs", "LOG"],
     ["logs", "LOG", "--json"],
 ]
 # One after another they take a while: a test for each group.
-GROUPS = pytest.mark.parametrize("commands", [LOOK, STEER, SET_UP], ids=["look", "steer", "set-up"])
+GROUPS = pytest.mark.parametrize("commands", [LOOK, STEER, SET_UP, READ], ids=["look", "steer", "set-up", "read"])
 
 
 @pytest.fixture
