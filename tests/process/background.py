@@ -57,7 +57,7 @@ class Machine:
             "cwd": APPS,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "timeout": 2 * DEADLINE,
+            "timeout": 4 * DEADLINE,  # a start itself gives up after 90 s
             **options,
         }
         environment = {**self.environment, **(env or {})}
@@ -85,7 +85,9 @@ class Machine:
 
     def until_log(self, text: str, count: int = 1) -> str:
         def read() -> str:
-            return self.log().read_text(errors="replace") if self.log().exists() else ""
+            with contextlib.suppress(FileNotFoundError):  # not yet, or not for the moment: it rotates
+                return self.log().read_text(errors="replace")
+            return ""
 
         until(lambda: read().count(text) >= count, lambda: f"{text!r} {count} times in the log:\n{read()}")
         return read()

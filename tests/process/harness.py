@@ -84,8 +84,12 @@ class Pool:
         return CLIENT.get(f"http://127.0.0.1:{self.port}{path}", **options)
 
     def admin(self, path: str) -> httpx.Response:
+        url = f"http://127.0.0.1:{self.admin_port}{path}"
         try:
-            return CLIENT.get(f"http://127.0.0.1:{self.admin_port}{path}")
+            with contextlib.suppress(httpx.RemoteProtocolError):
+                return CLIENT.get(url)
+            # The supervisor closes a connection that is 5 s old. Whoever was held up for so long asks again.
+            return CLIENT.get(url)
         except httpx.ConnectError as error:
             error.add_note(f"port {self.admin_port}; exit code {self.process.poll()}; log:\n{self.log}")
             raise
@@ -165,20 +169,23 @@ class Pool:
         self.signal(signal.SIGTERM)
         return self.wait()
 
+    def _living(self) -> list[int]:
+        """Those that have been seen and aren't gone: a pid that is free again may soon be another process's."""
+        return [pid for pid, since in self._seen.items() if since and began(pid) == since and alive(pid)]
+
     def close(self) -> None:
         """End whatever is left, and fail if the pool left something behind."""
-        family = self.family() if not self._ended() else []
         if not self._ended():
+            self._seen.update((pid, began(pid)) for pid in self.family())
             self.process.terminate()
             try:
                 self.process.wait(DEADLINE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        everyone = {*family, *(pid for pid, since in self._seen.items() if since and began(pid) == since)}
         with contextlib.suppress(AssertionError):
-            until(lambda: not any(map(alive, everyone)), "gone")
-        left = [pid for pid in everyone if alive(pid)]
+            until(lambda: not self._living(), "gone")
+        left = self._living()
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -106,6 +106,12 @@ class Terminal:
         assert match is not None
         return match
 
+    def ended(self, deadline: float = DEADLINE) -> int:
+        """The exit code, once all that was written has been read."""
+        code = self.process.wait(deadline)
+        self._reader.join(deadline)
+        return code
+
     @property
     def screen(self) -> list[str]:
         """The lines on the screen now."""

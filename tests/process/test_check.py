@@ -10,9 +10,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.local import checks
 
 from tests.process.harness import APPS
-from tests.procfs import descendants
+from tests.procfs import alive, descendants, state
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +115,8 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     code, _, errors = check("main:app", *FREE, cwd=tmp_path)
     assert code == 0
     assert "on standard output" in errors  # where it can't be taken for a result
-    assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text()}/exe")
+    child = int((tmp_path / "pid").read_text())
+    until(lambda: not alive(child), "the end of what the import has started")  # killed, which may take a moment
     assert sorted(path.name for path in tmp_path.iterdir()) == ["main.py", "pid"]
     assert not [pid for pid in descendants(os.getpid()) if "corepod.worker.check" in command_of(pid)]
 
@@ -140,6 +143,17 @@ def test_an_import_that_ends_or_holds_its_process(tmp_path: Path, source: str, c
     found = check("main:app", *FREE, *timeout, cwd=tmp_path)
     assert found[0] == code
     assert phrase in found[1]["application"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("code", "how"), [("os._exit(7)", "exit code 7"), ("os.kill(os.getpid(), 9)", "signal SIGKILL")]
+)
+def test_an_import_that_has_ended_keeps_its_number(code: str, how: str) -> None:
+    """Its group is killed by it, which must be nobody else's by then."""
+    with subprocess.Popen([sys.executable, "-c", f"import os; {code}"]) as process:
+        assert checks._how(process.pid) == how
+        assert state(process.pid) == "Z"
+    assert state(process.pid) != "Z"
 
 
 FILE = """

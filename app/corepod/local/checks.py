@@ -164,7 +164,7 @@ def _import(
         text = _read(reader, timeout)
         if text is None:
             return None, None
-        return (json.loads(text), "") if text else (None, _how(child.wait()))
+        return (json.loads(text), "") if text else (None, _how(child.pid))
     finally:
         os.close(reader)
         try:
@@ -184,5 +184,9 @@ def _read(reader: int, timeout: float) -> bytes | None:
     return None
 
 
-def _how(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+def _how(pid: int) -> str:
+    """How a process ends, which isn't reaped: until its group is killed nobody else may get its number."""
+    end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert end is not None
+    exited = end.si_code == os.CLD_EXITED
+    return f"exit code {end.si_status}" if exited else f"signal {signal.Signals(end.si_status).name}"

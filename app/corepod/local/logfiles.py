@@ -56,17 +56,23 @@ def existing() -> dict[str, str]:
     return found
 
 
+def is_there(path: str) -> bool:
+    """Whether a log can be read at this path, which is nobody's while it rotates."""
+    return os.path.isfile(path) or (not os.path.lexists(path) and os.path.isfile(f"{path}.1"))
+
+
 class Follower:
     """Reads a log file from the end it has now, across rotation; the file may also be made or removed meanwhile."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._rest = b""
-        self._file = _open(path)
+        # When the log rotates, there is no present file for a moment: the last one has been renamed already.
+        self._file = _open(path) or _open(f"{path}.1")
         self._older: set[tuple[int, ...]] = set()  # the files before ours, when it was seen last
         if self._file is not None:
             self._file.seek(0, os.SEEK_END)
-            self._older = self._from(1)
+            self._older = self._from(1 + (self._place() or 0))
 
     def before(self) -> Iterator[bytes]:
         """The lines that were there when this began, the last one first, those of older files included."""

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.local.client import Client
 
 from tests.process.commands.client import QUICK, address, corepod, words
 from tests.process.harness import APPS
@@ -201,7 +202,12 @@ class asking:
             pass  # its worker was killed
 
     def _slot(self) -> dict[str, Any] | None:
-        return next((slot for slot in self._pool.status()["slots"] if slot["in_flight"]), None)
+        # A worker counts a request before it notes which one it is.
+        status = self._pool.status()
+        client = Client(status["control"])
+        details = [client.get(f"/slot?slot={slot['slot']}") for slot in status["slots"] if slot["in_flight"]]
+        serving = {detail["slot"] for detail in details for process in detail["processes"] if process["serving"]}
+        return next((slot for slot in status["slots"] if slot["slot"] in serving), None)
 
     def __exit__(self, *error: object) -> None:
         self._thread.join(DEADLINE)
@@ -224,8 +230,10 @@ def test_the_history_of_exits_is_bounded(start: Start) -> None:
     pool = start("ok:app", "--name", "shop", "-w", "1", *QUICK).ready()
     for _ in range(5):
         assert corepod("restart", "shop/0").code == 0
+    # The one that was replaced last may still drain, and an exit counts when it comes.
+    until(lambda: len(_exits()) == 5, "five exits")
     pool.kill_worker()
-    until(lambda: len(_exits()) == 5 and not _exits()[-1]["asked"], "the last five exits, the death last")
+    until(lambda: not _exits()[-1]["asked"], "the death")
     assert [end["asked"] for end in _exits()] == [True] * 4 + [False]
 
 
@@ -297,7 +305,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(shop: Pool) -> None:
     command = " ".join(words("events", "-f", "shop")) + " | head -n 1"
     done = subprocess.run(
         ["bash", "-c", command + '; echo "${PIPESTATUS[0]}"'],
-        capture_output=True, text=True, timeout=DEADLINE, check=True, cwd=APPS,
+        capture_output=True, text=True, timeout=3 * DEADLINE, check=True, cwd=APPS,
     )  # fmt: skip
     assert " started " in done.stdout
     assert done.stderr == ""
@@ -317,7 +325,7 @@ def test_what_another_server_says_is_harmless(runtime: Path) -> None:
                     connection.recv(65536)
                     connection.sendall(b"\x1b[2J hello\r\n")
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)  # it waits for ever for a client that doesn't come
         thread.start()
         (found,) = listed(runtime)
         plain = corepod("ps").out

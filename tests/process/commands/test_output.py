@@ -26,22 +26,32 @@ if TYPE_CHECKING:
     Start = Callable[..., Pool]
 
 # Each prints something on standard output.
-COMMANDS = [
+LOOK = [
     *(["ps", *more] for more in ([], ["--json"], ["-q"])),
     *(["top", "shop", "--interval", "0.1", more] for more in ("--once", "--json")),
     *(["describe", name, *more] for name in ("shop", "shop/0") for more in ([], ["--json"])),
-    *(["dump", "shop/0", *more] for more in ([], ["--json"])),
+    *(["dump", "shop/0", "--timeout", "60", *more] for more in ([], ["--json"])),
     *(["events", "shop", *more] for more in ([], ["--json"])),
+]
+STEER = [
     *(["scale", "shop", "1", *more] for more in ([], ["--json"])),
     *(["restart", "shop/0", *more] for more in ([], ["--json"])),
     *(["reload", "shop", "--wait", *more] for more in ([], ["--json"])),
+]
+SET_UP = [
     *(["check", "ok:app", "--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", *more] for more in ([], ["--json"])),
     *(["config", "ok:app", *more] for more in ([], ["--json"])),
     *(["systemd", "ok:app", *more] for more in ([], ["--json"])),
     *(["init", "ok:app", "--print", *more] for more in ([], ["--json"])),
+]
+READ = [
     *(["completion", shell] for shell in ("bash", "zsh", "fish")),
     ["man"],
+    ["logs", "LOG"],
+    ["logs", "LOG", "--json"],
 ]
+# One after another they take a while: a test for each group.
+GROUPS = pytest.mark.parametrize("commands", [LOOK, STEER, SET_UP, READ], ids=["look", "steer", "set-up", "read"])
 
 
 @pytest.fixture
@@ -56,6 +66,10 @@ def log(tmp_path: Path) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text("2026-01-02T03:04:05.678Z INFO    shop: 1 worker on 127.0.0.1:8000\n")
     return path
+
+
+def with_log(commands: list[list[str]], log: Path) -> list[list[str]]:
+    return [[str(log) if word == "LOG" else word for word in args] for args in commands]
 
 
 def into(redirection: str, *args: str) -> tuple[int, str]:
@@ -76,11 +90,12 @@ def into(redirection: str, *args: str) -> tuple[int, str]:
         ("| true", 0, ""),
     ],
 )
+@GROUPS
 def test_a_full_disk_is_told_and_nobody_is_no_fault(
-    shop: Pool, log: Path, redirection: str, code: int, told: str
+    shop: Pool, log: Path, commands: list[list[str]], redirection: str, code: int, told: str
 ) -> None:
     wrong = {}
-    for args in [*COMMANDS, ["logs", str(log)], ["logs", str(log), "--json"]]:
+    for args in with_log(commands, log):
         found, err = into(redirection, *args)
         if found != code or "Traceback" in err or not err.strip().endswith(told):
             wrong[" ".join(args)] = found, err
@@ -98,12 +113,13 @@ sys.exit(main())
 MISSING = {"top": 2, "completion": 7}  # unless --json is asked for
 
 
-def test_on_a_terminal_without_the_libraries_for_one(shop: Pool, log: Path) -> None:
+@GROUPS
+def test_on_a_terminal_without_the_libraries_for_one(shop: Pool, log: Path, commands: list[list[str]]) -> None:
     wrong = {}
-    for args in [*COMMANDS, ["logs", str(log)]]:
+    for args in with_log(commands, log):
         terminal = Terminal(command=[sys.executable, "-c", BARE, *args])
         try:
-            code = terminal.process.wait(3 * DEADLINE)
+            code = terminal.ended(3 * DEADLINE)
             text = terminal.text
         finally:
             terminal.close()

@@ -59,3 +59,16 @@ def test_another_failure_is_not_hidden_by_logs_that_are_left(
     find_none(monkeypatch, EXIT_FAILED)
     assert main(["logs"]) == EXIT_FAILED
     assert "there are logs of" not in capsys.readouterr().err
+
+
+def test_a_log_that_rotates_just_now(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no present file for a moment."""
+    path = folder / "shop.log"
+    monkeypatch.setattr(logs, "find", lambda pool: None)
+    monkeypatch.setattr(logs, "get", lambda *asked: {"log": {"to": "file", "path": str(path)}})
+    assert main(["logs"]) == EXIT_FAILED
+    (folder / "shop.log.1").write_text("the last words\n")
+    assert main(["logs"]) == EXIT_OK
+    assert capsys.readouterr().out == "the last words\n"

@@ -56,7 +56,7 @@ def main(options: argparse.Namespace) -> int:
     path, unit = _find(options.pool)
     if unit:
         return journal.show(unit, options, show)
-    if not os.path.isfile(path):
+    if not logfiles.is_there(path):
         raise CommandError(f"the log file {path} isn't there, or is no file", EXIT_FAILED)
     with contextlib.closing(logfiles.Follower(path)) as follower:
         _print(follower, options)

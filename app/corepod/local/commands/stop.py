@@ -14,6 +14,7 @@ from corepod.local import output
 from corepod.local.client import Gone, Unreachable
 from corepod.local.pools import CommandError, add_pool, add_timeout, find, post
 from corepod.local.survey import survey
+from corepod.supervisor.launch import sockets
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from corepod.local.survey import Found
 
 LOOK = 0.2  # seconds between two looks at the pool
-LONG = 3.0  # seconds after which it is told what the pool waits for
+LONG = 3.0  # seconds after which it is told what the pool waits for; where the wait ends before, at its end
 GRACE = 10.0  # seconds more than the pool gives itself
 
 
@@ -74,12 +75,16 @@ def forget_killed(name: str | None) -> bool:
 
 
 def _forget(found: Found) -> None:
-    """A new pool may have taken the address since it was looked at; its own socket is another file."""
+    """A new pool may have taken the address since it was looked at; its own socket is another file. The lock is that of
+    one which has made its socket, and doesn't listen yet."""
     address = found.client.address
+    if (lock := sockets.lock(os.path.dirname(address))) is None:
+        return
     with contextlib.suppress(OSError):
         before = os.stat(address)
         if any(again.gone for again in survey([found.client])) and os.path.samestat(before, os.stat(address)):
             os.unlink(address)
+    os.close(lock)
 
 
 def ask(client: Client, *, now: bool, timeout: float | None) -> Callable[..., dict[str, Any]]:
@@ -120,11 +125,12 @@ def _gone(client: Client, pidfd: int | None, begun: float, deadline: float, *, q
     told = ""
     while not _has_ended(client, pidfd):
         now = time.monotonic()
-        if now >= deadline:
-            return False
-        if not quiet and now - begun >= LONG and (text := _progress(client)) != told:
+        late = now >= deadline
+        if not quiet and (late or now - begun >= LONG) and (text := _progress(client)) != told:
             told = text
             output.complain(f"{client.name}: {text}")
+        if late:
+            return False
     return True
 
 

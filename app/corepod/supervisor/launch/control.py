@@ -53,6 +53,7 @@ def _open(address: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(runtime.raw(address))
+        sock.listen(BACKLOG)  # now: one that refuses looks as if its pool had been killed
     except OSError as error:
         sock.close()
         raise sockets.refusal(address, error, FLAG) from error

@@ -210,37 +210,37 @@ def open_socket(address: str, mode: int | None, backlog: int, flag: str) -> sock
     Raises StartError.
     """
     path = address.removeprefix("unix:") if address.startswith("unix:") else ""
-    lock = _lock(os.path.dirname(path) or ".") if path else None
+    held = lock(os.path.dirname(path) or ".") if path else None
     try:
         sock = _bind_unix(path, mode) if path else _bind_tcp(address)
         _listen(sock, address, backlog, flag)
     except OSError as error:
         raise refusal(address, error, flag) from error
     finally:
-        if lock is not None:
-            os.close(lock)
+        if held is not None:
+            os.close(held)
     _opened.append(sock)
     return sock
 
 
-def _lock(folder: str) -> int | None:
-    """A descriptor that keeps other pools from making sockets in this folder until it is closed.
+def lock(folder: str) -> int | None:
+    """A descriptor that keeps others from making sockets in this folder, or removing dead ones, until it is closed.
 
     Two that find a dead socket at the same moment would both remove it, the second one the living socket of the first;
     and one that doesn't listen yet looks dead. None where it can't be had: the folder may be hidden, and whoever may
     read it can hold the lock for as long as he likes.
     """
     try:
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return None
     for _ in range(LOCK_TRIES):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held
         except OSError:
             time.sleep(LOCK_PAUSE)
-    os.close(lock)
+    os.close(held)
     return None
 
 

@@ -139,3 +139,17 @@ def test_a_reader_sees_each_line_once_and_in_order(steps: list[int | str], max_s
         seen += reader.lines()
         assert seen == expected
         reader.close()
+
+
+def test_a_reader_begins_while_the_log_rotates(path: Path) -> None:
+    """The present file has been renamed, and the next one isn't made yet."""
+    file = make(path, max_size=1000, files=10)
+    file.append(b"one\n")
+    path.rename(f"{path}.1")
+    reader = Follower(str(path))
+    assert list(reader.before()) == [b"one"]
+    assert list(reader.lines()) == []
+    file.reopen()
+    file.append(b"two\n")
+    assert list(reader.lines()) == [b"two"]
+    reader.close()

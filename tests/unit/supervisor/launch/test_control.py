@@ -64,6 +64,8 @@ def test_an_abstract_one_where_no_folder_can_be_written(
     monkeypatch.setattr(runtime, "make_folder", lambda path, public: False)
     opened += control.open_all(settings(name=f"shop-{os.getpid()}"))
     assert sockets.name(opened[0]) == f"unix:@corepod-{os.geteuid()}/shop-{os.getpid()}.sock"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(opened[0].getsockname())  # it listens: one that refuses looks dead
 
 
 @pytest.mark.parametrize(("mode", "owner"), [(0o1777, None), (0o700, 4711)], ids=["everybody's", "another's"])
