@@ -46,6 +46,14 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def wait_channel(pid: int) -> str:
+    """The function of the kernel in which its main thread sleeps; "0" where it doesn't, empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return ""
+
+
 def comm(pid: int) -> str:
     """What it shows in ps: corepod-worker, corepod-template …; empty when there is no such process."""
     try:

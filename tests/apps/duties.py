@@ -87,12 +87,16 @@ def in_c(query, request):
 
 async def hogged(query, request):
     """A thread keeps the interpreter to itself, in a call into C, while the loop has nothing to do."""
-    threading.Thread(target=hog).start()
+    go = threading.Event()
+    threading.Thread(target=hog, args=(go,)).start()
+    # Not before the loop is idle: the thread might have it while start() still waits for the thread.
+    asyncio.get_running_loop().call_later(0.01, go.set)
     await asyncio.sleep(0.05)
 
 
-def hog():
-    re.match(r"(a*)*b", "a" * 24)
+def hog(go):
+    go.wait()
+    re.match(r"(a*)*b", "a" * 23)
 
 
 def for_ever(query, request):

@@ -16,7 +16,7 @@ from corepod.supervisor.health.watchdog import FRESH
 from tests.process.harness import Pool, running
 from tests.process.inplace import in_place_of_supervisor
 from tests.process.traffic import Client, stopped
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     Start = Callable[..., Pool]
 
 # As far apart as tests have to be quick: what is shown between two of them has to be seen meanwhile.
-STUCK_DUMP, STUCK, BUSY_AFTER, BUSY = 1.5, 3.0, 1.0, 7.0
+# This process may not get a core for seconds, either.
+STUCK_DUMP, STUCK, BUSY_AFTER, BUSY = 1.5, 6.0, 1.0, 10.0
 ONE = ("--workers", "1", "--lame-duck", "0", "--crash-budget", "1000/60")
 LIMITS = (
     *("--stuck-dump", str(STUCK_DUMP), "--stuck-timeout", str(STUCK)),
@@ -52,6 +53,8 @@ def says(pool: Pool, why: str) -> bool:
 def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
     """A lock that nobody frees; also where a thread beside the loop burns all the CPU of the process."""
     before, log = pool.ready().slot(), len(pool.log)
+    control = ControlClient(pool.status()["control"])
+    last = control.get("/events")["last"]  # a test before may have kept this worker busy
     lost = Client(pool, path)
     until(lambda: pool.slot()["state"] == "stuck", "the state stuck")
     until(lambda: says(pool, r"slot 0 has been stuck for \d+ s"), "not ready")
@@ -61,10 +64,12 @@ def test_stuck_is_shown_explained_and_ended(pool: Pool, path: str) -> None:
     assert after["last_exit"].startswith("stuck: its loop has been blocked without using CPU for ")
     assert after["reasons"]["stuck"] >= 1
     said = pool.log[log:]
-    stuck, dump, death = (said.index(text) for text in ("stuck: its loop", "stacks:", "died: stuck: "))
-    assert stuck < dump < death
-    events = ControlClient(pool.status()["control"]).get("/events")["events"]
-    assert [event["kind"] for event in events if event.get("pid") == before["pid"]] == ["ready", "stuck", "died"]
+    stuck, death = said.index("stuck: its loop"), said.index("died: stuck: ")
+    dump = said.index("stacks:", stuck, death)
+    events = control.get(f"/events?after={last}")["events"]
+    kinds = [event["kind"] for event in events if event.get("pid") == before["pid"]]
+    # Where it has to wait for a core it looks busy first, and that is told as well.
+    assert kinds in (["stuck", "died"], ["stuck", "stuck", "died"])
     name = path[1:].partition("?")[0]
     assert f" in {name}" in said[dump:death]
     assert f"lost 1 in flight: GET {path.partition('?')[0]}" in said[death:]
@@ -81,7 +86,8 @@ def test_busy_is_shown_and_left_alone_until_its_limit(pool: Pool) -> None:
     assert lost.result() == -1
     assert after["last_exit"].startswith("busy: ")
     said = pool.log[log:]
-    assert said.index("busy: its loop") < said.index("stacks:") < said.index("died: busy: ")
+    busy, death = said.index("busy: its loop"), said.index("died: busy: ")
+    assert "stacks:" in said[busy:death]
     assert " in for_ever" in said
     served = re.search(r"lost 1 in flight: GET /for_ever \(([\d.]+) s\)", said)
     assert served is not None
@@ -100,7 +106,8 @@ def test_work_that_ends_in_time_is_let_be(pool: Pool) -> None:
 
 def test_a_block_that_ends_in_time_is_let_be(start: Start, tmp_path: Path) -> None:
     """It has been seen, and its stacks have been logged."""
-    limits = ("--stuck-dump", "0.2", "--stuck-timeout", "100")
+    # Where it has to wait for a core it looks busy, and its stacks are logged for that.
+    limits = ("--stuck-dump", "0.2", "--stuck-timeout", "100", "--busy-after", "0.2", "--busy-timeout", "100")
     pool = start("duties:app", *ONE, *limits).ready()
     before = pool.slot()
     blocked = Client(pool, f"/block_until?path={tmp_path}/go")
@@ -277,10 +284,21 @@ def test_a_start_that_hangs_says_where(
     (tmp_path / "served.py").write_text(
         f"import asyncio, time\n{at_import}\nasync def app(scope, receive, send):\n    {in_lifespan}\n"
     )
-    pool = start("served:app", "--workers", "1", "--pin", "never", "--chdir", str(tmp_path), "--stop-timeout", "2")
+    flags = ("--workers", "1", "--pin", "never", "--chdir", str(tmp_path), "--stop-timeout", "2")
     waits = f"slot 0 is starting: the application's {what}"
-    until(lambda: waits in pool.admin("/readyz").text, "the reason in /readyz")
-    pool.until_log(f"a start takes long: the application's {what}")
+
+    def hangs() -> Pool:
+        pool = start("served:app", *flags)
+        until(lambda: waits in pool.admin("/readyz").text, "the reason in /readyz", 2 * DEADLINE)
+        pool.until_log(f"a start takes long: the application's {what}")
+        return pool
+
+    pool = hangs()
+    if what == "import":
+        # Stacks are shown once, and a busy machine may still be at the libraries then.
+        while where not in pool.until_log("stacks:"):
+            assert pool.stop() == 0
+            pool = hangs()
     assert re.search(r"has taken 1\d s", pool.log)  # 10 s where the supervisor isn't kept waiting
     pool.until_log(where)
     assert waits in pool.slot()["why"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from corepod.cpu.cores import parse_list
+from corepod.supervisor.scaling import HOLD
 
 from tests import procfs
 from tests.process.cgroup import control_group, inside
@@ -48,7 +51,13 @@ def cores(pool: Pool) -> list[int | None]:
 
 
 def allowed(pid: int) -> set[tuple[int, ...]]:
-    return {parse_list(procfs.status(pid, "Cpus_allowed_list", thread)) for thread in procfs.threads(pid)}
+    """Of its threads; nothing of a process that is gone."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for thread in procfs.threads(pid):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                found.add(parse_list(procfs.status(pid, "Cpus_allowed_list", thread)))
+    return found
 
 
 def settled(pool: Pool, wanted: list[int | None]) -> bool:
@@ -67,8 +76,10 @@ def test_slots_follow_the_cores_and_no_request_fails(start: Start) -> None:
     pool = start("ok:app", "--pin", "always", *QUICK, prefix=("taskset", "-c", f"{first},{second}")).ready()
     assert cores(pool) == [first, second]
     # A change that doesn't last changes nothing: see the count of lines at the end.
+    began = time.monotonic()
     os.sched_setaffinity(pool.supervisor, {second})
     os.sched_setaffinity(pool.supervisor, {first, second})
+    lasted = time.monotonic() - began >= HOLD  # this process may have been held up in between
     with Traffic(pool.port) as traffic:
         os.sched_setaffinity(pool.supervisor, {second})
         until(lambda: settled(pool, [second]), lambda: f"one worker on that core\n{pool.log}", 2 * DEADLINE)
@@ -78,8 +89,8 @@ def test_slots_follow_the_cores_and_no_request_fails(start: Start) -> None:
         until(lambda: settled(pool, [second, first]), lambda: f"two workers\n{pool.log}", 2 * DEADLINE)
         traffic.more(20)
     assert not traffic.failures
-    assert pool.log.count("usable cores are now") == 2
-    assert pool.log.count("the usable cores have changed") == 2
+    assert pool.log.count("usable cores are now") == 2 or lasted
+    assert pool.log.count("the usable cores have changed") == 2 or lasted
     assert not any(slot["restarts"] for slot in pool.status()["slots"])
 
 

@@ -5,6 +5,7 @@ A busy machine may block any loop at any time: what is looked for is a function'
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.contract.exits import EXIT_LATE, EXIT_NO_POOL
+from corepod.contract.stacks import TASKS_END
 
 from tests.process.harness import Pool, running
 from tests.process.traffic import Client, stopped
+from tests.procfs import wait_channel
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -61,31 +64,56 @@ def functions(groups: list[dict[str, Any]]) -> list[list[str]]:
     return [[frame["function"] for frame in group["frames"]] for group in groups]
 
 
+def asked_until_told(pool: Pool, path: str, *said: str) -> None:
+    """Ask for it until the log says all of this.
+
+    Once is enough on an idle machine. Where the worker has been held up just before, its loop is found waiting and
+    nobody is blamed; and of four different stalls in a minute the last one is only counted.
+    """
+
+    def told() -> bool:
+        return all(re.search(text, pool.log) for text in said)
+
+    def asked() -> bool:
+        assert pool.get(path, timeout=2 * DEADLINE).status_code == 200
+        with contextlib.suppress(AssertionError):
+            until(told, "the lines of it", 3.0)
+        return told()
+
+    until(asked, lambda: f"{said}\n{pool.log}", 3 * DEADLINE)
+
+
 def test_code_that_blocks_is_named_and_code_that_waits_is_not(shop: Shop, tmp_path: Path) -> None:
     pool = shop.pool
     waiting = Client(pool, f"/until?path={tmp_path}/go")
-    assert pool.get("/block?s=0.3").status_code == 200
-    said = pool.until_log(" s in block (")
+    asked_until_told(
+        pool,
+        "/block?s=0.3",
+        r"in block \(.*ok\.py:\d+\): it waited in a blocking call",
+        r"in flight: .*GET /block",
+        r'  \|   File ".*ok\.py", line \d+ in block',
+    )
     (tmp_path / "go").touch()
     assert waiting.result() == 200
     assert pool.get("/pid").status_code == 200
     assert "until" not in BLOCKED.findall(pool.log)
-    assert re.search(r"in block \(.*ok\.py:\d+\): it waited in a blocking call", said)
-    assert re.search(r"in flight: .*GET /block", said)
-    assert re.search(r'  \|   File ".*ok\.py", line \d+ in block', said)
 
 
 def test_code_that_computes_is_named(shop: Shop) -> None:
     """For so much CPU time, whatever share of a core it gets."""
-    assert shop.pool.get("/compute?s=0.5").status_code == 200
-    assert re.search(r"in compute \(.*duties\.py:\d+\): it computed", shop.pool.until_log(" s in compute ("))
+    asked_until_told(shop.pool, "/compute?s=0.5", r"in compute \(.*duties\.py:\d+\): it computed")
 
 
 def test_one_that_blocks_again_and_again_is_not_told_each_time(shop: Shop) -> None:
+    def told() -> int:
+        return BLOCKED.findall(shop.pool.log).count("block")
+
+    asked_until_told(shop.pool, "/block?s=0.2", r" s in block \(")
+    before = told()
     for _ in range(6):
         assert shop.pool.get("/block?s=0.2").status_code == 200
-    # A minute later it may be told once more.
-    assert 1 <= BLOCKED.findall(shop.pool.log).count("block") <= 3
+    # A minute later it may be told once more, and between two of these requests a minute may end.
+    assert told() - before <= 1
 
 
 def test_threads_and_tasks_are_shown_while_requests_are_served(shop: Shop, tmp_path: Path) -> None:
@@ -116,8 +144,11 @@ def test_a_blocked_loop_is_shown_too(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_of_a_stopped_process_the_kernel_tells(shop: Shop) -> None:
+    before = len(shop.pool.log)
     with stopped(shop.pool.slot()["pid"]):
         done = shop.dump("shop/0", "--timeout", "0.5")
+    # They come now, and must not be taken for the answer to the next question.
+    until(lambda: TASKS_END in shop.pool.log[before:], "its stacks, too late")
     assert done.returncode == EXIT_LATE
     assert "it hasn't written its stacks in time; the kernel says: state T (stopped)" in done.stdout
 
@@ -137,7 +168,7 @@ def test_no_such_pool(shop: Shop) -> None:
 def test_the_signal_of_the_log_shows_tasks_too(shop: Shop) -> None:
     before = len(shop.pool.log)
     shop.pool.signal(signal.SIGUSR1)
-    until(lambda: "End of tasks." in shop.pool.log[before:], "the tasks")
+    until(lambda: TASKS_END in shop.pool.log[before:], "the tasks")
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -145,9 +176,12 @@ def test_a_thread_that_keeps_the_interpreter_is_named(tmp_path: Path, loop: str)
     """In a pool of its own: of four different stalls in a minute the last one is only counted."""
     flags = (*ONE, "--loop", loop, "--stuck-timeout", "0")
     with running("duties:app", *flags, log=tmp_path / "log", env={"XDG_RUNTIME_DIR": str(tmp_path)}) as pool:
-        assert pool.ready().get("/hogged").status_code == 200
-        said = pool.until_log("other threads computed, and it waited for the interpreter")
-        assert re.search(r"another thread .*\n(  \|   File .*\n)*  \|   File .*, line \d+ in hog\n", said)
+        asked_until_told(
+            pool.ready(),
+            "/hogged",
+            "other threads computed, and it waited for the interpreter",
+            r"another thread .*\n(  \|   File .*\n)*  \|   File .*, line \d+ in hog\n",
+        )
 
 
 def test_a_loop_in_c_is_shown_without_its_tasks(tmp_path: Path) -> None:
@@ -156,7 +190,9 @@ def test_a_loop_in_c_is_shown_without_its_tasks(tmp_path: Path) -> None:
     with running("duties:app", *ONE, *ends, log=tmp_path / "log", env={"XDG_RUNTIME_DIR": str(tmp_path)}) as pool:
         shop = Shop(pool.ready(), tmp_path)
         lost = Client(pool, "/in_c")
-        until(lambda: pool.slot()["in_flight"] == 1, "the request in flight")
+        # Before that the interpreter would still answer.
+        until(lambda: "futex" in wait_channel(pool.slot()["pid"]), "it is in the call")
+        assert pool.slot()["in_flight"] == 1
         found = shop.stacks()
         assert found["answered"]
         assert found["tasks"] is None

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.process.harness import APPS, CLIENT
+from tests.process.inplace import in_place_of_supervisor
+from tests.process.traffic import held_ports
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ class Manager:
         def found() -> int:
             return next((at for at, m in enumerate(self.take()[after:], after + 1) if text in m), 0)
 
-        return until(found, lambda: f"{text!r} after {after} messages in {self.messages}")
+        # The first one comes when the application has been loaded, after a reload once more.
+        return until(found, lambda: f"{text!r} after {after} messages in {self.messages}", 2 * DEADLINE)
 
     def close(self) -> None:
         self._socket.close()
@@ -75,13 +78,53 @@ def test_start_reload_and_stop_are_told(start: Start, manager: Manager) -> None:
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     pool.signal(signal.SIGHUP)
     begun = manager.until("RELOADING=1", ready)
-    stamp = re.search(r"MONOTONIC_USEC=(\d+)", manager.messages[begun - 1])
-    assert stamp
-    assert int(stamp[1]) >= before  # systemd takes an older one for the answer to an earlier request
+    assert dated(manager, begun) >= before  # systemd takes an older one for the answer to an earlier request
     ended = manager.until("READY=1", begun)
     assert "reload: done" in pool.log
     assert pool.stop() == 0
     assert manager.until("STOPPING=1", ended)
+
+
+# The supervisor, which is held up in front of taking its signals while there is a file.
+HELD_UP = """
+import os, time
+from corepod.supervisor.io.loop import Loop
+take = Loop.pop_signals
+
+def held_up(loop):
+    while os.path.exists({flag!r}):
+        open({here!r}, "w").close()
+        time.sleep(0.01)
+    return take(loop)
+
+Loop.pop_signals = held_up
+from corepod.supervisor.main import main
+sys.exit(main())
+"""
+
+
+def test_a_reload_is_never_dated_before_it_was_asked_for(start: Start, manager: Manager, tmp_path: Path) -> None:
+    """However long the supervisor doesn't get a core between its look at the clock and that at its signals."""
+    flag, here = tmp_path / "flag", tmp_path / "here"
+    code = HELD_UP.format(flag=str(flag), here=str(here))
+    env = {"NOTIFY_SOCKET": manager.address}
+    pool = start("ok:app", *QUICK, env=env, prefix=in_place_of_supervisor(code))
+    ready = manager.until("READY=1")
+    flag.touch()
+    pool.signal(signal.SIGWINCH)  # wakes it, and means nothing
+    until(here.exists, "the supervisor is held up")
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    pool.signal(signal.SIGHUP)
+    flag.unlink()
+    assert dated(manager, manager.until("RELOADING=1", ready)) >= before
+    assert manager.until("READY=1", ready)
+
+
+def dated(manager: Manager, count: int) -> int:
+    """The time in the last of so many messages, in microseconds."""
+    stamp = re.search(r"MONOTONIC_USEC=(\d+)", manager.messages[count - 1])
+    assert stamp
+    return int(stamp[1])
 
 
 def test_a_reload_that_fails_ends_and_the_status_says_so(start: Start, manager: Manager, tmp_path: Path) -> None:
@@ -100,7 +143,7 @@ def test_a_reload_that_fails_ends_and_the_status_says_so(start: Start, manager: 
 
 def test_a_pool_that_fails_to_start_is_never_ready(start: Start, manager: Manager) -> None:
     pool = start("boot_error:app", *QUICK, env={"NOTIFY_SOCKET": manager.address})
-    assert pool.wait() == 3
+    assert pool.wait(2 * DEADLINE) == 3
     assert manager.take()
     assert not any("READY=1" in message for message in manager.messages)
 
@@ -147,32 +190,29 @@ def test_the_application_inherits_nothing_of_the_manager(start: Start, manager: 
 
 @pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="needs systemd-socket-activate")
 def test_the_request_that_activates_the_socket_is_answered(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     corepod = [sys.executable, "-m", "corepod", "run", "ok:app", *QUICK, "--admin", "none"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     variables = ["-E", "PYTHONPATH", "-E", "PATH"]
-    with (tmp_path / "log").open("wb") as log:
+    with held_ports(1) as (port,), (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             ["systemd-socket-activate", *variables, "-l", f"127.0.0.1:{port}", *corepod],
             cwd=APPS,
             env=environment,
             stderr=log,
         )
-    try:
-
-        def listens() -> bool:
-            return "Listening on" in (tmp_path / "log").read_text() or process.poll() is not None
-
-        until(listens, "systemd-socket-activate listens")
-        found = CLIENT.get(f"http://127.0.0.1:{port}/env?prefix=LISTEN", timeout=DEADLINE)
-        assert (found.status_code, found.json()) == (200, {})
-    finally:
-        process.send_signal(signal.SIGTERM)
         try:
-            assert process.wait(DEADLINE) == 0, (tmp_path / "log").read_text()
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
+
+            def listens() -> bool:
+                return "Listening on" in (tmp_path / "log").read_text() or process.poll() is not None
+
+            until(listens, "systemd-socket-activate listens")
+            found = CLIENT.get(f"http://127.0.0.1:{port}/env?prefix=LISTEN", timeout=2 * DEADLINE)
+            assert (found.status_code, found.json()) == (200, {})
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                assert process.wait(DEADLINE) == 0, (tmp_path / "log").read_text()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise

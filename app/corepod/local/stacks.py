@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from corepod.contract.escaping import line as one_line
-from corepod.contract.stacks import NEWEST_FIRST, TASKS, TASKS_END
+from corepod.contract.stacks import ASKED, NEWEST_FIRST, TASKS, TASKS_END
 from corepod.local.pools import get, post
 
 if TYPE_CHECKING:
@@ -75,8 +75,18 @@ def collect(client: Client, slot: str, patience: float = PATIENCE) -> list[Stack
     return [_stacks(worker) for worker in workers]
 
 
+def _of_one_answer(lines: list[str]) -> list[str]:
+    """What the interpreter has written, where it has. One that was late has been asked through faulthandler, too, and
+    several commands may ask at once: each thread would be there twice."""
+    if TASKS_END not in lines:
+        return lines
+    end = lines.index(TASKS_END)
+    begin = max((at for at, line in enumerate(lines[:end]) if line.startswith(ASKED)), default=0)
+    return lines[begin : end + 1]
+
+
 def _stacks(found: dict[str, Any]) -> Stacks:
-    lines: list[str] = found["lines"]
+    lines = _of_one_answer(found["lines"])
     parts: dict[str, list[str]] = {"threads": [], "tasks": []}
     part, count, complete = "threads", 0, False
     for line in lines:

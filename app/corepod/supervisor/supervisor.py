@@ -155,10 +155,10 @@ class Supervisor:
     def run(self) -> int:
         """Wait, reap, act; returns the exit code."""
         try:
-            self._step(self.loop.now())
+            self._step()
             while not self._finished():
                 self.loop.wait(self._deadline())
-                self._step(self.loop.now())
+                self._step()
             code = self.pool.exit_code or EXIT_OK
         except Exception:
             sys.excepthook(*sys.exc_info())
@@ -166,8 +166,10 @@ class Supervisor:
         self._leave()
         return code
 
-    def _step(self, now: float) -> None:
-        for signum in self.loop.pop_signals():
+    def _step(self) -> None:
+        signums = self.loop.pop_signals()
+        now = self.loop.now()  # read behind them: nothing that a signal begins may be dated before it was sent
+        for signum in signums:
             self._child_died = self._child_died or signum == signal.SIGCHLD
             self.signals.act(signum, now)
         self._reap(now)

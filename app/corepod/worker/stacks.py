@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from corepod.contract.stacks import NEWEST_FIRST, STACKS_SIGNAL, TASKS, TASKS_END
+from corepod.contract.stacks import ASKED, NEWEST_FIRST, STACKS_SIGNAL, TASKS, TASKS_END
 from corepod.worker.process import stacks_fd
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def threads(frame: FrameType | None) -> str:
     parts = []
     for ident in sorted(found, key=lambda ident: ident != me):
         name = f" [{_short(names[ident])}]" if ident in names else ""
-        title = f"{'Current thread' if ident == me else 'Thread'} 0x{ident:016x}{name} {NEWEST_FIRST}"
+        title = f"{ASKED if ident == me else 'Thread'} 0x{ident:016x}{name} {NEWEST_FIRST}"
         parts.append("\n".join([title, *map(str, stack_of(found[ident]))]))
     return _fitting(parts, "threads", TEXT_MOST // 2)
 

@@ -274,6 +274,7 @@ RIVAL = f"""
 import sys
 sys.path.append({SOURCES!r})
 from corepod.supervisor.launch import sockets
+sockets.LOCK_TRIES = 10_000  # one that has the lock may have to wait for a core
 kept = []
 for path in sys.argv[1:]:
     sys.stdin.readline()

@@ -198,14 +198,19 @@ def test_a_silent_connection_has_waited_for_nothing() -> None:
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
 def test_a_head_that_comes_slowly_has_not_waited(http: str) -> None:
-    """It is the client that takes its time. A busy machine may be late for the end of it, so the patience is longer
-    than that, and what the client takes is longer still."""
-    patience = 2.0
-    with Served(app := App(), queue_timeout=patience, http=http) as served, served.connect() as sock:
-        sock.sendall(LAST[:-10])
-        wait(1.5 * patience)
-        sock.sendall(LAST[-10:])
-        assert read_all(sock).startswith(b"HTTP/1.1 200 ")
+    """It is the client that takes its time, always more than the limit. A busy machine may be late for the end of it:
+    then it is asked once more."""
+    patience = 0.5
+
+    def is_served(served: Served) -> bool:
+        with served.connect() as sock:
+            sock.sendall(LAST[:-10])
+            wait(1.5 * patience)
+            sock.sendall(LAST[-10:])
+            return read_all(sock).startswith(b"HTTP/1.1 200 ")
+
+    with Served(app := App(), queue_timeout=patience, http=http) as served:
+        until(lambda: is_served(served), "a request whose head has come slowly is served")
         assert app.calls == 1
 
 
