@@ -37,7 +37,7 @@ class HypercornConnection(TCPServer):
         self._lingering: asyncio.TimerHandle | None = None
         self._blocked = 0  # writes of which the kernel hasn't taken everything at once
         self._progress = WriteProgress(server.config.write_timeout, self._waiting, self._give_up)
-        context.waits = self._progress.waits
+        context.waits, context.waiting = self._progress.waits, self._waiting
         self._words, self._write = server.record.words, writer.write
         writer.write = self._counted  # type: ignore[method-assign]
 

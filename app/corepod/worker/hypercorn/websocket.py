@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ SERVICE_RESTART = 1012  # close code: the client should reconnect
 LEAVING = "service restart"
 NO_ANSWER = "keepalive ping timeout"  # the words of other servers
 FAREWELL = 2.0  # seconds a client has to answer the close frame
+SILENCE = 0.5  # seconds of these after which a client is left that a stop waits for, and that shows no sign of life
 
 
 class PatchedWebSocket(WSStream):
@@ -158,17 +160,29 @@ class PatchedWebSocket(WSStream):
     async def ask_to_close(self) -> None:
         """Ask the client to reconnect to another worker; the connection of one that doesn't answer is closed."""
         if self.state is ASGIWebsocketState.CONNECTED:
-            await self._close(CloseReason(SERVICE_RESTART), LEAVING)
+            await self._close(CloseReason(SERVICE_RESTART), LEAVING, silence=SILENCE)
 
-    async def _close(self, code: Any, reason: str | None, patience: float | None = None) -> None:
+    async def _close(self, code: Any, reason: str | None, patience: float | None = None, silence: float = inf) -> None:
         if not self._asked:
             self._asked = True
-            self.task_group.spawn(self._leave, FAREWELL if patience is None else patience)
+            self.task_group.spawn(self._leave, FAREWELL if patience is None else patience, silence)
             await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
 
-    async def _leave(self, patience: float) -> None:
-        """Wait for the peer to go; one that doesn't is left."""
-        if not await self._gone_within(patience):
-            if self.scope["http_version"] == "1.1" and unsent(self.context.transport):
-                self.context.transport.abort()  # or closing would wait until the peer has read everything
-            await self.send(StreamClosed(stream_id=self.stream_id))
+    async def _leave(self, patience: float, silence: float) -> None:
+        """Wait for the peer to go. One that doesn't is left after `patience`, or when it has been silent."""
+        loop = asyncio.get_running_loop()
+        end, before = loop.time() + patience, sum(on_the_way(self.context.transport))
+        self._heard = False
+        while not await self._gone_within(min(silence, end - loop.time())):
+            left = sum(on_the_way(self.context.transport))
+            # What waits in this process would be lost. One that reads may still have the close frame before it, and one
+            # that sends may answer behind its message (RFC 6455, 5.5.1): it would be reset.
+            if loop.time() >= end or not (self._heard or self.context.waiting() or 0 < left < before):
+                await self._part()
+                return
+            self._heard, before = False, left
+
+    async def _part(self) -> None:
+        if self.scope["http_version"] == "1.1" and unsent(self.context.transport):
+            self.context.transport.abort()  # or closing would wait until the peer has read everything
+        await self.send(StreamClosed(stream_id=self.stream_id))

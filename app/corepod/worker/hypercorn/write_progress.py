@@ -80,6 +80,7 @@ class ConnectionContext(WorkerContext):
         super().__init__(None)
         self.transport = transport
         self.waits: Callable[[], None] = lambda: None  # called when something has to wait until the client reads
+        self.waiting: Callable[[], Facts] = dict  # what waits in this process until the client reads
 
     @property
     def arrival(self) -> Arrival | None:
