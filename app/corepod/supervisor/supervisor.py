@@ -108,7 +108,7 @@ class Supervisor:
         status.recycling = self.recycling
         server = AdminServer(self.loop, status, status_public=self.settings.admin_status == "all")
         if admin is not None:
-            server.listen(admin, trusted=False)
+            server.serve(admin, trusted=False)
         if controls:
             from corepod.supervisor.admin import detail
             from corepod.supervisor.admin.commands import Commands  # costs nothing where nobody can use it
@@ -121,7 +121,7 @@ class Supervisor:
                 lambda slot: detail.of_slot(self.steering.slot(slot), scoreboard, self.loop.now()),
             )
         for sock in controls:
-            server.listen(sock, trusted=True)
+            server.serve(sock, trusted=True)
         return server
 
     def _asked_to_stop(self, at_once: bool) -> None:

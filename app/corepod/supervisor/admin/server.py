@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from corepod.supervisor.io.loop import Loop
 
 MOST = 16  # connections open at once
-QUEUE = 1024  # connections waiting to be accepted: beyond it a probe's SYN is dropped, and repeated after a second
 ACCEPTS = 16  # per wake-up; the rest waits for the next one, so that workers and signals get their turn
 PATIENCE = 5.0  # seconds after which a connection is closed, whatever its client does
 PAUSE = 1.0  # seconds without accepting after the system had no descriptor left
@@ -35,10 +34,9 @@ class AdminServer:
         self._listeners: dict[socket.socket, bool] = {}
         self._resume_at: float | None = None
 
-    def listen(self, sock: socket.socket, *, trusted: bool) -> None:
-        """Serve a bound, non-blocking socket, which the caller keeps. `trusted`: its clients may see everything."""
+    def serve(self, sock: socket.socket, *, trusted: bool) -> None:
+        """Serve a listening, non-blocking socket, which the caller keeps. `trusted`: its clients may see everything."""
         self._listeners[sock] = trusted
-        sock.listen(QUEUE)
         self.loop.add(sock.fileno(), select.EPOLLIN, lambda mask: self._accept(sock))
 
     def expire(self, now: float) -> float | None:

@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
-BACKLOG = 64
 FLAG = "--control"
 
 
@@ -48,12 +47,12 @@ def _open_by_name(names: list[str]) -> list[socket.socket]:
 
 def _open(address: str) -> socket.socket:
     if not address.startswith("@"):
-        return sockets.open_socket(f"unix:{address}", 0o600, BACKLOG, FLAG)
+        return sockets.open_socket(f"unix:{address}", 0o600, sockets.ADMIN_BACKLOG, FLAG)
     # An abstract name has no mode. The peer's user is checked in every case (see admin.server).
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(runtime.raw(address))
-        sock.listen(BACKLOG)  # now: one that refuses looks as if its pool had been killed
+        sock.listen(sockets.ADMIN_BACKLOG)  # now: one that refuses looks as if its pool had been killed
     except OSError as error:
         sock.close()
         raise sockets.refusal(address, error, FLAG) from error

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from corepod.supervisor.settings import Settings
 
 NEXT_PORTS = 100  # how far the default admin port may move
-ADMIN_BACKLOG = 64
+# Of the sockets of the supervisor itself: beyond it a probe's SYN is dropped, and repeated after a second.
+ADMIN_BACKLOG = 1024
 # Addresses that most people haven't asked for: an error has to say what they are.
 PURPOSES = {"--admin": "address of probes, metrics and status", "--control": "socket of local clients"}
 LOCK_TRIES, LOCK_PAUSE = 100, 0.01  # seconds between two; the lock is held for less than one of these

@@ -19,7 +19,7 @@ from corepod.supervisor.admin.resources import HEAD_MOST
 from corepod.supervisor.admin.responses import Reply
 from corepod.supervisor.admin.server import MOST, PAUSE, AdminConnection, AdminServer
 from corepod.supervisor.io.loop import Loop
-from corepod.supervisor.launch.sockets import queue
+from corepod.supervisor.launch.sockets import ADMIN_BACKLOG, queue
 
 from tests import garbage
 from tests.unit.contract.test_access import CASES, Case
@@ -57,8 +57,9 @@ class Server:
         # Taken over by the accepted sockets: of a large answer something stays to be written later.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
         sock.bind(address)  # type: ignore[arg-type]
+        sock.listen(ADMIN_BACKLOG)
         sock.setblocking(False)
-        self.admin.listen(sock, trusted=trusted)
+        self.admin.serve(sock, trusted=trusted)
         return sock
 
     def turn(self, longest: float = 0.02) -> None:
