@@ -41,9 +41,19 @@ class Http2:
         self.flush()
         return stream
 
+    def websocket(self) -> int:
+        """Begin a session on a stream (RFC 8441), and return its number."""
+        return self.request("/ws", "CONNECT", (":protocol", "websocket"), ("sec-websocket-version", "13"), end=False)
+
     def data(self, stream: int, data: bytes, *, end: bool = False) -> None:
         self.h2.send_data(stream, data, end_stream=end)
         self.flush()
+
+    def read_status(self, stream: int) -> int:
+        """Read until the response of this stream has begun."""
+        while stream not in self.statuses:
+            self._read()
+        return self.statuses[stream]
 
     def read_until(self, *streams: int) -> None:
         """Read until these streams have ended or been reset, or the server has closed the connection."""

@@ -183,11 +183,8 @@ def test_http2_a_stream_behind_a_closed_window_has_the_whole_time(app: Talker, s
     app.size = LARGE
     with served.connect() as sock:
         client = Http2(sock)
-        stream = client.request(
-            "/ws", "CONNECT", (":protocol", "websocket"), ("sec-websocket-version", "13"), end=False
-        )
-        while stream not in client.statuses:
-            client._read()
+        stream = client.websocket()
+        assert client.read_status(stream) == 200
         (member,) = served.server.connections.members
         until(lambda: member._http.blocked_streams(), "its window is closed")
         leave(served)
@@ -202,11 +199,8 @@ def test_http2_a_stream_behind_a_closed_window_has_the_whole_time(app: Talker, s
 def test_http2_a_silent_peer_is_left_early(app: Talker, served: Served) -> None:
     with served.connect() as sock:
         client = Http2(sock)
-        stream = client.request(
-            "/ws", "CONNECT", (":protocol", "websocket"), ("sec-websocket-version", "13"), end=False
-        )
-        while stream not in client.statuses:
-            client._read()
+        stream = client.websocket()
+        assert client.read_status(stream) == 200
         leave(served)
         (member,) = served.server.connections.members
         until(lambda: member._http.streams[stream]._asked, "it is asked to close")

@@ -147,7 +147,7 @@ def test_http2_a_peer_that_answers_no_ping_is_closed_with_1011(app: Echo) -> Non
         with served.held():
             sock = served.connect()
             client = Http2(sock)
-            stream = websocket(client)
+            stream = client.websocket()
         with sock:
             client.read_until(stream)
             assert client.statuses[stream] == 200
@@ -166,9 +166,8 @@ def test_http2_sessions_that_have_ended_leave_room_for_others(app: Echo) -> None
     with Served(app, http2_max_streams=3) as served, served.connect() as sock:
         client = Http2(sock)
         for _ in range(10):
-            stream = websocket(client)
-            while stream not in client.statuses:
-                client._read()
+            stream = client.websocket()
+            assert client.read_status(stream) == 200
             client.data(stream, frame(CLOSE, b"\x03\xe8"), end=True)
             client.read_until(stream)
             assert client.bodies[stream] == b"\x88\x02\x03\xe8"
@@ -183,8 +182,3 @@ def tell(served: Served, peer: RawWebSocket, data: bytes) -> None:
     peer.send(data)
     until(lambda: served.words[BYTES_IN] == before + len(data), "it has come")
     served.advance(0.0)
-
-
-def websocket(client: Http2) -> int:
-    """Begin a session on a stream (RFC 8441)."""
-    return client.request("/ws", "CONNECT", (":protocol", "websocket"), ("sec-websocket-version", "13"), end=False)
