@@ -153,6 +153,15 @@ class Served:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
 
+    def slow_reader(self, room: int) -> socket.socket:
+        """A new connection whose client's kernel has room for little of what isn't read. The server's takes `room`."""
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(DEADLINE)
+        sock.connect(("127.0.0.1", self.port))
+        return sock
+
     def ask(self, data: bytes) -> socket.socket:
         """A new connection, whose first bytes are there when the server accepts it."""
         with self.held():

@@ -6,7 +6,10 @@ import base64
 import os
 from typing import TYPE_CHECKING, Self
 
-from tests.unit.served import read_all
+from corepod.contract.scoreboard import BYTES_IN
+from corepod.worker.transport import on_the_way
+
+from tests.unit.served import Served, read_all, until
 
 if TYPE_CHECKING:
     import socket
@@ -88,3 +91,20 @@ class RawWebSocket:
             assert data, f"closed after {got!r}"
             got += data
         return got
+
+
+def tell(served: Served, peer: RawWebSocket, data: bytes) -> None:
+    """Send this, and wait until the server has read it."""
+    before = served.words[BYTES_IN]
+    peer.send(data)
+    until(lambda: served.words[BYTES_IN] == before + len(data), "it has come")
+    served.advance(0.0)
+
+
+def read_a_little(served: Served, peer: RawWebSocket) -> int:
+    """Read until the peer's kernel has told the server's that something was taken, and return how many bytes."""
+    (member,) = served.server.connections.members
+    waits, got = sum(on_the_way(member.transport)), 0
+    while sum(on_the_way(member.transport)) == waits:
+        got += len(peer.some(1024))
+    return got

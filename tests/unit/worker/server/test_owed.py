@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from tests.unit.h2client import Http2
 from tests.unit.served import DEADLINE, Served, read_all, until
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 BODY = b"done"
@@ -91,11 +91,7 @@ def test_what_a_slow_client_has_not_taken_is_owed() -> None:
     """Less than 64 KiB would be left to the loop, and the response would count as sent."""
     size = 60_000
     app = Lingering([(b"content-length", str(size).encode())], body=b"x" * size)
-    with Served(app) as served, socket.socket() as sock:
-        served._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.settimeout(DEADLINE)
-        sock.connect(("127.0.0.1", served.port))
+    with Served(app) as served, served.slow_reader(4096) as sock:
         ask(sock)
         taken = 0
         while taken < size:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT, IN_FLIGHT
+from corepod.contract.scoreboard import BYTES_OUT, IN_FLIGHT
 from corepod.worker.hypercorn import websocket
-from corepod.worker.transport import on_the_way, unsent
+from corepod.worker.transport import unsent
 
 from tests.unit.h2client import Http2
-from tests.unit.served import DEADLINE, Served, until
-from tests.unit.wsclient import BINARY, CLOSE, TEXT, RawWebSocket, frame
+from tests.unit.served import Served, until
+from tests.unit.wsclient import BINARY, CLOSE, TEXT, RawWebSocket, frame, read_a_little, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,16 +76,6 @@ def until_left(served: Served) -> None:
     served.until_idle()
 
 
-def slow_reader(served: Served) -> RawWebSocket:
-    """The kernels have room for little of what it doesn't read."""
-    served._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * FITS)
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(DEADLINE)
-    sock.connect(("127.0.0.1", served.port))
-    return RawWebSocket(sock)
-
-
 def transport(served: Served) -> Any:
     (member,) = served.server.connections.members
     return member.transport
@@ -148,16 +137,14 @@ def test_nobody_has_more_than_the_whole_time(app: Talker, served: Served) -> Non
 def test_a_peer_that_still_reads_what_came_before_has_time(app: Talker, served: Served) -> None:
     """The kernel has taken all of it. It would be lost if the connection was closed while the peer sends something."""
     app.size = FITS
-    with slow_reader(served) as peer:
+    with RawWebSocket(served.slow_reader(2 * FITS)) as peer:
         until(lambda: served.words[BYTES_OUT] > FITS, "the message has left")
         before = served.words[BYTES_OUT]
         leave(served)
         until(lambda: served.words[BYTES_OUT] == before + 2 + len(RESTART), "the close frame has left")
         got = 0
         for _ in range(5):
-            waits = sum(on_the_way(transport(served)))
-            while sum(on_the_way(transport(served))) == waits:
-                got += len(peer.some(1024))
+            got += read_a_little(served, peer)
             served.advance(SILENCE)
             assert serves(served)
         assert got < FITS, "too fast to say anything"
@@ -169,7 +156,7 @@ def test_a_peer_that_still_reads_what_came_before_has_time(app: Talker, served: 
 def test_what_the_kernel_has_not_taken_is_given_the_whole_time(app: Talker, served: Served) -> None:
     """It would be lost, however long its peer pauses."""
     app.size = LARGE
-    with slow_reader(served) as peer:
+    with RawWebSocket(served.slow_reader(2 * FITS)) as peer:
         until(lambda: served.server.connections.members and unsent(transport(served)), "the kernel is full")
         leave(served)
         for _ in range(5):
@@ -212,11 +199,3 @@ def test_http2_a_silent_peer_is_left_early(app: Talker, served: Served) -> None:
         assert client.bodies[stream].endswith(RESTART)
         until(lambda: not serves(served), "left")
     assert app.codes == [1012]
-
-
-def tell(served: Served, peer: RawWebSocket, data: bytes) -> None:
-    """Send this, and wait until the server has read it."""
-    before = served.words[BYTES_IN]
-    peer.send(data)
-    until(lambda: served.words[BYTES_IN] == before + len(data), "it has come")
-    served.advance(0.0)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.contract.scoreboard import BYTES_IN, BYTES_OUT, CONNECTIONS, IN_FLIGHT
-from corepod.worker.transport import on_the_way
+from corepod.contract.scoreboard import BYTES_OUT, CONNECTIONS, IN_FLIGHT
 
 from tests.unit.h2client import Http2
-from tests.unit.served import DEADLINE, Served, until
-from tests.unit.wsclient import BINARY, CLOSE, PING, PONG, TEXT, RawWebSocket, frame
+from tests.unit.served import Served, until
+from tests.unit.wsclient import BINARY, CLOSE, PING, PONG, TEXT, RawWebSocket, frame, read_a_little, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,22 +122,14 @@ def test_a_peer_whose_messages_wait_for_the_application_is_there() -> None:
 def test_a_ping_behind_what_a_slow_peer_still_reads_has_time() -> None:
     """The server's kernel has taken everything, and the ping is at its end."""
     size = 300_000
-    with Served(Echo(size), websocket_ping=LONG) as served, socket.socket() as sock:
-        served._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * size)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.settimeout(DEADLINE)
-        sock.connect(("127.0.0.1", served.port))
-        with RawWebSocket(sock) as peer:
-            until(lambda: served.words[BYTES_OUT] > size, "the message has left")
-            (member,) = served.server.connections.members
-            got = 0
-            for _ in range(5):
-                served.advance(LONG)
-                waits = sum(on_the_way(member.transport))
-                while sum(on_the_way(member.transport)) == waits:
-                    got += len(peer.some(1024))
-            assert got < size, "too fast to say anything"
-            assert served.words[IN_FLIGHT] == 1
+    with Served(Echo(size), websocket_ping=LONG) as served, RawWebSocket(served.slow_reader(2 * size)) as peer:
+        until(lambda: served.words[BYTES_OUT] > size, "the message has left")
+        got = 0
+        for _ in range(5):
+            served.advance(LONG)
+            got += read_a_little(served, peer)
+        assert got < size, "too fast to say anything"
+        assert served.words[IN_FLIGHT] == 1
 
 
 def test_http2_a_peer_that_answers_no_ping_is_closed_with_1011(app: Echo) -> None:
@@ -174,11 +164,3 @@ def test_http2_sessions_that_have_ended_leave_room_for_others(app: Echo) -> None
             assert stream in client.ended
         until(lambda: not served.words[IN_FLIGHT], "nothing in flight")
     assert app.disconnects == [(1000, "")] * 10
-
-
-def tell(served: Served, peer: RawWebSocket, data: bytes) -> None:
-    """Send this, and wait until the server has read it."""
-    before = served.words[BYTES_IN]
-    peer.send(data)
-    until(lambda: served.words[BYTES_IN] == before + len(data), "it has come")
-    served.advance(0.0)
