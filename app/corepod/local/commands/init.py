@@ -13,6 +13,7 @@ from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
 from corepod.local import discovery, output
 from corepod.local.discovery import Found
 from corepod.local.pools import CommandError
+from corepod.migrate.model import quoted
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -62,10 +63,10 @@ def content(found: list[Found], folder: str, *, has_env_file: bool) -> str:
         "# All settings: corepod run --help. A flag or a variable COREPOD_... takes precedence over this file;",
         "# corepod config shows every value and where it comes from.",
         "",
-        *(f"# Also found: {_quoted(one.app)} in {one.file}" for one in others[:MOST_OTHERS]),
-        f"app = {_quoted(first.app)}",
-        f"name = {_quoted(name)}",
-        *([f"chdir = {_quoted(first.chdir)}"] if first.chdir else []),
+        *(f"# Also found: {quoted(one.app)} in {one.file}" for one in others[:MOST_OTHERS]),
+        f"app = {quoted(first.app)}",
+        f"name = {quoted(name)}",
+        *([f"chdir = {quoted(first.chdir)}"] if first.chdir else []),
         'workers = "auto"               # one for each usable core',
         'bind = ["127.0.0.1:8000"]      # 0.0.0.0:8000 for every address, unix:/run/app.sock for a Unix socket',
         "# access_log = true",
@@ -82,11 +83,6 @@ def content(found: list[Found], folder: str, *, has_env_file: bool) -> str:
         '# bind = ["127.0.0.1:8001"]',
     ]
     return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    # A basic string of TOML has the escapes of JSON, and needs one for DEL, too.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _write(text: str, *, force: bool) -> None:
