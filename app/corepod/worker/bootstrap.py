@@ -82,7 +82,6 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     apply_process_settings(settings)
     end_without_supervisor(control)
     record = ScoreboardRecord(scoreboard_fd)
-    os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
     children.keep_from_children(control, *listeners)
     _warm_up(settings, record)
