@@ -1,4 +1,5 @@
-"""Writes docs/reference and parts of the chart from the code: `make docs`. A test checks that they are up to date."""
+"""Writes docs/reference, parts of the chart and the type of `corepod.run` from the code: `make docs`. Tests check that
+they are up to date."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from corepod.operator.sizing.annotations import MEANINGS
 from corepod.subcommands import COMMANDS
 from corepod.supervisor.admin.metrics import METRICS
 
-from tools import chart
+from tools import chart, keywords
 
 if TYPE_CHECKING:
     import argparse
@@ -220,6 +221,6 @@ if __name__ == "__main__":
     for name, text in pages().items():
         (FOLDER / name).write_text(text)
         print(f"docs/reference/{name}")
-    for path, text in chart.files().items():
+    for path, text in {**chart.files(), keywords.FILE: keywords.text()}.items():
         path.write_text(text)
-        print(path.relative_to(chart.CHART.parents[2]))
+        print(path.relative_to(FOLDER.parents[1]))

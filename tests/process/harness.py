@@ -44,13 +44,17 @@ class Pool:
         **popen: Any,
     ) -> None:
         self.log_path = log
-        words = [*prefix, sys.executable, "-m", "corepod", command, app]
-        words += ["--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", *args]
+        words = [*prefix, *self.words(command, app, *args)]
         clean = {k: v for k, v in os.environ.items() if not k.startswith("COREPOD_")}
         with log.open("wb") as file:
             popen = {"stdout": file, "stderr": subprocess.STDOUT, **popen}
             self.process = subprocess.Popen(words, cwd=cwd, env={**clean, **(env or {})}, **popen)
         self._seen: dict[int, str] = {}  # and when it began: its pid may be another process's by the end
+
+    def words(self, command: str, app: str, *args: str) -> list[str]:
+        """What is executed."""
+        start = [sys.executable, "-m", "corepod", command, app]
+        return [*start, "--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0", *args]
 
     # Addresses
 

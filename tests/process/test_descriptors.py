@@ -55,7 +55,8 @@ def own(pid: int) -> list[str]:
     return sorted(kind for kind, passed_on in descriptors(pid).values() if not passed_on and "/libffi.so" not in kind)
 
 
-TEMPLATE = sorted(["socket", "socket", "pipe", "/memfd:corepod-scoreboard"])  # control, listener, stacks, scoreboard
+SCOREBOARD = "/memfd:corepod-scoreboard"  # mapped, and open for the lead of the pool
+TEMPLATE = sorted(["socket", "socket", "pipe", SCOREBOARD, SCOREBOARD])  # control, listener, stacks
 WORKER = sorted([*TEMPLATE, "anon_inode", "socket", "socket"])  # asyncio's loop and the pair that wakes it
 SERVING = sorted([*WORKER, "schedstat"])  # what its thread has used, for stalls
 

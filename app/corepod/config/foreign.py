@@ -3,6 +3,8 @@ instead."""
 
 from __future__ import annotations
 
+import re
+
 from corepod.config.spec import SETTINGS
 from corepod.contract.env import APP_PORT
 
@@ -117,6 +119,16 @@ def is_flag(word: str) -> bool:
     """Whether this is a flag of ours, or one that is answered here."""
     flag = word.partition("=")[0]
     return flag.startswith("-") and (flag in _OURS or flag in _ANSWERS or flag in _PARTS)
+
+
+def answer(keyword: str) -> str:
+    """What to use in the place of a keyword that isn't ours, such as uvicorn's; empty where none of these servers has
+    such a flag."""
+    flag = "--" + keyword.replace("_", "-")
+    _, text = _ANSWERS.get(flag, (False, 'use bind = "HOST:PORT"' if flag in _PARTS else ""))
+    for setting in SETTINGS:
+        text = re.sub(rf"{setting.flag}\b(?!-)", setting.name, text)
+    return text
 
 
 def take(argv: list[str], known: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:

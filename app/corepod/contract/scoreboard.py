@@ -42,6 +42,7 @@ ENTRY_SIZE = 128  # bytes: start (u64, CLOCK_MONOTONIC ns, 0 = free), then text 
 PRESENCE_OFFSET = RECORDS * RECORD_SIZE
 AWAY, IDLE, BUSY = 0, 1, 2  # accepts no connection; accepts them and has nothing to serve; accepts and serves
 SIZE = PRESENCE_OFFSET + RECORDS
+LEADER = SIZE  # behind all of it: the byte that the pool's leader has locked (fcntl); nothing is stored there
 TICK_INTERVAL = 0.5  # seconds between two ticks of an idle loop
 
 

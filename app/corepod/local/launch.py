@@ -35,6 +35,14 @@ def main(flags: dict[str, Any], faults: list[str], *, pod: bool, dev: bool = Fal
     effective = resolve(flags, os.environ, file, pod=pod, faults=faults, needs_app=True)
     if dev:
         development.set_defaults(effective)
+    return start(effective, file, pod=pod)
+
+
+def start(effective: Effective, file: str | None, *, pod: bool) -> int:
+    """Start the pool as `main` does. `file` is the settings file that was asked for.
+
+    Raises SettingsError; returns the supervisor's exit code.
+    """
     environment = prepare(effective)
     if effective.values["reload"]:
         watches = development.prepare(effective, file or FILE, pod=pod)

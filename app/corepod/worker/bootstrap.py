@@ -83,7 +83,6 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     end_without_supervisor(control)
     _try_access_file(settings)
     record = ScoreboardRecord(scoreboard_fd)
-    os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
     children.keep_from_children(control, *listeners)
     _warm_up(settings, record)

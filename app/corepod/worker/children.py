@@ -13,7 +13,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from corepod.worker.application import api
+from corepod.worker.application import api, leadership
 from corepod.worker.process import set_name, stop_writing_stacks
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def _leave() -> bool:
         closeable.close()
     _worker.closeables, _worker.handlers = [], {}
     api.leave_pool()
+    leadership.leave_pool()
     set_name(os.path.basename(sys.executable))  # as a child of any other program would be called
     return signal.SIGINT in ours
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import mmap
 from struct import pack_into
 
@@ -11,6 +13,7 @@ from corepod.contract.scoreboard import (
     ENTRY_OFFSET,
     ENTRY_SIZE,
     IDLE,
+    LEADER,
     PRESENCE_OFFSET,
     RECORD_SIZE,
     SIZE,
@@ -25,9 +28,14 @@ _IDLE = bytes([IDLE])
 
 class ScoreboardRecord:
     """What a worker counts. Before it is attached to a record, it writes to memory of its own: the warm-up isn't
-    counted."""
+    counted.
+
+    The descriptor stays open for `lead`: with any descriptor of the scoreboard that this process closed, the kernel
+    would take the lead from it.
+    """
 
     def __init__(self, fd: int) -> None:
+        self._fd = fd
         self._map = mmap.mmap(fd, SIZE)
         self._records = memoryview(self._map)[:PRESENCE_OFFSET].cast("Q")
         self._presence = memoryview(bytearray(1))
@@ -38,6 +46,20 @@ class ScoreboardRecord:
         start = number * RECORD_SIZE
         self._use(memoryview(self._map)[start : start + RECORD_SIZE])
         self._presence = memoryview(self._map)[PRESENCE_OFFSET + number : PRESENCE_OFFSET + number + 1]
+
+    def lead(self) -> bool:
+        """Take the lead of the pool, unless another process has it; whether this one has it now.
+
+        The lock belongs to the process until that has ended: no fork inherits it, and the kernel releases it however
+        the process ends. Raises OSError where the system has no such locks.
+        """
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LEADER)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
 
     def show(self, presence: int) -> None:
         """Tell the other workers whether this one is AWAY, IDLE or BUSY."""

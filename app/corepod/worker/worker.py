@@ -12,7 +12,7 @@ from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
-from corepod.worker.application import api
+from corepod.worker.application import api, leadership
 from corepod.worker.application.development import Pages
 from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
@@ -113,6 +113,7 @@ class WorkerProcess:
         if why:
             self._control.send(Unpinned(why))
         api.join_pool(me, self._control)
+        leadership.join_pool(record)
         self._server.state["corepod"] = self._app.extension = me._asdict()
         found = pools(self._inheritance.app, self._threads, self._in_flight)
         watches: list[Watch] = [ThreadWatch(found, record.words)]
@@ -228,6 +229,7 @@ class WorkerProcess:
 
     async def _drain(self, acceptor: Acceptor, message: Drain) -> None:
         self.stop_by = time.monotonic() + message.within
+        leadership.drain()
         server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
         connections = server.connections
         if not message.linger:

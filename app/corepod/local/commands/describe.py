@@ -123,6 +123,7 @@ def pool_fields(client: Client, status: dict[str, Any], now: float) -> list[tupl
         ("Started by", "fork of a template" if status["mode"] == "fork" else "a new interpreter for each worker"),
         ("Template", status["template"]["state"] + _pid(status["template"]["pid"])),
         ("Standby", f"{standby['mode']}: {standby['count']} of {standby['wanted']} ready"),
+        ("Leader", _leader(status)),
         ("Queue", f"{queue['length']} of {queue['limit']}" if queue else ""),
         (
             "Reloads",
@@ -131,6 +132,14 @@ def pool_fields(client: Client, status: dict[str, Any], now: float) -> list[tupl
         ("Dropped lines", str(status["log_lines_dropped"] or "")),
         ("Throttled", f"{status['throttled_seconds']:.1f} s" if status["throttled_seconds"] else ""),
     ]
+
+
+def _leader(status: dict[str, Any]) -> str:
+    """Who has taken the lead (corepod.leader()), empty where no worker asks for it."""
+    if not (pid := status["leader"]):
+        return ""
+    slots = [slot["slot"] for slot in status["slots"] if slot["pid"] == pid]
+    return f"slot {slots[0]} (pid {pid})" if slots else f"pid {pid}, which is being replaced"
 
 
 def slot_fields(client: Client, status: dict[str, Any], slot: dict[str, Any], now: float) -> list[tuple[str, str]]:

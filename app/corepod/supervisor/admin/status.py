@@ -109,6 +109,7 @@ class PoolStatus:
             "reloading": pool.generations.reloading,
             "reloads": pool.generations.reloads,
             "next_recycling_at": self.recycling.next_at if self.recycling is not None else None,
+            "leader": self._scoreboard.leader(),
             "last_event": self._log.events.last,
             "standby": {
                 "mode": pool.settings.standby,

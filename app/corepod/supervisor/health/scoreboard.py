@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import struct
 
 from corepod.contract.scoreboard import (
     ENTRIES,
     ENTRY_OFFSET,
     ENTRY_SIZE,
+    LEADER,
     PRESENCE_OFFSET,
     RECORD_SIZE,
     RECORDS,
@@ -19,6 +21,7 @@ from corepod.contract.scoreboard import (
 from corepod.contract.shape import shape
 
 _WORDS_A_RECORD = RECORD_SIZE // 8
+_FLOCK = "hhqqi0q"  # type, whence, start, length, pid: struct flock
 
 
 class SharedScoreboard:
@@ -54,6 +57,15 @@ class SharedScoreboard:
         # Otherwise busy workers would leave connections to a worker that has died idle.
         self._map[PRESENCE_OFFSET + record] = 0
         self._free.append(record)
+
+    def leader(self) -> int | None:
+        """The process that holds the lead of the pool, None where none has taken it."""
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, LEADER, 1, 0)
+        try:
+            kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(self.fd, fcntl.F_GETLK, asked))
+        except OSError:
+            return None  # a sandbox without locks
+        return pid if kind != fcntl.F_UNLCK else None
 
     def word(self, record: int, index: int) -> int:
         return int(self._words[record * _WORDS_A_RECORD + index])

@@ -51,6 +51,7 @@ def status(slots: Sequence[dict[str, Any]], **changed: Any) -> dict[str, Any]:
         "admin": "127.0.0.1:9000",
         "reloading": False,
         "reloads": {"asked": 0, "ended": 0, "failure": ""},
+        "leader": None,
         "last_event": 0,
         "accept_queue": {"length": 0, "limit": 2048},
         "throttled_seconds": 0.0,

@@ -66,6 +66,7 @@ def document(*slots: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "reloading": False,
         "reloads": {"asked": 0, "ended": 0, "failure": ""},
         "next_recycling_at": None,
+        "leader": None,
         "last_event": 3,
         "log_lines_dropped": 0,
         "supervisor": {"rss_bytes": 13 << 20, "cpu_seconds": 1.5},
