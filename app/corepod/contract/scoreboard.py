@@ -27,7 +27,11 @@ OWED = LATENCY + len(LATENCY_BOUNDS) + 1
 SHED_LATE = OWED + 1  # answered 503 because of queue_timeout
 QUEUED = OWED + 2  # how long requests have waited before they were read, where queue_timeout is set, ns
 WAITING = OWED + 3  # requests that wait for a thread, at the last tick
-WORDS = WAITING + 1
+# Messages that the worker has taken from its slot's inbox, and those of them that the application has got (or nobody
+# waits for): the difference is what a death loses.
+TAKEN = OWED + 4
+HANDED = OWED + 5
+WORDS = HANDED + 1
 # Words that only ever grow: what a slot keeps of a dead worker.
 COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED), SHED_LATE, QUEUED)
 # Behind the words: what is being served, for the report of a death.
@@ -38,7 +42,10 @@ ENTRY_SIZE = 128  # bytes: start (u64, CLOCK_MONOTONIC ns, 0 = free), then text 
 # workers read it: side by side, a glance finds an idle one among hundreds, and a byte can't be read half written.
 PRESENCE_OFFSET = RECORDS * RECORD_SIZE
 AWAY, IDLE, BUSY = 0, 1, 2  # accepts no connection; accepts them and has nothing to serve; accepts and serves
-SIZE = PRESENCE_OFFSET + RECORDS
+# Behind these: a word that the supervisor changes whenever a broadcast reaches other workers than before, or a slot has
+# been removed. A sender of messages looks at it, and asks the supervisor only then.
+MEMBERSHIP_OFFSET = PRESENCE_OFFSET + RECORDS
+SIZE = MEMBERSHIP_OFFSET + 8
 TICK_INTERVAL = 0.5  # seconds between two ticks of an idle loop
 
 

@@ -10,6 +10,7 @@ from corepod.contract.scoreboard import (
     ENTRIES,
     ENTRY_OFFSET,
     ENTRY_SIZE,
+    MEMBERSHIP_OFFSET,
     PRESENCE_OFFSET,
     RECORD_SIZE,
     RECORDS,
@@ -34,6 +35,7 @@ class SharedScoreboard:
             pass  # a sandbox without seals
         self._map = mmap.mmap(self.fd, SIZE)
         self._words = memoryview(self._map)[:PRESENCE_OFFSET].cast("Q")
+        self._membership = memoryview(self._map)[MEMBERSHIP_OFFSET:].cast("Q")
         self._free = list(range(RECORDS - 1, -1, -1))
 
     @property
@@ -54,6 +56,10 @@ class SharedScoreboard:
         # Otherwise busy workers would leave connections to a worker that has died idle.
         self._map[PRESENCE_OFFSET + record] = 0
         self._free.append(record)
+
+    def membership_changed(self) -> None:
+        """Let whoever sends messages to workers ask who is there."""
+        self._membership[0] += 1
 
     def word(self, record: int, index: int) -> int:
         return int(self._words[record * _WORDS_A_RECORD + index])

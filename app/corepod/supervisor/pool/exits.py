@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from corepod.contract.record import Record
-from corepod.contract.scoreboard import OWED, REQUESTS
+from corepod.contract.scoreboard import HANDED, OWED, REQUESTS, TAKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> E
     serving = scoreboard.serving(process.record) if lost else []
     # It may have said that it is ready while it was reaped, an instant after the time of this step.
     text = (
-        f"{description} after {max(0.0, now - process.since):.1f} s and {requests} requests{_lost(lost, serving, now)}"
+        f"{description} after {max(0.0, now - process.since):.1f} s and {requests} requests"
+        f"{_lost(lost, serving, now)}{_unheard(process, scoreboard)}"
     )
     return ExitReport(description, reason, text, lost, end.status)
 
@@ -76,6 +77,12 @@ def _lost(count: int, serving: list[tuple[float, str]], now: float) -> str:
     names = ", ".join(f"{name} ({max(0.0, now - start):.1f} s)" for start, name in serving[:SHOWN])
     more = f" and {count - SHOWN} more" if count > SHOWN and names else ""
     return f"; lost {count} in flight: {names or 'unnamed'}{more}"
+
+
+def _unheard(process: Process, scoreboard: Scoreboard) -> str:
+    # A process that was killed in the middle may have counted a message that it hadn't taken yet.
+    count = max(0, scoreboard.word(process.record, TAKEN) - scoreboard.word(process.record, HANDED))
+    return f"; lost up to {count} message(s) from its slot's inbox" if count else ""
 
 
 def log_retired(log: Log, process: Process, report: ExitReport) -> None:
