@@ -142,7 +142,7 @@ class Hub:
     def place_changed(self) -> None:
         """The worker has its slot, begins to serve, or stops."""
         if self._slots is not None:
-            if self._place.serves and not self._topics.have_enough:
+            if self._place.serves and not self._topics.full:
                 self._slots.resume()
             elif not self._place.serves:
                 self._slots.pause()
@@ -184,7 +184,7 @@ class Hub:
     def _handed(self, count: int) -> None:
         if count:
             self._place.record.words[HANDED] += count
-            if self._slots is not None and self._place.serves and not self._topics.have_enough:
+            if not self._topics.full and self._slots is not None and self._place.serves:
                 self._slots.resume()
 
     def _take_from_slot(self, packet: Packet, pid: int) -> bool:
@@ -203,7 +203,7 @@ class Hub:
             self._spawn(self._identify(packet, pid, inbox, counted=counted))
             return False
         self._accept(packet, Sender(slot, packet.worker), counted=counted)
-        return not (counted and self._topics.have_enough)
+        return not (counted and self._topics.full)
 
     async def _identify(self, packet: Packet, pid: int, inbox: Inbox, *, counted: bool) -> None:
         """The sender isn't known yet. Nothing more is read until it is, so the order stays."""

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     Take = Callable[[Packet, int], bool]
 
 BATCH = 32  # packets of one turn of the loop
+_FLAGS = int(socket.MSG_DONTWAIT)
 _CREDENTIALS = 12  # bytes of struct ucred: pid, uid, gid
+_KIND = (int(socket.SOL_SOCKET), int(socket.SCM_CREDENTIALS))
 _ANCILLARY = socket.CMSG_LEN(_CREDENTIALS)  # no room for descriptors: the kernel closes those that come
 
 
@@ -29,7 +31,8 @@ class Inbox:
         """`count(1)` is called before each packet is read, and `count(-1)` where there was none."""
         self._socket = socket.socket(fileno=fd)
         self._loop, self._take, self._count = loop, take, count
-        self._buffer = bytearray(wire.PACKET_MOST + 1)
+        self._view = memoryview(bytearray(wire.PACKET_MOST + 1))
+        self._buffers = [self._view]
         self._reading = False
 
     def resume(self) -> None:
@@ -55,7 +58,7 @@ class Inbox:
     def _read_one(self) -> bool:
         self._count(1)
         try:
-            size, ancillary, _, _ = self._socket.recvmsg_into([self._buffer], _ANCILLARY, socket.MSG_DONTWAIT)
+            size, ancillary, _, _ = self._socket.recvmsg_into(self._buffers, _ANCILLARY, _FLAGS)
         except (BlockingIOError, InterruptedError):
             self._count(-1)
             return False
@@ -68,7 +71,7 @@ class Inbox:
         try:
             if size > wire.PACKET_MOST:
                 raise ValueError("too long")
-            packet = wire.decode(bytes(memoryview(self._buffer)[:size]))
+            packet = wire.decode(bytes(self._view[:size]))
         except ValueError:
             self._count(-1)  # not a message: nothing is lost
             return True
@@ -79,6 +82,6 @@ class Inbox:
 
 def _pid(ancillary: list[tuple[int, int, bytes]]) -> int:
     for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) == _CREDENTIALS:
+        if (level, kind) == _KIND and len(data) == _CREDENTIALS:
             return int.from_bytes(data[:4], sys.byteorder, signed=True)
     return 0

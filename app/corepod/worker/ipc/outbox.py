@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from corepod.worker.ipc.wire import Content
 
+_FLAGS = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 WAITING_MOST = 1000  # senders of this process that wait for room in one inbox
 LOOK_AGAIN = 0.05  # seconds after which a sender that waits for room tries again in any case
 TOPICS_MOST = 100  # for which it is counted what an inbox has missed
@@ -86,7 +87,7 @@ class Outbox:
 
     def _try(self, packet: bytes) -> Outcome:
         try:
-            self._socket.send(packet, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._socket.send(packet, _FLAGS)
         except (BlockingIOError, InterruptedError):
             return Outcome.FULL
         except OSError as error:

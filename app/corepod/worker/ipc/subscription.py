@@ -49,10 +49,6 @@ class Subscription:
         self._end.atexit = False
         topics.add(self)
 
-    @property
-    def has_enough(self) -> bool:
-        return len(self._waiting) >= ENOUGH
-
     def put(self, packet: Packet, sender: Sender, lost: int, reply: Replying | None, *, counted: bool) -> bool:
         """False where it is dropped, for lack of room."""
         self._lost += lost
@@ -61,6 +57,8 @@ class Subscription:
             return False
         self._size += len(packet.body)
         self._waiting.append(Waiting(packet, sender, self._lost, reply, counted))
+        if len(self._waiting) == ENOUGH:
+            self._topics.full += 1
         self._lost = 0
         self._wake_one()
         return True
@@ -103,6 +101,8 @@ class Subscription:
                     self._wake_one()  # it was told, and another one may wait
                 raise
         one = self._waiting.popleft()
+        if len(self._waiting) == ENOUGH - 1:
+            self._topics.full -= 1
         self._size -= len(one.packet.body)
         self._topics.handed(one.counted)
         return one
@@ -120,6 +120,7 @@ class Topics:
     are the application's now, or nobody's."""
 
     def __init__(self, on_handed: Callable[[int], None]) -> None:
+        self.full = 0  # subscriptions with so many waiting messages that no more should be taken
         self._on_handed = on_handed
         self._by_topic: dict[str, dict[int, weakref.ref[Subscription]]] = {}
 
@@ -133,6 +134,7 @@ class Topics:
         if not found:
             self._by_topic.pop(topic, None)
         dropped = sum(one.counted for one in waiting)
+        self.full -= len(waiting) >= ENOUGH
         waiting.clear()
         self._on_handed(dropped)
 
@@ -143,10 +145,3 @@ class Topics:
         """Those that a message on this topic is for."""
         found = self._by_topic.get(topic)
         return [one for ref in list(found.values()) if (one := ref()) is not None] if found else []
-
-    @property
-    def have_enough(self) -> bool:
-        """Whether one of them has so many messages waiting that no more should be taken."""
-        return any(
-            one.has_enough for refs in self._by_topic.values() for ref in refs.values() if (one := ref()) is not None
-        )

@@ -13,6 +13,8 @@ _JSON, _BYTES = range(2)
 # Kind, form of the data, length of the topic, the sender's number, messages missed before this one, number of a request
 _HEAD = Struct("<BBHIIQ")
 PACKET_MOST = _HEAD.size + TOPIC_MOST + DATA_MOST
+_BINARY = (bytes, bytearray, memoryview)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _MISSED_MOST = (1 << 32) - 1
 
 
@@ -30,7 +32,7 @@ class Packet(NamedTuple):
     @property
     def data(self) -> Any:
         """Raises ValueError where it isn't JSON."""
-        return self.body if self.form == _BYTES else json.loads(self.body)
+        return self.body if self.form == _BYTES else json.loads(self.body.decode("utf-8", "surrogatepass"))
 
 
 class Content(NamedTuple):
@@ -49,7 +51,7 @@ class Content(NamedTuple):
 def content(topic: str, data: Any) -> Content:
     """Raises TypeError or ValueError: data that is neither bytes nor JSON, or too long, or a topic that is no name."""
     name = topic_name(topic)
-    if isinstance(data, bytes | bytearray | memoryview):
+    if isinstance(data, _BINARY):
         form, body = _BYTES, bytes(data)
     else:
         form, body = _JSON, _as_json(data)
@@ -73,7 +75,7 @@ def topic_name(topic: str) -> bytes:
 
 def _as_json(data: Any) -> bytes:
     try:
-        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        return _ENCODER.encode(data).encode("utf-8", "surrogatepass")
     except (TypeError, ValueError, RecursionError) as error:
         raise type(error)(f"data of a message is bytes, or what JSON can say: {error}") from None
 
