@@ -79,6 +79,8 @@ def test_the_wsgi_application_hears_of_requests_to_all_workers(tmp_path: Path) -
             return {pid: int(seen) for pid, seen in answers}
 
         until(lambda: [*heard().values()] == [5, 5], lambda: f"five paths in both workers: {heard()}\n{pool.log}")
+        assert pool.stop() == 0
+        assert "Traceback" not in pool.log, "the threads that listen end with their worker"
 
 
 def test_the_first_example_runs_outside_of_a_pool(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.ipc import place
@@ -68,7 +69,10 @@ class Messages:
 
     def __iter__(self) -> Iterator[Message]:
         while True:
-            message = _run(self._next)
+            try:
+                message = _run(self._next)
+            except (CancelledError, _LoopEndedError):
+                return  # with the worker
             if message is None:
                 return
             yield message
@@ -94,4 +98,14 @@ def _run(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     async def there() -> Any:
         return await call()
 
-    return asyncio.run_coroutine_threadsafe(there(), place.loop_for_threads()).result()
+    work = there()
+    try:
+        running = asyncio.run_coroutine_threadsafe(work, place.loop_for_threads())
+    except RuntimeError as error:
+        work.close()
+        raise _LoopEndedError(str(error)) from None
+    return running.result()
+
+
+class _LoopEndedError(RuntimeError):
+    """The worker's event loop takes no more calls."""

@@ -8,6 +8,7 @@ two workers for a while, both of which have to hear a broadcast.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from corepod.worker.ipc.subscription import Subscription, Topics
 from corepod.worker.logs import log
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from corepod.worker.ipc.place import Place
     from corepod.worker.ipc.subscription import Replying
@@ -38,9 +39,10 @@ class Hub:
 
     def __init__(self, place: Place) -> None:
         self._place, self._loop = place, place.loop
+        self._thread = threading.get_ident()
         self._directory = Directory(place.loop, place.control, place.record)
         self.answered = self._directory.answered
-        self._topics = Topics(self._handed)
+        self._topics = Topics(self._handed, self._in_loop)
         self._joining: asyncio.Task[None] | None = None
         self._slots: Inbox | None = None  # the slot's inbox
         self._own: Inbox | None = None
@@ -186,6 +188,15 @@ class Hub:
             self._place.record.words[HANDED] += count
             if not self._topics.full and self._slots is not None and self._place.serves:
                 self._slots.resume()
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
+        if threading.get_ident() == self._thread:
+            call()
+            return
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            pass  # the worker has ended
 
     def _take_from_slot(self, packet: Packet, pid: int) -> bool:
         return self._take(packet, pid, self._slots, counted=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from corepod.worker.ipc.message import Message, Sender
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from corepod.worker.ipc.wire import Packet
 
     Replying = Callable[[Any], Awaitable[bool]]
+    InLoop = Callable[[Callable[[], None]], None]
 
 # What waits for a subscription at most; what comes then is dropped, and the next message says how much that was.
 COUNT_MOST = 1024
@@ -45,9 +47,8 @@ class Subscription:
         self._size = 0
         self._lost = 0
         self._wake: deque[asyncio.Future[None]] = deque()
-        self._end = weakref.finalize(self, topics.remove, topic, id(self), self._waiting)
+        self._end = weakref.finalize(self, topics.remove, topic, topics.add(self), self._waiting)
         self._end.atexit = False
-        topics.add(self)
 
     def put(self, packet: Packet, sender: Sender, lost: int, reply: Replying | None, *, counted: bool) -> bool:
         """False where it is dropped, for lack of room."""
@@ -115,20 +116,32 @@ class Subscription:
                 return
 
 
+def _now(call: Callable[[], None]) -> None:
+    call()
+
+
 class Topics:
     """The subscriptions of a process. `on_handed` is called with the number of messages from the slot's inbox that
     are the application's now, or nobody's."""
 
-    def __init__(self, on_handed: Callable[[int], None]) -> None:
+    def __init__(self, on_handed: Callable[[int], None], in_loop: InLoop = _now) -> None:
+        """`in_loop` calls a function where the subscriptions belong: the last reference to one may be a thread's."""
         self.full = 0  # subscriptions with so many waiting messages that no more should be taken
-        self._on_handed = on_handed
+        self._on_handed, self._in_loop = on_handed, in_loop
+        self._numbers = count()
         self._by_topic: dict[str, dict[int, weakref.ref[Subscription]]] = {}
 
-    def add(self, subscription: Subscription) -> None:
-        self._by_topic.setdefault(subscription.topic, {})[id(subscription)] = weakref.ref(subscription)
+    def add(self, subscription: Subscription) -> int:
+        """Its number here."""
+        number = next(self._numbers)
+        self._by_topic.setdefault(subscription.topic, {})[number] = weakref.ref(subscription)
+        return number
 
     def remove(self, topic: str, number: int, waiting: deque[Waiting]) -> None:
         """A subscription has ended; what waits for it is dropped."""
+        self._in_loop(lambda: self._remove(topic, number, waiting))
+
+    def _remove(self, topic: str, number: int, waiting: deque[Waiting]) -> None:
         found = self._by_topic.get(topic, {})
         found.pop(number, None)
         if not found:
