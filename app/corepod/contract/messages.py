@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # The control socket is descriptor 3 of the process that the supervisor executes.
 CONTROL_FD = 3
 PACKET = 1 << 16  # greatest size of a message, bytes
+INBOXES_MOST = 60  # descriptors that go with one message
 
 
 class Message(Record):
@@ -63,6 +64,19 @@ class Drain(Message):
 
     within: float  # seconds until the process is killed
     linger: float  # seconds of these for which idle connections may stay open
+
+
+class InboxAnswer(Message):
+    """To an InboxRequest. With it come the descriptors that were asked for, as far as they are there: the read ends of
+    the slot's inbox and of the worker's own one, the write ends of slots, and of workers, each in the order asked."""
+
+    number: int  # the request's
+    slots: int  # how many there are now: numbers from 0
+    removed: int  # slots that have been removed so far: with each, what is known of the write ends of slots is void
+    members: list[list[int]]  # number, pid, slot and 1 where it has an inbox (else 0), of each worker that has asked
+    workers: list[int]  # those of the request whose write ends come with it
+    lost: int  # messages that the slot's last worker had taken, and lost with its death
+    why: str  # the system refused, empty where it didn't; no descriptor comes then
 
 
 # To the supervisor
@@ -126,6 +140,15 @@ class Unpinned(Message):
     why: str
 
 
+class InboxRequest(Message):
+    """A worker with a slot wants ends of inboxes, at most INBOXES_MOST in all."""
+
+    number: int  # the answer has it, too
+    join: bool  # read ends: of the slot's inbox, and of a new one of its own
+    slots: list[int]  # write ends of these slots' inboxes
+    workers: list[int]  # ... and of these workers' own
+
+
 class Malformed(Record):
     """What has come in place of a message. `packet` is its beginning, escaped."""
 
@@ -143,6 +166,8 @@ _KINDS: dict[object, Any] = {
     "float": (int, float),
     "int | None": (int, type(None)),
     "dict[str, Any]": dict,
+    "list[int]": list,
+    "list[list[int]]": list,
 }
 FAILURES = ("missing", "exception", "memory")
 _SHOWN = 120  # characters of a packet
@@ -179,11 +204,23 @@ def decode(packet: bytes) -> Message:
     if kind is None:
         raise ValueError("no such message")
     for name, annotation in kind.__annotations__.items():
-        if not isinstance(fields.get(name), _KINDS[annotation]):
+        value = fields.get(name)
+        if not isinstance(value, _KINDS[annotation]) or not _has_integers(value, annotation):
             raise ValueError(f"{called} without a valid {name}")
+    if kind is InboxRequest and len(fields["slots"]) + len(fields["workers"]) > INBOXES_MOST - 2:
+        raise ValueError("inboxrequest for too many slots and workers")
     if kind is Failed and fields["kind"] not in FAILURES:
         raise ValueError("failed without a valid kind")
     try:
         return kind(**fields)
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def _has_integers(value: Any, annotation: str) -> bool:
+    """Whether a list has in it what it must, and nothing else."""
+    if annotation == "list[int]":
+        return all(type(one) is int for one in value)
+    if annotation == "list[list[int]]":
+        return all(isinstance(one, list) and _has_integers(one, "list[int]") for one in value)
+    return True

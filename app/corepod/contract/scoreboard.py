@@ -30,7 +30,11 @@ WAITING = OWED + 3  # requests that wait for a thread, at the last tick
 # How long the request that has held its thread of a WSGI application longest had done so at the last tick, where
 # wsgi_timeout is set, ns
 HELD = OWED + 4
-WORDS = HELD + 1
+# Messages that the worker has taken from its slot's inbox, and those of them that the application has got (or nobody
+# waits for): the difference is what a death loses.
+TAKEN = OWED + 5
+HANDED = OWED + 6
+WORDS = HANDED + 1
 # Words that only ever grow: what a slot keeps of a dead worker.
 COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED), SHED_LATE, QUEUED)
 # Behind the words: what is being served, for the report of a death.
@@ -41,7 +45,10 @@ ENTRY_SIZE = 128  # bytes: start (u64, CLOCK_MONOTONIC ns, 0 = free), then text 
 # workers read it: side by side, a glance finds an idle one among hundreds, and a byte can't be read half written.
 PRESENCE_OFFSET = RECORDS * RECORD_SIZE
 AWAY, IDLE, BUSY = 0, 1, 2  # accepts no connection; accepts them and has nothing to serve; accepts and serves
-SIZE = PRESENCE_OFFSET + RECORDS
+# Behind these: a word that the supervisor changes whenever a broadcast reaches other workers than before, or a slot has
+# been removed. A sender of messages looks at it, and asks the supervisor only then.
+MEMBERSHIP_OFFSET = PRESENCE_OFFSET + RECORDS
+SIZE = MEMBERSHIP_OFFSET + 8
 LEADER = SIZE  # behind all of it: the byte that the pool's leader has locked (fcntl); nothing is stored there
 TICK_INTERVAL = 0.5  # seconds between two ticks of an idle loop
 

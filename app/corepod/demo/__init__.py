@@ -15,6 +15,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, StreamingRespon
 from starlette.routing import Route, WebSocketRoute
 
 from corepod.demo.answer import Json, explain
+from corepod.demo.chat import chat, chat_page
+from corepod.demo.counter import counter, following
 from corepod.demo.crash import crash
 from corepod.demo.query import number
 from corepod.demo.report import DEFAULT_ORDERS, MOST_ORDERS, sales_report
@@ -35,6 +37,8 @@ ENDPOINTS = {
     "/whoami": "the worker that answers, and where it runs",
     "/stream?count=5&interval=0.5": "one line at a time, at an interval",
     "/ws": "a WebSocket that echoes",
+    "/counter": "a number that is the same in all workers; POST adds one",
+    "/chat": "a chat whose users may be connected to different workers, over /chat/ws",
     "/healthz": "ok",
     "/crash?mode=exit": "only with COREPOD_DEMO_CRASH=1: exit, signal, exception, oom, hang, block",
 }
@@ -116,9 +120,13 @@ app = Starlette(
         Route("/wait", wait),
         Route("/stream", stream),
         WebSocketRoute("/ws", echo),
+        Route("/counter", counter, methods=["GET", "POST"]),
+        Route("/chat", chat_page),
+        WebSocketRoute("/chat/ws", chat),
         Route("/healthz", healthz),
         Route("/crash", crash),
     ],
+    lifespan=following,
     middleware=[Middleware(Signature)],
     exception_handlers={HTTPException: explain},
 )

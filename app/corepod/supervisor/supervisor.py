@@ -17,6 +17,7 @@ from corepod.supervisor.health.procfs import Cgroup
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.supervisor.io import whereto
 from corepod.supervisor.launch import control, reaper, sockets
+from corepod.supervisor.launch.inboxes import Inboxes
 from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.launch.placement import Placement
 from corepod.supervisor.launch.prometheus import LiveGauges
@@ -60,7 +61,9 @@ class Supervisor:
         self.cgroup, scoreboard = Cgroup(), SharedScoreboard()
         self.live_gauges = LiveGauges(os.environ, settings.cwd)
         self.live_gauges.forget_the_dead()
-        self.launcher = SystemLauncher(loop, log, settings, scoreboard.fd, self.listeners, self._hear)
+        self.launcher = SystemLauncher(
+            loop, log, settings, scoreboard.fd, self.listeners, self._hear, Inboxes(scoreboard.membership_changed)
+        )
         self.pool = Pool(
             settings,
             self.launcher,

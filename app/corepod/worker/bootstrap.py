@@ -19,6 +19,7 @@ from corepod.worker import access_file, children, forkable, fresh, template, ter
 from corepod.worker.control import Control
 from corepod.worker.environment import read_env_file_again
 from corepod.worker.implementation import tls_context
+from corepod.worker.ipc import place
 from corepod.worker.load import BootError, load_application
 from corepod.worker.process import Inheritance, die_with_supervisor, end_without_supervisor, prepare_process, set_name
 from corepod.worker.run import become_worker
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Returns the exit code; by then the supervisor knows of a failure."""
     control = Control(CONTROL_FD)
+    place.expect()
     try:
         message, fds = control.receive()
     except ValueError:

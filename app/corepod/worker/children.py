@@ -47,6 +47,11 @@ def keep_from_children(*closeables: Closeable) -> None:
     _worker.closeables, _worker.forks_workers = list(closeables), False
 
 
+def keep_from_children_too(closeable: Closeable) -> None:
+    """They close this, beside the others."""
+    _worker.closeables.append(closeable)
+
+
 def handle_stops(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     """Let the loop call back at TERM and INT, in this process and not in its children."""
     for signum in STOPS:

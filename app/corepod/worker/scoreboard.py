@@ -14,6 +14,7 @@ from corepod.contract.scoreboard import (
     ENTRY_SIZE,
     IDLE,
     LEADER,
+    MEMBERSHIP_OFFSET,
     PRESENCE_OFFSET,
     RECORD_SIZE,
     SIZE,
@@ -39,6 +40,7 @@ class ScoreboardRecord:
         self._map = mmap.mmap(fd, SIZE)
         self._records = memoryview(self._map)[:PRESENCE_OFFSET].cast("Q")
         self._presence = memoryview(bytearray(1))
+        self._membership = memoryview(self._map)[MEMBERSHIP_OFFSET:].cast("Q")
         self._use(memoryview(bytearray(RECORD_SIZE)))
 
     def attach(self, number: int) -> None:
@@ -65,10 +67,15 @@ class ScoreboardRecord:
         """Tell the other workers whether this one is AWAY, IDLE or BUSY."""
         self._presence[0] = presence
 
+    @property
+    def membership(self) -> int:
+        """Another number whenever messages may have to go to others than before."""
+        return self._membership[0]
+
     def idle_sibling(self) -> tuple[int, int] | None:
         """A worker that accepts connections and has nothing to serve: its record, and how many connections it has
         accepted so far. None where there is no such worker."""
-        number = self._map.find(_IDLE, PRESENCE_OFFSET) - PRESENCE_OFFSET
+        number = self._map.find(_IDLE, PRESENCE_OFFSET, MEMBERSHIP_OFFSET) - PRESENCE_OFFSET
         return (number, self._records[number * RECORD_SIZE // 8 + ACCEPTED]) if number >= 0 else None
 
     def _use(self, memory: memoryview) -> None:

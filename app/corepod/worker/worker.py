@@ -9,7 +9,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BOOT
-from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
+from corepod.contract.messages import Activate, Armed, Drain, InboxAnswer, Lame, Message, Ready, Unpinned
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api, leadership
@@ -22,6 +22,7 @@ from corepod.worker.application.overload import Overload
 from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
+from corepod.worker.ipc import place
 from corepod.worker.overtime import Overtime
 from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.stalls import StallWatch
@@ -54,6 +55,9 @@ class WorkerProcess:
         self._control, self._settings = inheritance.control, inheritance.settings
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._place = place.Place(self._loop, inheritance.control, inheritance.record)
+        place.settle(self._place)
+        children.keep_from_children_too(self._place)
         self._loop.add_reader(inheritance.control.fileno(), self._read)
         logs.configure_logging(inheritance.settings)
         logs.report_loop_errors(self._loop)
@@ -99,7 +103,10 @@ class WorkerProcess:
         return self._app.in_flight
 
     def _read(self) -> None:
-        message, _ = self._control.receive()
+        message, fds = self._control.receive()
+        if isinstance(message, InboxAnswer):
+            self._place.answered(message, fds)
+            return
         if message is None:
             self._loop.remove_reader(self._control.fileno())
         if self._starting is not None and (message is None or isinstance(message, Drain)):
@@ -114,6 +121,7 @@ class WorkerProcess:
             self._control.send(Unpinned(why))
         api.join_pool(me, self._control)
         leadership.join_pool(record)
+        self._place.occupy(me)
         self._server.state["corepod"] = self._app.extension = me._asdict()
         found = pools(self._inheritance.app, self._threads, self._in_flight)
         watches: list[Watch] = [ThreadWatch(found, record.words)]
@@ -179,6 +187,7 @@ class WorkerProcess:
         if self._pages is not None and self._pages.fault is not None:
             api.report_broken(self._pages.fault.summary)
         self._control.send(Ready())
+        self._place.begin()
         return acceptor
 
     def _watch_for_stalls(self) -> None:
@@ -230,6 +239,7 @@ class WorkerProcess:
     async def _drain(self, acceptor: Acceptor, message: Drain) -> None:
         self.stop_by = time.monotonic() + message.within
         leadership.drain()
+        self._place.end()
         server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
         connections = server.connections
         if not message.linger:

@@ -30,6 +30,8 @@ _VALUES = {
     "bool": st.booleans(),
     "float": st.floats(allow_nan=False, allow_infinity=False),
     "int | None": st.none() | st.integers(0, 1000),
+    "list[int]": st.lists(st.integers(0, 1000), max_size=9),
+    "list[list[int]]": st.lists(st.lists(st.integers(0, 1000), max_size=4), max_size=9),
     "dict[str, Any]": st.dictionaries(st.text(), st.integers() | st.text() | st.none()),
 }
 
@@ -39,8 +41,8 @@ def drawn(kind: type[Message], data: st.DataObject) -> dict[str, Any]:
     return fields if kind is not Failed else {**fields, "kind": data.draw(st.sampled_from(FAILURES))}
 
 
-def test_there_are_five_in_one_direction_and_ten_in_the_other() -> None:
-    assert len(Message.__subclasses__()) == 15
+def test_there_are_six_in_one_direction_and_eleven_in_the_other() -> None:
+    assert len(Message.__subclasses__()) == 17
 
 
 @pytest.mark.parametrize("kind", Message.__subclasses__())

@@ -12,6 +12,7 @@ from corepod.contract.scoreboard import (
     ENTRY_OFFSET,
     ENTRY_SIZE,
     LEADER,
+    MEMBERSHIP_OFFSET,
     PRESENCE_OFFSET,
     RECORD_SIZE,
     RECORDS,
@@ -37,6 +38,7 @@ class SharedScoreboard:
             pass  # a sandbox without seals
         self._map = mmap.mmap(self.fd, SIZE)
         self._words = memoryview(self._map)[:PRESENCE_OFFSET].cast("Q")
+        self._membership = memoryview(self._map)[MEMBERSHIP_OFFSET:].cast("Q")
         self._free = list(range(RECORDS - 1, -1, -1))
 
     @property
@@ -66,6 +68,10 @@ class SharedScoreboard:
         except OSError:
             return None  # a sandbox without locks
         return pid if kind != fcntl.F_UNLCK else None
+
+    def membership_changed(self) -> None:
+        """Let whoever sends messages to workers ask who is there."""
+        self._membership[0] += 1
 
     def word(self, record: int, index: int) -> int:
         return int(self._words[record * _WORDS_A_RECORD + index])

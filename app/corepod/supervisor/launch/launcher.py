@@ -15,15 +15,17 @@ from corepod.contract.stacks import STACKS_SIGNAL
 from corepod.supervisor.health.procfs import catches
 from corepod.supervisor.io.relay import Relay, Stacks
 from corepod.supervisor.launch.child import Child, is_child
+from corepod.supervisor.launch.inboxes import reads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from corepod.contract.messages import Load, Message
+    from corepod.contract.messages import InboxRequest, Load, Message
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.loop import Loop
+    from corepod.supervisor.launch.inboxes import Inboxes
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
 
@@ -49,9 +51,10 @@ class SystemLauncher:
         scoreboard_fd: int,
         listeners: list[socket.socket],
         handler: Handler,
+        inboxes: Inboxes,
     ) -> None:
         self._loop, self._log, self._settings, self._handler = loop, log, settings, handler
-        self._scoreboard_fd, self._listeners = scoreboard_fd, listeners
+        self._scoreboard_fd, self._listeners, self._inboxes = scoreboard_fd, listeners, inboxes
         self._controls: dict[Process, socket.socket] = {}
         self._children: dict[Process, Child] = {}
         self._stacks: dict[Process, Stacks] = {}
@@ -110,6 +113,16 @@ class SystemLauncher:
         """Tell it something. Where it is gone or its queue is full, its end or its deadline will show that."""
         self._send(process, message, [])
 
+    def answer(self, process: Process, request: InboxRequest, slots: int, lost: int) -> None:
+        control = self._controls.get(process)
+        if control is not None and reads(control):
+            message, fds, close = self._inboxes.answer(request, process, slots, lost)
+            self._send(process, message, fds)
+            _close_all(close)
+
+    def remove_inbox(self, slot: int) -> bool:
+        return self._inboxes.remove_slot(slot)
+
     def kill(self, process: Process) -> None:
         self._signal(process, signal.SIGKILL)
 
@@ -139,6 +152,7 @@ class SystemLauncher:
     def close(self, process: Process) -> None:
         """Forget a process. Output pipes close themselves when their last writer is gone."""
         self._close_control(process)
+        self._inboxes.forget(process.number)
         self._stacks.pop(process, None)
         child = self._children.pop(process, None)
         if child is not None:

@@ -153,8 +153,9 @@ def _make_room_for_files(slots: int, standbys: int) -> None:
     # sixteen connections of the admin port, and the pool's own. The usual soft limit of 1024 is there for select(2),
     # which isn't used here.
     needed = 36 + slots + 5 * (2 * (slots + standbys) + 1)
+    wanted = needed + 4 * (slots + standbys)  # with both ends of a slot's inbox, and one of each worker's own
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise StartError(
@@ -162,4 +163,4 @@ def _make_room_for_files(slots: int, standbys: int) -> None:
             "raise it (ulimit -n, or LimitNOFILE= of the service)",
             EXIT_SETTINGS,
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))

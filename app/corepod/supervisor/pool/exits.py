@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from corepod.contract.record import Record
-from corepod.contract.scoreboard import OWED, REQUESTS
+from corepod.contract.scoreboard import HANDED, OWED, REQUESTS, TAKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class ExitReport(Record):
     text: str
     lost: int  # requests that were in flight
     status: int
+    unheard: int  # messages that it had taken from its slot's inbox, and the application hadn't got
 
 
 def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> ExitReport:
@@ -63,11 +64,14 @@ def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> E
     lost = scoreboard.word(process.record, OWED)
     requests = scoreboard.word(process.record, REQUESTS)
     serving = scoreboard.serving(process.record) if lost else []
+    # A process that was killed in the middle may have counted a message that it hadn't taken yet.
+    unheard = max(0, scoreboard.word(process.record, TAKEN) - scoreboard.word(process.record, HANDED))
     # It may have said that it is ready while it was reaped, an instant after the time of this step.
     text = (
-        f"{description} after {max(0.0, now - process.since):.1f} s and {requests} requests{_lost(lost, serving, now)}"
+        f"{description} after {max(0.0, now - process.since):.1f} s and {requests} requests"
+        f"{_lost(lost, serving, now)}{_unheard(unheard)}"
     )
-    return ExitReport(description, reason, text, lost, end.status)
+    return ExitReport(description, reason, text, lost, end.status, unheard)
 
 
 def _lost(count: int, serving: list[tuple[float, str]], now: float) -> str:
@@ -78,9 +82,13 @@ def _lost(count: int, serving: list[tuple[float, str]], now: float) -> str:
     return f"; lost {count} in flight: {names or 'unnamed'}{more}"
 
 
+def _unheard(count: int) -> str:
+    return f"; lost up to {count} message(s) from its slot's inbox" if count else ""
+
+
 def log_retired(log: Log, process: Process, report: ExitReport) -> None:
     """A worker that was asked to stop has ended."""
-    if process.cause or report.lost or report.status:
+    if process.cause or report.lost or report.unheard or report.status:
         log.warning(f"ended while it stopped: {report.text}", **process.who)
     else:
         log.info("stopped", **process.who)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from corepod.contract.escaping import line
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
-from corepod.contract.messages import Failed, Hello, Malformed, Readiness, Ready, Unpinned
+from corepod.contract.messages import Failed, Hello, InboxRequest, Malformed, Readiness, Ready, Unpinned
 from corepod.contract.scoreboard import TICK
 from corepod.supervisor.pool import exits, protocol, restarts
 from corepod.supervisor.pool.exits import BootReports
@@ -104,6 +104,8 @@ class Pool:
     def remove_slot(self, now: float) -> None:
         """One slot less: the last one's worker drains, and its numbers go with it."""
         slot = self.slots.pop()
+        if self.processes.remove_inbox(slot):
+            self._log.warning(f"slot {slot.number} is removed with messages in its inbox, which are lost")
         for process in slot.processes:
             if process.stage is not Stage.DRAINING:
                 self.processes.drain(process, self.settings.stop_timeout, self.settings.keep_alive, now)
@@ -224,6 +226,8 @@ class Pool:
             process.says(message.ready, line(message.why[: protocol.LONGEST_WHY]))
         elif isinstance(message, Unpinned):
             self._on_unpinned(process, message.why or "its worker doesn't say why")
+        elif isinstance(message, InboxRequest):
+            self.processes.answer(process, message)
         elif not isinstance(message, Malformed):
             self.generations.on_message(process, message, now)
 

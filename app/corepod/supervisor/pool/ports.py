@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from corepod.contract.messages import Load, Message
+    from corepod.contract.messages import InboxRequest, Load, Message
     from corepod.supervisor.pool.state import Process
 
     class Launcher(Protocol):
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 
         def kept_stacks(self, process: Process) -> str | None:
             """What it has written since, for a while; None where nothing is kept."""
+
+        def answer(self, process: Process, request: InboxRequest, slots: int, lost: int) -> None:
+            """Hand a worker the ends of inboxes that it asks for. The pool has so many slots, and so many messages to
+            this one were lost with its last worker."""
+
+        def remove_inbox(self, slot: int) -> bool:
+            """The slot is no more. Whether a message was still in its inbox."""
 
         def close(self, process: Process) -> None:
             """Close the control socket of a process: it is dead, or ends by itself when it finds the socket closed."""

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from corepod.contract.messages import InboxRequest
     from corepod.contract.record import Record
     from corepod.supervisor.pool.generation import Generation
     from corepod.supervisor.pool.ports import Launcher, Scoreboard
@@ -134,6 +135,16 @@ class Processes:
     def kept_stacks(self, process: Process) -> str | None:
         """What a worker has written since its stacks were asked for, None where that is too long ago."""
         return self._launcher.kept_stacks(process)
+
+    def answer(self, process: Process, request: InboxRequest) -> None:
+        """Let a worker reach others."""
+        if process.slot is not None:
+            lost = process.slot.confess() if request.join else 0
+            self._launcher.answer(process, request, len(self._slots), lost)
+
+    def remove_inbox(self, slot: Slot) -> bool:
+        """The slot is no more. Whether its inbox had messages that nobody will read."""
+        return self._launcher.remove_inbox(slot.number)
 
     # Their end
 

@@ -11,6 +11,7 @@ from corepod.contract.messages import (
     Failed,
     Hello,
     Imported,
+    InboxRequest,
     Loaded,
     Malformed,
     Readiness,
@@ -40,6 +41,7 @@ STAGES: dict[type[Message], tuple[Stage, ...]] = {
     Unpinned: (Stage.STARTING, Stage.DRAINING),
     Failed: (Stage.LOADING, Stage.IMPORTING, Stage.ARMING, Stage.STARTING, Stage.DRAINING),
     Readiness: (Stage.STARTING, Stage.SERVING, Stage.DRAINING),
+    InboxRequest: (Stage.STARTING, Stage.SERVING, Stage.DRAINING),
 }
 LONGEST_WHY = 500  # characters of a reason that a process gives for its state
 

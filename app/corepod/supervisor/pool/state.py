@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 
-from corepod.contract.scoreboard import WORDS, add_counters
+from corepod.contract.scoreboard import HANDED, TAKEN, WORDS, add_counters
 from corepod.supervisor.pool.backoff import FailureStreak
 
 TYPE_CHECKING = False
@@ -160,6 +160,7 @@ class Slot:
         self.exits: deque[dict[str, Any]] = deque(maxlen=EXITS_KEPT)  # the latest, for people
         self.totals = [0] * WORDS
         self.lost = 0  # requests that were in flight on workers that died
+        self.unheard = 0  # messages that a dead worker had taken from the inbox; the next one is told
         self.cpu_before = 0.0  # CPU seconds of dead workers
         self.replacing = ""  # why its worker is to be replaced by a new one, a word; empty where it isn't
         self.replace_by: float | None = None  # the new one has to be ready by then
@@ -243,9 +244,16 @@ class Slot:
         add_counters(self.totals, words)
         self.lost += lost
         self.cpu_before += process.cpu_seen
+        if process.stage is not Stage.DRAINING:
+            self.unheard += max(0, words[TAKEN] - words[HANDED])
         if process in self.retiring:
             self.retiring.remove(process)
         self._vacate(process)
+
+    def confess(self) -> int:
+        """How many messages have been lost with workers since the last time that one was told."""
+        lost, self.unheard = self.unheard, 0
+        return lost
 
     def _vacate(self, process: Process) -> None:
         if process is self.incoming:

@@ -17,6 +17,7 @@ from corepod.supervisor.health.procfs import Cgroup
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.supervisor.io.log import StreamLog
 from corepod.supervisor.io.loop import Loop
+from corepod.supervisor.launch.inboxes import Inboxes
 from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.settings import Settings
@@ -65,7 +66,9 @@ def real_status() -> PoolStatus:
     loop = Loop()
     settings, log = Settings({**values, **beside, "lifeline": None}), StreamLog(loop, form="text", level="info")
     scoreboard, cgroup = SharedScoreboard(), Cgroup()
-    launcher = SystemLauncher(loop, log, settings, scoreboard.fd, [], lambda process, message, sender: None)
+    launcher = SystemLauncher(
+        loop, log, settings, scoreboard.fd, [], lambda process, message, sender: None, Inboxes(lambda: None)
+    )
     cores = [0, None]
     pool = Pool(
         settings, launcher, scoreboard, log, cores, forkable=False, usable=2, wall=time.time, random=lambda: 0.5

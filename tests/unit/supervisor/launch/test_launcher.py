@@ -16,6 +16,7 @@ from corepod.supervisor.io.log import StreamLog
 from corepod.supervisor.io.loop import Loop
 from corepod.supervisor.launch import launcher
 from corepod.supervisor.launch.child import Child, is_child
+from corepod.supervisor.launch.inboxes import Inboxes
 from corepod.supervisor.launch.launcher import REST, SystemLauncher
 from corepod.supervisor.pool.state import Process, Stage
 from corepod.supervisor.settings import Settings
@@ -52,7 +53,7 @@ class Desk:
         program = str(folder / "program")
         beside = {"profile": "pod", "python": program, "interpreter": [], "ld_preload": "", "values": {}}
         settings = Settings({**beside, "debug": False, "log_file": ""})
-        self.launcher = SystemLauncher(self.loop, log, settings, self.board, [], self._hear)
+        self.launcher = SystemLauncher(self.loop, log, settings, self.board, [], self._hear, Inboxes(lambda: None))
 
     def _hear(self, process: Process, message: Message | Malformed | None, sender: int) -> None:
         self.heard.append((message, sender))

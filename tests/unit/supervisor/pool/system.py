@@ -26,7 +26,7 @@ from corepod.supervisor.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from corepod.contract.messages import Load, Message
+    from corepod.contract.messages import InboxRequest, Load, Message
 
 SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
 EXITED = Exit(0, 0, dumped=False, oom=False)
@@ -123,6 +123,7 @@ class System:
         self.loads: dict[Process, Load] = {}  # what bootstrap processes were told
         self.told: list[tuple[Process, Message]] = []
         self.dumped: list[Process] = []
+        self.answered: list[tuple[Process, InboxRequest, int]] = []
         self.served: dict[Slot, int] = {}  # requests, by slot
         self._last_pid = 100
         self._in_step = False
@@ -178,6 +179,12 @@ class System:
 
     def kept_stacks(self, process: Process) -> str | None:
         return None
+
+    def answer(self, process: Process, request: InboxRequest, slots: int, lost: int) -> None:
+        self.answered.append((process, request, lost))
+
+    def remove_inbox(self, slot: int) -> bool:
+        return False
 
     def close(self, process: Process) -> None:
         self.open.discard(process)

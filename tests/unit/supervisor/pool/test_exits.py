@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from corepod.contract.messages import Failed
-from corepod.contract.scoreboard import IN_FLIGHT, OWED, REQUESTS, TICK
+from corepod.contract.scoreboard import HANDED, IN_FLIGHT, OWED, REQUESTS, TAKEN, TICK
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.supervisor.launch.reaper import as_exit
 from corepod.supervisor.pool import exits
@@ -53,6 +53,17 @@ def test_a_signal(grave: Grave) -> None:
     assert (report.description, report.reason, report.status) == ("signal SIGKILL", "signal SIGKILL", 137)
     assert report.text == "signal SIGKILL after 60.0 s and 12 requests"
     assert report.lost == 0
+
+
+def test_messages_that_the_application_had_not_got_are_lost_and_the_next_worker_is_told(grave: Grave) -> None:
+    grave.writer.words[TAKEN], grave.writer.words[HANDED] = 12, 5
+    report = grave.report()
+    assert report.text.endswith("; lost up to 7 message(s) from its slot's inbox")
+    grave.slot.forget(grave.process, grave.scoreboard.words(grave.process.record), report.lost)
+    assert [grave.slot.confess(), grave.slot.confess()] == [7, 0]
+    log = Journal()
+    exits.log_retired(log, grave.process, report)
+    assert "lost up to 7" in str(vars(log)), "also where it was asked to stop"
 
 
 def test_what_was_in_flight_is_named_oldest_first(grave: Grave) -> None:

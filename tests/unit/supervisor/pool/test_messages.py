@@ -11,6 +11,8 @@ from corepod.contract.messages import (
     Fork,
     Hello,
     Imported,
+    InboxAnswer,
+    InboxRequest,
     Lame,
     Load,
     Loaded,
@@ -29,11 +31,12 @@ from tests.unit.supervisor.pool.system import System, running
 
 SUPERVISORS: list[Message] = [
     *(Load("", {}, "", False), Fork(True, False), Activate(0, 1, None, 0, 0, 1), Lame(), Drain(1.0, 0.0)),
+    InboxAnswer(1, 1, 0, [], [], 0, ""),
 ]
 MESSAGES: list[Message] = [
     *(Imported(), Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),
     *(Failed("missing", "", ""), Failed("exception", "no database", "Traceback")),
-    *(Hello(), Unpinned("x"), Readiness(True, ""), *SUPERVISORS),
+    *(Hello(), Unpinned("x"), Readiness(True, ""), InboxRequest(1, True, [], []), *SUPERVISORS),
 ]
 MISPLACED: list[tuple[Stage, Message | Malformed]] = [
     *((stage, message) for stage in Stage for message in MESSAGES if stage not in STAGES.get(type(message), ())),

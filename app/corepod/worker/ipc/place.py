@@ -1,0 +1,135 @@
+"""Where messages of this process go: what its worker tells of itself, and the hub, which the first use makes.
+
+A worker whose application sends no messages has only the few fields of this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from corepod.contract.messages import InboxAnswer
+    from corepod.worker.application.api import Worker
+    from corepod.worker.control import Control
+    from corepod.worker.ipc.hub import Hub
+    from corepod.worker.scoreboard import ScoreboardRecord
+
+
+class Place:
+    """A worker, or what becomes one, as far as its messages are concerned."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, control: Control, record: ScoreboardRecord) -> None:
+        self.loop, self.control, self.record = loop, control, record
+        self.me: Worker | None = None
+        self.ready = False
+        self.serves = False  # it is the worker that reads its slot's inbox
+        self._hub: Hub | None = None
+        self._placed = asyncio.Event()
+
+    @property
+    def hub(self) -> Hub:
+        """Raises RuntimeError outside of the worker's event loop."""
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("messages belong to the worker's event loop: elsewhere, use corepod.ipc.sync")
+        if self._hub is None:
+            from corepod.worker.ipc.hub import Hub
+
+            self._hub = Hub(self)
+        return self._hub
+
+    async def placed(self) -> None:
+        """Wait until it has a slot."""
+        await self._placed.wait()
+
+    def occupy(self, me: Worker) -> None:
+        """It has a slot."""
+        self.me = me
+        self._placed.set()
+
+    def begin(self) -> None:
+        """It serves: what waits in its slot's inbox is for it."""
+        self.ready = self.serves = True
+        self._changed()
+
+    def end(self) -> None:
+        """It stops: the slot's next messages are for the next worker."""
+        self.serves = False
+        self._changed()
+
+    def answered(self, answer: InboxAnswer, fds: list[int]) -> None:
+        """The supervisor has answered the hub."""
+        self.hub.answered(answer, fds)
+
+    def close(self) -> None:
+        """This process is a child of the worker."""
+        global _left
+        _left = True
+        if self._hub is not None:
+            self._hub.close()
+
+    def _changed(self) -> None:
+        if self._hub is not None:
+            self._hub.place_changed()
+
+
+_expected = False  # this process is a pool's, or becomes a worker of one
+_left = False  # it is a child that a worker has forked
+_place: Place | None = None
+_found = threading.Condition()
+_local: Any = None
+
+
+def expect() -> None:
+    """This process belongs to a pool: whoever wants to send waits for its event loop."""
+    global _expected
+    _expected = True
+
+
+def settle(place: Place) -> None:
+    """The worker's event loop runs."""
+    global _place
+    with _found:
+        _place = place
+        _found.notify_all()
+
+
+def hub() -> Any:
+    """The hub for the running event loop: the pool's, or outside of a pool one of this process alone.
+
+    Raises RuntimeError where there is no running event loop, or the process has no place in the pool.
+    """
+    asyncio.get_running_loop()
+    if _left:
+        raise RuntimeError("this process was forked by a worker and isn't one: it can't send messages")
+    if _place is not None:
+        return _place.hub
+    if _expected:
+        raise RuntimeError("the worker's event loop doesn't run yet: send messages from its lifespan on")
+    return local_hub()
+
+
+def local_hub() -> Any:
+    global _local
+    if _local is None:
+        from corepod.worker.ipc.local import LocalHub
+
+        _local = LocalHub()
+    return _local
+
+
+def loop_for_threads() -> asyncio.AbstractEventLoop:
+    """The event loop in which the messages of threads are sent; waits for the worker's where it doesn't run yet.
+
+    Raises RuntimeError in a process that a worker has forked.
+    """
+    if _left:
+        raise RuntimeError("this process was forked by a worker and isn't one: it can't send messages")
+    if _expected:
+        with _found:
+            _found.wait_for(lambda: _place is not None)
+        assert _place is not None
+        return _place.loop
+    loop: asyncio.AbstractEventLoop = local_hub().loop_for_threads()
+    return loop

@@ -1,0 +1,259 @@
+"""Hubs of several workers in one process, with the supervisor's inboxes between them and the pool's answers faked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from corepod.contract.messages import InboxRequest
+from corepod.contract.scoreboard import HANDED, TAKEN, WORDS
+from corepod.supervisor.launch.inboxes import Inboxes
+from corepod.supervisor.pool.state import Process, Slot, Stage
+from corepod.worker.application.api import Worker
+from corepod.worker.ipc import place, wire
+from corepod.worker.ipc.errors import Full, NoSuchSlot
+from corepod.worker.ipc.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from corepod.contract.messages import Message as ControlMessage
+    from corepod.worker.ipc.hub import Hub
+    from corepod.worker.ipc.message import Message
+    from corepod.worker.ipc.subscription import Subscription
+
+    Start = Callable[[int], "Pool"]
+
+TIME = 30.0
+
+
+class Pool:
+    """Stands for the supervisor and the scoreboard."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = [Slot(number, None) for number in range(slots)]
+        self.membership = 0
+        self.inboxes = Inboxes(self._changed)
+        self.asked = 0
+        self.pid = os.getpid()  # what the supervisor takes for the workers' pid
+        self.members: list[Member] = []
+        self._number = 0
+
+    def _changed(self) -> None:
+        self.membership += 1
+
+    def close(self) -> None:
+        for member in self.members:
+            member.place.close()
+            self.inboxes.forget(member.process.number)
+        place._left = False
+        for slot in self.slots:
+            self.inboxes.remove_slot(slot.number)
+
+    def start(self, slot: int) -> Member:
+        self._number += 1
+        process = Process(Stage.ARMED, 1, 0.0)
+        process.has_pid(self.pid)
+        process.take_place(self.slots[slot], self._number, 0, 0.0, 0.0)
+        self.members.append(Member(self, process))
+        return self.members[-1]
+
+
+class Member:
+    """One worker: its control socket and scoreboard record, as the hub sees them."""
+
+    def __init__(self, pool: Pool, process: Process) -> None:
+        self.pool, self.process = pool, process
+        self.words = [0] * WORDS
+        self.place = Place(asyncio.get_running_loop(), self, self)  # type: ignore[arg-type]
+        assert process.slot is not None
+        self.place.occupy(Worker(process.slot.number, process.number, None, 0, os.getpid()))
+        self.place.begin()
+
+    @property
+    def hub(self) -> Hub:
+        return self.place.hub
+
+    @property
+    def membership(self) -> int:
+        return self.pool.membership
+
+    def send(self, request: ControlMessage) -> None:
+        assert isinstance(request, InboxRequest)
+        self.pool.asked += 1
+        assert self.process.slot is not None
+        lost = self.process.slot.confess() if request.join else 0
+        answer, fds, close = self.pool.inboxes.answer(request, self.process, len(self.pool.slots), lost)
+        copies = [os.dup(fd) for fd in fds]
+        for fd in close:
+            os.close(fd)
+        self.place.loop.call_soon(self.place.answered, answer, copies)
+
+    def die(self) -> None:
+        assert self.process.slot is not None
+        for inbox in (self.hub._slots, self.hub._own):
+            if inbox is not None:
+                inbox.pause()
+        self.hub.close()
+        self.process.slot.forget(self.process, self.words, 0)
+        self.pool.inboxes.forget(self.process.number)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[int], Pool]]:
+    pools: list[Pool] = []
+
+    def make(slots: int) -> Pool:
+        pools.append(Pool(slots))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+async def get(messages: Subscription, count: int) -> list[Message]:
+    async with asyncio.timeout(TIME):
+        return [await anext(messages) for _ in range(count)]
+
+
+async def take(messages: Subscription, count: int) -> list[Any]:
+    return [message.data for message in await get(messages, count)]
+
+
+async def test_the_supervisor_is_asked_only_when_something_has_changed(start: Start) -> None:
+    pool = start(2)
+    first, second = pool.start(0), pool.start(1)
+    messages = second.hub.subscribe("t")
+    await second.hub.joined()
+    await first.hub.broadcast("t", 0, TIME)
+    await first.hub.send(1, "t", 0, TIME)
+    assert len(await take(messages, 2)) == 2
+    asked = pool.asked
+    for number in range(50):
+        await first.hub.broadcast("t", number, TIME)
+        await first.hub.send(1, "t", number, TIME)
+    assert sorted(await take(messages, 100)) == sorted([*range(50), *range(50)])
+    assert pool.asked == asked
+
+
+async def test_a_message_waits_for_the_next_worker_and_a_reload_takes_turns(start: Start) -> None:
+    pool = start(2)
+    sender = pool.start(1)
+    for number in range(10):
+        await sender.hub.send(0, "t", number, TIME)
+    old = pool.start(0)
+    messages = old.hub.subscribe("t")
+    assert await take(messages, 10) == list(range(10))
+    new = pool.start(0)
+    later = new.hub.subscribe("t")
+    await new.hub.joined()
+    assert await sender.hub.broadcast("t", "both", TIME) == []
+    assert [await take(messages, 1), await take(later, 1)] == [["both"], ["both"]]
+    old.place.end()
+    await sender.hub.send(0, "t", 10, TIME)
+    assert await take(later, 1) == [10]
+
+
+async def test_a_message_of_somebody_else_is_refused_and_it_is_said_once(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = start(1)
+    receiver = pool.start(0)
+    messages = receiver.hub.subscribe("t")
+    await receiver.hub.joined()
+    _, fds, _ = pool.inboxes.answer(InboxRequest(1, False, [0], []), receiver.process, 1, 0)
+    with caplog.at_level(logging.WARNING), socket.socket(fileno=os.dup(fds[0])) as write:
+        for _ in range(2):
+            write.send(wire.content("t", "forged").packet(wire.MESSAGE, 77))
+        write.send(b"nonsense")
+        write.send(bytes(wire.PACKET_MOST + 10))
+        await receiver.hub.send(0, "t", "mine", TIME)
+        assert await take(messages, 1) == ["mine"]
+    said = [record.message for record in caplog.records]
+    assert said == [f"a message was dropped: process {os.getpid()} isn't worker 77 of this pool"]
+    assert receiver.words[TAKEN] == receiver.words[HANDED] == 3
+
+
+async def test_a_worker_whose_pid_is_anothers_is_no_sender(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    pool = start(2)
+    receiver = pool.start(0)
+    messages = receiver.hub.subscribe("t")
+    await receiver.hub.joined()
+    pool.pid = 1  # the kernel will say otherwise
+    impostor = pool.start(1)
+    with caplog.at_level(logging.WARNING):
+        await impostor.hub.send(0, "t", "forged", TIME)
+        pool.pid = os.getpid()
+        await pool.start(1).hub.send(0, "t", "mine", TIME)
+        assert await take(messages, 1) == ["mine"]
+    assert "isn't worker 2 of this pool" in caplog.text
+
+
+async def test_a_full_inbox_and_what_a_broadcast_misses(start: Start) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(0), pool.start(1)
+    messages = receiver.hub.subscribe("t")
+    await receiver.hub.joined()
+    assert receiver.hub._own is not None
+    receiver.hub._own.pause()
+    receiver.place.end()
+    sent = 0
+    while not (missed := await sender.hub.broadcast("t", sent, 0.0)):
+        sent += 1
+    assert missed == [1]
+    assert await sender.hub.broadcast("t", "missed", 0.0) == [1]
+    with pytest.raises(Full, match="the inbox of slot 1 had no room within 0 s"):  # noqa: PT012 - one of them is refused
+        for _ in range(1000):
+            await sender.hub.send(1, "u", bytes(50_000), 0.0)
+    receiver.hub._own.resume()
+    waiting = asyncio.create_task(sender.hub.broadcast("t", "late", TIME))
+    found = await get(messages, sent + 1)
+    assert await waiting == []
+    assert [message.data for message in found] == [*range(sent), "late"]
+    assert found[-1].lost == 2
+
+
+async def test_what_a_dead_worker_had_taken_is_said_to_the_next_one(start: Start) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(0), pool.start(1)
+    messages = receiver.hub.subscribe("t")
+    for number in range(200):
+        await sender.hub.send(1, "t", number, TIME)
+    assert await take(messages, 10) == list(range(10))
+    taken = receiver.words[TAKEN]
+    assert 10 < taken <= 10 + 64 + 32, "it takes no more than it needs"
+    receiver.die()
+    later = pool.start(1).hub.subscribe("t")
+    (first,) = await get(later, 1)
+    assert (first.data, first.lost) == (taken, taken - 10)
+    assert await take(later, 199 - taken) == list(range(taken + 1, 200))
+
+
+async def test_a_slot_that_was_removed_and_is_there_again_has_another_inbox(start: Start) -> None:
+    pool = start(2)
+    sender = pool.start(0)
+    await sender.hub.send(1, "t", "lost", TIME)
+    removed = pool.slots.pop()
+    assert pool.inboxes.remove_slot(removed.number)
+    with pytest.raises(NoSuchSlot):
+        await sender.hub.send(1, "t", "nowhere", TIME)
+    pool.slots.append(Slot(1, None))
+    await sender.hub.send(1, "t", "new", TIME)
+    assert await take(pool.start(1).hub.subscribe("t"), 1) == ["new"]
+
+
+async def test_a_reply_to_a_worker_that_is_gone_fails(start: Start) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(0), pool.start(1)
+    messages = receiver.hub.subscribe("q")
+    request = asyncio.create_task(sender.hub.request(1, "q", 1, TIME))
+    (message,) = await get(messages, 1)
+    request.cancel()
+    sender.die()
+    await receiver.hub.broadcast("x", None, TIME)
+    assert await message.reply(2) is False
