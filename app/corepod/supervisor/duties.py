@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
     from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.health.scoreboard import SharedScoreboard
+    from corepod.supervisor.hooks.runner import Hooks
     from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.io.systemd import Manager
     from corepod.supervisor.pool.pool import Pool
+    from corepod.supervisor.settings import Settings
 
     class Duty(Protocol):
         """The loop calls `look` each time it turns, and turns at the `deadline` at the latest."""
@@ -35,6 +38,15 @@ def recycling(
     from corepod.supervisor.health.recycling import Recycling
 
     return Recycling(pool, scoreboard, log, random, now)
+
+
+def hooks(settings: Settings, loop: Loop, log: StreamLog) -> Hooks | None:
+    """None where no hook is set."""
+    if not (settings.on_ready or settings.on_exit or settings.on_reload or settings.on_give_up):
+        return None
+    from corepod.supervisor.hooks.runner import Hooks
+
+    return Hooks(settings, loop, log)
 
 
 def reporting(pool: Pool, about: dict[str, Any]) -> list[Duty]:

@@ -47,6 +47,8 @@ class ExitReport(Record):
     reason: str
     text: str
     lost: int  # requests that were in flight
+    requests: list[str]  # these, as far as they are known
+    seconds: float  # since it was ready, or entered the stage in which it has ended
     status: int
 
 
@@ -64,10 +66,9 @@ def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> E
     requests = scoreboard.word(process.record, REQUESTS)
     serving = scoreboard.serving(process.record) if lost else []
     # It may have said that it is ready while it was reaped, an instant after the time of this step.
-    text = (
-        f"{description} after {max(0.0, now - process.since):.1f} s and {requests} requests{_lost(lost, serving, now)}"
-    )
-    return ExitReport(description, reason, text, lost, end.status)
+    seconds = max(0.0, now - process.since)
+    text = f"{description} after {seconds:.1f} s and {requests} requests{_lost(lost, serving, now)}"
+    return ExitReport(description, reason, text, lost, [name for _, name in serving], seconds, end.status)
 
 
 def _lost(count: int, serving: list[tuple[float, str]], now: float) -> str:

@@ -105,7 +105,14 @@ class System:
     """Launcher of the pool and owner of its processes. `now` moves with `wait` only."""
 
     def __init__(
-        self, cores: int = 1, *, forkable: bool = True, records: int = 64, usable: int = 64, **settings: Any
+        self,
+        cores: int = 1,
+        *,
+        forkable: bool = True,
+        records: int = 64,
+        usable: int = 64,
+        observer: Observer | None = None,
+        **settings: Any,
     ) -> None:
         self.now, self.random = 1000.0, 0.5
         self.log, self.records = Journal(), Records(records)
@@ -136,6 +143,7 @@ class System:
             usable=usable,
             wall=lambda: self.now + 1e9,
             random=lambda: self.random,
+            observer=observer,
         )
         self.pool.tick(self.now)
 
