@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from corepod import __version__
@@ -107,16 +108,21 @@ def post(url: str, event: Mapping[str, Any], timeout: float) -> int:
 
 
 def call(reference: str, event: Mapping[str, Any]) -> int:
-    """Call the function. Raises LookupError where there is none, or whatever the application raises."""
+    """Call the function. Raises LookupError where there is none. What it raises itself is shown with its traceback."""
     from corepod.hooks import EVENTS
 
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in event.items()}
     del fields["event"]
-    result = find(reference)(EVENTS[event["event"]](**fields))
-    if inspect.iscoroutine(result):
-        import asyncio
+    function = find(reference)
+    try:
+        result = function(EVENTS[event["event"]](**fields))
+        if inspect.iscoroutine(result):
+            import asyncio
 
-        asyncio.run(result)
+            asyncio.run(result)
+    except Exception:
+        traceback.print_exc()
+        return FAILED
     return EXIT_OK
 
 

@@ -80,9 +80,7 @@ class HookQueue:
         lost, self._owned_up = self.dropped - self._owned_up, self.dropped
         return lost
 
-    def give_up(self) -> int:
-        """Drop what still waits; returns how many these are."""
-        lost = len(self.waiting)
+    def give_up(self) -> None:
+        """Drop what still waits."""
+        self.dropped += len(self.waiting)
         self.waiting.clear()
-        self.dropped += lost
-        return lost

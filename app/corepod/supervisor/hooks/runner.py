@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.state import Process, Slot
     from corepod.supervisor.settings import Settings
 
-OUTPUT_MOST = 1 << 20  # bytes that a run may write to the log: it must not drive out what the log is for
+OUTPUT_MOST = 64 << 10  # bytes that a run may write to the log: it must not drive out what the log is for
 END = 0.5  # seconds in which a process is gone that was killed
 
 
@@ -123,7 +123,7 @@ class Hooks(Observer):
                 setsigdef=[s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)],
             )
             if settings.relays:
-                full = f"killed, because it wrote more than {OUTPUT_MOST >> 20} MiB"
+                full = f"killed, because it wrote more than {OUTPUT_MOST >> 10} KiB"
                 Output(fds.pop(1), self._loop, self._log, queue.name, lambda: self._kill_run(queue, pid, full))
         finally:
             for fd in fds:
@@ -162,7 +162,8 @@ class Hooks(Observer):
     def close(self) -> None:
         """End what still runs, and say what is left undone."""
         for queue in self._queues:
-            if lost := queue.give_up() + queue.untold():
+            queue.give_up()
+            if lost := queue.untold():
                 self._complain(queue, f"not run for {lost} event(s): the pool ends")
             if queue.pid:
                 self._complain(queue, "killed, because the pool ends")

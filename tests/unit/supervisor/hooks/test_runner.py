@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 from corepod import hooks as public
@@ -21,6 +20,9 @@ from corepod.supervisor.pool.state import Process, Slot, Stage
 from corepod.supervisor.settings import Settings
 
 from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def process(*, stage: Stage = Stage.SERVING) -> Process:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from corepod.contract.messages import Load, Message
+    from corepod.supervisor.pool.observer import Observer
 
 SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
 EXITED = Exit(0, 0, dumped=False, oom=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BUDGET, EXIT_OK
 from corepod.supervisor.pool.observer import Observer
@@ -32,7 +32,7 @@ class Notes(Observer):
         self.taken.append(("gave up", slot.number if slot else None, code))
 
 
-def story(cores: int = 1, **settings: object) -> tuple[System, Notes]:
+def story(cores: int = 1, **settings: Any) -> tuple[System, Notes]:
     notes = Notes()
     system = System(cores, observer=notes, **settings)
     system.settle()
