@@ -159,8 +159,8 @@ def test_one_that_hangs_is_killed_with_what_it_has_started(start: Start, tmp_pat
     left = f"sh -c 'sleep 3600 & echo $! > {tmp_path}/left'"
     pool = start("ok:app", *ONE, "--hook-timeout", "5", "--on-ready", hang, "--on-ready", left).ready()
     pool.until_log("sh: killed, because it took longer than 5 s (hook_timeout)")
-    for file in (pids, tmp_path / "left"):
-        until(lambda file=file: text(file) and not alive(int(text(file))), "ended with the group")
+    for pid in (int(text(pids)), int(text(tmp_path / "left"))):
+        until(lambda pid=pid: not alive(pid), "ended with the group")  # type: ignore[misc]
     assert outcomes(pool, "on_ready") == {"done": 1, "failed": 1, "dropped": 0}
 
 
