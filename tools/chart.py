@@ -82,6 +82,7 @@ def _property(setting: Setting) -> dict[str, Any]:
         "address": {"type": "string", "pattern": "^.+:[0-9]+$"},
         "text": {"type": "string"},
         "texts": {"type": "array", "items": {"type": "string"}},
+        "hooks": {"type": "array", "items": {"type": "string"}},
     }
     return {"description": setting.help, **plain[setting.kind]}
 

@@ -6,11 +6,14 @@ import grp
 import os
 import pwd
 import re
+import shlex
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from corepod.config import tls
+from corepod.contract import hooks
 
 FILES = ("tls_cert", "tls_key", "tls_client_ca", "env_file")
 # Of the access log: those of gunicorn and hypercorn (see worker/access_atoms.py). Headers and variables are {name}i,
@@ -54,6 +57,18 @@ def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]
         _others(values),
     )
     return [f"{_place(name, sources)}: {phrase}" for check in checks for name, phrase in check]
+
+
+def warnings_about(values: dict[str, Any], sources: dict[str, str], path: str | None) -> list[str]:
+    """Phrases for values that may be wrong. `path` is where commands are looked for."""
+    return [
+        f"{_place(name, sources)}: there is no command {word} here; the hook will fail"
+        for name in hooks.HOOKS
+        for value in values[name]
+        if hooks.kind(value) == hooks.COMMAND
+        if (word := shlex.split(value)[0])
+        and shutil.which(os.path.join(values["chdir"], word) if "/" in word else word, path=path) is None
+    ]
 
 
 def _place(name: str, sources: dict[str, str]) -> str:

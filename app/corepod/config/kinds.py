@@ -6,8 +6,11 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from corepod.contract import hooks
 from corepod.contract.env import APP_PORT
 from corepod.contract.sizing import FIXED, sizing
 
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 LEAST_MEMORY = 16 << 20  # bytes: no worker has less, and who writes 512 means 512m
-LISTS = ("addresses", "networks", "paths", "texts")
+LISTS = ("addresses", "networks", "paths", "texts", "hooks")
 TARGET = re.compile(r"/[!-\"$-~]*")  # of a request: ASCII without spaces and controls, and no fragment
+WEBHOOK = re.compile(r"[!-~]+")  # a request's target has ASCII without spaces only
 LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks; none also in the place of paths
 
 
@@ -31,8 +35,14 @@ def parse(setting: Setting, raw: Any) -> Any:
     """
     if setting.kind in LISTS:
         parts = raw if isinstance(raw, list) else [raw]
-        texts = [text.strip() for part in parts for text in _text(part).split(",") if text.strip()]
-        if setting.kind in ("networks", "paths", "texts") and texts == [NOBODY]:
+        split = setting.kind != "hooks"  # a command may have commas of its own
+        texts = [
+            text.strip()
+            for part in parts
+            for text in (_text(part).split(",") if split else [_text(part)])
+            if text.strip()
+        ]
+        if setting.kind in ("networks", "paths", "texts", "hooks") and texts == [NOBODY]:
             return []
         return [_PARSERS[setting.kind](setting, text) for text in texts]
     if isinstance(raw, bool):
@@ -218,6 +228,34 @@ def _path(setting: Setting, text: str) -> str:
     return text
 
 
+def _hook(setting: Setting, text: str) -> str:
+    if text == NOBODY:
+        raise ValueError(f"{NOBODY} can't be combined with others")
+    _text_value(setting, text)
+    if hooks.kind(text) == hooks.WEBHOOK:
+        return _webhook(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} can't be split into words as a shell does it: {error}") from None
+    if not (words and words[0]):
+        raise ValueError(f"{text!r} names no command")
+    return text
+
+
+def _webhook(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not WEBHOOK.fullmatch(text):
+        raise ValueError("not a URL: write http://HOST/PATH or https://HOST:PORT/PATH, with %20 for a space")
+    if parts.username is not None:
+        raise ValueError("a webhook's URL can't have a user and a password")
+    return text
+
+
 _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "text": _text_value,
     "flag": _flag,
@@ -235,6 +273,7 @@ _PARSERS: dict[str, Callable[[Setting, str], Any]] = {
     "networks": _network,
     "paths": _path,
     "texts": _text_value,
+    "hooks": _hook,
 }
 
 

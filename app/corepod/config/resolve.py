@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from corepod.config import document
-from corepod.config.checks import faults_between
+from corepod.config.checks import faults_between, warnings_about
 from corepod.config.document import FILE as FILE
 from corepod.config.document import hint as hint
 from corepod.config.kinds import parse
@@ -95,6 +95,7 @@ def resolve(
         found += faults_between(effective.values, effective.sources)
     if found:
         raise SettingsError(found)
+    effective.warnings += warnings_about(effective.values, effective.sources, environ.get("PATH"))
     _fit_to_cores(effective)
     if effective.values["http"] == "auto" and find_spec("httptools") is None:
         effective.warnings.append(

@@ -76,6 +76,7 @@ def _kind(setting: Setting) -> dict[str, Any]:
         "networks": _list({"type": "string"}),
         "paths": _list({"type": "string"}),
         "texts": _list(TEXT),
+        "hooks": _list({"type": "string"}),
         "text": TEXT,
         "memory": {
             "anyOf": [

@@ -503,6 +503,41 @@ _TLS = _group(
     ),
     ("tls_ciphers", "text", "", "OpenSSL cipher list for TLS 1.2"),
 )
+_HOOKS = _group(
+    "Hooks",
+    (
+        "on_ready",
+        "hooks",
+        [],
+        "hook that runs once, when the pool has its first worker that is ready: the URL of a webhook (http:// or "
+        "https://), MODULE:FUNCTION of the application's code, or a command; may be repeated",
+    ),
+    (
+        "on_exit",
+        "hooks",
+        [],
+        "hook that runs whenever a worker has ended, by itself or as planned; as on_ready; may be repeated",
+    ),
+    (
+        "on_reload",
+        "hooks",
+        [],
+        "hook that runs when a reload is done, or was given up; as on_ready; may be repeated",
+    ),
+    (
+        "on_give_up",
+        "hooks",
+        [],
+        "hook that runs when a slot, or the pool, is given up; as on_ready; may be repeated",
+    ),
+    (
+        "hook_timeout",
+        "seconds",
+        10.0,
+        "time that a hook may take for an event; it is then killed, with all that it has started",
+        {"minimum": 0.1},
+    ),
+)
 _LOG = _group(
     "Log",
     (
@@ -568,7 +603,7 @@ _DEVELOPMENT = _group(
 
 SETTINGS: tuple[Setting, ...] = tuple(
     setting
-    for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _LOG, _DEVELOPMENT)
+    for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _HOOKS, _LOG, _DEVELOPMENT)
     for setting in group
 )
 # What most people set: first in --help.

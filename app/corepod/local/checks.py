@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD
-from corepod.contract.exits import EXIT_BIND, EXIT_BOOT, EXIT_LATE, EXIT_OK
+from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_LATE, EXIT_OK
 from corepod.local import launch
 from corepod.local.client import running
 from corepod.supervisor.launch import placement, sockets
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """One row. `code` is the exit code that `corepod run` would end with, 0 where nothing is wrong."""
+    """One row. `code` is the exit code that `corepod run` would end with, 0 where nothing is wrong; a hook that would
+    fail is a fault, too, although it keeps no pool from starting."""
 
     application: str
     what: str
@@ -57,7 +58,7 @@ def check(effective: Effective, timeout: float) -> Iterator[Result]:
         yield _address(name, "admin", settings.admin, settings, ours)
     if values["tls_cert"]:
         yield Result(name, "certificate", f"{values['tls_cert']}, and its key matches")
-    yield _application(name, settings, whole, timeout)
+    yield from _application(name, settings, whole, timeout)
 
 
 def _limits(name: str, settings: Settings) -> Result:
@@ -118,22 +119,27 @@ def _try_unix(path: str) -> None:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _application(name: str, settings: Settings, environment: dict[str, str], timeout: float) -> Result:
+def _application(name: str, settings: Settings, environment: dict[str, str], timeout: float) -> Iterator[Result]:
     if settings.ld_preload:
         environment[LD_PRELOAD] = settings.ld_preload
     found, end = _import(settings, environment, timeout)
     what = f"{settings.app.partition('(')[0]}"
     if found is None and end is None:
         text = f"the import of {what} hasn't ended within {timeout:g} s (--timeout)"
-        return Result(name, "application", text, EXIT_LATE)
+        yield Result(name, "application", text, EXIT_LATE)
+        return
     if found is None:
-        return Result(name, "application", f"the import of {what} ended its process: {end}", EXIT_BOOT)
+        yield Result(name, "application", f"the import of {what} ended its process: {end}", EXIT_BOOT)
+        return
     if "failed" in found:
-        return Result(name, "application", found["failed"], found["code"], found["traceback"].rstrip())
+        yield Result(name, "application", found["failed"], found["code"], found["traceback"].rstrip())
+        return
     text = f"{what} can be imported, {found['interface'].upper()}"
     if why := found["why_not_forkable"]:
         text += f"; workers can't be forked with it in them (preload = application): {why}"
-    return Result(name, "application", text)
+    yield Result(name, "application", text)
+    for hook, fault in found["hooks"].items():
+        yield Result(name, "hook", f"{hook}: {fault}" if fault else f"{hook} can be imported", EXIT_APP * bool(fault))
 
 
 def _import(

@@ -40,7 +40,7 @@ def run(app: object, settings: Mapping[str, Any]) -> NoReturn:
     try:
         file = document.asked_for(flags, os.environ)
         effective = resolve({**flags, "app": name}, os.environ, file, pod=False, needs_app=True)
-        _add_path(folder or _folder_of(effective.values["app"]))
+        _add_path(effective, folder or _folder_of(effective.values["app"]))
         _warn_of_threads(effective)
         # Asked to stop before the supervisor is there, it has to stop then.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
@@ -178,10 +178,7 @@ def _folder_of(reference: str) -> str:
     return "" if folder == STANDARD or INSTALLED & set(Path(folder).parts) else folder
 
 
-def _add_path(folder: str) -> None:
+def _add_path(effective: Effective, folder: str) -> None:
     """Let workers find modules in this folder: they know the current one, and not that of the program."""
-    if not folder or folder == os.getcwd():
-        return
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if folder not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, paths)])
+    if folder and folder != os.getcwd():
+        effective.values["pythonpath"] = [folder, *effective.values["pythonpath"]]

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from corepod.supervisor.health.overtime import Overtime
     from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.health.scoreboard import SharedScoreboard
+    from corepod.supervisor.hooks.runner import Hooks
     from corepod.supervisor.io.log import StreamLog
+    from corepod.supervisor.io.loop import Loop
     from corepod.supervisor.io.systemd import Manager
     from corepod.supervisor.launch.marks import PidFile, ReadyFile
     from corepod.supervisor.pool.pool import Pool
@@ -56,6 +58,15 @@ def overtime(pool: Pool, scoreboard: SharedScoreboard, log: StreamLog, now: floa
     from corepod.supervisor.health.overtime import Overtime
 
     return Overtime(pool, scoreboard, log, now)
+
+
+def hooks(settings: Settings, loop: Loop, log: StreamLog) -> Hooks | None:
+    """None where no hook is set."""
+    if not (settings.on_ready or settings.on_exit or settings.on_reload or settings.on_give_up):
+        return None
+    from corepod.supervisor.hooks.runner import Hooks
+
+    return Hooks(settings, loop, log)
 
 
 def reporting(pool: Pool, about: dict[str, Any]) -> list[Duty]:

@@ -48,6 +48,11 @@ class Settings:
     stuck_timeout: float
     stalled_after: float
     wsgi_timeout: float
+    on_ready: list[str]
+    on_exit: list[str]
+    on_reload: list[str]
+    on_give_up: list[str]
+    hook_timeout: float
     lame_duck: float
     stop_timeout: float
     keep_alive: float
@@ -83,6 +88,13 @@ class Settings:
         """Whether workers are replaced when they reach a limit. A debugger may sit in one with `debug`."""
         limits = (self.max_requests, self.max_age, self.max_memory, self.recycle_at)
         return any(limits) and not self.debug
+
+    @property
+    def relays(self) -> bool:
+        """Whether the supervisor reads what its processes write. Only a local pool does, or one with a log file of its
+        own; in a pod they write to the container's log themselves: a relay would cost a copy of every line, and lose
+        what is on its way when the supervisor is killed."""
+        return (self.profile == "run" or bool(self.log_file)) and not self.outputs
 
     @property
     def pool_name(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 
-from corepod.contract.exits import EXIT_OK
 from corepod.supervisor.refusal import Refused
 
 TYPE_CHECKING = False
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from corepod.supervisor.io.log import StreamLog
-    from corepod.supervisor.pool.pool import Pool
     from corepod.supervisor.steering import Steering
 
 STOPS = {signal.SIGTERM, signal.SIGINT}
@@ -23,9 +21,15 @@ SILENT = {signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG}
 class Signals:
     """Acts on signals. That of a child's death is the loop's own."""
 
-    def __init__(self, pool: Pool, steering: Steering, log: StreamLog, stop: Callable[[float, str], None]) -> None:
+    def __init__(
+        self,
+        steering: Steering,
+        log: StreamLog,
+        stop: Callable[[float, str], None],
+        stop_at_once: Callable[[float], None],
+    ) -> None:
         """`stop(now, why)` drains the pool."""
-        self._pool, self._log, self._stop = pool, log, stop
+        self._log, self._stop, self._stop_at_once = log, stop, stop_at_once
         self._steer: dict[int, Callable[[], object]] = {
             signal.SIGHUP: steering.reload,
             signal.SIGUSR1: steering.dump_or_reopen,
@@ -39,7 +43,7 @@ class Signals:
         if signum in STOPS:
             self._stop(now, signal.Signals(signum).name)
         elif signum == signal.SIGQUIT:
-            self._pool.stop_now(EXIT_OK, now)
+            self._stop_at_once(now)
         elif signum in self._steer:
             try:
                 self._steer[signum]()

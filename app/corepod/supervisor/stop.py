@@ -27,7 +27,7 @@ class Stop:
         """`timeout` bounds the whole stop, the `lame_duck` included."""
         self._timeout, self._lame_duck = timeout, lame_duck
         self._last: tuple[str, float] | None = None  # request: from where and when
-        self._deadline = 0.0
+        self.deadline = 0.0  # of the stop that was asked for
         self.lame_until: float | None = None
         self.leave_by: float | None = None  # the supervisor leaves then, whoever is left
 
@@ -39,10 +39,10 @@ class Stop:
         if stopping:
             self.at_once(now)
             return Asked.AT_ONCE
-        self._deadline = now + self._timeout
+        self.deadline = now + self._timeout
         # A pool that was never ready has received no traffic: no load balancer has to learn that it goes.
         self.lame_until = now + (self._lame_duck if serves else 0.0)
-        self.leave_by = max(self._deadline, self.lame_until + LEAST_DRAIN) + UNKILLABLE
+        self.leave_by = max(self.deadline, self.lame_until + LEAST_DRAIN) + UNKILLABLE
         return Asked.BEGIN
 
     def at_once(self, now: float) -> None:
@@ -58,4 +58,4 @@ class Stop:
         if self.lame_until is None or now < self.lame_until:
             return None
         self.lame_until = None
-        return max(LEAST_DRAIN, self._deadline - now)
+        return max(LEAST_DRAIN, self.deadline - now)

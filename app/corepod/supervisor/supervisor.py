@@ -64,6 +64,7 @@ class Supervisor:
         self.launcher = SystemLauncher(
             loop, log, settings, scoreboard.fd, self.listeners, self._hear, Inboxes(scoreboard.membership_changed)
         )
+        self.hooks = duties.hooks(settings, loop, log)
         self.pool = Pool(
             settings,
             self.launcher,
@@ -74,10 +75,11 @@ class Supervisor:
             usable=len(self.placement.usable.cores),
             wall=time.time,
             random=_random,
+            observer=self.hooks,
         )
         self.checks = Checks(self.pool, scoreboard, self.cgroup, log, loop.now())
         self.steering = Steering(self.pool, self.placement, loop, log)
-        self.signals = Signals(self.pool, self.steering, log, self.stop)
+        self.signals = Signals(self.steering, log, self.stop, self._stop_at_once)
         self.recycling = duties.recycling(self.pool, scoreboard, log, _random, loop.now())
         scaling = Scaling(self.pool, self.placement, self.steering, self.checks, scoreboard, self.listeners, log)
         self.about: dict[str, Any] = {}  # what is known from the start, for whoever asks
@@ -91,7 +93,9 @@ class Supervisor:
         ready_file = duties.ready_file(settings.ready_file, self.pool)
         self.reporting += [ready_file] if ready_file else []
         self.marks = [mark for mark in (ready_file, duties.pid_file(settings.pid_file)) if mark is not None]
-        self._child_died = False
+        if self.hooks is not None:
+            self.reporting.append(self.hooks)
+        self._child_died, self._waits_for_hooks = False, True
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
         self._announce(sockets.name(admin) if admin else "none", subreaper)
 
@@ -117,7 +121,7 @@ class Supervisor:
             about=self.about,
             clock=self.loop.now,
         )
-        status.recycling = self.recycling
+        status.recycling, status.hooks = self.recycling, self.hooks
         server = AdminServer(self.loop, status, status_public=self.settings.admin_status == "all")
         if admin is not None:
             server.serve(admin, trusted=False)
@@ -143,7 +147,7 @@ class Supervisor:
             self.stop(now, "corepod stop")
         if at_once:
             self.log.info("corepod stop --now: stopping at once")
-            self.pool.stop_now(EXIT_OK, now)
+            self._stop_at_once(now)
 
     def _announce(self, admin: str, subreaper: bool) -> None:
         count, usable, wanted = len(self.pool.slots), self.placement.usable, self.settings.admin
@@ -194,7 +198,8 @@ class Supervisor:
 
     def _deadline(self) -> float | None:
         times = [duty.deadline() for duty in (*self.deciding, *self.reporting)]
-        times += [self.pool.deadline(), self.admin.expire(self.loop.now()), self._stop.lame_until, self._stop.leave_by]
+        times += [self.pool.deadline(), self.admin.expire(self.loop.now()), self._stop.lame_until]
+        times.append(self._stop.leave_by if self.pool.processes.living else None)
         return min((t for t in times if t is not None), default=None)
 
     def _hear(self, process: Process, message: Message | Malformed | None, sender: int) -> None:
@@ -208,7 +213,11 @@ class Supervisor:
             return
         self._child_died = False
         forking, living = self.pool.generations.forking, self.pool.processes.living
-        for pid, code, status in reaper.reap(list(living), forking):
+        hooks = self.hooks.pids if self.hooks is not None else []
+        for pid, code, status in reaper.reap([*living, *hooks], forking, hooks):
+            if self.hooks is not None and pid in hooks:
+                self.hooks.on_exit(pid, reaper.as_exit(code, status, oom=False), now)
+                continue
             self.launcher.read_rest(living[pid])
             self.metric_files.forget(pid)
             oom = (code, status) == (os.CLD_KILLED, signal.SIGKILL) and self.cgroup.killed_for_memory()
@@ -221,11 +230,15 @@ class Supervisor:
         asked = self._stop.ask(why, now, stopping=self.pool.stopping, serves=self.pool.ever_ready)
         if asked is Asked.AT_ONCE:
             self.log.info(f"{why} again: stopping at once")
-            self.pool.stop_now(EXIT_OK, now)
+            self._stop_at_once(now)
         elif asked is Asked.BEGIN:
             self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s", event="stopping")
             sockets.stop_deferring(self.listeners)
             self.pool.lame()
+
+    def _stop_at_once(self, now: float) -> None:
+        self._waits_for_hooks = False
+        self.pool.stop_now(EXIT_OK, now)
 
     def _drain_if_due(self, now: float) -> None:
         within = self._stop.drain_within(now)
@@ -240,12 +253,22 @@ class Supervisor:
         if self.pool.exit_code is not None and self._stop.leave_by is None:
             self._stop.at_once(self.loop.now())
         over = self.pool.exit_code is not None or (self.pool.stopping and self._stop.lame_until is None)
-        return over and (not self.pool.processes.living or self._stop.overdue(self.loop.now()))
+        if over and not self.pool.processes.living:
+            return self._hooks_finished(self.loop.now())
+        return over and self._stop.overdue(self.loop.now())
+
+    def _hooks_finished(self, now: float) -> bool:
+        if self.hooks is None or not self._waits_for_hooks:
+            return True
+        by = now + self.settings.hook_timeout
+        return self.hooks.finished(by if self.pool.exit_code else min(by, self._stop.deadline), now)
 
     def _leave(self) -> None:
         self.admin.close()
         sockets.close(self.listeners)
         sockets.close(self.unlink)
+        if self.hooks is not None:
+            self.hooks.close()
         if self._stop.overdue(self.loop.now()) and (living := self.pool.processes.living):
             pids = ", ".join(map(str, living))
             self.log.error(f"these processes have been killed and don't end, so nobody waits for them: {pids}")

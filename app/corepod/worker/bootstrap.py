@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import grp
 import importlib
-import os
-import pwd
 import socket
 from typing import TYPE_CHECKING, Any
 
 from corepod import __version__
-from corepod.contract.env import METRICS_FOLDER
 from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import access_file, children, forkable, fresh, template, terminal, title, trial
 from corepod.worker.control import Control
+from corepod.worker.credentials import set_folder_and_user
 from corepod.worker.environment import read_env_file_again
 from corepod.worker.implementation import tls_context
 from corepod.worker.ipc import place
@@ -133,29 +130,11 @@ def read_files(settings: WorkerSettings) -> ssl.SSLContext | None:
 def apply_process_settings(settings: WorkerSettings) -> None:
     """Folder, umask, group and user of a worker. Raises BootError."""
     try:
-        _set_folder_and_user(settings)
+        set_folder_and_user(settings)
     except (KeyError, OSError) as error:
         what = f"can't change to the worker's user, group or folder (user, group, chdir): {error}"
         raise BootError("missing", EXIT_APP, what) from None
     die_with_supervisor()
-
-
-def _set_folder_and_user(settings: WorkerSettings) -> None:
-    """Folder, umask, group and user, in the order in which each is still allowed."""
-    os.chdir(settings.cwd)
-    if settings.umask is not None:
-        os.umask(settings.umask)
-    user = _lookup(settings.user, pwd.getpwnam, pwd.getpwuid)
-    group = _lookup(settings.group, grp.getgrnam, grp.getgrgid)
-    gid = group.gr_gid if group else user.pw_gid if user else None
-    _make_metrics_folder(user.pw_uid if user else -1, -1 if gid is None else gid)
-    if gid is not None:
-        if user:
-            os.initgroups(user.pw_name, gid)
-        os.setgid(gid)
-    if user:
-        os.setuid(user.pw_uid)
-        os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
 
 
 def _try_access_file(settings: WorkerSettings) -> None:
@@ -166,23 +145,6 @@ def _try_access_file(settings: WorkerSettings) -> None:
     except OSError as error:
         what = f"workers can't write to the access log {settings.access_log_file} (access_log_file): {error.strerror}"
         raise BootError("missing", EXIT_APP, what) from None
-
-
-def _make_metrics_folder(uid: int, gid: int) -> None:
-    """That of prometheus_client, which doesn't make it; owned by the worker."""
-    folder = next((os.environ[name] for name in METRICS_FOLDER if os.environ.get(name)), "")
-    if folder and not os.path.exists(folder):
-        try:
-            os.makedirs(folder)
-            os.chown(folder, uid, gid)
-        except OSError:
-            pass  # prometheus_client says what it lacks
-
-
-def _lookup(text: str, by_name: Any, by_number: Any) -> Any:
-    if not text:
-        return None
-    return by_number(int(text)) if text.isdigit() else by_name(text)
 
 
 def _warm_up(settings: WorkerSettings, record: ScoreboardRecord) -> None:

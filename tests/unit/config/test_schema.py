@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VALIDATOR = jsonschema.Draft7Validator(schema())
 # What only corepod itself finds: what a pattern can't say, or what depends on more than one value.
-LEFT = {"networks", "paths", "text", "texts", "addresses", "address", "memory", "cron"}
+LEFT = {"hooks", "networks", "paths", "text", "texts", "addresses", "address", "memory", "cron"}
 
 
 def allows(name: str, value: Any) -> bool:

@@ -30,6 +30,7 @@ SAMPLES: dict[str, list[str]] = {
     "networks": ["10.0.0.0/8"],
     "paths": ["/users,/?a=b"],
     "texts": ["*.py,*.html"],
+    "hooks": ["notify a,b"],
 }
 # Known to the command line, not to the table.
 BESIDE = {

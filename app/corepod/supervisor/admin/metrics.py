@@ -47,6 +47,13 @@ METRICS = (
     ("corepod_accept_queue_length", "gauge", "Connections waiting to be accepted by a worker.", ()),
     ("corepod_accept_queue_limit", "gauge", "Maximum number of connections that can wait to be accepted.", ()),
     ("corepod_log_lines_dropped_total", "counter", "Log lines dropped because the reader of the log was too slow.", ()),
+    (
+        "corepod_hooks_total",
+        "counter",
+        "Events for which hooks were to run, by the hook's setting and the outcome: done, failed, or dropped because "
+        "too many waited.",
+        ("hook", "outcome"),
+    ),
     ("corepod_cpu_throttled_seconds_total", "counter", "Seconds for which the CPU limit throttled the container.", ()),
     ("corepod_supervisor_cpu_seconds_total", "counter", "CPU time used by the supervisor, in seconds.", ()),
     ("corepod_supervisor_resident_memory_bytes", "gauge", "Resident memory of the supervisor, in bytes.", ()),
@@ -168,6 +175,9 @@ def _pool(written: Exposition, status: dict[str, Any]) -> None:
     written.put("corepod_accept_queue_length", queue.get("length"))
     written.put("corepod_accept_queue_limit", queue.get("limit"))
     written.put("corepod_log_lines_dropped_total", status["log_lines_dropped"])
+    for hook, counts in status["hooks"].items():
+        for outcome, count in counts.items():
+            written.put("corepod_hooks_total", count, hook, outcome)
     written.put("corepod_cpu_throttled_seconds_total", status["throttled_seconds"])
     written.put("corepod_supervisor_cpu_seconds_total", status["supervisor"]["cpu_seconds"])
     written.put("corepod_supervisor_resident_memory_bytes", status["supervisor"]["rss_bytes"])

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.health.procfs import Cgroup
     from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.health.scoreboard import SharedScoreboard
+    from corepod.supervisor.hooks.runner import Hooks
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.pool.pool import Pool
     from corepod.supervisor.pool.state import Slot
@@ -65,6 +66,7 @@ class PoolStatus:
         self._scoreboard, self._cgroup, self._log, self._listeners = scoreboard, cgroup, log, listeners
         self._started_at = time.time()
         self.recycling: Recycling | None = None
+        self.hooks: Hooks | None = None
 
     def live(self) -> tuple[bool, str]:
         """Whether the supervisor works and has not given up, and the reason."""
@@ -110,6 +112,7 @@ class PoolStatus:
             "reloads": pool.generations.reloads,
             "next_recycling_at": self.recycling.next_at if self.recycling is not None else None,
             "leader": self._scoreboard.leader(),
+            "hooks": self.hooks.counts() if self.hooks is not None else {},
             "last_event": self._log.events.last,
             "standby": {
                 "mode": pool.settings.standby,

@@ -51,6 +51,9 @@ class Relay:
         if not data:
             self.close()
             return
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._log.relay(self._sink, line, self._source.who)

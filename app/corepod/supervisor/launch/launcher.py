@@ -59,10 +59,6 @@ class SystemLauncher:
         self._children: dict[Process, Child] = {}
         self._stacks: dict[Process, Stacks] = {}
         self._kept: list[Stacks] = []  # those asked for last
-        # Only a local pool relays output, or one with a log file of its own; in a pod workers write to the container's
-        # log themselves: a relay would cost a copy of every line, and lose what is on its way when the supervisor is
-        # killed.
-        self._relays = (settings.profile == "run" or bool(settings.log_file)) and not settings.outputs
 
     def spawn(self, process: Process, load: Load) -> int:
         """Execute a new interpreter that loads the application. It inherits its control socket and nothing else.
@@ -184,7 +180,7 @@ class SystemLauncher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pipes: list[tuple[int, int]] = []
         try:
-            for _ in range(3 if self._relays else 1):
+            for _ in range(3 if self._settings.relays else 1):
                 pipes.append(os.pipe2(os.O_CLOEXEC))
         except OSError:
             _close_all([fd for pipe in pipes for fd in pipe])

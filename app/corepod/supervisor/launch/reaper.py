@@ -11,7 +11,7 @@ from corepod.supervisor.pool.exits import Exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 PR_SET_CHILD_SUBREAPER = 36
 PATIENCE = 1.0  # seconds between TERM and KILL for what the application left behind
@@ -29,9 +29,10 @@ def become_subreaper() -> bool:
         return False
 
 
-def reap(owned: Sequence[int], keep_strangers: bool) -> Iterator[tuple[int, int, int]]:
+def reap(owned: Sequence[int], keep_strangers: bool, whole: Collection[int] = ()) -> Iterator[tuple[int, int, int]]:
     """(pid, si_code, si_status) of each owned process that is dead; orphans are reaped in silence. What the application
-    has started in a process that was killed or crashed, and has left in its group, is ended with it.
+    has started in a process that was killed or crashed, and has left in its group, is ended with it. For one of `whole`
+    that is done however it has ended.
 
     One at a time: what one death leads to may kill others, and a pid that is reaped already may be another process's.
 
@@ -45,7 +46,7 @@ def reap(owned: Sequence[int], keep_strangers: bool) -> Iterator[tuple[int, int,
         except ChildProcessError:
             continue  # no child of ours, or reaped meanwhile
         if info is not None:
-            if (info.si_code, info.si_status) != (os.CLD_EXITED, 0):
+            if pid in whole or (info.si_code, info.si_status) != (os.CLD_EXITED, 0):
                 _end_group(pid, left)
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
             left.discard(pid)

@@ -47,6 +47,8 @@ class ExitReport(Record):
     reason: str
     text: str
     lost: int  # requests that were in flight
+    requests: list[str]  # these, as far as they are known
+    seconds: float  # since it was ready, or entered the stage in which it has ended
     status: int
     unheard: int  # messages that it had taken from its slot's inbox, and the application hadn't got
 
@@ -67,11 +69,10 @@ def report(process: Process, scoreboard: Scoreboard, end: Exit, now: float) -> E
     # A process that was killed in the middle may have counted a message that it hadn't taken yet.
     unheard = max(0, scoreboard.word(process.record, TAKEN) - scoreboard.word(process.record, HANDED))
     # It may have said that it is ready while it was reaped, an instant after the time of this step.
-    text = (
-        f"{description} after {max(0.0, now - process.since):.1f} s and {requests} requests"
-        f"{_lost(lost, serving, now)}{_unheard(unheard)}"
-    )
-    return ExitReport(description, reason, text, lost, end.status, unheard)
+    seconds = max(0.0, now - process.since)
+    served = f"{description} after {seconds:.1f} s and {requests} requests"
+    text = f"{served}{_lost(lost, serving, now)}{_unheard(unheard)}"
+    return ExitReport(description, reason, text, lost, [name for _, name in serving], seconds, end.status, unheard)
 
 
 def _lost(count: int, serving: list[tuple[float, str]], now: float) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from corepod.contract.messages import Message
+    from corepod.supervisor.pool.observer import Observer
     from corepod.supervisor.pool.ports import Log
     from corepod.supervisor.pool.processes import Processes
     from corepod.supervisor.pool.state import Process, Slot
@@ -34,8 +35,9 @@ class Generations:
         *,
         forkable: bool,
         usable: int,
+        observer: Observer,
     ) -> None:
-        self._usable = usable
+        self._usable, self._observer = usable, observer
         self._settings, self._processes, self._slots, self._log = settings, processes, slots, log
         self._random, self._forkable = random, forkable and settings.preload != "nothing"
         self._made = 0
@@ -198,6 +200,7 @@ class Generations:
         new = [str(s.number) for s in self._slots if self._reload.has_changed(s) and not s.failed]
         mixed = f" (new code in slot {', '.join(new)}; reload again to change the others)" if new else ""
         self._log.error(f"reload aborted: {why}; the present workers stay{mixed}", event="reload-failed")
+        self._observer.reloaded(f"{why}{mixed}", self._reload.lasted(now))
         self._drop(self._reload.abort(f"{why}{mixed}"), now)
         for slot in self._slots:
             if slot.worker is not None:
@@ -211,6 +214,7 @@ class Generations:
             self._processes.retire(step.worker, now)
         elif isinstance(step, Done):
             self._log.info(f"reload: done in {step.seconds:.1f} s", event="reloaded")
+            self._observer.reloaded("", step.seconds)
 
     def _drop(self, fresh: Generation | None, now: float) -> None:
         """Go back to the generation that has proved itself."""

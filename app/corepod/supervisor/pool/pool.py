@@ -13,6 +13,7 @@ from corepod.contract.scoreboard import TICK
 from corepod.supervisor.pool import exits, protocol, restarts
 from corepod.supervisor.pool.exits import BootReports
 from corepod.supervisor.pool.generations import Generations
+from corepod.supervisor.pool.observer import Observer
 from corepod.supervisor.pool.processes import Processes
 from corepod.supervisor.pool.restarts import Budget, GiveUp, Loss, Wait
 from corepod.supervisor.pool.state import ASKED, Process, Slot, Stage
@@ -51,15 +52,24 @@ class Pool:
         usable: int,
         wall: Callable[[], float],
         random: Callable[[], float],
+        observer: Observer | None = None,
     ) -> None:
         """A slot for each of `cores`. `usable` is the number of cores on which processes may run, `wall` the time of
         day, for people, and `random` a number from 0 to 1."""
         self.settings = settings
+        self._observer = observer or Observer()
         self._scoreboard, self._log, self._random, self._wall = scoreboard, log, random, wall
         self.slots = [Slot(number, core) for number, core in enumerate(cores)]
         self.processes = Processes(settings, launcher, scoreboard, self.slots, wall)
         self.generations = Generations(
-            settings, self.processes, self.slots, log, random, forkable=forkable, usable=usable
+            settings,
+            self.processes,
+            self.slots,
+            log,
+            random,
+            forkable=forkable,
+            usable=usable,
+            observer=self._observer,
         )
         self.ever_ready = False
         self.stopping = False
@@ -215,6 +225,8 @@ class Pool:
         """Kill every process, and leave with this exit code once they are gone."""
         if message:
             self._log.error(message, event="gave-up")
+        if code and self.exit_code is None:
+            self._observer.gave_up(None, message or "the application can't be found", code)
         self.exit_code = code if self.exit_code is None else self.exit_code
         self._close(0.0, now)
         self.processes.kill_all("the pool was stopped at once")
@@ -309,6 +321,8 @@ class Pool:
         if slot is None or process.stage is not Stage.STARTING:
             return  # it drains already
         self.processes.ready(process, now)
+        if not self.ever_ready:
+            self._observer.first_ready(process)
         self.ever_ready = True
         self._boots.forget()
         self._log.info("ready", event="ready", **process.who)
@@ -338,6 +352,8 @@ class Pool:
         self._scoreboard.release(process.record)
         if not unplaced:
             slot.remember_exit(process, report, self._wall())
+            planned = process.stage is Stage.DRAINING or self.generations.closed
+            self._observer.exited(process, report, planned=planned)
         if process.stage is Stage.DRAINING:
             exits.log_retired(self._log, process, report)
         elif unplaced:
@@ -417,6 +433,7 @@ class Pool:
             slot.pause(now + verdict.seconds)
         elif isinstance(verdict, GiveUp):
             slot.give_up(verdict.why)
+            self._observer.gave_up(slot, verdict.why, None)
             self._log.error(f"slot {slot.number} is given up: {verdict.why}", event="gave-up")
             passed_on = verdict.code == EXIT_BUDGET and self.settings.exit_code == "worker"
             # Never 0: who starts the pool would take that for a success and leave it at that.

@@ -123,6 +123,10 @@ class Reload:
             return 0
         return sum(not self.has_changed(s) and not self._changing(s) for s in slots)
 
+    def lasted(self, now: float) -> float:
+        """Seconds since the latest one began."""
+        return now - self._begun
+
     def abort(self, why: str) -> Generation | None:
         """Give it up. Returns the fresh generation, if it wasn't proven yet."""
         self._over(why)

@@ -34,8 +34,7 @@ def import_application(settings: WorkerSettings) -> Any:
     Raises AppNotFoundError, or any exception that the application raises while it is imported.
     """
     reference = parse(settings.app)
-    for folder in (os.getcwd(), *reversed(settings.pythonpath)):
-        _look_up_first(os.path.realpath(folder))
+    look_up_first(settings.pythonpath)
     module = import_module(reference.module)
     if not reference.path:
         reference.path = _default_attribute(module, settings)
@@ -43,6 +42,12 @@ def import_application(settings: WorkerSettings) -> Any:
     if settings.factory or reference.call:
         app = _call(app, reference)
     return _adapt(app, reference, settings)
+
+
+def look_up_first(folders: list[str]) -> None:
+    """Let imports find the modules of these folders and of the present one before all others."""
+    for folder in (os.getcwd(), *reversed(folders)):
+        _look_up_first(os.path.realpath(folder))
 
 
 def _look_up_first(folder: str) -> None:

@@ -68,6 +68,7 @@ def document(*slots: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "next_recycling_at": None,
         "leader": None,
         "last_event": 3,
+        "hooks": {"on_exit": {"done": 2, "failed": 1, "dropped": 0}},
         "log_lines_dropped": 0,
         "supervisor": {"rss_bytes": 13 << 20, "cpu_seconds": 1.5},
         "throttled_seconds": 0.75,

@@ -106,6 +106,8 @@ def test_names_follow_the_conventions() -> None:
             "state",
             "slot",
             "reason",
+            "hook",
+            "outcome",
             "core",
             "code",
         }
@@ -150,6 +152,8 @@ def test_buckets_are_cumulative() -> None:
         ("corepod_template_ready", {}, 1),
         ("corepod_accept_queue_length", {}, 3),
         ("corepod_accept_queue_limit", {}, 2048),
+        ("corepod_hooks_total", {"hook": "on_exit", "outcome": "done"}, 2),
+        ("corepod_hooks_total", {"hook": "on_exit", "outcome": "failed"}, 1),
         ("corepod_cpu_throttled_seconds_total", {}, 0.75),
         ("corepod_supervisor_resident_memory_bytes", {}, 13 << 20),
         ("corepod_requests_total", {"slot": "1", "code": "none"}, 1),

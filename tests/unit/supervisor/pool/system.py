@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from corepod.contract.messages import InboxRequest, Load, Message
+    from corepod.supervisor.pool.observer import Observer
 
 SIGKILL = Exit(0, signal.SIGKILL, dumped=False, oom=False)
 EXITED = Exit(0, 0, dumped=False, oom=False)
@@ -105,7 +106,14 @@ class System:
     """Launcher of the pool and owner of its processes. `now` moves with `wait` only."""
 
     def __init__(
-        self, cores: int = 1, *, forkable: bool = True, records: int = 64, usable: int = 64, **settings: Any
+        self,
+        cores: int = 1,
+        *,
+        forkable: bool = True,
+        records: int = 64,
+        usable: int = 64,
+        observer: Observer | None = None,
+        **settings: Any,
     ) -> None:
         self.now, self.random = 1000.0, 0.5
         self.log, self.records = Journal(), Records(records)
@@ -137,6 +145,7 @@ class System:
             usable=usable,
             wall=lambda: self.now + 1e9,
             random=lambda: self.random,
+            observer=observer,
         )
         self.pool.tick(self.now)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.contract.messages import (
@@ -58,7 +58,7 @@ class Chaos:
         self.most = slots + 2
         self.calm = dice.choice([1, 1, 4, 12])  # how much more goes well than goes wrong
         self.budget = dice.choice([(5, 60.0), (1, 10.0), (0, 0.0), (50, 1.0)])
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "preload": dice.choice(["libraries", "libraries", "application", "nothing"]),
             "standby": dice.choice(["armed", "armed", "live", "none"]),
             "standbys": standbys,

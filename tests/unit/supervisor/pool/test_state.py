@@ -6,7 +6,7 @@ import pytest
 from corepod.supervisor.pool.exits import ExitReport
 from corepod.supervisor.pool.state import Process, Slot, Stage
 
-DEATH = ExitReport("signal SIGKILL", "signal SIGKILL", "", 0, 137, 0)
+DEATH = ExitReport("signal SIGKILL", "signal SIGKILL", "", 0, [], 1.0, 137, 0)
 
 
 def worker(slot: Slot, number: int = 1) -> Process:
