@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from corepod.migrate import uvicorn
+from corepod.migrate import fastapi, granian, hypercorn, script, uvicorn
 from corepod.migrate.gunicorn import read as gunicorn
 from corepod.migrate.shell import Launch, launches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from corepod.migrate.model import Context, Program
 
-SERVERS: dict[str, Callable[[list[str], Context], Program]] = {
+Reader = Callable[[list[str], "Context"], "Program | None"]
+SERVERS: dict[str, Reader] = {
     "gunicorn": gunicorn.program,
     "gunicorn.app.wsgiapp": gunicorn.program,
-    "uvicorn": uvicorn.program,
+    "uvicorn": uvicorn.SERVER.program,
+    "granian": granian.SERVER.program,
+    "hypercorn": hypercorn.SERVER.program,
+    "fastapi": fastapi.program,
 }
 
 
@@ -27,15 +30,24 @@ def program(words: list[str], context: Context) -> Program | None:
     Variables that a shell would put in may still be in them ($PORT, ${PORT:-8000}): they are read from the context.
     """
     for launch in launches(words, context.environ):
-        if server := SERVERS.get(launch.program):
-            return _told(launch, server, context)
+        server = SERVERS.get(launch.program)
+        if launch.program.endswith(".py"):
+            server = _script(launch.program)
+        if server and (told := _told(launch, server, context)):
+            return told
     return None
 
 
-def _told(launch: Launch, server: Callable[[list[str], Context], Program], context: Context) -> Program:
+def _script(file: str) -> Reader:
+    return lambda words, context: script.program(context.folder / file, context)
+
+
+def _told(launch: Launch, server: Reader, context: Context) -> Program | None:
     folder = context.folder / launch.folder
     inside = replace(context, environ={**context.environ, **launch.variables}, folder=folder)
     told = server(launch.arguments, inside)
+    if told is None:
+        return None
     for name, value in launch.variables.items():
         told.variables.setdefault(name, value)
     if launch.folder and "chdir" not in told.settings:
