@@ -113,6 +113,13 @@ def _document(content: str, context: Context, name: str) -> Migration:
     """JSON or YAML: by what is in it."""
     is_json = content.lstrip().startswith(("{", "["))
     loaded = [documents.load_json(content, name)] if is_json else documents.load_all(content, name)
+    try:
+        return _loaded(loaded, context, name)
+    except (AttributeError, KeyError, TypeError) as error:  # a list where a table belongs, and the like
+        raise MigrateError(f"{name}: something in it has not the shape that its format says: {error}") from error
+
+
+def _loaded(loaded: list[Any], context: Context, name: str) -> Migration:
     first: Any = loaded[0] if loaded else None
     if any(isinstance(one, dict) and "kind" in one and "apiVersion" in one for one in loaded):
         return kubernetes.read(loaded, context, name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from corepod.migrate.formats import sections, server
 from corepod.migrate.formats.sections import SUPERVISORD
+from corepod.migrate.formats.taking import use_or_ask
 from corepod.migrate.model import Context, Fate, Item, MigrateError, Migration, Program
 
 if TYPE_CHECKING:
@@ -38,16 +39,21 @@ def read(text: str, context: Context, name: str) -> Migration:
     found = list(dict.fromkeys(one.section for one in listed if one.section.startswith(KINDS)))
     if not found:
         raise MigrateError(f"{name}: there is no section [program:NAME] or [fcgi-program:NAME]")
-    result = text
-    for section in found:
-        keys = {one.key: one.value for one in listed if one.section == section}
-        program = _program(section, keys, context, migration)
-        if program is not None:
-            migration.programs.append(program[0])
+    tables = {section: {one.key: one.value for one in listed if one.section == section} for section in found}
+    servers = {section: _found(section, keys, context, migration) for section, keys in tables.items()}
+    result, several = text, sum(one is not None for one in servers.values()) > 1
+    for section, server_ in servers.items():
+        if server_ is None:
+            continue
+        if several:
+            server_.command.append(server_.program.name)
+        changes = _changes(section, tables[section], server_)
+        _note_all(tables[section], changes, server_.program)
+        migration.programs.append(server_.program)
+        result = sections.changed(result, section, changes, SUPERVISORD)
+        if section.startswith("fcgi-"):
             old = f"\n[{section}]"
-            result = sections.changed(result, section, program[1], SUPERVISORD)
-            if section.startswith("fcgi-"):
-                result = f"\n{result}".replace(old, old.replace("fcgi-", ""), 1)[1:]
+            result = f"\n{result}".replace(old, old.replace("fcgi-", ""), 1)[1:]
     migration.notes += [
         f"[include] files={one.value}: migrate these, too" for one in listed if one.section == "include"
     ]
@@ -62,10 +68,8 @@ def _without_comments(text: str) -> str:
     return "\n".join(re.split(r"\s;", line, maxsplit=1)[0] for line in text.splitlines())
 
 
-def _program(
-    section: str, keys: dict[str, str], context: Context, migration: Migration
-) -> tuple[Program, dict[str, str | None]] | None:
-    """The program with what changes in its section; None for one that stays, with a note."""
+def _found(section: str, keys: dict[str, str], context: Context, migration: Migration) -> Found | None:
+    """The server that the section starts; None for a program that stays, with a note."""
     name = section.partition(":")[2]
     command = keys.get("command", "").replace("\n", " ")
     environ = {**context.environ, **variables(keys.get("environment", ""))}
@@ -81,9 +85,7 @@ def _program(
     if "%(here)s" in command:
         found.command = [word.replace(str(context.folder.absolute()), "%(here)s") for word in found.command]
     found.command = [re.sub(r"\$(\w+)", r"%(ENV_\1)s", word) for word in found.command]
-    changes = _changes(section, keys, found)
-    _note_all(section, keys, changes, found.program)
-    return found.program, changes
+    return found
 
 
 def _what(command: str) -> str:
@@ -111,7 +113,7 @@ def _filled(text: str, names: dict[str, str]) -> str:
 
 def _changes(section: str, keys: dict[str, str], found: Found) -> dict[str, str | None]:
     least = server.stop_timeout(found.program) + server.SPARE
-    changes: dict[str, str | None] = {"command": found.line()}
+    changes: dict[str, str | None] = {"command": " ".join(map(_word, found.command))}
     if found.before:
         changes["command"] = f"sh -c {shlex.quote(found.line())}"
     if _number(keys.get("stopwaitsecs"), STOP_WAIT) < least:
@@ -125,6 +127,11 @@ def _changes(section: str, keys: dict[str, str], found: Found) -> dict[str, str 
     return changes
 
 
+def _word(word: str) -> str:
+    """As a shell has it; what supervisord fills in needs no quotes."""
+    return word if re.fullmatch(r"[\w@%+=:,./()-]+", word) else shlex.quote(word)
+
+
 def _number(text: str | None, default: float) -> float:
     try:
         return float(text) if text is not None else default
@@ -132,7 +139,7 @@ def _number(text: str | None, default: float) -> float:
         return default
 
 
-def _note_all(section: str, keys: dict[str, str], changes: dict[str, str | None], program: Program) -> None:
+def _note_all(keys: dict[str, str], changes: dict[str, str | None], program: Program) -> None:
     processes = int(_number(keys.get("numprocs"), 1))
     for key, value in keys.items():
         if key == "numprocs" and processes > 1:
@@ -140,12 +147,12 @@ def _note_all(section: str, keys: dict[str, str], changes: dict[str, str | None]
             total = processes * workers if isinstance(workers, int) else workers
             program.items = [item for item in program.items if not item.ours.startswith("workers = ")]
             _bind_once(keys, program)
-            program.use(key, value, "workers", total, "one pool has all workers behind one address")
+            use_or_ask(program, key, value, "workers", total, "one pool has all workers behind one address")
         elif key == "socket" and key in changes:
             program.items = [item for item in program.items if not item.ours.startswith("bind = ")]
-            program.use(key, value, "bind", [value.removeprefix("tcp://").replace("unix://", "unix:")])
+            use_or_ask(program, key, value, "bind", [value.removeprefix("tcp://").replace("unix://", "unix:")])
         elif key == "socket_mode" and key in changes:
-            program.use(key, value, "socket_mode", value)
+            use_or_ask(program, key, value, "socket_mode", value)
         else:
             program.items.append(_item(key, value, changes, program))
     if "stopwaitsecs" in changes and "stopwaitsecs" not in keys:

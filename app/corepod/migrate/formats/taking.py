@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+def use_or_ask(
+    program: Program, setting: str, value: str, ours: str, to: Any, why: str = "", *, check: bool = False
+) -> None:
+    """The setting becomes one of ours; a person's where its value is none of ours."""
+    try:
+        program.use(setting, value, ours, to, why, check=check)
+    except ValueError as error:
+        program.ask(setting, value, f"{ours} can't have this value: {error}")
+
+
 class Taking:
     """Settings of one program, and the items that they became. `prefix` stands before each name that is shown."""
 
@@ -36,10 +46,7 @@ class Taking:
     def use(self, key: str, ours: str, to: Any, why: str = "", *, check: bool = False) -> None:
         """The setting becomes one of ours; a person's where its value is none of ours."""
         value = shown(self.left.pop(key, None))
-        try:
-            self.program.use(self.prefix + key, value, ours, to, why, check=check)
-        except ValueError as error:
-            self.program.ask(self.prefix + key, value, f"{ours} can't have this value: {error}")
+        use_or_ask(self.program, self.prefix + key, value, ours, to, why, check=check)
 
     def drop(self, why: str, *keys: str) -> None:
         for key in keys:

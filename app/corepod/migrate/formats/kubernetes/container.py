@@ -126,9 +126,6 @@ def _lifecycle(chart: Chart, taking: Taking) -> None:
         if sleep <= 5:
             hooks.drop(f"{why}, 5 by default", "preStop")
         else:
-            program = chart.program
-            if sleep + 20 > program.settings.get("stop_timeout", 25):
-                program.settings["stop_timeout"] = sleep + 20
             hooks.use("preStop", "lame_duck", sleep, why)
     hooks.ask("no command runs when a pod stops; what has to happen then goes to the lifespan", "preStop")
     hooks.ask("the chart has no hooks of the container", "postStart")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from corepod.migrate.formats.kubernetes.read import Web
     from corepod.migrate.formats.kubernetes.values import Chart
 
+DRAIN = 20  # seconds, at least, in which requests may end after lame_duck
 _DEFAULTS = {
     "restartPolicy": ("Always",),
     "dnsPolicy": ("ClusterFirst",),
@@ -58,10 +59,15 @@ def take_all(chart: Chart, taking: Taking, web: Web) -> None:
 def _grace(chart: Chart, taking: Taking) -> None:
     """The time for a stop, and Kubernetes' time, which has to be longer."""
     program, key = chart.program, "terminationGracePeriodSeconds"
-    stop = server.stop_timeout(program)
-    if not isinstance(taking.get(key), int):
+    grace = taking.get(key)
+    lame_duck = int(program.settings.get("lame_duck", 0))
+    unset = "stop_timeout" not in program.settings
+    longer = unset and isinstance(grace, int) and grace - server.SPARE >= lame_duck + DRAIN
+    if lame_duck and not longer and server.stop_timeout(program) < lame_duck + DRAIN:
+        program.use("stop_timeout", "", "stop_timeout", lame_duck + DRAIN, f"lame_duck and {DRAIN} s for requests")
+    if not isinstance(grace, int):
         return
-    grace = int(taking.get(key))
+    stop = server.stop_timeout(program)
     least = stop + server.SPARE
     if "stop_timeout" not in program.settings and grace > least:
         taking.use(key, "stop_timeout", grace - int(server.SPARE), f"the chart gives a pod {server.SPARE:g} s more")

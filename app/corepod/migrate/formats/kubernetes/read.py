@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from corepod.migrate.formats import documents, server
-from corepod.migrate.formats.kubernetes import beside, workload
+from corepod.migrate.formats.kubernetes import beside, resources, workload
 from corepod.migrate.formats.kubernetes.values import Chart
 from corepod.migrate.model import Context, MigrateError, Migration, Program
 
@@ -83,9 +83,11 @@ def _web(one: Object, context: Context) -> Web | None:
     undecided = None
     for container in containers:
         words = [str(word) for word in [*(container.get("command") or []), *(container.get("args") or [])]]
-        environ = {**context.environ, **_environment(container)}
+        inner = replace(
+            context, environ={**context.environ, **_environment(container)}, cores=resources.whole_cores(container)
+        )
         line = [_REFERENCE.sub(r"${\1}", word) for word in words]
-        found = server.find(line, replace(context, environ=environ)) if line else None
+        found = server.find(line, inner) if line else None
         if found is not None:
             return Web(one, container, found, [other for other in containers if other is not container])
         if container.get("ports") and not container.get("command"):

@@ -25,6 +25,13 @@ def cores(value: Any) -> float | None:
         return None
 
 
+def whole_cores(container: dict[str, Any]) -> int:
+    """Those that its workers may use: one at least."""
+    resources = container.get("resources") or {}
+    given = (resources.get("limits") or {}).get("cpu", (resources.get("requests") or {}).get("cpu"))
+    return max(1, int(cores(given) or 1))
+
+
 def take_all(chart: Chart, taking: Taking, web: Web) -> None:
     requests = Taking(chart.program, taking.take("requests") or {}, "resources.requests.")
     limits = Taking(chart.program, taking.take("limits") or {}, "resources.limits.")
@@ -121,7 +128,7 @@ def _memory(chart: Chart, requests: Taking, limits: Taking, exclusive: bool) -> 
     if not exclusive and most is not None and str(most) != str(least):
         chart.put("memory.limit", most)
     no_limit = most is None
-    for taking in (requests, limits):
+    for taking, ours in ((requests, f"memory.request: {least}"), (limits, f"memory.limit: {most}")):
         if "memory" in taking:
             note = "it is the limit, too, which the manifest doesn't have" if no_limit else ""
-            taking.note(Fate.CHECK if no_limit else Fate.MAPPED, "memory", f"memory.request: {least}", note)
+            taking.note(Fate.CHECK if no_limit else Fate.MAPPED, "memory", ours, note)
