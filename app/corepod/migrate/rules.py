@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from corepod.migrate.given import Given
+    from corepod.migrate.gunicorn.source import Source
     from corepod.migrate.model import Context, Program
 
 
@@ -23,6 +24,7 @@ class Case:
     program: Program
     context: Context
     given: dict[str, Given] = field(default_factory=dict)
+    source: Source | None = None  # of the file that gives them
 
     def use(self, given: Given, ours: str, to: Any, note: str = "", *, check: bool = False) -> None:
         """The setting becomes `ours`; the note says which variable has decided the value."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from corepod.migrate import addresses
+from corepod.migrate import addresses, logconfig
 from corepod.migrate.flags import BARE, NO, parse, table
 from corepod.migrate.given import Given, expanded
 from corepod.migrate.gunicorn.logs import LEVELS
@@ -144,7 +144,6 @@ def _loop(case: Case, given: Given) -> None:
         case.drop(given, "asyncio is the default; loop = uvloop needs uvloop")
 
 
-LOGGING = "the application configures its own logging; log_format, log_level and access_log_format are corepod's"
 RELOAD = "only for development, where corepod dev chooses it"
 RULES: dict[str, Rule] = {
     "host": _bind,
@@ -169,7 +168,7 @@ RULES: dict[str, Rule] = {
     "lifespan": _lifespan,
     "interface": dropped("detected by the signature (interface)"),
     "env_file": same("env_file"),
-    "log_config": asked(LOGGING),
+    "log_config": logconfig.file,
     "log_level": _level,
     "access_log": same("access_log"),
     "use_colors": dropped("lines are coloured on a terminal only"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from corepod.migrate import addresses
+from corepod.migrate import addresses, logconfig
 from corepod.migrate.gunicorn import logs, workers
-from corepod.migrate.gunicorn.table import HOOKS
 from corepod.migrate.rules import Rule, asked, dropped, same, switch, zero_is_off
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ PROMETHEUS = "corepod has no statsd: Prometheus reads /metrics of the admin port
 SYSLOG = "corepod writes to standard output or a file; what runs it (systemd, a container) passes that on to syslog"
 DIRTY = "corepod has no dirty workers; threads, or a queue of jobs, do that"
 HTTP2 = "HTTP/2 is served with TLS, and its limits are corepod's own (http2_max_streams)"
-LOGGING = "move what is for the application into it; log_format, log_level and log_file are corepod's"
 TLS = "corepod's own TLS settings hold: TLS 1.2 and later"
 
 
@@ -122,10 +120,10 @@ RULES: dict[str, Rule] = {
     "loglevel": logs.loglevel,
     "capture_output": dropped("what workers print is in the log in any case"),
     "enable_stdio_inheritance": dropped("what workers print is in the log in any case"),
-    "logger_class": asked("the application configures its own logging; access_log_format and log_format are corepod's"),
-    "logconfig": asked(LOGGING),
-    "logconfig_json": asked(LOGGING),
-    "logconfig_dict": asked(LOGGING),
+    "logger_class": logs.logger_class,
+    "logconfig": logconfig.file,
+    "logconfig_json": logconfig.file,
+    "logconfig_dict": logconfig.mapping,
     "disable_redirect_access_to_syslog": dropped("corepod doesn't write to syslog"),
     "syslog": switch(asked(SYSLOG), "off, as by default"),
     "syslog_addr": dropped("corepod doesn't write to syslog"),
@@ -182,5 +180,4 @@ RULES: dict[str, Rule] = {
     "asgi_lifespan": same("lifespan"),
     "asgi_disconnect_grace_period": dropped("the application is told at once, and its request is cancelled later"),
     "websocket_max_message_size": same("websocket_max_message"),
-    **{name: asked("a hook") for name in HOOKS},
 }

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.migrate.flags import parse
 from corepod.migrate.given import Given, expanded
-from corepod.migrate.gunicorn import mapping, workers
-from corepod.migrate.gunicorn.table import DEFAULTS, FLAGS, HOOKS, LISTS
+from corepod.migrate.gunicorn import file, mapping, workers
+from corepod.migrate.gunicorn.table import DEFAULTS, FLAGS, LISTS
 from corepod.migrate.model import Context, Program
 from corepod.migrate.rules import Case, apply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from corepod.migrate.gunicorn.source import Source
+
 
 def program(words: list[str], context: Context) -> Program:
     """The command line behind the word gunicorn."""
     told = Program("", "gunicorn")
-    given: dict[str, Given] = {}
+    flags: dict[str, Given] = {}
     positional: list[str] = []
     for place, arguments in (
         ("GUNICORN_CMD_ARGS", shlex.split(context.environ.get("GUNICORN_CMD_ARGS", ""))),
@@ -28,24 +30,29 @@ def program(words: list[str], context: Context) -> Program:
     ):
         parsed = parse(arguments, FLAGS)
         for name, (flag, values) in parsed.given.items():
-            given[name] = _flag(f"{flag} in {place}" if place else flag, name, values, context.environ)
+            flags[name] = _flag(f"{flag} in {place}" if place else flag, name, values, context.environ)
         for word in parsed.unknown:
-            told.ask(word, place or "command line", "gunicorn's versions 20 to 27 have no such flag")
+            told.ask(word, place, "gunicorn's versions 20 to 27 have no such flag")
         positional = parsed.words or positional
     if positional:
-        given["wsgi_app"] = expanded("application", positional[0], context.environ)
-    return convert(told, given, context)
+        flags["wsgi_app"] = expanded("application", positional[0], context.environ)
+    config = str(flags["config"].value) if "config" in flags else file.default(context)
+    read = file.File(config, context) if config else None
+    convert(told, {**(read.given if read else {}), **flags}, context, read.source if read else None)
+    if read:
+        read.report(told)
+    return told
 
 
-def convert(told: Program, given: dict[str, Given], context: Context) -> Program:
-    """The program of all that is given."""
-    case = Case(told, context)
+def convert(told: Program, given: dict[str, Given], context: Context, source: Source | None = None) -> None:
+    """Add what becomes of all that is given."""
+    case = Case(told, context, source=source)
     for name, one in given.items():
         if name == "config":
             continue
         if name == "wsgi_app":
             _application(told, one)
-        elif name not in HOOKS and name in DEFAULTS and one.value in (DEFAULTS[name], None):
+        elif name in DEFAULTS and one.value in (DEFAULTS[name], None):
             told.drop(one.setting, one.text, "gunicorn's default")
         else:
             case.given[name] = one
@@ -56,7 +63,6 @@ def convert(told: Program, given: dict[str, Given], context: Context) -> Program
     workers.unset(case)
     if "umask" not in case.given and any(word.startswith("unix:") for word in told.settings.get("bind", [])):
         mapping.umask(case, Given("umask", 0, "not given: 0"))
-    return told
 
 
 def _application(told: Program, given: Given) -> None:

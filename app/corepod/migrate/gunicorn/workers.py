@@ -57,11 +57,11 @@ def _threads(case: Case) -> int:
 
 
 def workers(case: Case, given: Given) -> None:
-    asked = "" if given.cores else given.value
-    if "WEB_CONCURRENCY" in given.reads and case.context.environ.get("WEB_CONCURRENCY") == str(asked):
+    decided = [name for name in given.reads if case.context.environ.get(name) == str(given.value)]
+    if "WEB_CONCURRENCY" in decided:
         note = "corepod reads WEB_CONCURRENCY, too, and starts no more workers than there are cores for it"
         case.program.map(given.setting, given.text, "WEB_CONCURRENCY", note)
-    elif given.cores:
+    elif given.cores and not decided:
         case.use(given, "workers", "auto", f"computed from the cores: {TWICE}; auto follows the cores of the pod, too")
     elif given.count < 1:
         case.ask(given, "a pool has at least one worker; corepod run --debug serves one process to look at")
