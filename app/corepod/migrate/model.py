@@ -52,13 +52,15 @@ class Program:
     """One application that the configuration runs: a corepod.toml, or a table of one.
 
     `server` is what ran it ("gunicorn", "uvicorn", "pm2", ...). `settings` have the names of `corepod.config.spec`,
-    and values as corepod.toml has them; `variables` are the application's.
+    and values as corepod.toml has them; `variables` are the application's, and `environments` those that an environment
+    such as production has beside them.
     """
 
     name: str
     server: str
     settings: dict[str, Any] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
 
     def use(self, setting: str, value: str, ours: str, to: Any, note: str = "", *, check: bool = False) -> None:
