@@ -53,6 +53,9 @@ def _table(program: Program, prefix: str) -> list[str]:
     if program.variables:
         lines += ["", f"[{prefix}env]"]
         lines += [_variable(name, value) for name, value in program.variables.items()]
+    for environment, variables in program.environments.items():
+        lines += ["", f"[{prefix}env.{_key(environment)}]"]
+        lines += [_variable(name, value) for name, value in variables.items()]
     todo = program.of(Fate.NEEDS_YOU)
     if todo:
         lines += ["", "# These need you:"]
