@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 NOWHERE = Path("/nonexistent/folder")
 
 
-def context(folder: Path = NOWHERE, execute: bool = True, **environ: str) -> Context:
-    return Context({"PATH": "/usr/bin:/bin", **environ}, folder, execute=execute, cores=4)
+def context(folder: Path = NOWHERE, **environ: str) -> Context:
+    return Context({"PATH": "/usr/bin:/bin", **environ}, folder, cores=4)
 
 
 def read(text: str, folder: Path = NOWHERE, **environ: str) -> Migration:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,7 +67,7 @@ def test_an_ecosystem_file_is_a_program(tmp_path: Path) -> None:
 def test_an_ecosystem_file_that_must_not_or_cannot_be_executed(tmp_path: Path) -> None:
     (tmp_path / "ecosystem.config.cjs").write_text("throw new Error('no database')")
     with pytest.raises(MigrateError, match="pm2 jlist"):
-        formats.read("ecosystem.config.cjs", context(tmp_path, execute=False))
+        formats.read("ecosystem.config.cjs", replace(context(tmp_path), execute=False))
     with pytest.raises(MigrateError, match="node isn't on the PATH"):
         formats.read("ecosystem.config.cjs", context(tmp_path, PATH="/nonexistent"))
     if shutil.which("node"):
