@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from corepod.migrate import uvicorn
+from corepod.migrate import fastapi, granian, hypercorn, script, uvicorn
 from corepod.migrate.gunicorn import read as gunicorn
 from corepod.migrate.shell import Launch, launches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from corepod.migrate.model import Context, Program
 
-SERVERS: dict[str, Callable[[list[str], Context], Program]] = {
+Reader = Callable[[list[str], "Context"], "Program | None"]
+SERVERS: dict[str, Reader] = {
     "gunicorn": gunicorn.program,
     "gunicorn.app.wsgiapp": gunicorn.program,
-    "uvicorn": uvicorn.program,
+    "uvicorn": uvicorn.SERVER.program,
+    "granian": granian.SERVER.program,
+    "hypercorn": hypercorn.SERVER.program,
+    "fastapi": fastapi.program,
 }
 
 
@@ -27,15 +32,24 @@ def program(words: list[str], context: Context) -> Program | None:
     Variables that a shell would put in may still be in them ($PORT, ${PORT:-8000}): they are read from the context.
     """
     for launch in launches(words, context.environ):
-        if server := SERVERS.get(launch.program):
-            return _told(launch, server, context)
+        server = SERVERS.get(launch.program)
+        if launch.program.endswith(".py"):
+            server = _script(launch.program)
+        if server and (told := _told(launch, server, context)):
+            return told
     return None
 
 
-def _told(launch: Launch, server: Callable[[list[str], Context], Program], context: Context) -> Program:
+def _script(file: str) -> Reader:
+    return lambda words, context: script.program(context.folder / file, context)
+
+
+def _told(launch: Launch, server: Reader, context: Context) -> Program | None:
     folder = context.folder / launch.folder
     inside = replace(context, environ={**context.environ, **launch.variables}, folder=folder)
     told = server(launch.arguments, inside)
+    if told is None:
+        return None
     for name, value in launch.variables.items():
         told.variables.setdefault(name, value)
     if launch.folder and "chdir" not in told.settings:
@@ -49,3 +63,16 @@ def _told(launch: Launch, server: Callable[[list[str], Context], Program], conte
     for command in launch.before:
         told.map(command, "", command, "runs before corepod run as it ran before the server", check=True)
     return told
+
+
+def python(path: Path, context: Context) -> Program:
+    """A file that is gunicorn's configuration, or starts a server itself. Raises MigrateError.
+
+    gunicorn runs in the folder that it is started in: the context's, where the file is in there.
+    """
+    if path.name != "gunicorn.conf.py" and (told := script.program(path, context)):
+        return told
+    path = (context.folder / path).resolve()
+    inside = path.is_relative_to(context.folder.resolve())
+    folder = context.folder if inside else path.parent
+    return gunicorn.program(["-c", str(path)], replace(context, folder=folder))

@@ -44,13 +44,14 @@ class Case:
         return self.given[name].value if name in self.given else default
 
 
+ADDRESSES = ("bind", "host", "port")  # a variable that is missing may be that of a platform
 Rule = Callable[[Case, "Given"], None]
 
 
 def apply(case: Case, rules: Mapping[str, Rule]) -> None:
     """Each setting that is given becomes one item. A rule is needed for all names that can be given."""
     for name, given in case.given.items():
-        if given.missing and name != "bind":
+        if given.missing and name not in ADDRESSES:
             case.ask(given, f"{', '.join(given.missing)} isn't set here; set it and try again, or write the value")
             continue
         try:

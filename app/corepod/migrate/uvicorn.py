@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from corepod.migrate import addresses, logconfig
-from corepod.migrate.flags import BARE, NO, parse, table
-from corepod.migrate.given import Given, expanded
+from corepod.migrate import logconfig
+from corepod.migrate.flags import BARE, NO, table
+from corepod.migrate.given import Given
 from corepod.migrate.gunicorn.logs import LEVELS
 from corepod.migrate.gunicorn.workers import ONE
 from corepod.migrate.gunicorn.workers import workers as count
-from corepod.migrate.model import Program
-from corepod.migrate.rules import Case, Rule, apply, asked, dropped, same, switch
-
-if TYPE_CHECKING:
-    from corepod.migrate.model import Context
+from corepod.migrate.rules import Case, Rule, asked, dropped, same, switch
+from corepod.migrate.server import Server, host_and_port, unix_socket
 
 FLAGS = {
     **table(
@@ -92,26 +87,6 @@ reload --no-reload
 }
 
 
-def _bind(case: Case, given: Given) -> None:
-    """Host and port together, at the first of the two."""
-    if "uds" in case.given or "fd" in case.given:
-        case.drop(given, "has no effect beside a Unix socket or a descriptor")
-        return
-    host, port = case.given.get("host"), case.given.get("port")
-    reads = port.reads if port else ()
-    missing = (*(host.missing if host else ()), *(port.missing if port else ()))
-    shown = addresses.address(f"{_host(host)}:{port.value if port else 8000}")
-    if given is host and port:
-        case.program.map(given.setting, given.text, "bind", "with the port")
-        return
-    addresses.bind(case, Given(given.setting, shown, given.text, reads, missing))
-
-
-def _host(host: Given | None) -> str:
-    text = str(host.value) if host else "127.0.0.1"
-    return f"[{text}]" if ":" in text and not text.startswith("[") else text
-
-
 def _proxies(case: Case, given: Given) -> None:
     if not case.given.get("proxy_headers", Given("", True, "")).truth:
         case.drop(given, "has no effect without proxy headers")
@@ -146,9 +121,9 @@ def _loop(case: Case, given: Given) -> None:
 
 RELOAD = "only for development, where corepod dev chooses it"
 RULES: dict[str, Rule] = {
-    "host": _bind,
-    "port": _bind,
-    "uds": lambda case, given: case.use(given, "bind", [f"unix:{given.value}"]),
+    "host": host_and_port,
+    "port": host_and_port,
+    "uds": unix_socket,
     "fd": dropped("sockets of systemd are taken over by themselves (LISTEN_FDS)"),
     "reload": switch(same("reload", "for development; corepod dev does it, too", check=True), "off, as by default"),
     "reload_dir": same("reload_dir"),
@@ -203,32 +178,12 @@ RULES: dict[str, Rule] = {
 }
 
 
-def program(words: list[str], context: Context) -> Program:
-    """The command line behind the word uvicorn."""
-    told = Program("", "uvicorn")
-    parsed = parse(words, FLAGS)
-    case = Case(told, context)
-    if parsed.words:
-        app = str(expanded("application", parsed.words[0], context.environ).value)
-        told.settings["app"], told.name = app, app.partition(":")[0].split(".")[0]
-        told.map("application", parsed.words[0], f'app = "{app}"')
-    for name, (flag, values) in parsed.given.items():
-        case.given[name] = expanded(
-            flag, ",".join(values) if name.startswith("reload_") else values[-1], context.environ
-        )
-    allowed = context.environ.get("FORWARDED_ALLOW_IPS")
-    if allowed and "forwarded_allow_ips" not in case.given:
-        case.given["forwarded_allow_ips"] = Given("FORWARDED_ALLOW_IPS", allowed, allowed)
-    for word in parsed.unknown:
-        told.ask(word, "", "uvicorn has no such flag that is known here")
-    apply(case, RULES)
-    unset(case)
-    return told
-
-
-def unset(case: Case) -> None:
+def _unset(case: Case) -> None:
     """What uvicorn does where nothing is given, and corepod wouldn't."""
     if "workers" not in case.given and not case.context.environ.get("WEB_CONCURRENCY"):
         case.program.use("--workers", "not given: 1", "workers", 1, ONE)
     if "access_log" not in case.given:
         case.program.use("--access-log", "not given: on", "access_log", True, "uvicorn logs each request by default")
+
+
+SERVER = Server("uvicorn", FLAGS, RULES, _unset, ("reload_dir", "reload_include", "reload_exclude"))

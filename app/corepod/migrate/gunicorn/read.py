@@ -12,6 +12,7 @@ from corepod.migrate.gunicorn import file, mapping, workers
 from corepod.migrate.gunicorn.table import DEFAULTS, FLAGS, LISTS
 from corepod.migrate.model import Context, Program
 from corepod.migrate.rules import Case, apply
+from corepod.migrate.server import application
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ def convert(told: Program, given: dict[str, Given], context: Context, source: So
         if name == "config":
             continue
         if name == "wsgi_app":
-            _application(told, one)
+            application(case, one)
         elif name in DEFAULTS and one.value in (DEFAULTS[name], None):
             told.drop(one.setting, one.text, "gunicorn's default")
         else:
@@ -63,13 +64,6 @@ def convert(told: Program, given: dict[str, Given], context: Context, source: So
     workers.unset(case)
     if "umask" not in case.given and any(word.startswith("unix:") for word in told.settings.get("bind", [])):
         mapping.umask(case, Given("umask", 0, "not given: 0"))
-
-
-def _application(told: Program, given: Given) -> None:
-    app = str(given.value)
-    told.settings["app"] = app
-    told.name = told.name or app.partition(":")[0].split(".")[0]
-    told.map(given.setting, given.text, f'app = "{app}"')
 
 
 def _flag(flag: str, name: str, values: list[str], environ: Mapping[str, str]) -> Given:

@@ -41,10 +41,19 @@ class Source:
     def used(self, name: str) -> bool:
         return name in self._loaded
 
+    def assigned(self, name: str) -> ast.AST | None:
+        """What a name is assigned, where that is one thing."""
+        found = self._assigned.get(name, [])
+        return found[0] if len(found) == 1 else None
+
     def reads(self, name: str) -> tuple[str, ...]:
         """Variables of the environment that the value of a name depends on."""
+        return self.reads_of(ast.Name(name))
+
+    def reads_of(self, value: ast.AST) -> tuple[str, ...]:
+        """The same for an expression."""
         found: dict[str, None] = {}
-        for node in self._nodes(name):
+        for node in self._nodes(value):
             text = node.slice if isinstance(node, ast.Subscript) else None
             if isinstance(node, ast.Call) and node.args and dotted(node.func).split(".")[-1] not in ("dict", "split"):
                 text = node.args[0]
@@ -54,24 +63,25 @@ class Source:
 
     def cores(self, name: str) -> bool:
         """Whether the value of a name is computed from the number of cores."""
+        return self.cores_of(ast.Name(name))
+
+    def cores_of(self, value: ast.AST) -> bool:
+        """The same for an expression."""
         return any(
-            isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] in CORES for node in self._nodes(name)
+            isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] in CORES for node in self._nodes(value)
         )
 
-    def _nodes(self, name: str) -> Iterator[ast.AST]:
-        """All nodes that the value of a name depends on, through other names and functions of the file."""
-        left, seen = [name], set()
+    def _nodes(self, value: ast.AST) -> Iterator[ast.AST]:
+        """All nodes that a value depends on, through other names and functions of the file."""
+        left, seen = [value], {""}
         while left:
-            name = left.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            roots = [*self._assigned.get(name, ()), *([self.functions[name]] if name in self.functions else [])]
-            for root in roots:
-                for node in ast.walk(root):
-                    yield node
-                    if isinstance(node, ast.Name):
-                        left.append(node.id)
+            for node in ast.walk(left.pop()):
+                yield node
+                name = node.id if isinstance(node, ast.Name) else ""
+                if name not in seen:
+                    seen.add(name)
+                    left += self._assigned.get(name, [])
+                    left += [self.functions[name]] if name in self.functions else []
 
     def skipped(self) -> list[str]:
         """Paths in classes that filter or write access logs: they are kept out of the log."""
