@@ -153,6 +153,20 @@ def test_what_the_chart_has_no_value_for() -> None:
     }
 
 
+def test_what_a_cluster_adds_to_an_exported_manifest() -> None:
+    document = next(yaml.safe_load_all(PINNED))
+    document["metadata"] |= {"uid": "1", "generation": 2, "annotations": {"deployment.kubernetes.io/revision": "3"}}
+    document["status"] = {"replicas": 2}
+    inner = document["spec"]["template"]["spec"]
+    inner |= {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "securityContext": {}}
+    inner["containers"][0] |= {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+    service = {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "api"}}
+    spec = {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"], "sessionAffinity": "None"}
+    service["spec"] = {**spec, "selector": {"app": "api"}, "ports": [{"port": 80, "protocol": "TCP"}]}
+    program = only(read(yaml.safe_dump_all([document, service])))
+    assert program.of(Fate.NEEDS_YOU) == []
+
+
 def test_several_workloads_and_others() -> None:
     other = PINNED.replace("name: api", "name: other").replace("app: api", "app: other")
     queue = pod(command=["celery", "-A", "web", "worker"]).replace("name: web", "name: queue")

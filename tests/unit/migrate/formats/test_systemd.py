@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,6 +145,39 @@ def test_a_shell_in_a_unit() -> None:
 def test_units_that_start_no_server(unit: str, message: str) -> None:
     with pytest.raises(MigrateError, match=message):
         read(unit)
+
+
+def test_a_program_that_starts_its_server_itself(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "import uvicorn\nfrom fastapi import FastAPI\napp = FastAPI()\n"
+        "if __name__ == '__main__':\n    uvicorn.run(app, host='0.0.0.0', port=9090)\n"
+    )
+    text = "[Service]\nType=simple\nTimeoutSec=10\nExecStart=/srv/venv/bin/python main.py\n"
+    migration = read_file(tmp_path, "api.service", text)
+    assert only(migration).settings["bind"] == ["0.0.0.0:9090"]
+    after = {one.key: one.value for one in entries(migration.files["api.service"], SYSTEMD)}
+    assert after["ExecStart"] == "/srv/venv/bin/python -m corepod run"
+    assert (after["TimeoutStartSec"], after["TimeoutStopSec"]) == ("300", "30")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+@pytest.mark.parametrize("text", [TUTORIAL, NOTIFY], ids=["tutorial", "notify"])
+def test_systemd_finds_no_fault_in_what_a_unit_becomes(tmp_path: Path, text: str) -> None:
+    (tmp_path / "shop.socket").write_text("[Socket]\nListenStream=/run/shop.sock\n")
+    program = text.partition("ExecStart=")[2].split()[0]
+    source = text.replace(program, f"{sys.executable} -m gunicorn", 1)
+    changed = read_file(tmp_path, "shop.service", source).files["shop.service"]
+    assert verify(tmp_path, changed) == ""
+    assert "kill mode" in verify(
+        tmp_path, changed.replace("KillMode=mixed", "KillMode=everything")
+    )  # it would find one
+
+
+def verify(folder: Path, text: str) -> str:
+    (folder / "shop.service").write_text(text)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "HOME": str(folder)}
+    words = ["systemd-analyze", "verify", "--man=no", str(folder / "shop.service")]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment, check=False).stderr
 
 
 def test_a_socket_unit_stays() -> None:
