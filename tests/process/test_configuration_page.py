@@ -18,6 +18,9 @@ FILE = textwrap.dedent(re.search(r"<!-- corepod.toml -->\n\n((?:    .*\n|\n)+)",
 APP = "async def app(scope, receive, send): ...\n"
 SHOWN = {
     "corepod init": "wrote corepod.toml for shop:app",
+    "corepod migrate gunicorn.conf.py": "wsgi_timeout = 30",
+    "corepod migrate 'gunicorn --workers 3 --bind unix:shop.sock -m 007 shop.wsgi'": 'socket_mode = "660"',
+    "corepod migrate -- uvicorn main:app --host 0.0.0.0 --port 80": 'bind = ["0.0.0.0:80"]',
     "corepod config shop": "[apps.shop]",
     "corepod config shop --env production": "[apps.shop.env.production]",
     "corepod check": "admin  application  admin:app can be imported",
@@ -35,6 +38,7 @@ def test_every_command_of_the_page_is_tried() -> None:
 def test_a_command_of_the_page(command: str, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APP)
     (tmp_path / "admin.py").write_text(APP)
+    (tmp_path / "gunicorn.conf.py").touch()
     if command != "corepod init":
         (tmp_path / "corepod.toml").write_text(FILE.replace("8001", "0").replace("8002", "0"))
     else:

@@ -10,7 +10,7 @@ _CLASSES = "ASGI and WSGI applications are served alike, and detected by their s
 _CHANGES = "corepod dev, or --reload, watches the code (docs/development.md)"
 _LOGGING = "an application configures its own logging; --log-format and --log-level are for corepod's lines"
 _PROXIES = "--trusted-proxies ADDRESSES says whose X-Forwarded headers are used"
-_PID = "no pid file is written: commands find a pool by its name, and corepod ps shows its pid"
+_PID = "use --pid-file FILE"
 _LOG_FILE = "use --log-file FILE, which has the lines of the supervisor and of all workers"
 _RESTARTS = "workers that die are replaced at once; --crash-budget DEATHS/SECONDS says how often that may happen"
 _FOREGROUND = "corepod run stays in the foreground"
@@ -21,8 +21,8 @@ _CLIENT_CERTIFICATE = "--tls-client-ca FILE makes clients need a certificate"
 _VALUED = {
     ("-k", "--worker-class"): _CLASSES,
     ("--threads", "--blocking-threads"): "--wsgi-threads N sets the threads of a WSGI application",
-    ("-t", "--timeout"): "--request-timeout limits a request; --busy-timeout and --stuck-timeout replace a worker "
-    "that is blocked",
+    ("-t", "--timeout"): "use --wsgi-timeout SECONDS for a WSGI application; --busy-timeout and --stuck-timeout "
+    "replace a worker whose loop is blocked",
     (
         "--graceful-timeout",
         "--timeout-graceful-shutdown",
@@ -52,16 +52,13 @@ _VALUED = {
     ("--ssl-cert-reqs", "--cert-reqs", "--verify-mode"): _CLIENT_CERTIFICATE,
     ("--ssl-ciphers", "--ciphers"): "use --tls-ciphers LIST",
     ("--forwarded-allow-ips", "--proxy-allow-from"): _PROXIES,
-    (
-        "--http",
-        "--ws",
-        "--lifespan",
-    ): "HTTP/1.1, HTTP/2, WebSockets and the lifespan are served where they are asked for",
+    ("--http", "--ws"): "HTTP/1.1, HTTP/2 and WebSockets are served where they are asked for",
     ("--uds",): "use --bind unix:PATH",
     ("--fd",): "sockets of systemd are taken over by themselves (LISTEN_FDS)",
-    ("--app-dir", "--pythonpath", "--working-directory", "--cwd"): "use --chdir FOLDER",
+    ("--working-directory", "--working-dir", "--cwd"): "use --chdir FOLDER",
+    ("--app-dir",): "use --pythonpath FOLDER",
     ("-e",): "use --env-file FILE, or set the variable before the start",
-    ("-c",): "use --config FILE; the file is TOML, and corepod init writes one (docs/configuration.md)",
+    ("-c",): "use --config FILE; the file is TOML, and corepod migrate makes one of gunicorn.conf.py",
     ("-n", "--proc-name", "--process-name"): "use --name NAME",
     ("-u",): "use --user NAME",
     ("-g",): "use --group NAME",
@@ -76,7 +73,8 @@ _VALUED = {
     ("--ignore-watch", "--reload-ignore-patterns", "--reload-ignore-dirs"): "use --reload-exclude PATTERN",
     ("--reload-engine", "--reload-delay", "--reload-tick", "--watch-delay"): _CHANGES,
     ("--ws-max-size", "--websocket-max-size"): "use --websocket-max-message BYTES",
-    ("--ws-ping-interval", "--websocket-ping-interval", "--ws-ping-timeout"): "use --websocket-ping SECONDS",
+    ("--ws-ping-interval", "--websocket-ping-interval"): "use --websocket-ping SECONDS",
+    ("--ws-ping-timeout",): "use --websocket-ping-timeout SECONDS",
     ("--insecure-bind",): "use --bind HOST:PORT; an address of a pool is served with TLS or without",
     ("--quic-bind",): "HTTP/3 isn't served; a proxy in front of the pool can do that",
     ("--respawn-interval", "--restart-delay", "--exp-backoff-restart-delay", "--min-uptime"): _RESTARTS,

@@ -216,6 +216,19 @@ _POOL = _group(
     ("user", "text", "", "user that the workers run as (name or number)"),
     ("group", "text", "", "group that the workers run as (name or number); by default the user's own"),
     ("umask", "mode", None, "umask of the workers, octal"),
+    (
+        "pid_file",
+        "text",
+        "",
+        "file that holds the pid of the pool while it runs, for PIDFile= of systemd and for kill -HUP $(cat FILE)",
+    ),
+    (
+        "ready_file",
+        "text",
+        "",
+        "file that is there, and empty, exactly while at least one worker is ready and the pool isn't stopping, for "
+        "whoever waits for a file or tests for one",
+    ),
 )
 _SOCKETS = _group(
     "Addresses",
@@ -302,6 +315,15 @@ _HEALTH = _group(
         5.0,
         "time for which all threads that serve requests may make no progress and use no CPU, while other requests wait "
         "for one, before the worker counts as stuck; 0 switches this off",
+        {"minimum": 0},
+    ),
+    (
+        "wsgi_timeout",
+        "seconds",
+        0.0,
+        "time that a request may keep a thread of a WSGI application, without sending anything and without waiting for "
+        "its client; then its stacks are logged, it is answered with 504, and the worker is replaced by a new one, "
+        "which is ready before the old one goes; 0 for no limit",
         {"minimum": 0},
     ),
     (

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from corepod.contract.exits import EXIT_SETTINGS
+from corepod.supervisor.launch.sockets import StartError
 from corepod.supervisor.pool.state import Stage
 
 TYPE_CHECKING = False
@@ -12,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from corepod.supervisor.health.overtime import Overtime
     from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.health.scoreboard import SharedScoreboard
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.systemd import Manager
+    from corepod.supervisor.launch.marks import PidFile, ReadyFile
     from corepod.supervisor.pool.pool import Pool
 
     class Duty(Protocol):
@@ -37,6 +41,15 @@ def recycling(
     return Recycling(pool, scoreboard, log, random, now)
 
 
+def overtime(pool: Pool, scoreboard: SharedScoreboard, log: StreamLog, now: float) -> Overtime | None:
+    """None where threads may take as long as they like, or with `debug`: a debugger may sit in one."""
+    if not pool.settings.wsgi_timeout or pool.settings.debug:
+        return None
+    from corepod.supervisor.health.overtime import Overtime
+
+    return Overtime(pool, scoreboard, log, now)
+
+
 def reporting(pool: Pool, about: dict[str, Any]) -> list[Duty]:
     """Those that tell the operator, the command that started the pool, or the service manager how it is: whoever is
     there. `about` is for the command."""
@@ -54,6 +67,34 @@ def reporting(pool: Pool, about: dict[str, Any]) -> list[Duty]:
         manager = _service_manager(pool)
         found += [manager] if manager is not None else []
     return found
+
+
+def pid_file(path: str) -> PidFile | None:
+    """None where it isn't wanted. Raises StartError."""
+    if not path:
+        return None
+    from corepod.supervisor.launch.marks import MarkError, PidFile
+
+    try:
+        return PidFile(path)
+    except MarkError as error:
+        raise StartError(f"--pid-file: {error}", EXIT_SETTINGS) from error
+
+
+def ready_file(path: str, pool: Pool) -> ReadyFile | None:
+    """None where it isn't wanted. Raises StartError."""
+    if not path:
+        return None
+    from corepod.supervisor.launch.marks import MarkError, ReadyFile
+
+    def ready() -> bool:
+        workers = [slot.worker for slot in pool.slots if slot.worker is not None]
+        return not pool.stopping and any(w.stage is Stage.SERVING and w.willing for w in workers)
+
+    try:
+        return ReadyFile(path, ready)
+    except MarkError as error:
+        raise StartError(f"--ready-file: {error}", EXIT_SETTINGS) from error
 
 
 def _service_manager(pool: Pool) -> Manager | None:

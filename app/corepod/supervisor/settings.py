@@ -40,11 +40,14 @@ class Settings:
     admin_status: str
     control: str
     notify: str
+    pid_file: str
+    ready_file: str
     busy_after: float
     busy_timeout: float
     stuck_dump: float
     stuck_timeout: float
     stalled_after: float
+    wsgi_timeout: float
     lame_duck: float
     stop_timeout: float
     keep_alive: float

@@ -81,7 +81,7 @@ def test_an_answer_names_commands_and_documents_that_exist(answer: str) -> None:
         ("--cron-restart", "--recycle-at"),
         ("--timeout-keep-alive", "--keep-alive"),
         ("--limit-concurrency", "--limit-requests"),
-        ("--pid", "corepod ps"),
+        ("--pid", "--pid-file"),
         ("--ignore-watch", "--reload-exclude"),
         ("--output", "--log-file"),
     ],
