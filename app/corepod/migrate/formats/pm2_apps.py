@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from corepod.config.document import OURS, VARIABLE
+from corepod.config.document import NAME, OURS, VARIABLE
 from corepod.migrate.formats.taking import Taking
 from corepod.migrate.model import Fate, Program
 
@@ -188,6 +188,9 @@ def _environment(taking: Taking) -> None:
     for key in [key for key in taking.left if key == "env" or key.startswith("env_")]:
         if key == "env_file":
             taking.use(key, "env_file", taking.get(key))
+            continue
+        if key != "env" and not NAME.fullmatch(key.removeprefix("env_")):
+            taking.ask("an environment has a name", key)
             continue
         found = texts(taking.get(key))
         unfit = [name for name in found if not VARIABLE.fullmatch(name) or name in OURS]

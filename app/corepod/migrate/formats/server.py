@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,9 @@ def ours(words: list[str]) -> list[str]:
             return [str(path.with_name("corepod")), "run"]
         if _SERVER.fullmatch(path.name):
             break
+    scripts = [word for word, after in pairwise(listed) if after.endswith(".py") and "/" in word]
+    if scripts and _PYTHON.fullmatch(PurePath(scripts[-1]).name) and not any(map(_SERVER.search, listed)):
+        return [scripts[-1], "-m", "corepod", "run"]
     activated = _ACTIVATED.search(text)
     return [f"{activated[1]}/corepod" if activated is not None else "corepod", "run"]
 

@@ -19,6 +19,7 @@ _COMMENTS = {
     "Type": "systemd learns when the pool is ready, reloads and stops",
     "KillMode": "the supervisor stops its workers itself, in order",
     "RestartPreventExitStatus": "bad settings and an application that isn't there don't get better by themselves",
+    "TimeoutStopSec": "a stop may take as long as stop_timeout says, and systemd would kill the pool in it",
     "TimeoutStartSec": "with Type=notify systemd waits for the pool to be ready, where it didn't wait before",
 }
 _NOTES = {
@@ -114,7 +115,9 @@ def _changes(listed: list[Entry], program: Program, command: str) -> dict[str, s
     if has.get("Type") not in ("notify", "notify-reload"):
         changes["Type"] = "notify"
         changes["NotifyAccess"] = "main"
-    if "TimeoutStartSec" not in has and "TimeoutSec" not in has:
+    start = has.get("TimeoutStartSec", has.get("TimeoutSec"))
+    limit = seconds(start) if start is not None else 90.0  # systemd's default
+    if limit is not None and limit < START_TIMEOUT and ("Type" in changes or start is None):
         changes["TimeoutStartSec"] = str(START_TIMEOUT)
     stop = has.get("TimeoutStopSec", has.get("TimeoutSec"))
     given = seconds(stop) if stop is not None else 90.0  # systemd's default

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 _HEALTH = ("healthcheck", "health-check", "backend-config", "healthchecks")
+_BY_CLUSTER = ("internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy", "allocateLoadBalancerNodePorts")
 _STICKY = ("affinity", "sticky", "stickiness", "session-cookie")
 
 
@@ -120,7 +121,9 @@ def _service(chart: Chart, one: Object, taking: Taking) -> None:
     for key in ("externalTrafficPolicy", "loadBalancerClass", "loadBalancerSourceRanges", "trafficDistribution"):
         if taking.get(key):
             chart.take(taking, key, f"service.{key}")
-    taking.drop("decided by the cluster", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy")
+    if taking.get("clusterIP") != "None":
+        taking.drop("decided by the cluster", "clusterIP", "clusterIPs")
+    taking.drop("decided by the cluster", *_BY_CLUSTER)
     taking.ask("the chart has no value for it", *list(taking.left))
 
 

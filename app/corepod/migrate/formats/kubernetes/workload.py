@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from corepod.migrate.formats.kubernetes.values import Chart
 
 _DEFAULTS = ("revisionHistoryLimit", "progressDeadlineSeconds", "podManagementPolicy", "paused")
+_TOOLS = ("kubectl.kubernetes.io/", "deployment.kubernetes.io/", "meta.helm.sh/")
 _OWN_LABELS = ("app.kubernetes.io/", "helm.sh/", "pod-template-hash", "corepod.dev/")
 
 
@@ -45,10 +46,10 @@ def _metadata(taking: Taking) -> None:
     taking.drop("helm install --namespace", "namespace")
     taking.drop("the chart has labels of its own; those of pods are in podLabels", "labels")
     annotations = taking.get("annotations") or {}
-    mine = {key: value for key, value in annotations.items() if "kubectl.kubernetes.io" not in key}
+    mine = {key: value for key, value in annotations.items() if not key.startswith(_TOOLS)}
     if mine:
         taking.ask("the chart has no annotations of the Deployment, but of pods (podAnnotations)", "annotations")
-    taking.drop("of kubectl", "annotations")
+    taking.drop("of kubectl and of the cluster", "annotations")
     taking.drop("of the cluster", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
     taking.rest()
 
