@@ -1,0 +1,7 @@
+# $ gunicorn -c logconfig_ini.py campus.wsgi
+bind = "0.0.0.0:8000"
+workers = 8
+timeout = 90
+logconfig = "/etc/campus/logging.ini"
+chdir = "/srv/campus"
+pidfile = "/run/campus/gunicorn.pid"
