@@ -180,7 +180,7 @@ def test_what_is_no_application_ends_at_once(start: Start, app: str, said: str) 
         (("run", "ok:app", "--workers", "many"), ["--workers: 'many' is not"]),
         (("run", "ok:app", "--crash-budget", "5"), ["--crash-budget: '5' is not"]),
         (("run", "ok:app", "--stop-timeout", "-1"), ["--stop-timeout: '-1' is not"]),
-        (("run", "ok:app", "--bind", "localhost"), ["--bind: 'localhost' is not an address"]),
+        (("run", "ok:app", "--bind", "nowhere"), ["--bind: 'nowhere' is not an address"]),
         (("run", "ok:app", "--standby", "warm"), ["--standby: 'warm' is not"]),
         (("run", "ok:app", "more"), ["the argument 'more' is one too many"]),
         (("run",), ["no application is given: corepod run MODULE:ATTRIBUTE"]),

@@ -72,6 +72,7 @@ def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if values["chdir"] and not Path(values["chdir"]).is_dir():
         faults.append(("chdir", f"there is no folder {values['chdir']}"))
+    faults += [("pythonpath", f"there is no folder {path}") for path in values["pythonpath"] if not Path(path).is_dir()]
     return faults
 
 
@@ -85,7 +86,12 @@ def _empty(values: dict[str, Any], sources: dict[str, str]) -> list[tuple[str, s
 
 
 def _paths(values: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
+    faults = [
+        ("access_log_skip", f"{path!r} matches no path: it has to start with / or *, and the query doesn't count")
+        for path in values["access_log_skip"]
+        if not path.startswith(("/", "*")) or "?" in path
+    ]
+    return faults + [
         (name, f"{values[name]!r} has to start with /")
         for name in ("ready_path", "root_path")
         if values[name] and not values[name].startswith("/")

@@ -8,6 +8,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract.env import APP_PORT
 from corepod.contract.sizing import FIXED, sizing
 
 if TYPE_CHECKING:
@@ -168,12 +169,28 @@ def _address(setting: Setting, text: str) -> str:
         if text == "unix:":
             raise ValueError("unix: needs a path, such as unix:/run/app.sock")
         return text
+    if setting.name == "bind" and (host := _host_alone(text)):
+        return f"{host}:{APP_PORT}"
     host, colon, port = text.rpartition(":")
+    if text.isdecimal():
+        raise ValueError(f"{text!r} is not an address: write :{text} for a port, which is 0.0.0.0:{text}")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address: write HOST:PORT, [IPV6]:PORT or unix:PATH")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         raise ValueError(f"{text!r} is not an address: an IPv6 address goes in brackets, [{host}]:{port}")
     return f"{host or '0.0.0.0'}:{port}"
+
+
+def _host_alone(text: str) -> str:
+    """The host of an address that names no port, empty where it does or isn't one. `::1:80` could mean both."""
+    if text in ("localhost", "::", "::1"):
+        return text if text == "localhost" else f"[{text}]"
+    version = 6 if text.startswith("[") and text.endswith("]") else 4
+    try:
+        found = ipaddress.ip_address(text[1:-1] if version == 6 else text)
+    except ValueError:
+        return ""
+    return text if found.version == version else ""
 
 
 def _network(setting: Setting, text: str) -> str:

@@ -72,7 +72,7 @@ def _kind(setting: Setting) -> dict[str, Any]:
         # As text: TOML reads 0660 as a fault, and 660 as another number.
         "mode": {"type": "string", "pattern": _whole("(0o)?[0-7]{1,3}")},
         "address": {"type": "string", "pattern": _whole("none|unix:.+|.*:[0-9]+")},
-        "addresses": _list({"type": "string", "pattern": _whole("unix:.+|.*:[0-9]+(,.*)?")}),
+        "addresses": _list({"type": "string", "pattern": _whole(f"{ADDRESS}( *,.*)?")}),
         "networks": _list({"type": "string"}),
         "paths": _list({"type": "string"}),
         "texts": _list(TEXT),
@@ -95,6 +95,10 @@ def _either(number: dict[str, Any], pattern: str) -> dict[str, Any]:
 
 def _list(item: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [item, {"type": "array", "items": item}]}
+
+
+# Of the application: without a port, too.
+ADDRESS = r"(unix:.+|.*:[0-9]+|localhost|::1?|\[[0-9a-fA-F:.]+\]|[0-9]+(\.[0-9]+){3})"
 
 
 def _whole(pattern: str) -> str:

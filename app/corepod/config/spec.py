@@ -76,7 +76,21 @@ _APPLICATION = _group(
         "file of NAME=VALUE lines added to the application's environment; variables that are already "
         "set keep their value. A reload reads the file again",
     ),
+    (
+        "pythonpath",
+        "texts",
+        [],
+        "folder in which modules are looked up before all others, the application's own folder included; may be "
+        "repeated, and the first one comes first. A relative one counts from where the pool is started",
+    ),
     ("wsgi_threads", "count", 8, "threads for a WSGI application, in each worker", {"minimum": 1}),
+    (
+        "lifespan",
+        "choice",
+        "auto",
+        "the lifespan of an ASGI application: auto runs it, if the application has one; off never does",
+        {"choices": ("auto", "off")},
+    ),
     (
         "loop",
         "choice",
@@ -209,8 +223,8 @@ _SOCKETS = _group(
         "bind",
         "addresses",
         [f"127.0.0.1:{APP_PORT}"],
-        "address of the application: HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated; sockets "
-        "passed by systemd take precedence",
+        "address of the application: HOST:PORT, [IPV6]:PORT or unix:PATH; without a port it is 8000; may be repeated; "
+        "sockets passed by systemd take precedence",
         {"pod": [f"0.0.0.0:{APP_PORT}"], "short": "-b", "platform": "PORT"},
     ),
     ("backlog", "count", 2048, "maximum number of connections that wait to be accepted", {"minimum": 1}),
@@ -335,6 +349,13 @@ _HTTP = _group(
         "request took",
     ),
     (
+        "access_log_skip",
+        "texts",
+        [],
+        "path of requests that the access log leaves out, such as /health; * stands for any text, also with slashes, "
+        "and the query doesn't count; may be repeated",
+    ),
+    (
         "trusted_proxies",
         "networks",
         ["loopback"],
@@ -413,6 +434,14 @@ _HTTP = _group(
     ("limit_body", "bytes", 0, "maximum size of a request's body, above it 413; 0 for no limit", {"minimum": 0}),
     ("websocket_max_message", "bytes", 16 << 20, "maximum size of a WebSocket message", {"minimum": 1}),
     ("websocket_ping", "seconds", 20.0, "interval between two WebSocket pings, 0 for none", {"minimum": 0}),
+    (
+        "websocket_ping_timeout",
+        "seconds",
+        0.0,
+        "time after a WebSocket ping within which something has to come from the client, or the session is closed with "
+        "1011; 0 for websocket_ping, which is until the next ping is due",
+        {"minimum": 0},
+    ),
     ("http2_max_streams", "count", 100, "maximum number of concurrent streams of an HTTP/2 connection", {"minimum": 1}),
     (
         "root_path",

@@ -70,7 +70,8 @@ def prepare(effective: Effective, settings_file: str, *, pod: bool) -> Watches:
     if missing := [name for name in ("watchfiles", "rich") if find_spec(name) is None]:
         what = " and ".join(missing)
         faults.append(f"--reload needs further packages ({what}): pip install 'corepod[dev]'")
-    folders = [os.path.abspath(folder) for folder in values["reload_dir"] or [values["chdir"] or "."]]
+    found = values["reload_dir"] or [values["chdir"] or ".", *values["pythonpath"]]
+    folders = list(dict.fromkeys(os.path.abspath(folder) for folder in found))
     faults += [f"--reload-dir: there is no folder {folder}" for folder in folders if not os.path.isdir(folder)]
     if faults:
         raise SettingsError(faults)

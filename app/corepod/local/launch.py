@@ -86,6 +86,7 @@ def command(
     """
     values = dict(effective.values)
     filed = bool(values["log_file"])
+    values["pythonpath"] = [_from_here(folder) for folder in values["pythonpath"]]
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
     environment = {**environment, **effective.variables}
     beside = {

@@ -52,21 +52,28 @@ class Program:
     """One application that the configuration runs: a corepod.toml, or a table of one.
 
     `server` is what ran it ("gunicorn", "uvicorn", "pm2", ...). `settings` have the names of `corepod.config.spec`,
-    and values as corepod.toml has them; `variables` are the application's.
+    and values as corepod.toml has them; `variables` are the application's, and `environments` those that an environment
+    such as production has beside them.
     """
 
     name: str
     server: str
     settings: dict[str, Any] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
 
     def use(self, setting: str, value: str, ours: str, to: Any, note: str = "", *, check: bool = False) -> None:
         """The setting becomes `ours`. Raises ValueError where `to` is no value of ours."""
-        parse(BY_NAME[ours], to)
+        if ours in BY_NAME:
+            parse(BY_NAME[ours], to)
         self.settings[ours] = to
         fate = Fate.CHECK if check else Fate.MAPPED
         self.items.append(Item(fate, setting, value, f"{ours} = {toml_value(to)}", note))
+
+    def map(self, setting: str, value: str, ours: str, note: str = "", *, check: bool = False) -> None:
+        """Something else than one of our settings takes its place: a variable, a file, a command."""
+        self.items.append(Item(Fate.CHECK if check else Fate.MAPPED, setting, value, ours, note))
 
     def drop(self, setting: str, value: str, why: str) -> None:
         """Nothing is lost without the setting."""
@@ -103,11 +110,12 @@ class Migration:
 @dataclass(frozen=True)
 class Context:
     """Where the configuration is read: variables (expressions of shells and of Python read them), the folder that
-    relative paths are relative to, and whether Python files may be executed."""
+    relative paths are relative to, whether Python files may be executed, and the usable cores (0: those here)."""
 
     environ: Mapping[str, str]
     folder: Path
     execute: bool = True
+    cores: int = 0
 
 
 def toml_value(value: Any) -> str:

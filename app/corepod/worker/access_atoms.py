@@ -9,11 +9,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from corepod.worker.application.environ import build_environ
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Headers = Iterable[tuple[bytes, bytes]]
 
+# Beginnings of the names of WSGI variables.
+OF_REQUESTS = (
+    *("CONTENT_", "HTTP_", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_", "REQUEST_", "SCRIPT_NAME", "SERVER_"),
+    "WSGI.",
+)
 NO_ANSWER = 499  # status of a request that got none: nginx's, which the readers of access logs know
 # strftime has them in the language that the application has set with setlocale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -64,7 +71,7 @@ class Atoms(dict[str, Any]):
             return _ATOMS[name](self)
         inner, kind = name[1:-2], name[-1]
         if kind == "e":
-            return os.environ.get(inner) or os.environ.get(inner.upper()) or "-"
+            return _variable(self.scope, inner)
         return _header(self.scope["headers"] if kind == "i" else self.answer, inner.lower().encode())
 
     def fields(self) -> dict[str, Any]:
@@ -102,6 +109,17 @@ def _header(headers: Headers, wanted: bytes) -> str:
         if name == wanted or name.lower() == wanted:
             return _text(value) or "-"
     return "-"
+
+
+def _variable(scope: Any, name: str) -> str:
+    """Of the request's WSGI environment, which is what gunicorn means, or else of the process."""
+    upper = name.upper()
+    if upper.startswith(OF_REQUESTS):
+        environ = build_environ({"method": "GET", **scope}, None)
+        environ["RAW_URI"] = environ["REQUEST_URI"]
+        if found := environ.get(upper) or environ.get(name.lower()):
+            return _text(str(found).encode("latin-1", "replace"))
+    return os.environ.get(name) or os.environ.get(upper) or "-"
 
 
 def _address(atoms: Atoms) -> str:
@@ -182,5 +200,5 @@ _ATOMS: dict[str, Callable[[Atoms], Any]] = {
     "M": lambda a: int(a.seconds * 1_000),
     "D": lambda a: int(a.seconds * 1_000_000),
     "L": lambda a: f"{a.seconds:.6f}",
-    "p": lambda a: os.getpid(),
+    "p": lambda a: f"<{os.getpid()}>",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -61,29 +60,19 @@ class TextFormat(logging.Formatter):
 
 
 class AccessFormat(logging.Formatter):
-    """One line for each request, whatever the client has put into its path. It begins with what the format of the
-    setting says, so that readers of access logs find what they know; who served it stands behind that."""
-
-    def __init__(self, named: bool) -> None:
-        super().__init__()
-        self._named = named
-        self._process, self._tag = 0, ""
+    """One line for each request, whatever the client has put into its path. It has what the format of the setting says
+    and nothing else, for the readers of access logs."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._named_line(super().format(record))
+        return _one_line(super().format(record))
 
     def request(self, form: str, atoms: Atoms) -> str:
         """What `format` makes of the record of this request."""
-        return self._named_line(form % atoms)
+        return _one_line(form % atoms)
 
-    def _named_line(self, line: str) -> str:
-        if not line.isprintable():
-            line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-        if not self._named:
-            return line
-        if self._process != os.getpid():  # forked: it is another worker now, and stays that one
-            self._process, self._tag = os.getpid(), f" {_tag()}"
-        return line + self._tag
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _tag() -> str:
@@ -128,12 +117,11 @@ def configure_logging(settings: WorkerSettings) -> None:
     """Send the worker's own lines to standard error and the access log to standard output. The application's logging is
     left alone, but for its format where lines are JSON (see `json_lines.adopt_application`)."""
     json_lines = settings.log_format == "json"
-    for logger, kind, stream, where, text in (
-        (log, logging.StreamHandler, sys.stderr, "stderr", TextFormat),
-        (access, AccessHandler, sys.stdout, "stdout", AccessFormat),
+    for logger, handler, text in (
+        (log, logging.StreamHandler(sys.stderr), TextFormat("stderr" not in settings.prefixed)),
+        (access, AccessHandler(sys.stdout), AccessFormat()),
     ):
-        handler = kind(stream)
-        handler.setFormatter(JsonFormat() if json_lines else text(named=where not in settings.prefixed))
+        handler.setFormatter(JsonFormat() if json_lines else text)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(settings.log_level.upper())
     access.setLevel("INFO")

@@ -19,7 +19,9 @@ class WorkerSettings:
     name: str
     factory: bool
     interface: str
+    pythonpath: list[str]
     wsgi_threads: int
+    lifespan: str
     loop: str
     preload: str
     warmup: list[str]
@@ -38,6 +40,7 @@ class WorkerSettings:
     accept: str
     access_log: bool
     access_log_format: str
+    access_log_skip: list[str]
     trusted_proxies: list[str]
     keep_alive: float
     connection_max_age: float
@@ -53,6 +56,7 @@ class WorkerSettings:
     limit_body: int
     websocket_max_message: int
     websocket_ping: float
+    websocket_ping_timeout: float
     http2_max_streams: int
     root_path: str
     server_header: bool

@@ -113,7 +113,8 @@ class WorkerProcess:
             return True
         self._starting = asyncio.current_task()
         try:
-            await self._lifespan.startup()
+            if self._settings.lifespan != "off":
+                await self._lifespan.startup()
         except LifespanFailedError as error:
             # Frameworks put the whole traceback into the message.
             first, _, rest = str(error).strip().partition("\n")

@@ -34,7 +34,8 @@ def import_application(settings: WorkerSettings) -> Any:
     Raises AppNotFoundError, or any exception that the application raises while it is imported.
     """
     reference = parse(settings.app)
-    _look_up_here_first()
+    for folder in (os.getcwd(), *reversed(settings.pythonpath)):
+        _look_up_first(os.path.realpath(folder))
     module = import_module(reference.module)
     if not reference.path:
         reference.path = _default_attribute(module, settings)
@@ -44,10 +45,9 @@ def import_application(settings: WorkerSettings) -> Any:
     return _adapt(app, reference, settings)
 
 
-def _look_up_here_first() -> None:
+def _look_up_first(folder: str) -> None:
     # Where the folder really is: a release that a symbolic link names must not be mixed with the next one. And not
     # before the server is imported, which needs the standard library's modules, not a user's of the same name.
-    folder = os.getcwd()
     if folder in sys.path:
         return
     try:

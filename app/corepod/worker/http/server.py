@@ -9,7 +9,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.scoreboard import STATUS
-from corepod.worker.access_log import AccessLog
+from corepod.worker.access_log import access_log
 from corepod.worker.arrival import arrival
 from corepod.worker.http.connection import HttpConnection
 from corepod.worker.http.patience import Patience
@@ -52,7 +52,7 @@ class HttpServer:
         self.too_slow = f"no more of the request's body has arrived for {settings.body_timeout:g} s\n".encode()
         self.name = b"server: corepod\r\n" if settings.server_header else b""
         self._record, self._behind = record, behind
-        self._access_log = AccessLog(settings.access_log_format) if settings.access_log else None
+        self._access_log = access_log(settings)
         self.clock: Callable[[], float] = time.monotonic if settings.access_log else lambda: 0.0
         self._date, self._date_of = b"", 0
         # The loop itself holds tasks weakly.

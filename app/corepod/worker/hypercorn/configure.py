@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypercorn.config import Config
 
-from corepod.worker.access_log import AccessLog
+from corepod.worker.access_log import access_log
 from corepod.worker.hypercorn.request_log import RequestLog
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class ServerConfig(Config):
     body_timeout = 0.0
     queue_timeout = 0.0
     write_timeout = 0.0  # seconds, see `corepod.worker.hypercorn.write_progress`
+    websocket_ping_timeout = 0.0  # seconds
     waiting: Callable[[], None]  # called when what has come of a connection isn't a request yet
 
 
@@ -29,8 +30,7 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     """The configuration of a server whose responses are counted on this record."""
     config = ServerConfig()
     config.accesslog = config.errorlog = None
-    access_log = AccessLog(settings.access_log_format) if settings.access_log else None
-    config._log = RequestLog(config, record, access_log)
+    config._log = RequestLog(config, record, access_log(settings))
     config.include_server_header = settings.server_header
     config.keep_alive_timeout = settings.keep_alive
     config.body_timeout = 0.0 if settings.debug else settings.body_timeout
@@ -42,6 +42,7 @@ def configure(settings: WorkerSettings, record: ScoreboardRecord) -> ServerConfi
     config.h2_max_concurrent_streams = settings.http2_max_streams
     config.websocket_max_message_size = settings.websocket_max_message
     config.websocket_ping_interval = settings.websocket_ping or None
+    config.websocket_ping_timeout = settings.websocket_ping_timeout or settings.websocket_ping
     return config
 
 

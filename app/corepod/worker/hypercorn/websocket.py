@@ -17,6 +17,7 @@ from corepod.worker.hypercorn.deflate import bound
 from corepod.worker.transport import on_the_way, unsent
 
 if TYPE_CHECKING:
+    from corepod.worker.hypercorn.configure import ServerConfig
     from corepod.worker.hypercorn.write_progress import ConnectionContext
 
 SERVICE_RESTART = 1012  # close code: the client should reconnect
@@ -32,6 +33,7 @@ class PatchedWebSocket(WSStream):
     peer that has silently gone stays until the kernel gives it up, which is never if its kernel still answers."""
 
     app: Any  # the worker's Instrumented
+    config: ServerConfig
     context: ConnectionContext
 
     def __init__(self, *args: Any) -> None:
@@ -132,20 +134,24 @@ class PatchedWebSocket(WSStream):
             self.app.answered(self.scope)  # whatever the application still does, the session has ended in order
 
     async def _send_pings(self) -> None:
-        """Ask whether the peer is there, and end the session when nothing comes from it until the next time."""
+        """Ask whether the peer is there, and end the session when nothing has come from it in time."""
         interval, now = self.config.websocket_ping_interval or 0.0, asyncio.get_running_loop().time
+        patience = self.config.websocket_ping_timeout
+        rest = interval - patience
         pinged, before, due = False, 0, now() + interval
         while not await self._gone_within(due - now()):
             # What a loop that was busy hasn't read yet may be the answer.
-            late = now() > due + interval / 4
+            late = now() > due + patience / 4
             # The ping may be behind what a slow peer still reads.
             reads = 0 < sum(on_the_way(self.context.transport)) < before
             if pinged and not (self._heard or self._handling or late or reads):
                 await self._close(CloseReason.INTERNAL_ERROR, NO_ANSWER, patience=0.0)
                 return
-            self._heard, due = False, now() + interval
+            if pinged and rest > 0 and await self._gone_within(rest):
+                return
+            self._heard, due = False, now() + patience
             try:
-                await asyncio.wait_for(self._send_wsproto_event(Ping()), interval)
+                await asyncio.wait_for(self._send_wsproto_event(Ping()), patience)
                 pinged, before = True, sum(on_the_way(self.context.transport))
             except TimeoutError:
                 pinged = False  # the peer reads too little for it to leave: write_timeout decides about that

@@ -57,6 +57,24 @@ def test_both_faces_of_django() -> None:
     assert loaded("django_app:wsgi").__module__ == "corepod.worker.application.wsgi"
 
 
+def test_folders_in_front_of_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their order, and where they really are."""
+    for name in ("here", "first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "found_in.py").write_text(
+            f"place = {name!r}\n\n\nasync def app(scope, receive, send): ...\n"
+        )
+    (tmp_path / "link").symlink_to("first")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    folders = [str(tmp_path / "link"), str(tmp_path / "second")]
+    monkeypatch.delitem(sys.modules, "found_in", raising=False)
+    app = loaded("found_in:app", pythonpath=folders)
+    assert app.__globals__["place"] == "first"
+    assert sys.path[:3] == [str(tmp_path / name) for name in ("first", "second", "here")]
+    del sys.modules["found_in"]
+
+
 def test_factories() -> None:
     assert loaded("factory:create_app", factory=True) is sys.modules["ok"].app
     assert loaded("factory:create_wsgi", factory=True).__module__ == "corepod.worker.application.wsgi"

@@ -80,7 +80,7 @@ EXPECTED = {
     "M": r"\d+",
     "D": r"\d+",
     "L": r"\d+\.\d{6}",
-    "p": str(os.getpid()),
+    "p": f"<{os.getpid()}>",
     "{x-Req}i": "q7",
     "{missing}i": "-",
     "{x-id}o": "r1",
@@ -89,6 +89,13 @@ EXPECTED = {
     "{SHOP_NAME}e": "tea",
     "{shop_name}e": "tea",
     "{NO_SUCH_NAME}e": "-",
+    "{REMOTE_ADDR}e": r"127\.0\.0\.1",
+    "{remote_port}e": r"\d+",
+    "{HTTP_X_REQ}e": "q7",
+    "{PATH_INFO}e": "/a ß",
+    "{RAW_URI}e": r"/a%20%C3%9F\?q=1&r=%20",
+    "{wsgi.url_scheme}e": "http",
+    "{REMOTE_USER}e": "-",
 }
 
 
@@ -114,6 +121,37 @@ def test_times_are_of_one_length_of_time(streams: Streams) -> None:
     assert int(micro) >= 20_000
     assert (int(whole), int(milli)) == (int(micro) // 1_000_000, int(micro) // 1000)
     assert abs(float(seconds) - int(micro) / 1e6) <= 2e-6
+
+
+COMBINED = re.compile(r'(\S+) - (\S+) \[([^]]+)\] "([A-Z]+) (\S+) HTTP/([\d.]+)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"')
+
+
+@pytest.mark.parametrize("prefixed", [[], ["stdout", "stderr"]])
+def test_a_line_is_exactly_its_format(streams: Streams, prefixed: list[str]) -> None:
+    """gunicorn's own format is the combined one, and its readers match whole lines."""
+    form = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+    agent = b'User-Agent: a "b"'
+    (line,) = lines(streams, get(b"/x?y=1", agent), access_log_format=form, prefixed=prefixed)
+    found = COMBINED.fullmatch(line)
+    assert found, line
+    assert found.groups()[3:] == ("GET", "/x?y=1", "1.1", "200", "5", "-", r"a \x22b\x22")
+
+
+def test_paths_that_are_left_out(streams: Streams) -> None:
+    asked = [
+        b"/health",
+        b"/health?full=1",
+        b"/healthy",
+        b"/a/live",
+        b"/a/b/live",
+        b"/live",
+        b"/static/a.css",
+        b"/a.b",
+        b"/axb",
+    ]
+    skip = ["/health", "/*/live", "/static/*", "/a.b"]
+    got = lines(streams, *map(get, asked), access_log_format="%(U)s", access_log_skip=skip)
+    assert got == ["/healthy", "/live", "/axb"]
 
 
 def test_the_default_is_the_common_log_format(streams: Streams) -> None:

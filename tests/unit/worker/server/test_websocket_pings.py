@@ -64,6 +64,27 @@ def test_a_peer_that_answers_no_ping_is_closed_with_1011(app: Echo) -> None:
     assert app.disconnects == [(1011, NO_ANSWER[2:].decode())]
 
 
+@pytest.mark.parametrize("patience", [LONG / 2, 3 * LONG])
+def test_the_time_for_an_answer_may_differ_from_that_between_pings(app: Echo, patience: float) -> None:
+    timing: dict[str, Any] = {"websocket_ping": LONG, "websocket_ping_timeout": patience}
+    with Served(app, **timing) as served, RawWebSocket(served.connect()) as peer:
+        served.advance(LONG)
+        assert peer.read() == (PING, b"")
+        served.advance(patience / 2)
+        tell(served, peer, frame(PONG))
+        served.advance(patience / 2)
+        served.advance(max(0.0, LONG - patience))
+        assert peer.read() == (PING, b""), "it has answered in time"
+    with Served(app, **timing) as served:
+        with RawWebSocket(served.connect()) as peer:
+            served.advance(LONG)
+            assert peer.read() == (PING, b"")
+            served.advance(patience)
+            assert peer.read() == (CLOSE, NO_ANSWER)
+            assert peer.rest() == b""
+        served.until_idle()
+
+
 PIECES = frame(BINARY, b"a message that takes its time", mask=b"mask")
 
 

@@ -1,0 +1,63 @@
+"""What a command line that starts a web server becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from corepod.migrate import fastapi, granian, hypercorn, script, uvicorn
+from corepod.migrate.gunicorn import read as gunicorn
+from corepod.migrate.shell import Launch, launches
+
+if TYPE_CHECKING:
+    from corepod.migrate.model import Context, Program
+
+Reader = Callable[[list[str], "Context"], "Program | None"]
+SERVERS: dict[str, Reader] = {
+    "gunicorn": gunicorn.program,
+    "gunicorn.app.wsgiapp": gunicorn.program,
+    "uvicorn": uvicorn.SERVER.program,
+    "granian": granian.SERVER.program,
+    "hypercorn": hypercorn.SERVER.program,
+    "fastapi": fastapi.program,
+}
+
+
+def program(words: list[str], context: Context) -> Program | None:
+    """The words of a command line, in a shell or behind a wrapper; None where it starts no web server that is known.
+
+    Variables that a shell would put in may still be in them ($PORT, ${PORT:-8000}): they are read from the context.
+    """
+    for launch in launches(words, context.environ):
+        server = SERVERS.get(launch.program)
+        if launch.program.endswith(".py"):
+            server = _script(launch.program)
+        if server and (told := _told(launch, server, context)):
+            return told
+    return None
+
+
+def _script(file: str) -> Reader:
+    return lambda words, context: script.program(context.folder / file, context)
+
+
+def _told(launch: Launch, server: Reader, context: Context) -> Program | None:
+    folder = context.folder / launch.folder
+    inside = replace(context, environ={**context.environ, **launch.variables}, folder=folder)
+    told = server(launch.arguments, inside)
+    if told is None:
+        return None
+    for name, value in launch.variables.items():
+        told.variables.setdefault(name, value)
+    if launch.folder and "chdir" not in told.settings:
+        told.use("cd", launch.folder, "chdir", launch.folder)
+    if launch.user and "user" not in told.settings:
+        told.use("user", launch.user, "user", launch.user)
+    for wrapper in launch.kept:
+        told.map(
+            wrapper, "", f"{wrapper} corepod run", "stays in front of corepod, and changes it from inside", check=True
+        )
+    for command in launch.before:
+        told.map(command, "", command, "runs before corepod run as it ran before the server", check=True)
+    return told

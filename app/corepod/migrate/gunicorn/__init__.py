@@ -1,0 +1,1 @@
+"""What gunicorn's settings become, from its command line, its variable and its file."""
