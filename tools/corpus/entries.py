@@ -69,7 +69,7 @@ def read() -> list[Entry]:
         *_files("supervisord", "supervisord", "*"),
         *_lines("uvicorn", "uvicorn.txt"),
         *_lines("uvicorn_by_flag", "uvicorn_by_flag.txt"),
-        *_files("pm2", "pm2", "*"),
+        *_files("pm2", "pm2", "*.js*"),
         *_files("kubernetes", "kubernetes", "*"),
     ]
 

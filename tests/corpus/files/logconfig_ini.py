@@ -2,6 +2,5 @@
 bind = "0.0.0.0:8000"
 workers = 8
 timeout = 90
-logconfig = "/etc/campus/logging.ini"
-chdir = "/srv/campus"
+logconfig = "rotating.ini"
 pidfile = "/run/campus/gunicorn.pid"

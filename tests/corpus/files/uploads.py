@@ -1,6 +1,7 @@
 # $ gunicorn -c uploads.py media.wsgi
 import os
 
+chdir = "/srv/media"
 bind = "0.0.0.0:8000"
 workers = 9
 worker_class = "gthread"

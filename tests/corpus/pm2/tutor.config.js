@@ -5,7 +5,7 @@ module.exports = {
       name: 'tutor',
       script: 'main.py',
       interpreter: './venv/bin/python',
-      cwd: '/home/tutor/app',
+      cwd: '.',
       instances: 1,
       autorestart: true,
       watch: false,

@@ -9,4 +9,4 @@ timeout = int(os.getenv("GUNICORN_TIMEOUT", "30"))
 keepalive = 2
 statsd_host = os.getenv("STATSD", "localhost:8125")
 accesslog = os.getenv("ACCESS_LOG_LOCATION", "/dev/null")
-logger_class = "flags.logs.JsonLogger"
+logger_class = "flags.logs.RedactingLogger"

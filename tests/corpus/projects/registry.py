@@ -11,7 +11,7 @@ preload_app = True
 timeout = 2000
 loglevel = "debug" if os.getenv("DEBUGLOG") == "true" else "info"
 capture_output = True
-logconfig = "/srv/registry/conf/logging.conf"
+logconfig = "rotating.ini"
 
 
 def when_ready(server):
