@@ -83,6 +83,11 @@ COMMANDS = {
     "stop": Command(STEER, "drain a pool, and wait until it is gone", "corepod.local.commands.stop"),
     "config": Command(SET_UP, "show every effective setting and its source", "corepod.config.listing", Takes.SETTINGS),
     "init": Command(SET_UP, "write a corepod.toml for the application in this folder", "corepod.local.commands.init"),
+    "migrate": Command(
+        SET_UP,
+        "say what a configuration of gunicorn, uvicorn, PM2, systemd or Kubernetes becomes, and write corepod.toml",
+        "corepod.local.commands.migrate",
+    ),
     "check": Command(
         SET_UP,
         "check whether an application would start, and start nothing",

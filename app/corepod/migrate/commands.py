@@ -11,6 +11,8 @@ from corepod.migrate.gunicorn import read as gunicorn
 from corepod.migrate.shell import Launch, launches
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from corepod.migrate.model import Context, Program
 
 Reader = Callable[[list[str], "Context"], "Program | None"]
@@ -61,3 +63,16 @@ def _told(launch: Launch, server: Reader, context: Context) -> Program | None:
     for command in launch.before:
         told.map(command, "", command, "runs before corepod run as it ran before the server", check=True)
     return told
+
+
+def python(path: Path, context: Context) -> Program:
+    """A file that is gunicorn's configuration, or starts a server itself. Raises MigrateError.
+
+    gunicorn runs in the folder that it is started in: the context's, where the file is in there.
+    """
+    if path.name != "gunicorn.conf.py" and (told := script.program(path, context)):
+        return told
+    path = (context.folder / path).resolve()
+    inside = path.is_relative_to(context.folder.resolve())
+    folder = context.folder if inside else path.parent
+    return gunicorn.program(["-c", str(path)], replace(context, folder=folder))

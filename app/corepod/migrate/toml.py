@@ -6,7 +6,8 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from corepod.config.document import NAME, VARIABLE
+from corepod.config.document import NAME, OURS, VARIABLE
+from corepod.config.spec import BY_NAME
 from corepod.migrate.model import Fate, quoted, toml_value
 
 if TYPE_CHECKING:
@@ -48,11 +49,17 @@ def _table(program: Program, prefix: str) -> list[str]:
     lines: list[str] = []
     if "app" not in program.settings:
         lines.append('# app = "MODULE:ATTRIBUTE"  # or on the command line: corepod run MODULE:ATTRIBUTE')
-    for name, value in program.settings.items():
+    order = list(BY_NAME)
+    for name in sorted(program.settings, key=lambda name: order.index(name) if name in order else len(order)):
+        value = program.settings[name]
         lines += [*_reasons(program, name), f"{name} = {toml_value(value)}"]
     if program.variables:
         lines += ["", f"[{prefix}env]"]
         lines += [_variable(name, value) for name, value in program.variables.items()]
+    for environment, variables in program.environments.items():
+        if NAME.fullmatch(environment):
+            lines += ["", f"[{prefix}env.{_key(environment)}]"]
+            lines += [_variable(name, value) for name, value in variables.items()]
     todo = program.of(Fate.NEEDS_YOU)
     if todo:
         lines += ["", "# These need you:"]
@@ -81,6 +88,6 @@ def _one_line(text: str) -> str:
 
 
 def _variable(name: str, value: str) -> str:
-    if VARIABLE.fullmatch(name) and "\0" not in value:
+    if VARIABLE.fullmatch(name) and "\0" not in value and name not in OURS:
         return f"{name} = {quoted(value)}"
     return f"# {_one_line(name)} can't be set here; use env_file"

@@ -138,7 +138,5 @@ def _loaded(loaded: list[Any], context: Context, name: str) -> Migration:
 
 
 def _python(path: Path, context: Context) -> Migration:
-    program = commands.program(["gunicorn", "-c", str(path)], context)
-    if program is None:
-        raise MigrateError(f"{path} is no configuration of gunicorn")
-    return Migration(path.name, path.name, [program])
+    program = commands.python(path, context)
+    return Migration(path.name, "gunicorn.conf.py" if program.server == "gunicorn" else "Python", [program])
