@@ -38,6 +38,7 @@ _IMAGE = re.compile(r"^\s*FROM\s+\S+", re.MULTILINE | re.IGNORECASE)
 _OBJECT = re.compile(r"^(- )?\s*[\"']?(apiVersion|kind)[\"']?\s*:", re.MULTILINE)
 _ECOSYSTEM = re.compile(r"^\s*[\"']?apps[\"']?\s*:", re.MULTILINE)
 _SERVICES = re.compile(r"^[\"']?services[\"']?\s*:", re.MULTILINE)
+_JSON = re.compile(r"\{(?!\{)|\[\s*[\[{\"\]]")
 JAVASCRIPT = (".js", ".cjs", ".mjs", ".ts")
 
 
@@ -100,7 +101,7 @@ def _by_content(content: str) -> Reader | None:
         return systemd.read
     if stripped.startswith("#!"):
         return script.read
-    if stripped.startswith(("{", "[")) or any(one.search(content) for one in (_OBJECT, _ECOSYSTEM, _SERVICES)):
+    if _JSON.match(stripped) or any(one.search(content) for one in (_OBJECT, _ECOSYSTEM, _SERVICES)):
         return _document
     if _IMAGE.search(content):
         return dockerfile.read
@@ -111,7 +112,7 @@ def _by_content(content: str) -> Reader | None:
 
 def _document(content: str, context: Context, name: str) -> Migration:
     """JSON or YAML: by what is in it."""
-    is_json = content.lstrip().startswith(("{", "["))
+    is_json = _JSON.match(content.lstrip()) is not None
     loaded = [documents.load_json(content, name)] if is_json else documents.load_all(content, name)
     try:
         return _loaded(loaded, context, name)

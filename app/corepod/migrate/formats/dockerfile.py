@@ -128,16 +128,15 @@ def _found(
     """The server, and the instructions that take the place of CMD and ENTRYPOINT."""
     cmd = form(commands["CMD"].value) if "CMD" in commands else []
     entry = form(commands["ENTRYPOINT"].value) if "ENTRYPOINT" in commands else []
-    if isinstance(entry, list) and isinstance(cmd, list) and entry:
-        found = server.find([*entry, *cmd], context)
-        if found is not None:
-            instead: dict[str, str | None] = {"ENTRYPOINT": json.dumps(containers.command(found)), "CMD": None}
-            return found, {name: value for name, value in instead.items() if name in commands}
-    for name, value in (("CMD", cmd), ("ENTRYPOINT", entry)):
-        found = server.find(value, context) if value else None
-        if found is not None:
-            new: dict[str, str | None] = {name: json.dumps(containers.command(found))}
-            return found, {**new, "ENTRYPOINT": None} if _reaps(entry) else new
+    found = server.find(cmd, context) if cmd else None
+    if found is not None:
+        new: dict[str, str | None] = {"CMD": json.dumps(containers.command(found))}
+        return found, {**new, "ENTRYPOINT": None} if _reaps(entry) else new
+    whole = [*entry, *cmd] if isinstance(entry, list) and isinstance(cmd, list) else entry
+    found = server.find(whole, context) if whole else None
+    if found is not None:
+        new = {"ENTRYPOINT": json.dumps(containers.command(found)), "CMD": None}
+        return found, {name: value for name, value in new.items() if name in commands}
     return _in_script(entry or cmd, context, migration), {}
 
 

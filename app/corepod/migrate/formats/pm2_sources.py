@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from corepod.migrate.model import Context
 
+_ERROR = re.compile(r"\w*Error\b")
 NODE_TIMEOUT = 20  # seconds for node to evaluate an ecosystem file
 _SCRIPT = "process.stdout.write('\\0' + JSON.stringify(require(process.argv[1])))"
 # The fields of an entry of `pm2 jlist` that are settings; all else is bookkeeping of PM2 and variables of the shell.
@@ -77,7 +79,8 @@ def evaluate(path: Path, context: Context) -> Any:
     except subprocess.TimeoutExpired:
         raise MigrateError(f"{path.name}: node hasn't evaluated it after {NODE_TIMEOUT} s; {other}") from None
     if done.returncode or "\0" not in done.stdout:
-        reason = next((one for one in done.stderr.splitlines() if "Error" in one), "it exports nothing")
+        lines = done.stderr.splitlines()
+        reason = next((one for one in lines if _ERROR.match(one)), "it exports nothing")
         raise MigrateError(f"{path.name}: node can't evaluate it: {reason.strip()}; {other}")
     return documents.load_json(done.stdout.rpartition("\0")[2], path.name)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corepod.migrate import toml
 from corepod.migrate.formats import sections, server
 from corepod.migrate.formats.sections import SUPERVISORD
 from corepod.migrate.formats.taking import use_or_ask
@@ -46,7 +47,7 @@ def read(text: str, context: Context, name: str) -> Migration:
         if server_ is None:
             continue
         if several:
-            server_.command.append(server_.program.name)
+            server_.command.append(toml.names([server_.program])[0])
         changes = _changes(section, tables[section], server_)
         _note_all(tables[section], changes, server_.program)
         migration.programs.append(server_.program)
