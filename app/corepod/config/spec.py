@@ -305,6 +305,15 @@ _HEALTH = _group(
         {"minimum": 0},
     ),
     (
+        "wsgi_timeout",
+        "seconds",
+        0.0,
+        "time that a request may keep a thread of a WSGI application, without sending anything and without waiting for "
+        "its client; then its stacks are logged, it is answered with 504, and the worker is replaced by a new one, "
+        "which is ready before the old one goes; 0 for no limit",
+        {"minimum": 0},
+    ),
+    (
         "stall_log",
         "seconds",
         0.1,

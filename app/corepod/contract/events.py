@@ -6,8 +6,8 @@ KINDS = {
     "died": "a worker died, or didn't become ready",
     "stuck": "a worker's loop is blocked, or all of its threads are; its stacks are in the log",
     "replaced": "a worker makes way for a new one, because corepod restart asks for it, or its core is another one now",
-    "recycled": "a worker makes way for a new one, because it has reached a limit of requests, age or memory, or it is "
-    "time by the schedule",
+    "recycled": "a worker makes way for a new one, because it has reached a limit of requests, age or memory, a "
+    "request has held its thread for too long, or it is time by the schedule",
     "replace-failed": "the new worker didn't become ready, and the present one stays",
     "reload": "a reload has begun",
     "reloaded": "a reload is done",

@@ -27,7 +27,10 @@ OWED = LATENCY + len(LATENCY_BOUNDS) + 1
 SHED_LATE = OWED + 1  # answered 503 because of queue_timeout
 QUEUED = OWED + 2  # how long requests have waited before they were read, where queue_timeout is set, ns
 WAITING = OWED + 3  # requests that wait for a thread, at the last tick
-WORDS = WAITING + 1
+# How long the request that has held its thread of a WSGI application longest had done so at the last tick, where
+# wsgi_timeout is set, ns
+HELD = OWED + 4
+WORDS = HELD + 1
 # Words that only ever grow: what a slot keeps of a dead worker.
 COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED), SHED_LATE, QUEUED)
 # Behind the words: what is being served, for the report of a death.

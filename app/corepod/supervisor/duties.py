@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from corepod.supervisor.health.overtime import Overtime
     from corepod.supervisor.health.recycling import Recycling
     from corepod.supervisor.health.scoreboard import SharedScoreboard
     from corepod.supervisor.io.log import StreamLog
@@ -35,6 +36,15 @@ def recycling(
     from corepod.supervisor.health.recycling import Recycling
 
     return Recycling(pool, scoreboard, log, random, now)
+
+
+def overtime(pool: Pool, scoreboard: SharedScoreboard, log: StreamLog, now: float) -> Overtime | None:
+    """None where threads may take as long as they like, or with `debug`: a debugger may sit in one."""
+    if not pool.settings.wsgi_timeout or pool.settings.debug:
+        return None
+    from corepod.supervisor.health.overtime import Overtime
+
+    return Overtime(pool, scoreboard, log, now)
 
 
 def reporting(pool: Pool, about: dict[str, Any]) -> list[Duty]:

@@ -45,6 +45,7 @@ class Settings:
     stuck_dump: float
     stuck_timeout: float
     stalled_after: float
+    wsgi_timeout: float
     lame_duck: float
     stop_timeout: float
     keep_alive: float

@@ -77,7 +77,10 @@ class Supervisor:
         scaling = Scaling(self.pool, self.placement, self.steering, self.checks, scoreboard, self.listeners, log)
         self.about: dict[str, Any] = {}  # what is known from the start, for whoever asks
         self.admin = self._open_admin(admin, controls, scoreboard)
-        self.deciding: list[Duty] = [self.checks, *([self.recycling] if self.recycling else []), scaling]
+        overtime = duties.overtime(self.pool, scoreboard, log, loop.now())
+        self.deciding: list[Duty] = [
+            duty for duty in (self.checks, overtime, self.recycling, scaling) if duty is not None
+        ]
         self.reporting = duties.reporting(self.pool, self.about)
         self._child_died = False
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)

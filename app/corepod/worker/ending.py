@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from corepod.worker.logs import log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
     from typing import NoReturn
 
 MARGIN = 0.3  # seconds before the supervisor would kill it
+LOOK = 0.1  # seconds between two looks at what is waited for
 TOLD_AFTER = 1.0  # seconds of waiting after which the log says what is waited for
 
 
@@ -29,14 +31,19 @@ class ProcessEnd:
         self._joined = threading.Event()
         self._last = threading.Lock()  # taken by the thread that ends the process
 
-    def begin(self, stop_by: float | None) -> None:
+    def begin(
+        self, stop_by: float | None, all_hang: Callable[[list[threading.Thread]], bool] = lambda threads: False
+    ) -> None:
         """The loop has done its work. `stop_by`: when the supervisor kills this process, None where it hasn't said so.
+        `all_hang` says of all threads that are left whether waiting for them is in vain.
 
         Closing the loop joins threads, too, and neither that nor the interpreter's own wait has a limit.
         """
         left = self._patience if stop_by is None else stop_by - MARGIN - time.monotonic()
         try:
-            threading.Thread(target=self._watch, args=(max(0.0, left),), name="corepod-end", daemon=True).start()
+            threading.Thread(
+                target=self._watch, args=(max(0.0, left), all_hang), name="corepod-end", daemon=True
+            ).start()
         except RuntimeError:
             pass  # no thread to be had: then the supervisor's deadline is the limit
 
@@ -49,13 +56,13 @@ class ProcessEnd:
         self._joined.set()
         self._exit()
 
-    def _watch(self, left: float) -> None:
-        at_first = min(TOLD_AFTER, left)
-        if self._joined.wait(at_first):
-            return
-        if left > at_first:
-            log.info("waiting up to %.0f s for %s", left - at_first, _what_runs())
-            if self._joined.wait(left - at_first):
+    def _watch(self, left: float, all_hang: Callable[[list[threading.Thread]], bool]) -> None:
+        end, told_at = time.monotonic() + left, time.monotonic() + TOLD_AFTER
+        while (now := time.monotonic()) < end and not all_hang(_threads()):
+            if now >= told_at:
+                told_at = end
+                log.info("waiting up to %.0f s for %s", end - now, _what_runs())
+            if self._joined.wait(min(LOOK, end - now)):
                 return
         log.warning("%s did not end by itself and is cut off", _what_runs())
         self._exit()
@@ -81,9 +88,14 @@ def exit_code(error: SystemExit | KeyboardInterrupt) -> int:
     return 0 if code is None else 1
 
 
+def _threads() -> list[threading.Thread]:
+    """Those that the interpreter waits for."""
+    return [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+
+
 def _what_runs() -> str:
     frames = sys._current_frames()
-    threads = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+    threads = _threads()
     if threads:
         return ", ".join(f"thread {t.name!r}{_place(frames.get(t.ident or 0))}" for t in threads[:5]) + (
             f" and {len(threads) - 5} more threads" if len(threads) > 5 else ""

@@ -10,6 +10,7 @@ from corepod.worker.ending import ProcessEnd, exit_code
 from corepod.worker.worker import WorkerProcess
 
 if TYPE_CHECKING:
+    from threading import Thread
     from typing import NoReturn
 
     from corepod.worker.process import Inheritance
@@ -26,7 +27,7 @@ def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoRetu
             try:
                 end.code = serving.run(runner.get_loop())
             finally:
-                end.begin(serving.stop_by)
+                end.begin(serving.stop_by, serving.all_hang)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     end.finish()
@@ -43,6 +44,10 @@ class Serving:
     def stop_by(self) -> float | None:
         """When the supervisor kills this process, None where it hasn't asked it to stop."""
         return self._worker.stop_by if self._worker is not None else None
+
+    def all_hang(self, threads: list[Thread]) -> bool:
+        """Whether these threads will never end, as far as is known."""
+        return self._worker is not None and self._worker.all_hang(threads)
 
     def run(self, loop: asyncio.AbstractEventLoop) -> int:
         """The exit code. Raises what ends the worker's own task."""

@@ -35,6 +35,7 @@ class WorkerSettings:
     ready_path: str
     ready_interval: float
     stall_log: float
+    wsgi_timeout: float
     # HTTP
     http: str
     accept: str

@@ -46,6 +46,13 @@ class Pool(Protocol):
 class Request(Protocol):
     over: bool  # nobody waits for its response any more
 
+    @property
+    def name(self) -> str:
+        """Method and path, in the shape in which they may be logged."""
+
+    def expire(self, seconds: float) -> None:
+        """It has held its thread for as long as it may: let somebody else answer it. Called in the loop."""
+
     def watch_client(self) -> None:
         """Notice from now on that the client has gone."""
 
@@ -56,9 +63,10 @@ class RequestThreads(ThreadPoolExecutor):
     def __init__(self, most: int) -> None:
         super().__init__(most, thread_name_prefix="wsgi", initializer=self._note_thread)
         self.most = most
-        # Sets, because each of their operations is atomic: loop and threads share them.
+        # Each operation of theirs is atomic: loop and threads share them.
         self._queued: set[Request] = set()
-        self._inside: set[Request] = set()
+        self._inside: dict[Request, int] = {}  # with the number of the move by which it entered
+        self._spare = most  # threads that may still take the places of others
         self._moves = 0
         self._refused_at = -1  # moves when a request found every thread taken
         self._threads_ids: list[int] = []
@@ -88,12 +96,12 @@ class RequestThreads(ThreadPoolExecutor):
 
     def enter(self, request: Request) -> None:
         """Its thread runs code of the application."""
-        self._inside.add(request)
         self._moves += 1
+        self._inside[request] = self._moves
 
     def leave(self, request: Request) -> None:
         """Its thread has returned, or waits for the client."""
-        self._inside.discard(request)
+        self._inside.pop(request, None)
         self._moves += 1
 
     def end(self, request: Request) -> None:
@@ -106,8 +114,23 @@ class RequestThreads(ThreadPoolExecutor):
                 self.most,
             )
 
+    def inside(self) -> dict[Request, int]:
+        """The requests inside the application. The number is another one when a request has left it meanwhile."""
+        return self._inside.copy()
+
+    def replace_one(self) -> None:
+        """One of the threads is given up: another one takes its place, as long as not all have been replaced."""
+        if self._spare:
+            self._spare -= 1
+            self.most = self._max_workers = self.most + 1
+            self.submit(int)  # the executor looks how many threads there are when it gets work
+
+    def are_serving(self, threads: list[threading.Thread], most: int) -> bool:
+        """Whether these are threads of this pool, and no more than `most`."""
+        return len(threads) <= most and self._threads >= set(threads)
+
     def taken(self) -> Taken | None:
-        inside = tuple(self._inside)
+        inside = tuple(self.inside())
         if len(inside) < self.most:
             return None
         for request in inside:

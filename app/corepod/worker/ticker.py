@@ -9,16 +9,22 @@ from corepod.contract.scoreboard import LAG, LAG_MAX, TICK, TICK_INTERVAL
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
+    from typing import Protocol
 
     from corepod.worker.scoreboard import ScoreboardRecord
-    from corepod.worker.threads import ThreadWatch
+
+    class Watch(Protocol):
+        """What looks at the threads."""
+
+        def look(self, now: float) -> None: ...
 
 
 class Ticker:
     """Writes the loop's tick to the scoreboard: when the loop turned last, and how late; and looks at the threads."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord, watch: ThreadWatch) -> None:
-        self._loop, self._words, self._watch = loop, record.words, watch
+    def __init__(self, loop: asyncio.AbstractEventLoop, record: ScoreboardRecord, watches: Sequence[Watch]) -> None:
+        self._loop, self._words, self._watches = loop, record.words, watches
         self._due = loop.time()
 
     def tick(self) -> None:
@@ -26,6 +32,7 @@ class Ticker:
         words[TICK] = time.monotonic_ns()
         words[LAG] = late
         words[LAG_MAX] = max(words[LAG_MAX], late)
-        self._watch.look(time.monotonic())
+        for watch in self._watches:
+            watch.look(time.monotonic())
         self._due = self._loop.time() + TICK_INTERVAL
         self._loop.call_at(self._due, self.tick)

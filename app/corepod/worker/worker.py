@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BOOT
 from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
@@ -22,11 +22,18 @@ from corepod.worker.application.overload import Overload
 from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
+from corepod.worker.overtime import Overtime
 from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.stalls import StallWatch
-from corepod.worker.threads import LoopThreads, ThreadWatch, pools
+from corepod.worker.threads import LoopThreads, RequestThreads, ThreadWatch, pools
 from corepod.worker.ticker import Ticker
 from corepod.worker.warmup import warm_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Thread
+
+    from corepod.worker.ticker import Watch
 
 LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worker cuts connections itself
 # Seconds in which a request may come whose connection the kernel holds back (TCP_DEFER_ACCEPT) as the pool stops: for
@@ -40,6 +47,8 @@ class WorkerProcess:
 
     def __init__(self, inheritance: Inheritance) -> None:
         self.stop_by: float | None = None  # CLOCK_MONOTONIC at which the supervisor kills it, None before it drains
+        # Whether these threads, which keep the process from its end, will never end.
+        self.all_hang: Callable[[list[Thread]], bool] = lambda threads: False
         self.exit_code: int | None = None  # what the application wants, None where it hasn't asked for the end
         self._inheritance = inheritance
         self._control, self._settings = inheritance.control, inheritance.settings
@@ -106,7 +115,13 @@ class WorkerProcess:
         api.join_pool(me, self._control)
         self._server.state["corepod"] = self._app.extension = me._asdict()
         found = pools(self._inheritance.app, self._threads, self._in_flight)
-        Ticker(self._loop, record, ThreadWatch(found, record.words)).tick()
+        watches: list[Watch] = [ThreadWatch(found, record.words)]
+        limit = 0.0 if self._settings.debug else self._settings.wsgi_timeout
+        if limit and isinstance(threads := found[0], RequestThreads):
+            overtime = Overtime(threads, limit, record.words)
+            self.all_hang = overtime.all_hang
+            watches.append(overtime)
+        Ticker(self._loop, record, watches).tick()
 
     async def _start(self) -> bool:
         if self._pages is not None and self._pages.fault is not None:

@@ -27,6 +27,11 @@ class Asked:
 
     over = False
     watched = 0
+    name = "GET /"
+    expired = 0.0
+
+    def expire(self, seconds: float) -> None:
+        self.expired = seconds
 
     def watch_client(self) -> None:
         self.watched += 1

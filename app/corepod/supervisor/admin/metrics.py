@@ -18,7 +18,7 @@ SLOT_STATES = ("starting", "ready", "busy", "stuck", "draining", "backoff", "fai
 # Written as 0 before the first such death, because increase() misses the first step of a series that begins with 1.
 COMMON_REASONS = ("exit code 0", "exit code 1", "signal SIGKILL", "signal SIGSEGV", "oom", "stuck", "busy")
 
-REPLACED = ("asked", "requests", "age", "memory", "schedule")  # reasons, likewise written as 0
+REPLACED = ("asked", "requests", "age", "memory", "schedule", "timeout")  # reasons, likewise written as 0
 
 # Name, type, help, labels. The reference in the documentation is generated from it.
 METRICS = (

@@ -118,6 +118,8 @@ class Watchdog:
             return Step.NONE
         if self.state() == "stuck":
             passed, look, limit = self.stuck or self.stalled, settings.stuck_dump, settings.stuck_timeout
+            if limit and self.threads_stuck:
+                limit += settings.wsgi_timeout  # until then they may take their time, and then make way without a death
         else:
             passed, look, limit = self.blocked, settings.busy_after, settings.busy_timeout
         if self.dumped == self.state():

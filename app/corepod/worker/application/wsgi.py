@@ -13,9 +13,10 @@ import contextvars
 import io
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract.shape import shape
 from corepod.worker.application.environ import build_environ
 from corepod.worker.application.guard import LeakedError
-from corepod.worker.application.middleware import announced
+from corepod.worker.application.middleware import RequestTimeoutError, announced, answer
 from corepod.worker.logs import log
 from corepod.worker.response_head import REASON
 from corepod.worker.threads import RequestThreads
@@ -60,6 +61,8 @@ class Exchange:
 
     def __init__(self, adapter: Adapter, scope: Any, receive: Any, send: Any) -> None:
         self._late = False  # it was given up before it got a thread
+        self._call_of_app: asyncio.Future[None] | None = None
+        self._expired = 0.0  # seconds for which it has held its thread, where that is too long
         self._adapter, self._scope, self._receive, self._send = adapter, scope, receive, send
         self._loop = asyncio.get_running_loop()
         self._start: dict[str, Any] | None = None
@@ -103,16 +106,23 @@ class Exchange:
         environ = build_environ(self._scope, source)
         threads = self._adapter.threads
         threads.ask(self)
-        work = self._loop.run_in_executor(threads, contextvars.copy_context().run, self._work, environ)
+        self._call_of_app = work = self._loop.run_in_executor(
+            threads, contextvars.copy_context().run, self._work, environ
+        )
         overload = self._adapter.overload
         timer = self._loop.call_later(overload.patience, self._give_up, work) if overload is not None else None
         try:
             await work
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._late or overload is None or (task is not None and task.cancelling()):
+            if task is not None and task.cancelling():
                 raise
-            await overload.refuse_late(self._scope, self._send)
+            if self._expired:
+                await self._answer_in_its_place()
+            elif self._late and overload is not None:
+                await overload.refuse_late(self._scope, self._send)
+            else:
+                raise
             return
         finally:
             if timer is not None:
@@ -127,6 +137,23 @@ class Exchange:
         if self._adapter.threads.take(self):
             self._late = True
             work.cancel()
+
+    @property
+    def name(self) -> str:
+        """See `corepod.worker.threads.Request`."""
+        return shape(f"{self._scope['method']} {self._scope['raw_path'].decode('latin-1')}")
+
+    def expire(self, seconds: float) -> None:
+        """Give up its thread, which can't be stopped, and answer 504."""
+        if self._call_of_app is not None and not self.over:
+            self._expired = seconds
+            self._call_of_app.cancel()
+
+    async def _answer_in_its_place(self) -> None:
+        self.over = True  # whatever the thread still sends
+        if self._begun:
+            raise RequestTimeoutError(f"its thread was inside the application for {self._expired:g} s (wsgi_timeout)")
+        await answer(self._send, 504, b"the application took too long\n", (b"connection", b"close"))
 
     def watch_client(self) -> None:
         """Notice from now on that the client has gone. Costs a task, which few requests live long enough to need."""

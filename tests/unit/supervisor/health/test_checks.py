@@ -24,6 +24,7 @@ SETTINGS = {
     "stuck_dump": 10.0,
     "stuck_timeout": 60.0,
     "stalled_after": 5.0,
+    "wsgi_timeout": 0.0,
     "debug": False,
 }
 

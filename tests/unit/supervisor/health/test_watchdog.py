@@ -15,6 +15,7 @@ LIMITS = {
     "busy_after": 30.0,
     "busy_timeout": 300.0,
     "stalled_after": 5.0,
+    "wsgi_timeout": 0.0,
 }
 
 
@@ -150,6 +151,12 @@ CASES = {
     "threads that go on in time": Case(Worker().stalls(40).moves().runs(1), "ready", [(10, Step.DUMP)], True),
     "threads that stall again and again": Case(
         Worker().stalls(50).moves().stalls(50), "stuck", [(10, Step.DUMP), (60, Step.DUMP)], False
+    ),
+    "threads that are to make way before that": Case(
+        Worker(wsgi_timeout=120.0).stalls(180), "stuck", [(10, Step.DUMP), (180, Step.END)], False
+    ),
+    "a loop that is stuck all the same": Case(
+        Worker(wsgi_timeout=120.0).sleeps(61), "stuck", [(11, Step.DUMP), (61, Step.END)], False
     ),
     "threads that may stall for any time": Case(Worker(stalled_after=0).stalls(1000), "ready", [], True),
     "threads that may stall for a long time": Case(
