@@ -35,7 +35,8 @@ LEAST = {
 }
 # What these configurations ask for and this machine hasn't got.
 ELSEWHERE = re.compile(
-    r"can't be read: no such file|there is no folder|only root may run workers|there is no (user|group)|uvloop isn't inst"
+    r"can't be read: no such file|there is no folder|only root may run workers|there is no (user|group)"
+    r"|uvloop isn't installed"
     r"|no setting '(wsgi_timeout|access_log_file|pid_file|ready_file)'"
 )
 
