@@ -165,8 +165,10 @@ def signals() -> str:
         "error (SEGV, BUS, FPE, ILL) end an ordinary supervisor at once, with its workers; PID 1 ignores them when",
         "they are sent to it.",
         "",
-        "A worker that gets TERM or INT itself drains and exits, and the supervisor starts the next one. This",
-        "counts as a death.",
+        "A worker that gets TERM or INT itself serves on until a new one has taken its place, which begins 4 s later:",
+        "whoever stops a pool may signal all of its processes, one after the other and in any order (systemd does so",
+        "by default), and then nothing is replaced. Without `overlap` it drains first. It is no death. The other",
+        "processes of a pool, such as the standby and the template, let both signals pass and end with the pool.",
     ]
     return _text([*head, "| signal | action |", "|---|---|", *rows, *tail])
 

@@ -71,7 +71,7 @@ def resolve(
     faults; `needs_app` makes a missing application one.
     """
     found = list(faults or [])
-    effective = Effective(warnings=_misspelt(environ))
+    effective = Effective(warnings=[*_misspelt(environ), *_of_other_servers(environ)])
     content = document.read(file, found)
     environment = _choose(content, flags, environ, effective, found)
     named = effective.application
@@ -208,3 +208,17 @@ def _misspelt(environ: Mapping[str, str]) -> list[str]:
             if close:
                 warnings.append(f"the variable {name} is not a setting and has no effect; did you mean {close[0]}?")
     return warnings
+
+
+def _of_other_servers(environ: Mapping[str, str]) -> list[str]:
+    """The settings of gunicorn and uvicorn in variables: somebody relies on them."""
+    names = [name for name in sorted(environ) if name == "GUNICORN_CMD_ARGS" or _is_uvicorns(name, environ[name])]
+    if not names:
+        return []
+    verb = "is" if len(names) == 1 else "are"
+    return [f"{', '.join(names)} {verb} not read; corepod migrate turns such variables into settings"]
+
+
+def _is_uvicorns(name: str, value: str) -> bool:
+    links = name.endswith(FOREIGN) and (name != "UVICORN_PORT" or value.startswith("tcp:"))
+    return name.startswith("UVICORN_") and not links

@@ -216,6 +216,19 @@ _POOL = _group(
     ("user", "text", "", "user that the workers run as (name or number)"),
     ("group", "text", "", "group that the workers run as (name or number); by default the user's own"),
     ("umask", "mode", None, "umask of the workers, octal"),
+    (
+        "pid_file",
+        "text",
+        "",
+        "file that holds the pid of the pool while it runs, for PIDFile= of systemd and for kill -HUP $(cat FILE)",
+    ),
+    (
+        "ready_file",
+        "text",
+        "",
+        "file that is there, and empty, exactly while at least one worker is ready and the pool isn't stopping, for "
+        "whoever waits for a file or tests for one",
+    ),
 )
 _SOCKETS = _group(
     "Addresses",

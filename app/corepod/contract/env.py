@@ -36,3 +36,6 @@ ONE_CORE_ENV = {
 APP_PORT = 8000
 ADMIN_PORT = 9000
 NOTIFY_PORT = 9001  # UDP, of the operator
+
+# Each names the folder of prometheus_client's multiprocess mode.
+METRICS_FOLDER = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")

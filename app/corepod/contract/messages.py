@@ -120,6 +120,10 @@ class Readiness(Message):
     why: str
 
 
+class Signalled(Message):
+    """Somebody has sent TERM or INT to the worker itself. It serves until it is told what follows from that."""
+
+
 class Unpinned(Message):
     """The worker can't be pinned to its core."""
 

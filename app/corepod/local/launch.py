@@ -22,6 +22,7 @@ from corepod.local import development
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MARKS = ("pid_file", "ready_file")  # made by the supervisor, which runs in another folder with chdir
 SUPERVISOR = Path(corepod.__file__).parent / "supervisor" / "__main__.py"
 
 
@@ -61,6 +62,9 @@ def prepare(effective: Effective) -> dict[str, str]:
     Raises SettingsError.
     """
     effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
+    for name in MARKS:
+        if path := effective.values[name]:
+            effective.values[name] = _from_here(path)
     if log := effective.values["log_file"]:
         # The file itself: what is put aside is beside it. /dev/stdout and the like mean another file in each process.
         effective.values["log_file"] = log if log.startswith(("/dev/", "/proc/")) else os.path.realpath(_from_here(log))

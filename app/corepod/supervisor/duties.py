@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from corepod.contract.exits import EXIT_SETTINGS
+from corepod.supervisor.launch.sockets import StartError
 from corepod.supervisor.pool.state import Stage
 
 TYPE_CHECKING = False
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.health.scoreboard import SharedScoreboard
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.systemd import Manager
+    from corepod.supervisor.launch.marks import PidFile, ReadyFile
     from corepod.supervisor.pool.pool import Pool
 
     class Duty(Protocol):
@@ -64,6 +67,34 @@ def reporting(pool: Pool, about: dict[str, Any]) -> list[Duty]:
         manager = _service_manager(pool)
         found += [manager] if manager is not None else []
     return found
+
+
+def pid_file(path: str) -> PidFile | None:
+    """None where it isn't wanted. Raises StartError."""
+    if not path:
+        return None
+    from corepod.supervisor.launch.marks import MarkError, PidFile
+
+    try:
+        return PidFile(path)
+    except MarkError as error:
+        raise StartError(f"--pid-file: {error}", EXIT_SETTINGS) from error
+
+
+def ready_file(path: str, pool: Pool) -> ReadyFile | None:
+    """None where it isn't wanted. Raises StartError."""
+    if not path:
+        return None
+    from corepod.supervisor.launch.marks import MarkError, ReadyFile
+
+    def ready() -> bool:
+        workers = [slot.worker for slot in pool.slots if slot.worker is not None]
+        return not pool.stopping and any(w.stage is Stage.SERVING and w.willing for w in workers)
+
+    try:
+        return ReadyFile(path, ready)
+    except MarkError as error:
+        raise StartError(f"--ready-file: {error}", EXIT_SETTINGS) from error
 
 
 def _service_manager(pool: Pool) -> Manager | None:

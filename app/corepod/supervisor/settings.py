@@ -40,6 +40,8 @@ class Settings:
     admin_status: str
     control: str
     notify: str
+    pid_file: str
+    ready_file: str
     busy_after: float
     busy_timeout: float
     stuck_dump: float

@@ -19,7 +19,7 @@ from corepod.supervisor.io import whereto
 from corepod.supervisor.launch import control, reaper, sockets
 from corepod.supervisor.launch.launcher import SystemLauncher
 from corepod.supervisor.launch.placement import Placement
-from corepod.supervisor.launch.prometheus import LiveGauges
+from corepod.supervisor.launch.prometheus import MetricFiles
 from corepod.supervisor.pool.pool import Pool
 from corepod.supervisor.scaling import Scaling
 from corepod.supervisor.signals import Signals
@@ -56,8 +56,8 @@ class Supervisor:
         self.unlink = [s for s in (admin, *controls) if s is not None]
         subreaper = reaper.become_subreaper()
         self.cgroup, scoreboard = Cgroup(), SharedScoreboard()
-        self.live_gauges = LiveGauges(os.environ, settings.cwd)
-        self.live_gauges.forget_the_dead()
+        self.metric_files = MetricFiles(os.environ, settings.cwd)
+        self.metric_files.begin_anew()
         self.launcher = SystemLauncher(loop, log, settings, scoreboard.fd, self.listeners, self._hear)
         self.pool = Pool(
             settings,
@@ -82,6 +82,10 @@ class Supervisor:
             duty for duty in (self.checks, overtime, self.recycling, scaling) if duty is not None
         ]
         self.reporting = duties.reporting(self.pool, self.about)
+        # The last of what can keep the pool from starting: nothing else removes these files.
+        ready_file = duties.ready_file(settings.ready_file, self.pool)
+        self.reporting += [ready_file] if ready_file else []
+        self.marks = [mark for mark in (ready_file, duties.pid_file(settings.pid_file)) if mark is not None]
         self._child_died = False
         self._stop = Stop(timeout=settings.stop_timeout, lame_duck=settings.lame_duck)
         self._announce(sockets.name(admin) if admin else "none", subreaper)
@@ -201,7 +205,7 @@ class Supervisor:
         forking, living = self.pool.generations.forking, self.pool.processes.living
         for pid, code, status in reaper.reap(list(living), forking):
             self.launcher.read_rest(living[pid])
-            self.live_gauges.forget(pid)
+            self.metric_files.forget(pid)
             oom = (code, status) == (os.CLD_KILLED, signal.SIGKILL) and self.cgroup.killed_for_memory()
             self.pool.on_exit(pid, reaper.as_exit(code, status, oom=oom), now)
         # Zombies left alone during a fork are looked at again when it has ended.
@@ -248,6 +252,8 @@ class Supervisor:
         deadline = self.loop.now() + FLUSH_TIMEOUT
         while self.loop.wait(self.loop.now()) and self.loop.now() < deadline:
             pass
+        for mark in self.marks:
+            mark.remove()
         self.log.info("stopped")
         self.log.close(FLUSH_TIMEOUT)
 

@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from corepod import __version__
+from corepod.contract.env import METRICS_FOLDER
 from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import children, forkable, fresh, template, terminal, title, trial
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Returns the exit code; by then the supervisor knows of a failure."""
     control = Control(CONTROL_FD)
+    children.let_stops_pass()
     try:
         message, fds = control.receive()
     except ValueError:
@@ -144,6 +146,7 @@ def _set_folder_and_user(settings: WorkerSettings) -> None:
     user = _lookup(settings.user, pwd.getpwnam, pwd.getpwuid)
     group = _lookup(settings.group, grp.getgrnam, grp.getgrgid)
     gid = group.gr_gid if group else user.pw_gid if user else None
+    _make_metrics_folder(user.pw_uid if user else -1, -1 if gid is None else gid)
     if gid is not None:
         if user:
             os.initgroups(user.pw_name, gid)
@@ -151,6 +154,17 @@ def _set_folder_and_user(settings: WorkerSettings) -> None:
     if user:
         os.setuid(user.pw_uid)
         os.environ.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
+
+
+def _make_metrics_folder(uid: int, gid: int) -> None:
+    """That of prometheus_client, which doesn't make it; owned by the worker."""
+    folder = next((os.environ[name] for name in METRICS_FOLDER if os.environ.get(name)), "")
+    if folder and not os.path.exists(folder):
+        try:
+            os.makedirs(folder)
+            os.chown(folder, uid, gid)
+        except OSError:
+            pass  # prometheus_client says what it lacks
 
 
 def _lookup(text: str, by_name: Any, by_number: Any) -> Any:

@@ -36,6 +36,7 @@ class _Worker:
         self.handlers: dict[signal.Signals, Any] = {}
         self.masks: dict[int, set[int]] = {}  # by thread that forks
         self.forks_workers = False
+        self.gives_interrupt = False  # the last hook does
         self.interruptible = False  # a child: an interrupt still has to get Python's handler
 
 
@@ -54,6 +55,25 @@ def handle_stops(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) 
         _worker.handlers[signum] = signal.getsignal(signum)
     # The last one: hooks run in the order in which they were registered, and the application's modules have some.
     os.register_at_fork(after_in_child=_give_interrupt)
+    _worker.gives_interrupt = True
+
+
+def let_stops_pass(loop: asyncio.AbstractEventLoop | None = None) -> None:
+    """TERM and INT do nothing in this process, which serves nobody, or nobody any more (in this loop), and which the
+    supervisor ends: by whoever signals all processes of a pool it would be ended too early, and replaced, or be said to
+    have failed.
+
+    There is a handler, for programs that the application executes would inherit that a signal is ignored.
+    """
+    for signum in STOPS:
+        if loop is not None:
+            loop.remove_signal_handler(signum)
+        signal.signal(signum, _pass)
+        _worker.handlers[signum] = _pass
+
+
+def _pass(signum: int, frame: object) -> None:
+    pass
 
 
 @contextmanager
@@ -84,6 +104,8 @@ def _after_in_child() -> None:
         return
     _worker.interruptible = bool(_worker.closeables) and _leave()
     _after()
+    if not _worker.gives_interrupt:
+        _give_interrupt()
 
 
 def _give_interrupt() -> None:

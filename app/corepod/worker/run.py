@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
+from corepod.worker import children
 from corepod.worker.ending import ProcessEnd, exit_code
 from corepod.worker.worker import WorkerProcess
 
@@ -27,6 +28,7 @@ def become_worker(inheritance: Inheritance, *, warm: bool, live: bool) -> NoRetu
             try:
                 end.code = serving.run(runner.get_loop())
             finally:
+                children.let_stops_pass(runner.get_loop())
                 end.begin(serving.stop_by, serving.all_hang)
     except BaseException:
         sys.excepthook(*sys.exc_info())

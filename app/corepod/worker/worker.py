@@ -9,7 +9,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BOOT
-from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Unpinned
+from corepod.contract.messages import Activate, Armed, Drain, Lame, Message, Ready, Signalled, Unpinned
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api
@@ -68,6 +68,7 @@ class WorkerProcess:
         self._lifespan = Lifespan(inheritance.app, self._server.state)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
+        self._placed = False  # it has a slot
         self._leaving = False  # this worker stops, and not the pool
         self._held_back = False  # the kernel holds back connections that have brought nothing yet
 
@@ -79,7 +80,7 @@ class WorkerProcess:
         if live and not started:
             return EXIT_BOOT
         # Not when it starts accepting: this takes a tenth of the time from a crash to the next answer.
-        children.handle_stops(self._loop, self.stop)
+        children.handle_stops(self._loop, self._signalled)
         stacks.show_when_asked(self._loop)
         self._control.send(Armed())
         message = await self._inbox.get()
@@ -88,6 +89,7 @@ class WorkerProcess:
                 await self._shut_down()
             return 0
         self._occupy_slot(message)
+        self._placed = True
         if not started and not await self._start():
             return EXIT_BOOT
         acceptor = self._start_accepting(message.slots)
@@ -188,6 +190,12 @@ class WorkerProcess:
             StallWatch(self._loop, self._app, self._settings.stall_log, logs.log.warning).begin()
         except (OSError, AttributeError, ValueError) as error:
             logs.log.info("stall_log has no effect here: %s", error)
+
+    def _signalled(self) -> None:
+        """Somebody tells this process to stop. Whether that is meant for the whole pool the supervisor will know; a
+        standby ends with the pool in any case."""
+        if self._placed:
+            self._control.send(Signalled())
 
     def stop(self) -> None:
         """Stop this worker, not the pool: it ends gracefully, and the supervisor starts the next one."""

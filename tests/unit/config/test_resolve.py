@@ -242,6 +242,15 @@ def test_a_pod_has_its_own_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_variables_of_other_servers_are_warned_of(tmp_path: Path) -> None:
+    theirs = {"UVICORN_WORKERS": "2", "GUNICORN_CMD_ARGS": "-w 4", "UVICORN_PORT": "80", "HOST": "h"}
+    (warning,) = settle(tmp_path, {}, theirs).warnings
+    assert warning.startswith("GUNICORN_CMD_ARGS, UVICORN_PORT, UVICORN_WORKERS are not read; corepod migrate")
+    assert (
+        settle(tmp_path, {}, {"UVICORN_PORT": "tcp://10.0.0.1:80", "UVICORN_SERVICE_HOST": "10.0.0.1"}).warnings == []
+    )
+
+
 def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: Path) -> None:
     foreign = {"COREPOD_PORT": "tcp://1.2.3.4:80", "COREPOD_SERVICE_HOST": "1.2.3.4", "COREPOD_DEMO_CRASH": "1"}
     assert settle(tmp_path, {}, foreign).warnings == []

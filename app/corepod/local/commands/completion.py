@@ -44,7 +44,17 @@ function _corepod_pools
 end""",
 }
 POOL = {"bash": "_corepod_pools", "zsh": "_corepod_pools", "fish": "(_corepod_pools)", "preamble": POOLS}
-FILES = ("config", "env_file", "tls_cert", "tls_key", "tls_client_ca", "termination_log", "control")
+FILES = (
+    "config",
+    "env_file",
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
+    "termination_log",
+    "pid_file",
+    "ready_file",
+    "control",
+)
 FOLDERS = ("chdir",)
 
 

@@ -1,29 +1,32 @@
 """What prometheus_client leaves to the process manager in its multiprocess mode: values of dead processes.
 
 Each process writes a file for each kind of metric into a common folder, and a scrape adds them up. Counters outlive
-their process; the gauges of kinds that begin with `live` don't, and their files have to be removed.
+their process, and end with the pool; the gauges of kinds that begin with `live` don't even outlive the process, and
+their files have to be removed. Files of dead processes are many in a pool that lives for long: to put their counters
+together takes prometheus_client, which isn't here.
 """
 
 from __future__ import annotations
 
 import os
 
+from corepod.contract.env import METRICS_FOLDER
 from corepod.supervisor.health.procfs import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 PREFIX, SUFFIX = "gauge_live", ".db"  # gauge_KIND_PID.db
+COUNTING = ("counter", "histogram", "summary")
 KINDS = ("all", "sum", "max", "min", "mostrecent")
 
 
-class LiveGauges:
+class MetricFiles:
     """The folder that the variables name; no folder, no work."""
 
     def __init__(self, environ: Mapping[str, str], cwd: str) -> None:
-        folder = next((environ[name] for name in VARIABLES if environ.get(name)), "")
+        folder = next((environ[name] for name in METRICS_FOLDER if environ.get(name)), "")
         self._folder = os.path.join(cwd, folder) if folder else ""
 
     def forget(self, pid: int) -> None:
@@ -32,17 +35,18 @@ class LiveGauges:
             for kind in KINDS:
                 self._remove(f"{PREFIX}{kind}_{pid}{SUFFIX}")
 
-    def forget_the_dead(self) -> None:
-        """Remove what a pool that ran before has left."""
+    def begin_anew(self) -> None:
+        """A pool starts, and its counters with it: remove every file of a process that is dead."""
         if not self._folder:
             return
         try:
             names = os.listdir(self._folder)
         except OSError:
-            return  # the application makes the folder itself
+            return  # the first worker makes the folder
         for name in names:
-            pid = name.removesuffix(SUFFIX).rpartition("_")[2]
-            if name.startswith(PREFIX) and name.endswith(SUFFIX) and pid.isdecimal() and not _exists(int(pid)):
+            kind, _, pid = name.removesuffix(SUFFIX).rpartition("_")
+            ours = name.endswith(SUFFIX) and (kind in COUNTING or kind.startswith("gauge_"))
+            if ours and pid.isdecimal() and not _exists(int(pid)):
                 self._remove(name)
 
     def _remove(self, name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from corepod.contract.escaping import line
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
-from corepod.contract.messages import Failed, Hello, Malformed, Readiness, Ready, Unpinned
+from corepod.contract.messages import Failed, Hello, Malformed, Readiness, Ready, Signalled, Unpinned
 from corepod.contract.scoreboard import TICK
 from corepod.supervisor.pool import exits, protocol, restarts
 from corepod.supervisor.pool.exits import BootReports
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 OFFENCE = "invalid message"
 REPLACE_TIMEOUT = 600.0  # seconds that a new worker may take to be ready while the one that it replaces serves
+# Seconds for which a signal to stop that a worker gets may be the first of several, to all processes of the pool: who
+# sends them may be held up between two. The worker serves meanwhile, so nobody misses anything.
+ALL_SIGNALLED = 4.0
 ORPHANED_CONTROL = 1.0  # seconds a process may live without its control socket: nothing could tell it to stop
 
 
@@ -76,6 +79,7 @@ class Pool:
         """When `tick` has something to do by itself."""
         times = [self.processes.deadline(), self.generations.deadline(), *(slot.retry_at for slot in self.slots)]
         times += [slot.replace_by for slot in self.slots]
+        times += [self._signal_due(slot) for slot in self.slots]
         return min((t for t in times if t is not None), default=None)
 
     def tick(self, now: float) -> None:
@@ -84,6 +88,8 @@ class Pool:
         self.generations.begin_reload_if_due(now)
         if not self.generations.closed:
             for slot in self.slots:
+                if (due := self._signal_due(slot)) is not None and now >= due:
+                    self._obey_signal(slot, now)
                 self._let_wait_if_idle(slot, now)
                 if slot.replace_by is not None and now >= slot.replace_by:
                     self.generations.keep_worker(slot, f"no new one was ready within {REPLACE_TIMEOUT:g} s", now)
@@ -95,6 +101,25 @@ class Pool:
         # Without overlap the next lifespan must not begin before the last one has ended.
         if slot.idle and (self.settings.overlap or not slot.retiring):
             slot.wait(self.generations.current.number, now)
+
+    def _signal_due(self, slot: Slot) -> float | None:
+        """When the worker of a slot has to make way because it alone has been told to stop."""
+        worker = slot.worker
+        if worker is None or worker.signalled_at is None or self.stopping or self.generations.reloading:
+            return None
+        if slot.changing and worker.stage is not Stage.STARTING:
+            return None  # it is being replaced anyway
+        return worker.signalled_at + ALL_SIGNALLED
+
+    def _obey_signal(self, slot: Slot, now: float) -> None:
+        worker = slot.worker
+        assert worker is not None
+        worker.obeys()
+        if worker.stage is Stage.STARTING:  # it serves nobody: the slot gets the next one
+            self._log.info("makes way for a new worker: a signal told it to stop", event="replaced", **worker.who)
+            self.processes.drain(worker, self.settings.stop_timeout, 0.0, now)
+        else:
+            self.restart(slot, "a signal told it to stop", now)
 
     # What is asked of the pool
 
@@ -222,6 +247,8 @@ class Pool:
             self._on_ready(process, now)
         elif isinstance(message, Readiness):
             process.says(message.ready, line(message.why[: protocol.LONGEST_WHY]))
+        elif isinstance(message, Signalled):
+            process.signalled(now)
         elif isinstance(message, Unpinned):
             self._on_unpinned(process, message.why or "its worker doesn't say why")
         elif not isinstance(message, Malformed):

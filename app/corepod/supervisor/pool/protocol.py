@@ -16,6 +16,7 @@ from corepod.contract.messages import (
     Readiness,
     Ready,
     Refused,
+    Signalled,
     Unforkable,
     Unpinned,
     encode,
@@ -38,6 +39,7 @@ STAGES: dict[type[Message], tuple[Stage, ...]] = {
     Armed: (Stage.ARMING, Stage.DRAINING),
     Ready: (Stage.STARTING, Stage.DRAINING),
     Unpinned: (Stage.STARTING, Stage.DRAINING),
+    Signalled: (Stage.STARTING, Stage.SERVING, Stage.DRAINING),
     Failed: (Stage.LOADING, Stage.IMPORTING, Stage.ARMING, Stage.STARTING, Stage.DRAINING),
     Readiness: (Stage.STARTING, Stage.SERVING, Stage.DRAINING),
 }

@@ -66,6 +66,7 @@ class Process:
         self.cpu_seen = 0.0  # CPU seconds at the last look: a dead process can't be asked
         self.kill_at: float | None = None
         self.cause = ""  # why the supervisor killed it
+        self.signalled_at: float | None = None  # somebody has told it to stop then; None once that has been acted on
         self.failure: Failed | None = None  # what it said of its failed boot
 
     @property
@@ -130,6 +131,15 @@ class Process:
     def says(self, willing: bool, why: str) -> None:
         """The application's own word on its readiness."""
         self.willing, self.unwilling_why = willing, why
+
+    def signalled(self, now: float) -> None:
+        """Somebody has sent it a signal to stop. The first one counts."""
+        if self.signalled_at is None:
+            self.signalled_at = now
+
+    def obeys(self) -> None:
+        """What follows from the signal is under way."""
+        self.signalled_at = None
 
     def failed(self, failure: Failed) -> None:
         self.failure = failure

@@ -19,6 +19,7 @@ from corepod.contract.messages import (
     Readiness,
     Ready,
     Refused,
+    Signalled,
     Unforkable,
     Unpinned,
 )
@@ -33,7 +34,7 @@ SUPERVISORS: list[Message] = [
 MESSAGES: list[Message] = [
     *(Imported(), Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),
     *(Failed("missing", "", ""), Failed("exception", "no database", "Traceback")),
-    *(Hello(), Unpinned("x"), Readiness(True, ""), *SUPERVISORS),
+    *(Hello(), Signalled(), Unpinned("x"), Readiness(True, ""), *SUPERVISORS),
 ]
 MISPLACED: list[tuple[Stage, Message | Malformed]] = [
     *((stage, message) for stage in Stage for message in MESSAGES if stage not in STAGES.get(type(message), ())),

@@ -27,6 +27,7 @@ from corepod.contract.messages import (
     Readiness,
     Ready,
     Refused,
+    Signalled,
     Unforkable,
     Unpinned,
 )
@@ -162,6 +163,12 @@ class Chaos:
 
     def code_changes(self) -> None:
         self.broken = self.dice.choice([set(), set(), set(), {Stage.LOADING}, {Stage.STARTING}])
+
+    def is_signalled(self) -> None:
+        """Somebody tells a worker itself to stop."""
+        if (process := self.one(Stage.STARTING, Stage.SERVING, Stage.DRAINING)) is not None:
+            self.note(process)
+            self.system.says(process, Signalled())
 
     def reload(self) -> None:
         self.pool.request_reload()
@@ -322,6 +329,7 @@ HOSTILE: list[Message | Malformed] = [
         Armed(),
         Ready(),
         Lame(),
+        Signalled(),
         Malformed("no such message", "{}"),
         Drain(1.0, 0.0),
         Fork(True, True),
@@ -339,6 +347,7 @@ WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.fork_is_refused, 1),
     (Chaos.template_is_unforkable, 1),
     (Chaos.says_what_it_should_not, 2),
+    (Chaos.is_signalled, 3),
     (Chaos.system_refuses, 2),
     (Chaos.code_changes, 2),
     (Chaos.reload, 3),
@@ -391,6 +400,7 @@ def settles(chaos: Chaos) -> None:
     chaos.check()
     for slot in pool.slots:
         assert slot.failed or (slot.worker is not None and slot.worker.stage is Stage.SERVING)
+        assert slot.worker is None or slot.worker.signalled_at is None, "a signal is forgotten"
         assert not slot.retiring
         assert not slot.replacing
         assert slot.incoming is None
