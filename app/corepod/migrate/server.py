@@ -60,9 +60,12 @@ class Server:
 def application(case: Case, given: Given) -> None:
     """The application itself; the program is called after its module."""
     app = str(given.value)
-    case.program.settings["app"] = app
-    case.program.name = case.program.name or app.partition(":")[0].split(".")[0]
-    case.program.map(given.setting, given.text, f'app = "{app}"')
+    try:
+        case.program.use(given.setting, given.text, "app", app)
+    except ValueError as error:
+        case.ask(given, f"is no application: {error}")
+    else:
+        case.program.name = case.program.name or app.partition(":")[0].split(".")[0]
 
 
 def host_and_port(case: Case, given: Given) -> None:

@@ -54,9 +54,7 @@ LEADER = (
 )
 MASTER = ("on_starting", "when_ready", "on_reload", "pre_exec", "on_exit", "nworkers_changed")
 ENDS = ("child_exit", "worker_exit", "worker_abort", "worker_int")
-PLACES = {"when_ready": "on_ready", "on_starting": "on_ready", "on_reload": "on_reload"} | dict.fromkeys(
-    ENDS, "on_exit"
-)
+PLACES = {"when_ready": "on_ready", "on_starting": "on_ready", "on_reload": "on_reload", "child_exit": "on_exit"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,7 @@ def judge(name: str, function: Function | None, source: Source, *, preload: bool
         return Hook(Fate.NEEDS_YOU, f"its code isn't there to be read; {_place(name)}")
     nodes = source.body(function)
     calls = [dotted(node.func) for node in nodes if isinstance(node, ast.Call)]
+    calls = [call for call in calls if call not in source.functions]
     names = [*calls, *_imports(nodes), *(node.id for node in nodes if isinstance(node, ast.Name))]
     effects = [call for call in calls if call and not LOGS.search(call) and not PURE.search(call)]
     if not effects and not _changes(nodes):

@@ -51,10 +51,10 @@ def convert(told: Program, given: dict[str, Given], context: Context, source: So
     for name, one in given.items():
         if name == "config":
             continue
-        if name == "wsgi_app":
-            application(case, one)
-        elif name in DEFAULTS and one.value in (DEFAULTS[name], None):
+        if one.value is None or (name in DEFAULTS and one.value == DEFAULTS[name]):
             told.drop(one.setting, one.text, "gunicorn's default")
+        elif name == "wsgi_app":
+            application(case, one)
         else:
             case.given[name] = one
     allowed = context.environ.get("FORWARDED_ALLOW_IPS")
