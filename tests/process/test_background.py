@@ -278,7 +278,7 @@ def test_the_end_of_the_terminal_is_none_of_its_business(user: Machine) -> None:
     status = user.status()
     user.look(status["pid"])
     os.kill(status["pid"], signal.SIGUSR1)  # a signal that comes after that of the terminal has a line in the log
-    log = user.until_log("stacks:")
+    log = user.until_log("the log file is reopened")
     assert "reload" not in log
     assert user.status()["reloads"]["asked"] == 0
 

@@ -72,6 +72,10 @@ def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if values["chdir"] and not Path(values["chdir"]).is_dir():
         faults.append(("chdir", f"there is no folder {values['chdir']}"))
+    if (log := values["access_log_file"]) and not Path(log).parent.is_dir():
+        faults.append(("access_log_file", f"there is no folder {Path(log).parent}"))
+    if log == "-":
+        faults.append(("access_log_file", "- is no file: leave it out, and access_log writes to standard output"))
     faults += [("pythonpath", f"there is no folder {path}") for path in values["pythonpath"] if not Path(path).is_dir()]
     return faults
 

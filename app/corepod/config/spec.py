@@ -371,6 +371,13 @@ _HTTP = _group(
         "request took",
     ),
     (
+        "access_log_file",
+        "text",
+        "",
+        "file that the access log goes to in place of standard output; it is then on without access_log. That "
+        "logrotate has renamed or truncated it is noticed within a second",
+    ),
+    (
         "access_log_skip",
         "texts",
         [],

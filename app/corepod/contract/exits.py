@@ -39,8 +39,9 @@ SIGNALS = {
     "HUP": "rolling reload: new code is loaded beside the old code, which stays if the new code fails to start. "
     "`env_file`, certificate and key are read again, and symbolic links of `chdir` are followed anew; a change of any "
     "other setting needs a new start of the pool",
-    "USR1": "dump every worker's stacks, of threads and of tasks, to the log",
-    "USR2": "reopen `log_file`, after a tool such as logrotate has renamed it",
+    "USR1": "dump every worker's stacks, of threads and of tasks, to the log. With `log_file` or `access_log_file` the "
+    "same as USR2, for that is gunicorn's signal after a rotation; `corepod dump` dumps the stacks",
+    "USR2": "reopen `log_file` and `access_log_file`, after a tool such as logrotate has renamed them",
     "TTIN": "add a slot",
     "TTOU": "remove a slot",
 }

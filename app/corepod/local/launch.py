@@ -91,6 +91,9 @@ def command(
     values = dict(effective.values)
     filed = bool(values["log_file"])
     values["pythonpath"] = [_from_here(folder) for folder in values["pythonpath"]]
+    if values["access_log_file"]:
+        values["access_log_file"] = _from_here(values["access_log_file"])
+        values["access_log"] = values["access_log"] or not effective.explicit("access_log")
     values["env_file"] = values["env_file"] if _can_be_read_again(values["env_file"]) else ""
     environment = {**environment, **effective.variables}
     beside = {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.io.systemd import Manager
     from corepod.supervisor.launch.marks import PidFile, ReadyFile
     from corepod.supervisor.pool.pool import Pool
+    from corepod.supervisor.settings import Settings
 
     class Duty(Protocol):
         """The loop calls `look` each time it turns, and turns at the `deadline` at the latest."""
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
         def look(self, now: float) -> None: ...
 
         def deadline(self) -> float | None: ...
+
+
+def make_access_file(settings: Settings) -> None:
+    """Raises StartError where workers couldn't write it."""
+    from corepod.supervisor.launch import access_file
+
+    access_file.make_at_start(settings)
 
 
 def recycling(

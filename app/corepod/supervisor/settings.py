@@ -55,6 +55,7 @@ class Settings:
     log_format: str
     log_level: str
     log_file: str
+    access_log_file: str
     log_max_size: int
     log_files: int
     termination_log: str

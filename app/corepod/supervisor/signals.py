@@ -28,7 +28,7 @@ class Signals:
         self._pool, self._log, self._stop = pool, log, stop
         self._steer: dict[int, Callable[[], object]] = {
             signal.SIGHUP: steering.reload,
-            signal.SIGUSR1: steering.dump,
+            signal.SIGUSR1: steering.dump_or_reopen,
             signal.SIGUSR2: steering.reopen_log,
             signal.SIGTTIN: lambda: steering.scale("+1"),
             signal.SIGTTOU: lambda: steering.scale("-1"),

@@ -83,14 +83,28 @@ class Steering:
         return [process for slot in slots for process in slot.processes]
 
     def reopen_log(self) -> None:
-        """Go on in the file that has the log's name now: somebody has renamed the present one."""
-        if self._log.file is None:
+        """Go on in the files that have the logs' names now: somebody has renamed the present ones."""
+        access = self._pool.settings.access_log_file
+        if self._log.file is None and not access:
             raise Refused("the log isn't a file of the pool's own (log_file), and can't be reopened")
         try:
-            self._log.file.reopen()
+            if access:
+                from corepod.supervisor.launch import access_file  # loaded at the start
+
+                access_file.make(self._pool.settings)  # workers notice it, and may not be allowed to make it
+            if self._log.file is not None:
+                self._log.file.reopen()
+                self._log.info("the log file is reopened")
         except OSError as error:
             raise Refused(f"the log file can't be reopened ({error.strerror}); the present one is kept") from error
-        self._log.info("the log file is reopened")
+
+    def dump_or_reopen(self) -> None:
+        """Reopen the logs where there are files: gunicorn's signal for that, which scripts of logrotate send, is that
+        of a dump here. Those who want stacks have `corepod dump`."""
+        if self._log.file is None and not self._pool.settings.access_log_file:
+            self.dump()
+        else:
+            self.reopen_log()
 
     def scale(self, to: str) -> dict[str, Any]:
         """As many slots as `to` says, from now on: a number, +N or -N, or auto for what `workers` says where that is

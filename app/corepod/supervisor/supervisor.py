@@ -47,6 +47,8 @@ class Supervisor:
 
     def __init__(self, settings: Settings, loop: Loop, log: StreamLog) -> None:
         self.settings, self.loop, self.log = settings, loop, log
+        if settings.access_log_file:
+            duties.make_access_file(settings)
         self.placement = Placement(settings, loop)
         self.listeners = sockets.listeners(settings)
         if complaint := sockets.defer(self.listeners):

@@ -16,7 +16,7 @@ from corepod import __version__
 from corepod.contract.env import METRICS_FOLDER
 from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
-from corepod.worker import children, forkable, fresh, template, terminal, title, trial
+from corepod.worker import access_file, children, forkable, fresh, template, terminal, title, trial
 from corepod.worker.control import Control
 from corepod.worker.environment import read_env_file_again
 from corepod.worker.implementation import tls_context
@@ -83,6 +83,7 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     tls = read_files(settings)  # while this process may: they may be readable by root alone
     apply_process_settings(settings)
     end_without_supervisor(control)
+    _try_access_file(settings)
     record = ScoreboardRecord(scoreboard_fd)
     os.close(scoreboard_fd)
     listeners = [socket.socket(fileno=fd) for fd in listener_fds]
@@ -165,6 +166,16 @@ def _make_metrics_folder(uid: int, gid: int) -> None:
             os.chown(folder, uid, gid)
         except OSError:
             pass  # prometheus_client says what it lacks
+
+
+def _try_access_file(settings: WorkerSettings) -> None:
+    if not settings.access_log_file:
+        return
+    try:
+        access_file.check(settings.access_log_file)
+    except OSError as error:
+        what = f"workers can't write to the access log {settings.access_log_file} (access_log_file): {error.strerror}"
+        raise BootError("missing", EXIT_APP, what) from None
 
 
 def _lookup(text: str, by_name: Any, by_number: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.contract import escaping
 from corepod.contract.units import timestamp
+from corepod.worker.access_file import AccessFile
 from corepod.worker.identity import worker_fields
 from corepod.worker.json_lines import JsonFormat, adopt_application
 
@@ -80,7 +81,8 @@ def _tag() -> str:
 
 
 class AccessHandler(logging.StreamHandler[Any]):
-    """Standard output. A request can be written without a record: that costs twice as much as the rest of its line."""
+    """Standard output, or the file. A request can be written without a record: that costs twice as much as the rest of
+    its line."""
 
     def write(self, form: str, atoms: Atoms) -> None:
         """Do what `handle` does with the record of this request. Call it where `without_record` returned this handler.
@@ -114,12 +116,13 @@ def without_record(logger: logging.Logger) -> AccessHandler | None:
 
 
 def configure_logging(settings: WorkerSettings) -> None:
-    """Send the worker's own lines to standard error and the access log to standard output. The application's logging is
-    left alone, but for its format where lines are JSON (see `json_lines.adopt_application`)."""
+    """Send the worker's own lines to standard error and the access log to standard output, or to its file. The
+    application's logging is left alone, but for its format where lines are JSON: see `json_lines.adopt_application`."""
     json_lines = settings.log_format == "json"
+    file = AccessFile(settings.access_log_file, log.error) if settings.access_log_file else None
     for logger, handler, text in (
         (log, logging.StreamHandler(sys.stderr), TextFormat("stderr" not in settings.prefixed)),
-        (access, AccessHandler(sys.stdout), AccessFormat()),
+        (access, AccessHandler(file or sys.stdout), AccessFormat()),
     ):
         handler.setFormatter(JsonFormat() if json_lines else text)
         logger.handlers, logger.propagate = [handler], False

@@ -41,6 +41,7 @@ class WorkerSettings:
     accept: str
     access_log: bool
     access_log_format: str
+    access_log_file: str
     access_log_skip: list[str]
     trusted_proxies: list[str]
     keep_alive: float
