@@ -11,7 +11,7 @@ BASE ?= python:3.14-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-process test-compat lint format docs bench bench-pm2 conformance bench-pins wheel image operator-image \
+.PHONY: help run test test-unit test-process test-compat lint format docs migrate-corpus bench bench-pm2 conformance bench-pins wheel image operator-image \
   loadtest-image kind-up kind-down e2e soak recovery loadtest loadtest-pictures hit pins clean
 
 help: ## Show this help
@@ -95,6 +95,9 @@ format: $(VENV)/.test ## Format the code in the project's style
 docs: $(VENV)/.test ## Write docs/reference and the chart's schema from the code, and draw the pictures of the tables
 	$(BIN)/python -m tools.generate
 	$(BIN)/python -m tools.picture
+
+migrate-corpus: $(VENV)/.test ## Print how much of the configurations in tests/corpus corepod migrate covers; ARGS=--list names the others
+	@$(BIN)/python -m tools.corpus $(ARGS)
 
 BENCH := loadtest/bench
 $(BENCH)/.venv/.made: pyproject.toml $(BENCH)/requirements.txt

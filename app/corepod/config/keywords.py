@@ -18,7 +18,9 @@ class Keywords(TypedDict, total=False):
     interface: Literal["auto", "asgi", "wsgi"]
     chdir: str | PathLike[str]
     env_file: str | PathLike[str]
+    pythonpath: str | Sequence[str]
     wsgi_threads: int
+    lifespan: Literal["auto", "off"]
     loop: Literal["asyncio", "uvloop"]
     preload: Literal["libraries", "application", "nothing"]
     warmup: str | Sequence[str]
@@ -41,6 +43,8 @@ class Keywords(TypedDict, total=False):
     user: str
     group: str
     umask: str
+    pid_file: str | PathLike[str]
+    ready_file: str | PathLike[str]
     bind: str | Sequence[str]
     backlog: int
     socket_mode: str
@@ -55,12 +59,15 @@ class Keywords(TypedDict, total=False):
     stuck_dump: float
     stuck_timeout: float
     stalled_after: float
+    wsgi_timeout: float
     stall_log: float
     lame_duck: float
     stop_timeout: float
     http: Literal["auto", "httptools", "h11"]
     access_log: bool
     access_log_format: str
+    access_log_file: str | PathLike[str]
+    access_log_skip: str | Sequence[str]
     trusted_proxies: str | Sequence[str]
     keep_alive: float
     connection_max_age: float
@@ -76,6 +83,7 @@ class Keywords(TypedDict, total=False):
     limit_body: int | str
     websocket_max_message: int | str
     websocket_ping: float
+    websocket_ping_timeout: float
     http2_max_streams: int
     root_path: str
     server_header: bool
@@ -85,6 +93,11 @@ class Keywords(TypedDict, total=False):
     tls_key_password: str
     tls_client_ca: str | PathLike[str]
     tls_ciphers: str
+    on_ready: str
+    on_exit: str
+    on_reload: str
+    on_give_up: str
+    hook_timeout: float
     log_format: Literal["text", "json"]
     log_level: Literal["debug", "info", "warning", "error"]
     log_prefix: Literal["auto", "always", "never"]

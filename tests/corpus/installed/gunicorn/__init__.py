@@ -1,0 +1,1 @@
+"""In the place of gunicorn, which is installed where its configurations are migrated."""

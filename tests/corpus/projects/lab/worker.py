@@ -1,0 +1,5 @@
+from uvicorn.workers import UvicornWorker
+
+
+class UvicornWorkerWithoutLifespan(UvicornWorker):
+    CONFIG_KWARGS = {"lifespan": "off"}

@@ -1,0 +1,120 @@
+"""Pools with the settings that `corepod migrate` writes for the corpus start, answer, log, reload and stop."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from corepod.config.spec import BY_NAME
+from corepod.migrate.formats import read
+from corepod.migrate.model import Context, Program
+from corepod.migrate.toml import document
+
+from tests.process.harness import APPS, Pool
+from tests.waiting import DEADLINE
+from tools.corpus.outcome import CORES, outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Start = Callable[..., Pool]
+
+AT_ONCE = 3  # pools that start beside each other
+# They change what a pool is, by their values; of the others it counts that they are there.
+CHOICES = ("access_log_format", "lifespan", "loop", "preload", "socket_mode", "standby")
+# What isn't here: certificates, users; the name of a pool has to be its own; files are watched in tests of their own.
+# With these, others work in another way: they are tried together.
+CHANGING = ("preload = application", "a Unix socket", "access_log_file")
+NOT_HERE = ("tls_cert", "tls_key", "user", "group", "name", "reload", "reload_dir", "reload_include", "env_file")
+FILES = ("access_log_file", "log_file", "pid_file", "ready_file")
+
+
+def wsgi(settings: dict[str, Any]) -> bool:
+    return "wsgi_threads" in settings or "wsgi_timeout" in settings
+
+
+def here(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings with an application, addresses, folders and files of this machine, and at most two workers."""
+    made = {name: value for name, value in settings.items() if name not in NOT_HERE and name in BY_NAME}
+    many = made.get("workers") not in (None, 1)
+    made |= {"app": "wsgi_app:app" if wsgi(made) else "ok:app", "workers": 2 if many else 1, "pin": "never"}
+    made["bind"] = ["127.0.0.1:0", *(f"unix:{folder}/sock" for one in made.get("bind", ()) if one.startswith("unix:"))]
+    made |= {name: f"{folder}/{name}" for name in FILES if name in made}
+    made |= {name: at for name, at in (("chdir", str(APPS)), ("pythonpath", [str(APPS)])) if name in made}
+    if made.pop("factory", False):
+        made |= {"app": "factory:create_wsgi" if wsgi(made) else "factory:create_app", "factory": True}
+    if "ready_path" in made:
+        made["ready_path"] = "/"
+    if "log_level" in made:
+        made["log_level"] = "info"  # the first line says where the pool listens
+    if made.get("loop") == "uvloop" and find_spec("uvloop") is None:
+        del made["loop"]
+    return made
+
+
+def features(settings: dict[str, Any]) -> set[frozenset[str]]:
+    """The settings of a configuration, and with them those that change how others work: what has to run together."""
+    kinds = {f"{name} = {value}" if name in CHOICES else name for name, value in settings.items()}
+    kinds |= {"a Unix socket"} if any(one.startswith("unix:") for one in settings.get("bind", ())) else set()
+    kinds = {kind for kind in kinds if kind.split(" ")[0] not in (*NOT_HERE, "app", "bind", "workers", "pin")}
+    pairs = {frozenset(pair) for pair in itertools.product(kinds, kinds) if any(kind in CHANGING for kind in pair)}
+    return pairs | {frozenset((kind,)) for kind in kinds}
+
+
+def representatives() -> list[dict[str, Any]]:
+    """As few configurations as have, together, every feature that any configuration of the corpus has."""
+    rest = [one.settings for outcome in outcomes() for one in outcome.programs]
+    missing = set().union(*map(features, rest))
+    chosen = []
+    while missing:
+        best = max(rest, key=lambda settings: len(features(settings) & missing))
+        missing -= features(best)
+        chosen.append(best)
+    return chosen
+
+
+def write(program: Program, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    migration = replace(read("gunicorn app:app", Context({}, folder, cores=CORES)), programs=[program])
+    (folder / "corepod.toml").write_text(document(migration))
+    return folder / "corepod.toml"
+
+
+def pool(start: Start, program: Program, folder: Path, **options: Any) -> Pool:
+    """A pool with the program's settings, fitted to this machine."""
+    fitted = replace(program, settings=here(program.settings, folder))
+    file = write(fitted, folder)
+    sockets = [word for one in fitted.settings["bind"] if one.startswith("unix:") for word in ("--bind", one)]
+    made = start(fitted.settings["app"], "--config", str(file), *sockets, **options)
+    made.log_path = Path(fitted.settings.get("log_file", made.log_path))
+    return made
+
+
+def runs(one: Pool, settings: dict[str, Any], folder: Path) -> None:
+    """It answers at each address, and stops when it is asked to."""
+    one.ready()
+    assert one.get("/").status_code == 200
+    if any(address.startswith("unix:") for address in settings.get("bind", ())):
+        with httpx.Client(transport=httpx.HTTPTransport(uds=f"{folder}/sock"), timeout=DEADLINE) as client:
+            assert client.get("http://migrated/").status_code == 200
+        mode = stat.S_IMODE(os.stat(f"{folder}/sock").st_mode)
+        assert mode == int(settings["socket_mode"], 8) if "socket_mode" in settings else mode
+    assert one.stop() == 0
+
+
+@pytest.mark.timeout(900)
+def test_all_settings_of_the_corpus_run_in_pools(start: Start, tmp_path: Path) -> None:
+    chosen = representatives()
+    assert len(chosen) > 10
+    for first in range(0, len(chosen), AT_ONCE):
+        some = list(enumerate(chosen))[first : first + AT_ONCE]
+        pools = [pool(start, Program("app", "", dict(each)), tmp_path / str(number)) for number, each in some]
+        for one, (number, settings) in zip(pools, some, strict=True):
+            runs(one, settings, tmp_path / str(number))
