@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from corepod.config.spec import BY_NAME
 
 from tests.deploy.render import chart, environment, find, worker
 from tests.unit.migrate.formats.manifests import BOTH
@@ -14,7 +13,6 @@ from tests.unit.migrate.formats.sources import read
 @pytest.mark.parametrize("name", BOTH)
 def test_the_chart_renders_what_a_manifest_becomes(name: str) -> None:
     values = yaml.safe_load(read(BOTH[name]).files["values.yaml"])
-    values["settings"] = {key: one for key, one in values["settings"].items() if key in BY_NAME}
     objects = chart(values)
     container = worker(objects)
     assert container["command"] == values["command"]

@@ -65,8 +65,7 @@ class Program:
 
     def use(self, setting: str, value: str, ours: str, to: Any, note: str = "", *, check: bool = False) -> None:
         """The setting becomes `ours`. Raises ValueError where `to` is no value of ours."""
-        if ours in BY_NAME:  # access_log_file and the hooks' settings are still to come
-            parse(BY_NAME[ours], to)
+        parse(BY_NAME[ours], to)
         self.settings[ours] = to
         fate = Fate.CHECK if check else Fate.MAPPED
         self.items.append(Item(fate, setting, value, f"{ours} = {toml_value(to)}", note))

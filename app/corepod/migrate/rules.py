@@ -70,7 +70,7 @@ def same(ours: str, note: str = "", *, check: bool = False) -> Rule:
 
 
 def _as_ours(given: Given, ours: str) -> Any:
-    kind = BY_NAME[ours].kind if ours in BY_NAME else "text"
+    kind = BY_NAME[ours].kind
     if kind in ("count", "bytes"):
         return given.count
     if kind == "seconds":

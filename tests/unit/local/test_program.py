@@ -30,7 +30,7 @@ def create_app() -> Any:
 class Started(Exception):
     def __init__(self, effective: Effective) -> None:
         self.values, self.sources, self.warnings = effective.values, effective.sources, effective.warnings
-        self.path = os.environ.get("PYTHONPATH", "")
+        self.path = effective.values["pythonpath"]
         self.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
@@ -45,7 +45,6 @@ def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(launch, "start", start)
     monkeypatch.delitem(sys.modules, "corepod.worker.load", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", "")
     for name in [name for name in os.environ if name.startswith("COREPOD_")]:
         monkeypatch.delenv(name)
     return tmp_path
@@ -76,10 +75,10 @@ def test_an_application_of_the_program_is_named_by_its_file(monkeypatch: pytest.
     mine = lambda scope, receive, send: None  # noqa: E731
     be(monkeypatch, str(tmp_path / "elsewhere" / "shop.py"), api=mine)
     found = started(mine)
-    assert (found.values["app"], found.path) == ("shop:api", str(tmp_path / "elsewhere"))
+    assert (found.values["app"], found.path) == ("shop:api", [str(tmp_path / "elsewhere")])
     assert started("__main__:api").values["app"] == "shop:api"
     be(monkeypatch, "shop.py", api=mine)  # relative, in the current folder
-    assert (started(mine).values["app"], started(mine).path) == ("shop:api", str(tmp_path / "elsewhere"))
+    assert (started(mine).values["app"], started(mine).path) == ("shop:api", [])
 
 
 def test_a_program_that_is_a_module_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,10 +120,9 @@ def test_the_folder_where_the_program_finds_the_module(monkeypatch: pytest.Monke
     (program / "src" / "shop").mkdir(parents=True)
     (program / "src" / "shop" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(program / "src"))
-    assert started("shop.web:app").path == str(program / "src")
+    assert started("shop.web:app").path == [str(program / "src")]
     for found in ("nowhere:app", "json:app", "hypothesis:app"):  # none, and two that every interpreter finds
-        monkeypatch.setenv("PYTHONPATH", "/kept")
-        assert started(found).path == "/kept"
+        assert started(found, pythonpath=[str(program / "src")]).path == [str(program / "src")]
 
 
 # The settings

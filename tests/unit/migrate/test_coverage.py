@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # runserver, and the several sockets of one program (supervisord); programs that aren't web applications, or that say
 # nowhere what their application is (PM2); manifests whose image says what starts (Kubernetes).
 LEAST = {
-    "gunicorn": 91,
+    "gunicorn": 95,
     "uvicorn": 95,
     "uvicorn_by_flag": 95,
     "systemd": 95,
@@ -37,7 +37,6 @@ LEAST = {
 ELSEWHERE = re.compile(
     r"can't be read: no such file|there is no folder|only root may run workers|there is no (user|group)"
     r"|uvloop isn't installed"
-    r"|no setting '(wsgi_timeout|access_log_file|pid_file|ready_file)'"
 )
 
 

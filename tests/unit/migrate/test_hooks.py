@@ -73,7 +73,7 @@ def test_what_a_hook_does(text: str, fate: Fate, said: str) -> None:
 def test_what_is_made_anew_after_a_fork_is_needed_where_the_application_is_shared() -> None:
     source = Source("def post_fork(server, worker):\n    engine.dispose()")
     hook = judge("post_fork", source.function(1), source, preload=True)
-    assert hook.fate is Fate.NEEDS_YOU
+    assert (hook.fate, hook.ours, hook.to) == (Fate.CHECK, "preload", "libraries")
     assert "register_at_fork" in hook.note
 
 

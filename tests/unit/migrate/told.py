@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod.config import document
-from corepod.config.spec import BY_NAME
 from corepod.migrate import toml
 from corepod.migrate.commands import program
 from corepod.migrate.model import Context, Migration, Program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-PENDING = [name for name in ("wsgi_timeout", "access_log_file", "pid_file", "ready_file") if name not in BY_NAME]
 
 
 def told(line: str, folder: Path | None = None, environ: Mapping[str, str] | None = None, cores: int = 4) -> Program:
@@ -31,4 +28,4 @@ def faults(programs: list[Program], path: Path) -> list[str]:
     path.write_text(toml.document(Migration("source", "kind", programs)), encoding="utf-8")
     found: list[str] = []
     document.read(str(path), found)
-    return [fault for fault in found if not any(f"setting '{name}'" in fault for name in PENDING)]
+    return found

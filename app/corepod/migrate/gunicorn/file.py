@@ -78,6 +78,8 @@ class File:
                 program.use(name, "a function", "ready_file", hook.ready_file, hook.note)
             elif hook.skip:
                 program.use(name, "a function", "access_log_skip", list(hook.skip), hook.note, check=True)
+            elif hook.ours:
+                program.use(name, "a function", hook.ours, hook.to, hook.note, check=True)
             elif hook.fate is Fate.DROPPED:
                 program.drop(name, "a function", hook.note)
             else:

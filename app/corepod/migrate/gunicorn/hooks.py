@@ -18,23 +18,26 @@ if TYPE_CHECKING:
 LOGS = re.compile(
     r"(^|\.)(log|logger|logging|LOG|LOGGER|_logger|access_log|error_log)\."
     r"(debug|info|warn|warning|error|critical|exception|log|access|getLogger|reopen_files)$"
-    r"|^(logging\.\w+|print|pprint|getLogger)$|^sys\.std(out|err)\.(write|flush)$"
+    r"|^(logging\.\w+|logging\.getLogger\.(debug|info|warning|error|critical|exception)|print|pprint|getLogger)$|^sys\.std(out|err)\.(write|flush)$"
 )
 # They only make a value.
 PURE = re.compile(
-    r"^(str|int|float|len|repr|format|getattr|hasattr|isinstance|dict|list|set|tuple|sorted|round|max|min|sum|range|vars"
+    r"^(str|int|float|len|repr|format|getattr|hasattr|isinstance|dict|list|set|tuple|sorted|round|max|min|sum|range|vars|id|next"
     r"|os\.(getpid|getppid|getenv|environ\.get|cpu_count|path\.\w+)|socket\.gethostname|time\.\w+|datetime\.\w+"
     r"|datetime\.datetime\.\w+|json\.dumps|traceback\.format_\w+|resource\.getrusage|gc\.(collect|freeze|disable))$"
     r"|(^|\.)(format|join|items|keys|values|get|strip|upper|lower|split|isoformat|strftime|decode|encode|total_seconds)$"
 )
-PROMETHEUS = re.compile(r"mark_process_dead|prometheus_multiproc_dir|multiprocess\.", re.IGNORECASE)
+PROMETHEUS = re.compile(r"mark_process_dead|prometheus_multiproc_dir|multiprocess\.|MultiProcessValue", re.IGNORECASE)
+EXPORTER = re.compile(r"prometheus|Registry|Metrics|start_http_server|start_wsgi_server", re.IGNORECASE)
+# What a hook keeps for itself in gunicorn's objects.
+NOTES = re.compile(r"(server|arbiter|worker|req)\.\w+")
 FILES = re.compile(
     r"^(os|shutil|glob|pathlib|Path|tempfile|open)\b|(^|\.)(unlink|mkdir|rmtree|glob|iterdir|exists|is_dir|touch)$"
 )
 STACKS = re.compile(r"faulthandler|print_stack|_current_frames|format_stack|threading\.enumerate|extract_stack")
 TOUCH = re.compile(r"(^|\.)(touch|utime)$|^open$|write_text$")
 AGAIN = re.compile(
-    r"dispose|close_all|close_old_connections|connections?\.|reconnect|\.disconnect|reset|seed|reinit|\.close$|clear"
+    r"dispose|close_all|close_old_connections|connections?\.|reconnect|\.disconnect|reset|seed|reinit|\.close$|clear|connect|forget"
 )
 TELEMETRY = re.compile(
     r"opentelemetry|TracerProvider|SpanProcessor|OTLP|MeterProvider|beeline|honeycomb|sentry_sdk|newrelic|ddtrace|"
@@ -47,7 +50,10 @@ GREEN = re.compile(r"monkey|psycogreen|patch_psycopg|gevent|eventlet")
 NOTICES = re.compile(r"requests\.|urlopen|httpx|capture_(message|exception)|send|notify|publish|webhook", re.IGNORECASE)
 
 NOTHING = "does nothing"
-RECREATE = "os.register_at_fork(after_in_child=FUNCTION) in the application does it in each worker"
+APART = (
+    "makes connections anew after the fork: each worker now imports the application itself, and shares less memory; "
+    "with preload = application, os.register_at_fork(after_in_child=FUNCTION) does what the hook did"
+)
 MOVE = "move it to where the application is made (its module, or the lifespan's startup): each worker runs that itself"
 LEADER = (
     "start it in the application, in the worker for which corepod.leader() is true: one of the pool, through deaths"
@@ -60,12 +66,14 @@ PLACES = {"when_ready": "on_ready", "on_starting": "on_ready", "on_reload": "on_
 @dataclass(frozen=True)
 class Hook:
     """What becomes of a hook; `ready_file` is the file that it makes when the pool is ready, and
-    `skip` are paths that it keeps out of the access log."""
+    `skip` are paths that it keeps out of the access log; `ours` and `to` the setting that takes its place otherwise."""
 
     fate: Fate
     note: str
     ready_file: str = ""
     skip: tuple[str, ...] = ()
+    ours: str = ""
+    to: str = ""
 
 
 def judge(name: str, function: Function | None, source: Source, *, preload: bool) -> Hook:
@@ -75,10 +83,14 @@ def judge(name: str, function: Function | None, source: Source, *, preload: bool
     nodes = source.body(function)
     calls = [dotted(node.func) for node in nodes if isinstance(node, ast.Call)]
     calls = [call for call in calls if call not in source.functions]
-    names = [*calls, *_imports(nodes), *(node.id for node in nodes if isinstance(node, ast.Name))]
+    read = [node.id for node in nodes if isinstance(node, ast.Name)]
+    meant = [ast.unparse(value) for name_ in read if (value := source.assigned(name_))]
+    names = [*calls, *_imports(nodes), *read, *meant]
     effects = [call for call in calls if call and not LOGS.search(call) and not PURE.search(call)]
     if not effects and not _changes(nodes):
         return Hook(Fate.DROPPED, "only writes to the log, as corepod does of starts and ends" if calls else NOTHING)
+    if all(NOTES.match(each) for each in [*effects, *_changes(nodes)]) and not _any(AGAIN, effects):
+        return Hook(Fate.DROPPED, "keeps something for itself in objects of gunicorn, which are gone with it")
     if any(effect.endswith("addFilter") for effect in effects) and (skipped := source.skipped()):
         return Hook(Fate.CHECK, "requests of these paths aren't logged", skip=tuple(sorted(set(skipped))))
     for seen in (_special, _by_words):
@@ -110,6 +122,10 @@ def _by_words(name: str, effects: list[str], names: list[str], nodes: list[ast.A
         )
     if name == "ssl_context":
         return Hook(Fate.NEEDS_YOU, "tls_cert, tls_key, tls_client_ca and tls_ciphers are what can be set")
+    ports = {node.value for node in nodes if isinstance(node, ast.Constant) and type(node.value) is int}
+    if _any(SERVERS, names) and len(ports) == 1 and not _any(EXPORTER, names):
+        note = "a server for probes: corepod's answers there, at /livez and /readyz, which are the paths to ask for"
+        return Hook(Fate.CHECK, note, ours="admin", to=f"0.0.0.0:{min(ports)}")
     if _any(SERVERS, names):
         what = "probes and metrics are served at the admin port (/livez, /readyz, /metrics)"
         return Hook(
@@ -123,7 +139,7 @@ def _by_words(name: str, effects: list[str], names: list[str], nodes: list[ast.A
         return Hook(Fate.NEEDS_YOU, f"starts something in the background: {LEADER if name in MASTER else MOVE}")
     if name in ("post_fork", "pre_fork", "post_worker_init") and effects and all(AGAIN.search(e) for e in effects):
         if preload:
-            return Hook(Fate.NEEDS_YOU, f"makes connections anew after the fork: {RECREATE}")
+            return Hook(Fate.CHECK, APART, ours="preload", to="libraries")
         return Hook(Fate.DROPPED, "makes connections anew after the fork; each worker imports the application itself")
     if name in ENDS and _any(NOTICES, effects):
         return Hook(Fate.NEEDS_YOU, "tells somebody about the end: on_exit has a webhook, a command or MODULE:FUNCTION")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,25 @@ def kind(case: Case) -> str:
     name = str(case.value("worker_class", "sync"))
     if name in KINDS:
         found = KINDS[name]
-    elif "Uvicorn" in name:
+    elif "Uvicorn" in (derived := f"{name} {_bases(case, name)}"):
         return ASGI
-    elif re.search(r"gevent|eventlet", name, re.IGNORECASE):
+    elif re.search(r"gevent|eventlet|meinheld", derived, re.IGNORECASE):
         return GREEN
     else:
         return OWN
     return THREADS if found == SYNC and _threads(case) > 1 else found
+
+
+def _bases(case: Case, name: str) -> str:
+    """What a class of the application is derived from, as its source says."""
+    module, _, own = name.rpartition(".")
+    path = case.context.folder / f"{module.replace('.', '/')}.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == own]
+    return " ".join(ast.unparse(base) for node in classes for base in node.bases)
 
 
 def wsgi(case: Case) -> bool:
