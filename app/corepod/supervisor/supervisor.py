@@ -234,7 +234,7 @@ class Supervisor:
         elif asked is Asked.BEGIN:
             self.log.info(f"{why}: draining for at most {self.settings.stop_timeout:g} s", event="stopping")
             sockets.stop_deferring(self.listeners)
-            self.pool.lame()
+            self.pool.lame(now)
 
     def _stop_at_once(self, now: float) -> None:
         self._waits_for_hooks = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import mmap
+import os
 from struct import pack_into
 
 from corepod.contract.scoreboard import (
@@ -36,7 +37,7 @@ class ScoreboardRecord:
     """
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self._fd, self._file = fd, os.fstat(fd)
         self._map = mmap.mmap(fd, SIZE)
         self._records = memoryview(self._map)[:PRESENCE_OFFSET].cast("Q")
         self._presence = memoryview(bytearray(1))
@@ -53,8 +54,11 @@ class ScoreboardRecord:
         """Take the lead of the pool, unless another process has it; whether this one has it now.
 
         The lock belongs to the process until that has ended: no fork inherits it, and the kernel releases it however
-        the process ends. Raises OSError where the system has no such locks.
+        the process ends. Raises OSError where the system has no such locks, or where the application has closed the
+        descriptor: the kernel has released the lock with it.
         """
+        if not os.path.samestat(os.fstat(self._fd), self._file):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LEADER)
         except OSError as error:

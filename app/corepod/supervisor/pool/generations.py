@@ -126,8 +126,12 @@ class Generations:
         reload = self._reload
         return {"asked": reload.asked, "ended": reload.ended, "failure": reload.failure}
 
-    def leave_out_reload(self) -> None:
-        self._reload.leave_out()
+    def leave_out_reload(self, now: float) -> None:
+        """The pool stops, which cuts off a reload."""
+        if not self._reload.is_over:
+            why = "the pool is stopping"
+            self._observer.reloaded(why, self._reload.lasted(now))
+            self._reload.leave_out(why)
 
     def begin_reload_if_due(self, now: float) -> None:
         """Load new code, if that was asked for. It takes the place of new code that hasn't proved itself yet."""
@@ -200,7 +204,8 @@ class Generations:
         new = [str(s.number) for s in self._slots if self._reload.has_changed(s) and not s.failed]
         mixed = f" (new code in slot {', '.join(new)}; reload again to change the others)" if new else ""
         self._log.error(f"reload aborted: {why}; the present workers stay{mixed}", event="reload-failed")
-        self._observer.reloaded(f"{why}{mixed}", self._reload.lasted(now))
+        if not self._reload.is_over:  # else a stop has cut it off
+            self._observer.reloaded(f"{why}{mixed}", self._reload.lasted(now))
         self._drop(self._reload.abort(f"{why}{mixed}"), now)
         for slot in self._slots:
             if slot.worker is not None:

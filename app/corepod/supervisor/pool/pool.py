@@ -208,9 +208,9 @@ class Pool:
             self.processes.retire(slot.worker, now)
         return ""
 
-    def lame(self) -> None:
+    def lame(self, now: float) -> None:
         """The pool is about to stop: it goes on serving, but isn't ready, and asks clients to go."""
-        self._begin_to_stop()
+        self._begin_to_stop(now)
         for process in self.workers:
             self.processes.lame(process)
 
@@ -232,15 +232,15 @@ class Pool:
         self.processes.kill_all("the pool was stopped at once")
 
     def _close(self, within: float, now: float) -> None:
-        self._begin_to_stop()
+        self._begin_to_stop(now)
         self.generations.close(within, now)
         for slot in self.slots:
             slot.resume()
             slot.end_replacement()
 
-    def _begin_to_stop(self) -> None:
+    def _begin_to_stop(self, now: float) -> None:
         self.stopping = True
-        self.generations.leave_out_reload()  # else it would be due at once, again and again
+        self.generations.leave_out_reload(now)  # else it would be due at once, again and again
 
     # What processes say
 

@@ -63,11 +63,15 @@ class Reload:
         """Reload. What is under way ends first, unless nothing of it serves yet: then it begins anew."""
         self.asked += 1
 
-    def leave_out(self) -> None:
-        """The pool stops: the reload that was asked for last doesn't begin any more."""
-        if self._waits or self.active:
-            self._covered = self.asked
-            self._over("the pool is stopping")
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that was asked for is still to come to its end."""
+        return self.ended == self.asked
+
+    def leave_out(self, why: str) -> None:
+        """The pool stops: what is under way doesn't go on, and what was asked for doesn't begin."""
+        self._covered = self.asked
+        self._over(why)
 
     @property
     def _waits(self) -> bool:
@@ -124,8 +128,8 @@ class Reload:
         return sum(not self.has_changed(s) and not self._changing(s) for s in slots)
 
     def lasted(self, now: float) -> float:
-        """Seconds since the latest one began."""
-        return now - self._begun
+        """Seconds since the present one began, 0 where there is none."""
+        return now - self._begun if self.active else 0.0
 
     def abort(self, why: str) -> Generation | None:
         """Give it up. Returns the fresh generation, if it wasn't proven yet."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from corepod.contract.env import ENV_SLOT
+from corepod.worker.logs import log
 
 if TYPE_CHECKING:
     from corepod.worker.scoreboard import ScoreboardRecord
@@ -17,12 +19,13 @@ LOOK = 0.2  # seconds between two looks at whether the leader is gone
 _record: ScoreboardRecord | None = None
 _leads = False
 _draining = False
+_told = False  # that it can't lead
 
 
 def join_pool(record: ScoreboardRecord) -> None:
     """This process is a worker now, and may become the leader."""
-    global _record
-    _record = record
+    global _record, _told
+    _record, _told = record, False
 
 
 def drain() -> None:
@@ -43,15 +46,27 @@ def leader() -> bool:
     global _leads
     if _record is None:
         return not _belongs_to_pool()
-    if _leads or _draining:
-        return _leads
+    if _draining and not _leads:
+        return False
     try:
+        # Also where it leads already: the kernel tells nobody that the application has closed the descriptor of the lock.
         _leads = _record.lead()
     except OSError as error:
+        if error.errno == errno.EBADF:
+            return _unable()
         raise RuntimeError(
             f"no worker can lead, for the system refuses a lock on the pool's shared memory: {error.strerror}"
         ) from error
     return _leads
+
+
+def _unable() -> bool:
+    global _leads, _told
+    _leads = False
+    if not _told:
+        _told = True
+        log.error("this worker can't lead: the application has closed a descriptor of the pool (os.closerange?)")
+    return False
 
 
 async def wait_until_leader() -> None:

@@ -289,7 +289,7 @@ def test_a_new_worker_that_fails_is_tried_again_ever_more_rarely() -> None:
 
 def test_nothing_in_a_stop() -> None:
     pool = Recycled(1, max_age=10.0)
-    pool.system.pool.lame()
+    pool.system.pool.lame(pool.system.now)
     assert pool.recycling.deadline() is None
     pool.recycling.look(pool.system.now + 100.0)
     assert pool.said("makes way") == 0

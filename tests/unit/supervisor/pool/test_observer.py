@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from corepod.contract.exits import EXIT_BUDGET, EXIT_OK
 from corepod.supervisor.pool.observer import Observer
 from corepod.supervisor.pool.state import Stage
@@ -61,6 +62,20 @@ def test_a_reload() -> None:
     system.fails(system.until(Stage.STARTING))
     assert [what for what, *_ in notes.taken[3:]] == ["exit", "reload"]
     assert notes.taken[-1] == ("reload", "a new worker didn't become ready")
+
+
+@pytest.mark.parametrize("lame", [True, False])
+def test_a_reload_that_a_stop_cuts_off(lame: bool) -> None:
+    system, notes = story()
+    system.pool.request_reload()
+    system.tick()
+    loading = system.until(Stage.LOADING)
+    if lame:
+        system.pool.lame(system.now)
+        system.fails(loading, "missing")
+    system.pool.drain(10.0, system.now)
+    system.settle()
+    assert [one for one in notes.taken if one[0] == "reload"] == [("reload", "the pool is stopping")]
 
 
 def test_giving_up() -> None:

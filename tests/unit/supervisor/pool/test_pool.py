@@ -330,7 +330,7 @@ def test_a_pool_that_stops_gives_no_slot_another_chance() -> None:
     for _ in range(2):
         system.dies(system.worker(0))
         system.settle()
-    system.pool.lame()
+    system.pool.lame(system.now)
     system.pool.remove_slot(system.now)
     assert system.pool.exit_code == EXIT_OK
 

@@ -441,7 +441,7 @@ def test_every_stop_ends_whenever_it_comes(how: str) -> None:
 def stop(chaos: Chaos, how: str) -> None:
     pool, system = chaos.pool, chaos.system
     if how.startswith("lame"):
-        pool.lame()
+        pool.lame(system.now)
         system.tick()
         chaos.run(20)
     if how != "at once":

@@ -51,7 +51,7 @@ def test_not_in_a_reload_and_not_in_a_stop() -> None:
     system.tick()
     assert "reload" in system.pool.restart(system.slot(0), "it was asked for", system.now)
     system.settle()
-    system.pool.lame()
+    system.pool.lame(system.now)
     assert "stopping" in system.pool.restart(system.slot(0), "it was asked for", system.now)
 
 
@@ -221,7 +221,7 @@ def test_stopped_in_the_middle() -> None:
     system = running(1)
     begun(system)
     system.until(Stage.STARTING)
-    system.pool.lame()
+    system.pool.lame(system.now)
     system.pool.drain(5.0, system.now)
     system.tick()
     assert system.slot().replace_by is None
@@ -279,7 +279,7 @@ def test_not_while_the_pool_is_busy_otherwise() -> None:
     system.tick()
     assert "reload" in system.pool.recycle(system.slot(0), "age", "it is old", system.now)
     system.settle()
-    system.pool.lame()
+    system.pool.lame(system.now)
     assert "stopping" in system.pool.recycle(system.slot(0), "age", "it is old", system.now)
 
 

@@ -38,7 +38,7 @@ def test_a_pool_that_is_signalled_after_its_workers_changes_nothing_before_it_st
     signalled(system, 2, 0, 1, 0)
     system.wait(ALL_SIGNALLED - 0.1)
     assert [system.worker(n) for n in range(3)] == workers
-    system.pool.lame()
+    system.pool.lame(system.now)
     system.wait(10.0)
     assert all(worker.stage is Stage.SERVING for worker in workers)
     system.pool.drain(10.0, system.now)

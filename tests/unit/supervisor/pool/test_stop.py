@@ -19,7 +19,7 @@ from tests.unit.supervisor.pool.system import EXITED, messages, running
 def test_a_stop_in_order() -> None:
     system = running()
     worker = system.worker()
-    system.pool.lame()
+    system.pool.lame(system.now)
     assert system.was_told(worker, Lame)
     system.dies(worker)
     system.settle()
@@ -86,7 +86,7 @@ def test_a_pool_that_is_about_to_stop_changes_no_more_slots_over() -> None:
     system.pool.request_reload()
     system.tick()
     first = system.until(Stage.STARTING)
-    system.pool.lame()
+    system.pool.lame(system.now)
     system.ready(first)
     system.wait(10.0)
     assert (system.worker(1), system.slot(1).waits_for) == (old, 0)
@@ -116,7 +116,7 @@ def test_a_worker_that_crashes_while_everything_is_killed_is_not_judged() -> Non
 
 def test_a_reload_while_the_pool_stops_is_left_out() -> None:
     system = running()
-    system.pool.lame()
+    system.pool.lame(system.now)
     system.pool.request_reload()
     system.wait(10.0)
     assert [g.number for g in system.pool.generations.all] == [1]
@@ -131,7 +131,7 @@ def test_a_reload_that_has_not_begun_when_the_pool_stops_is_not_due_any_more(how
         system.tick()
     assert system.pool.deadline() == system.now + AFRESH
     if how == "lame":
-        system.pool.lame()
+        system.pool.lame(system.now)
     elif how == "drain":
         system.pool.drain(10.0, system.now)
     else:
@@ -170,7 +170,7 @@ def test_a_pool_that_gives_up_while_it_stops_has_stopped() -> None:
     system = running(crash_budget=(1, 60.0))
     system.dies(system.worker())
     system.settle()
-    system.pool.lame()
+    system.pool.lame(system.now)
     system.dies(system.worker())
     assert system.pool.exit_code == EXIT_OK
     assert system.log.has("error every slot is given up: the pool exits")

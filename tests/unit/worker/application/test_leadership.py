@@ -96,6 +96,29 @@ def test_a_worker_that_drains_keeps_the_lead_and_takes_none(
     assert other_worker(board) == str(not leads)
 
 
+@pytest.mark.parametrize("reused", [True, False])
+def test_who_closes_the_descriptor_of_the_lock_has_lost_the_lead(
+    reused: bool, board: SharedScoreboard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another worker may lead from now on, and there must not be two."""
+    monkeypatch.setattr(leadership.log, "propagate", True)
+    fd = os.dup(board.fd)
+    leadership.join_pool(ScoreboardRecord(fd))
+    assert corepod.leader()
+    os.close(fd)
+    if reused:
+        other = os.open(os.devnull, os.O_RDWR)
+        if other != fd:
+            os.dup2(other, fd)
+            os.close(other)
+    assert other_worker(board) == "True"
+    assert not corepod.leader()
+    assert not corepod.leader()
+    assert caplog.text.count("can't lead: the application has closed a descriptor") == 1
+    if reused:
+        os.close(fd)
+
+
 def test_a_system_without_locks(board: SharedScoreboard, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
