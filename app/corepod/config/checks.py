@@ -49,6 +49,7 @@ def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]
     """Phrases for the values that don't fit together, each beginning with the source of the value."""
     checks = (
         _files(values),
+        _marks(values),
         _empty(values, sources),
         tls.faults(values),
         _paths(values),
@@ -92,6 +93,19 @@ def _files(values: dict[str, Any]) -> list[tuple[str, str]]:
     if log == "-":
         faults.append(("access_log_file", "- is no file: leave it out, and access_log writes to standard output"))
     faults += [("pythonpath", f"there is no folder {path}") for path in values["pythonpath"] if not Path(path).is_dir()]
+    return faults
+
+
+def _marks(values: dict[str, Any]) -> list[tuple[str, str]]:
+    # What they name is replaced when a pool starts, and removed when it ends.
+    others: dict[str, str] = {}
+    faults = []
+    for name in ("log_file", "access_log_file", *FILES, "pid_file", "ready_file"):
+        path = os.path.realpath(values[name]) if values[name] else ""
+        if path in others and name in ("pid_file", "ready_file"):
+            faults.append((name, f"{values[name]} is {others[path]} already; name another file"))
+        elif path:
+            others[path] = name
     return faults
 
 

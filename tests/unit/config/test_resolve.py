@@ -268,6 +268,8 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
         ({"tls_key_password": "secret"}, "needs a key"),
         ({"tls_cert": "nowhere.pem"}, "nowhere.pem can't be read"),
         ({"chdir": "nowhere"}, "no folder nowhere"),
+        ({"pid_file": "run/a", "ready_file": "run/../run/a"}, "ready-file: run/../run/a is pid_file already"),
+        ({"log_file": "a.log", "pid_file": "a.log"}, "pid-file: a.log is log_file already"),
         ({"lame_duck": "30"}, "30 s is too long"),
         ({"ready_path": "ready"}, "start with /"),
         ({"access_log_format": "%(h"}, "is not a valid format"),

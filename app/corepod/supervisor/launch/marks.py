@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from corepod.supervisor.health.procfs import read
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MODE = 0o644
-LONGEST_PID = 32  # bytes of a pid file that may be replaced
+LONGEST = 32  # bytes of a file that may be replaced: a longer one is no mark
 
 
 class MarkError(Exception):
@@ -47,8 +48,11 @@ class ReadyFile:
     """An empty file that is there exactly while `ready` says so."""
 
     def __init__(self, path: str, ready: Callable[[], bool]) -> None:
-        """Removes what a pool that was killed has left. Raises MarkError where the folder can't be written."""
+        """Removes what a pool that was killed has left. Raises MarkError where something else is there, or the folder
+        can't be written."""
         self._path, self._ready, self._there = path, ready, False
+        if os.path.lexists(path) and _content(path) is None:
+            raise MarkError(f"{path} is there and is no ready file; name another one, or remove it")
         _write(path, "")  # now, so that a folder that can't be written shows at the start
         _unlink(path)
 
@@ -82,12 +86,13 @@ def _content(path: str) -> str | None:
     except OSError:
         return None
     try:
-        data = os.read(fd, LONGEST_PID + 1)
+        # Anything can be read from /dev/null, too, which must not be replaced.
+        data = os.read(fd, LONGEST + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else None
     except OSError:
         return None
     finally:
         os.close(fd)
-    return data.decode("utf-8", "replace") if len(data) <= LONGEST_PID else None
+    return data.decode("utf-8", "replace") if data is not None and len(data) <= LONGEST else None
 
 
 def _write(path: str, text: str) -> None:
