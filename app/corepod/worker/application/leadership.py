@@ -49,7 +49,7 @@ def leader() -> bool:
     if _draining and not _leads:
         return False
     try:
-        # Also where it leads already: the kernel tells nobody that the application has closed the descriptor of the lock.
+        # Also where it leads already: the application may have closed the descriptor of the lock, and nobody is told.
         _leads = _record.lead()
     except OSError as error:
         if error.errno == errno.EBADF:

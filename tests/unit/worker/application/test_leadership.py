@@ -14,6 +14,7 @@ import corepod
 import pytest
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.worker.application import leadership
+from corepod.worker.logs import log
 from corepod.worker.scoreboard import ScoreboardRecord
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def test_who_closes_the_descriptor_of_the_lock_has_lost_the_lead(
     reused: bool, board: SharedScoreboard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another worker may lead from now on, and there must not be two."""
-    monkeypatch.setattr(leadership.log, "propagate", True)
+    monkeypatch.setattr(log, "propagate", True)
     fd = os.dup(board.fd)
     leadership.join_pool(ScoreboardRecord(fd))
     assert corepod.leader()
