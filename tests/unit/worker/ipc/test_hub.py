@@ -95,7 +95,7 @@ class Member:
 
     def die(self) -> None:
         assert self.process.slot is not None
-        for inbox in (self.hub._slots, self.hub._own):
+        for inbox in (self.hub._taking._slots, self.hub._taking._own):
             if inbox is not None:
                 inbox.pause()
         self.hub.close()
@@ -199,8 +199,8 @@ async def test_a_full_inbox_and_what_a_broadcast_misses(start: Start) -> None:
     sender, receiver = pool.start(0), pool.start(1)
     messages = receiver.hub.subscribe("t")
     await receiver.hub.joined()
-    assert receiver.hub._own is not None
-    receiver.hub._own.pause()
+    assert receiver.hub._taking._own is not None
+    receiver.hub._taking._own.pause()
     receiver.place.end()
     sent = 0
     while not (missed := await sender.hub.broadcast("t", sent, 0.0)):
@@ -210,7 +210,7 @@ async def test_a_full_inbox_and_what_a_broadcast_misses(start: Start) -> None:
     with pytest.raises(Full, match="the inbox of slot 1 had no room within 0 s"):  # noqa: PT012 - one of them is refused
         for _ in range(1000):
             await sender.hub.send(1, "u", bytes(50_000), 0.0)
-    receiver.hub._own.resume()
+    receiver.hub._taking._own.resume()
     waiting = asyncio.create_task(sender.hub.broadcast("t", "late", TIME))
     found = await get(messages, sent + 1)
     assert await waiting == []
