@@ -347,12 +347,16 @@ async def test_a_supervisor_that_is_late_is_asked_again(
     monkeypatch.setattr(directory, "ANSWER_TIMEOUT", 0.01)
     pool = start(1)
     worker = pool.start(0)
-    answers: list[ControlMessage] = []
-    monkeypatch.setattr(worker, "send", answers.append)
+    asked, thrice = [], asyncio.Event()
+
+    def ignore(request: ControlMessage) -> None:
+        asked.append(request)
+        if len(asked) == 3:
+            thrice.set()
+
+    monkeypatch.setattr(worker, "send", ignore)
     messages = worker.hub.subscribe("t")
-    async with asyncio.timeout(TIME):
-        while len(answers) < 3:
-            await asyncio.sleep(0.001)
+    await asyncio.wait_for(thrice.wait(), TIME)
     monkeypatch.undo()
     await worker.hub.joined()
     assert await worker.hub.broadcast("t", 1, TIME) == []
