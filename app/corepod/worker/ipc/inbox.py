@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import sys
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from corepod.worker.ipc import wire
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 BATCH = 32  # packets of one turn of the loop
 _FLAGS = int(socket.MSG_DONTWAIT)
-_CREDENTIALS = 12  # bytes of struct ucred: pid, uid, gid
-_KIND = (int(socket.SOL_SOCKET), int(socket.SCM_CREDENTIALS))
-_ANCILLARY = socket.CMSG_LEN(_CREDENTIALS)  # no room for descriptors: the kernel closes those that come
+_CREDENTIALS = Struct("iII")  # struct ucred: pid, uid, gid
+_LEVEL, _KIND = int(socket.SOL_SOCKET), int(socket.SCM_CREDENTIALS)
+_ANCILLARY = socket.CMSG_LEN(_CREDENTIALS.size)  # no room for descriptors: the kernel closes those that come
 
 
 class Inbox:
@@ -33,26 +33,26 @@ class Inbox:
         self._loop, self._take, self._count = loop, take, count
         self._view = memoryview(bytearray(wire.PACKET_MOST + 1))
         self._buffers = [self._view]
-        self._reading = False
+        self.reading = False
 
     def resume(self) -> None:
-        if not self._reading and self._socket.fileno() >= 0:
-            self._reading = True
+        if not self.reading and self._socket.fileno() >= 0:
+            self.reading = True
             self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def pause(self) -> None:
-        if self._reading:
-            self._reading = False
+        if self.reading:
+            self.reading = False
             self._loop.remove_reader(self._socket.fileno())
 
     def close(self) -> None:
         """In a child of the worker, too: the loop is left alone, for its descriptor is the worker's."""
-        self._reading = False
+        self.reading = False
         self._socket.close()
 
     def _readable(self) -> None:
         for _ in range(BATCH):
-            if not self._reading or not self._read_one():
+            if not self.reading or not self._read_one():
                 return
 
     def _read_one(self) -> bool:
@@ -82,6 +82,7 @@ class Inbox:
 
 def _pid(ancillary: list[tuple[int, int, bytes]]) -> int:
     for level, kind, data in ancillary:
-        if (level, kind) == _KIND and len(data) == _CREDENTIALS:
-            return int.from_bytes(data[:4], sys.byteorder, signed=True)
+        if kind == _KIND and level == _LEVEL and len(data) == _CREDENTIALS.size:
+            pid: int = _CREDENTIALS.unpack(data)[0]
+            return pid
     return 0

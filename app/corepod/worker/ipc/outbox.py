@@ -38,6 +38,7 @@ class Outbox:
         self._loop = loop
         self._turn = asyncio.Lock()
         self._waiting = 0
+        self._stuck = False  # a broadcast has waited in vain, and there has been no room since
 
     def send_now(self, packet: bytes) -> Outcome:
         """FULL where others wait, too."""
@@ -57,15 +58,19 @@ class Outbox:
         return outcome
 
     async def broadcast_in_time(self, content: Content, sender: int, within: float) -> Outcome:
-        """Send it when there is room."""
-        topic = content.topic
-        outcome = await self._send_in_turn(
-            lambda: content.packet(wire.MESSAGE, sender, self._missed.get(topic, 0)), within
-        )
-        if outcome is Outcome.SENT:
-            self._missed.pop(topic, None)
-        elif topic in self._missed or len(self._missed) < TOPICS_MOST:
-            self._missed[topic] = self._missed.get(topic, 0) + 1
+        """Send it when there is room. One that doesn't read holds up a sender once, and not at each broadcast."""
+        topic, outcome = content.topic, Outcome.FULL
+        try:
+            if not self._stuck:
+                outcome = await self._send_in_turn(
+                    lambda: content.packet(wire.MESSAGE, sender, self._missed.get(topic, 0)), within
+                )
+                self._stuck = outcome is Outcome.FULL and within > 0
+        finally:
+            if outcome is not Outcome.FULL:
+                self._missed.pop(topic, None)
+            elif topic in self._missed or len(self._missed) < TOPICS_MOST:
+                self._missed[topic] = self._missed.get(topic, 0) + 1
         return outcome
 
     async def _send_in_turn(self, packet: Callable[[], bytes], within: float) -> Outcome:
@@ -93,6 +98,7 @@ class Outbox:
         except OSError as error:
             # ENOBUFS: the kernel has no memory now. Everything else: the read ends are closed, or this one is.
             return Outcome.FULL if error.errno in (errno.ENOBUFS, errno.ENOMEM) else Outcome.GONE
+        self._stuck = False
         return Outcome.SENT
 
     async def _room(self) -> None:

@@ -74,6 +74,13 @@ class Place:
             self._hub.place_changed()
 
 
+LEFT = "this process was forked by a worker and isn't one: it can't send messages"
+TOO_EARLY = (
+    "the worker's event loop doesn't run yet while the application is imported: use messages from its lifespan on, or "
+    "corepod.ipc.sync in a thread that it starts"
+)
+NO_LOOP = "there is no running event loop here: in threads, use corepod.ipc.sync"
+
 _expected = False  # this process is a pool's, or becomes a worker of one
 _left = False  # it is a child that a worker has forked
 _place: Place | None = None
@@ -100,13 +107,16 @@ def hub() -> Any:
 
     Raises RuntimeError where there is no running event loop, or the process has no place in the pool.
     """
-    asyncio.get_running_loop()
     if _left:
-        raise RuntimeError("this process was forked by a worker and isn't one: it can't send messages")
+        raise RuntimeError(LEFT)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(TOO_EARLY if _expected and _place is None else NO_LOOP) from None
     if _place is not None:
         return _place.hub
     if _expected:
-        raise RuntimeError("the worker's event loop doesn't run yet: send messages from its lifespan on")
+        raise RuntimeError(TOO_EARLY)
     return local_hub()
 
 
@@ -122,11 +132,14 @@ def local_hub() -> Any:
 def loop_for_threads() -> asyncio.AbstractEventLoop:
     """The event loop in which the messages of threads are sent; waits for the worker's where it doesn't run yet.
 
-    Raises RuntimeError in a process that a worker has forked.
+    Raises RuntimeError in a process that a worker has forked, and in the thread that imports the application, in which
+    the event loop would never run.
     """
     if _left:
-        raise RuntimeError("this process was forked by a worker and isn't one: it can't send messages")
+        raise RuntimeError(LEFT)
     if _expected:
+        if _place is None and threading.current_thread() is threading.main_thread():
+            raise RuntimeError(TOO_EARLY)
         with _found:
             _found.wait_for(lambda: _place is not None)
         assert _place is not None

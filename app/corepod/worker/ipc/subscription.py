@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from corepod.worker.ipc.message import Message, Sender
 
@@ -18,22 +18,15 @@ if TYPE_CHECKING:
 
     Replying = Callable[[Any], Awaitable[bool]]
     InLoop = Callable[[Callable[[], None]], None]
+    # A message in a queue, who has sent it, how many were lost before it, how to reply, and whether it has come by the
+    # slot's inbox.
+    Waiting = tuple[Packet, Sender, int, Replying | None, bool]
 
 # What waits for a subscription at most; what comes then is dropped, and the next message says how much that was.
 COUNT_MOST = 1024
 SIZE_MOST = 4 << 20  # bytes
 # So many waiting messages keep the worker from taking more from its slot's inbox, where senders see that it is full.
 ENOUGH = 64
-
-
-class Waiting(NamedTuple):
-    """A message in a subscription's queue."""
-
-    packet: Packet
-    sender: Sender
-    lost: int
-    reply: Replying | None
-    counted: bool  # it has come by the slot's inbox
 
 
 class Subscription:
@@ -57,11 +50,12 @@ class Subscription:
             self._lost += 1
             return False
         self._size += len(packet.body)
-        self._waiting.append(Waiting(packet, sender, self._lost, reply, counted))
+        self._waiting.append((packet, sender, self._lost, reply, counted))
         if len(self._waiting) == ENOUGH:
             self._topics.full += 1
         self._lost = 0
-        self._wake_one()
+        if self._wake:
+            self._wake_one()
         return True
 
     def close(self) -> None:
@@ -81,15 +75,21 @@ class Subscription:
 
     async def __anext__(self) -> Message:
         while True:
-            one = await self._next()
+            if not self._waiting:
+                await self._come()
+            packet, sender, lost, reply, counted = self._waiting.popleft()
+            if len(self._waiting) == ENOUGH - 1:
+                self._topics.full -= 1
+            self._size -= len(packet.body)
+            if counted:
+                self._topics.on_handed(1)
             try:
-                data = one.packet.data
+                return Message(packet.topic, packet.data, sender, lost, reply)
             except (ValueError, RecursionError):  # written by something else than `send` of a worker
-                self._lost += one.lost + 1
-                continue
-            return Message(one.packet.topic, data, one.sender, one.lost, one.reply)
+                self._lost += lost + 1
 
-    async def _next(self) -> Waiting:
+    async def _come(self) -> None:
+        """Return when there is a message."""
         while not self._waiting:
             if not self._end.alive:
                 raise StopAsyncIteration
@@ -98,15 +98,11 @@ class Subscription:
             try:
                 await waker
             except asyncio.CancelledError:
-                if waker.done() and not waker.cancelled():
+                if waker in self._wake:
+                    self._wake.remove(waker)
+                elif not waker.cancelled():
                     self._wake_one()  # it was told, and another one may wait
                 raise
-        one = self._waiting.popleft()
-        if len(self._waiting) == ENOUGH - 1:
-            self._topics.full -= 1
-        self._size -= len(one.packet.body)
-        self._topics.handed(one.counted)
-        return one
 
     def _wake_one(self) -> None:
         while self._wake:
@@ -127,7 +123,7 @@ class Topics:
     def __init__(self, on_handed: Callable[[int], None], in_loop: InLoop = _now) -> None:
         """`in_loop` calls a function where the subscriptions belong: the last reference to one may be a thread's."""
         self.full = 0  # subscriptions with so many waiting messages that no more should be taken
-        self._on_handed, self._in_loop = on_handed, in_loop
+        self.on_handed, self._in_loop = on_handed, in_loop
         self._numbers = count()
         self._by_topic: dict[str, dict[int, weakref.ref[Subscription]]] = {}
 
@@ -146,13 +142,10 @@ class Topics:
         found.pop(number, None)
         if not found:
             self._by_topic.pop(topic, None)
-        dropped = sum(one.counted for one in waiting)
+        dropped = sum(counted for *_, counted in waiting)
         self.full -= len(waiting) >= ENOUGH
         waiting.clear()
-        self._on_handed(dropped)
-
-    def handed(self, counted: bool) -> None:
-        self._on_handed(1 if counted else 0)
+        self.on_handed(dropped)
 
     def of(self, topic: str) -> list[Subscription]:
         """Those that a message on this topic is for."""

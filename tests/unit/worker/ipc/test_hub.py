@@ -14,7 +14,7 @@ from corepod.contract.scoreboard import HANDED, TAKEN, WORDS
 from corepod.supervisor.launch.inboxes import Inboxes
 from corepod.supervisor.pool.state import Process, Slot, Stage
 from corepod.worker.application.api import Worker
-from corepod.worker.ipc import place, wire
+from corepod.worker.ipc import directory, place, taking, wire
 from corepod.worker.ipc.errors import Full, NoSuchSlot
 from corepod.worker.ipc.place import Place
 
@@ -95,7 +95,7 @@ class Member:
 
     def die(self) -> None:
         assert self.process.slot is not None
-        for inbox in (self.hub._slots, self.hub._own):
+        for inbox in (self.hub._taking._slots, self.hub._taking._own):
             if inbox is not None:
                 inbox.pause()
         self.hub.close()
@@ -199,8 +199,8 @@ async def test_a_full_inbox_and_what_a_broadcast_misses(start: Start) -> None:
     sender, receiver = pool.start(0), pool.start(1)
     messages = receiver.hub.subscribe("t")
     await receiver.hub.joined()
-    assert receiver.hub._own is not None
-    receiver.hub._own.pause()
+    assert receiver.hub._taking._own is not None
+    receiver.hub._taking._own.pause()
     receiver.place.end()
     sent = 0
     while not (missed := await sender.hub.broadcast("t", sent, 0.0)):
@@ -210,7 +210,7 @@ async def test_a_full_inbox_and_what_a_broadcast_misses(start: Start) -> None:
     with pytest.raises(Full, match="the inbox of slot 1 had no room within 0 s"):  # noqa: PT012 - one of them is refused
         for _ in range(1000):
             await sender.hub.send(1, "u", bytes(50_000), 0.0)
-    receiver.hub._own.resume()
+    receiver.hub._taking._own.resume()
     waiting = asyncio.create_task(sender.hub.broadcast("t", "late", TIME))
     found = await get(messages, sent + 1)
     assert await waiting == []
@@ -257,3 +257,108 @@ async def test_a_reply_to_a_worker_that_is_gone_fails(start: Start) -> None:
     sender.die()
     await receiver.hub.broadcast("x", None, TIME)
     assert await message.reply(2) is False
+
+
+async def test_a_call_that_is_cancelled_anywhere_leaves_nothing_behind(start: Start) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(0), pool.start(1)
+    messages = receiver.hub.subscribe("t")
+    await receiver.hub.joined()
+    receiver.place.end()  # nobody answers
+    for turns in range(12):
+        pool.membership += 1  # the supervisor is asked again
+        calls = [
+            asyncio.ensure_future(call)
+            for call in (sender.hub.request(1, "t", -1, TIME), sender.hub.broadcast("t", -1, TIME))
+        ]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert not sender.hub._sending._requests
+    assert (sender.hub._directory._asking, sender.hub._directory._turn.locked()) == (0, False)
+    receiver.place.begin()
+    assert await sender.hub.broadcast("t", "last", TIME) == []
+    async with asyncio.timeout(TIME):
+        while (await anext(messages)).data != "last":
+            pass
+
+
+async def test_tasks_that_send_while_the_supervisor_is_asked_keep_their_order(start: Start) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(0), pool.start(1)
+    messages = receiver.hub.subscribe("t")
+    await receiver.hub.joined()
+    tasks = []
+    for number in range(40):
+        if number % 8 == 0:
+            pool.membership += 1
+        tasks.append(asyncio.create_task(sender.hub.send(1, "t", number, TIME)))
+        await asyncio.sleep(0)
+    assert await take(messages, 40) == list(range(40))
+    await asyncio.gather(*tasks)
+
+
+async def test_a_worker_that_does_not_read_holds_up_a_broadcaster_once(start: Start) -> None:
+    pool = start(2)
+    sender, stopped, reader = pool.start(0), pool.start(1), pool.start(0)
+    messages = reader.hub.subscribe("t")
+    held = stopped.hub.subscribe("t")
+    await asyncio.gather(stopped.hub.joined(), reader.hub.joined())
+    own = stopped.hub._taking._own
+    assert own is not None
+    own.pause()
+    sent = 0
+    while not await sender.hub.broadcast("t", bytes(50_000), 0.001):
+        sent += 1
+    async with asyncio.timeout(TIME):
+        for _ in range(5):
+            assert await sender.hub.broadcast("t", "on", 10 * TIME) == [1]
+    assert [len(await take(messages, sent + 6))] == [sent + 6]
+    own.resume()
+    await take(held, sent)
+    assert await sender.hub.broadcast("t", "again", TIME) == []
+    assert [(one.data, one.lost) for one in await get(held, 1)] == [("again", 6)]
+
+
+async def test_whoever_invents_senders_fills_no_log_and_asks_no_more(
+    start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "STRANGERS_MOST", 3)
+    monkeypatch.setattr(taking, "STRANGERS_PAUSE", 0.001)
+    pool = start(1)
+    receiver = pool.start(0)
+    messages = receiver.hub.subscribe("t")
+    await receiver.hub.joined()
+    _, fds, _ = pool.inboxes.answer(InboxRequest(1, False, [0], []), receiver.process, 1, 0)
+    with caplog.at_level(logging.WARNING), socket.socket(fileno=os.dup(fds[0])) as write:
+        for number in range(10):
+            write.send(wire.content("t", "forged").packet(wire.MESSAGE, 70 + number))
+        await receiver.hub.send(0, "t", "mine", TIME)
+        assert await take(messages, 1) == ["mine"]
+    assert len(caplog.records) == 4
+    assert caplog.records[-1].message.endswith("not named any more")
+
+
+async def test_a_supervisor_that_is_late_is_asked_again(
+    start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "ANSWER_TIMEOUT", 0.01)
+    pool = start(1)
+    worker = pool.start(0)
+    asked, thrice = [], asyncio.Event()
+
+    def ignore(request: ControlMessage) -> None:
+        asked.append(request)
+        if len(asked) == 3:
+            thrice.set()
+
+    monkeypatch.setattr(worker, "send", ignore)
+    messages = worker.hub.subscribe("t")
+    await asyncio.wait_for(thrice.wait(), TIME)
+    monkeypatch.undo()
+    await worker.hub.joined()
+    assert await worker.hub.broadcast("t", 1, TIME) == []
+    assert await take(messages, 1) == [1]
+    assert "asks again" in caplog.text

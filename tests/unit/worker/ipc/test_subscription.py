@@ -95,3 +95,19 @@ async def test_a_task_that_stops_waiting_takes_nothing_with_it() -> None:
     message = await asyncio.wait_for(second, 30)
     assert message is not None
     assert message.data == 1
+
+
+async def test_a_task_that_looks_now_and_then_leaves_nothing_behind() -> None:
+    subscription = Subscription(Topics(lambda count: None), "t")
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await anext(subscription)
+    assert not subscription._wake
+    looking = asyncio.ensure_future(anext(subscription))
+    await asyncio.sleep(0)
+    looking.cancel()
+    put(subscription, 1)  # before the task has heard of its end
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    assert (await anext(subscription)).data == 1
