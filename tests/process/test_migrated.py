@@ -172,6 +172,6 @@ def test_logrotate_s_signal_opens_the_access_log_anew(start: Start, tmp_path: Pa
 def test_a_platform_s_variables_hold_where_the_pool_runs(start: Start, tmp_path: Path) -> None:
     """Heroku's Procfile without flags: what PORT and WEB_CONCURRENCY are is decided there."""
     (tmp_path / "Procfile").write_text("web: gunicorn hello.wsgi\n")
-    told = program("Procfile", tmp_path, {"PORT": "5000", "WEB_CONCURRENCY": "3"})
+    told = program("Procfile", tmp_path)
     assert not {"bind", "workers"} & told.settings.keys()
     assert len(pool(start, told, tmp_path / "hello").ready().status()["slots"]) == 2

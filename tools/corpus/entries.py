@@ -66,7 +66,7 @@ def read() -> list[Entry]:
         *_files("C", "containers", "*"),
         *_files("systemd", "systemd", "*.service"),
         *_files("systemd_documented", "systemd_documented", "*.service"),
-        *_files("supervisord", "supervisord", "*"),
+        *_files("supervisord", "supervisord", "*.conf"),
         *_lines("uvicorn", "uvicorn.txt"),
         *_lines("uvicorn_by_flag", "uvicorn_by_flag.txt"),
         *_files("pm2", "pm2", "*.js*"),

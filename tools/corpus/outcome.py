@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from enum import Enum
 
-from corepod.migrate.formats import read as migrate
+from corepod.migrate.formats import read_all
 from corepod.migrate.model import Context, Fate, MigrateError, Migration, Program
 
 from tools.corpus.entries import CORPUS, Entry, read
@@ -60,9 +60,17 @@ def outcomes() -> list[Outcome]:
     return [one for entry in read() for one in _of(entry)]
 
 
+def sources(entry: Entry) -> list[str]:
+    """A manifest whose image says what starts has the Dockerfile beside it, as its repository has."""
+    image = CORPUS / "kubernetes" / "images" / f"{entry.name.partition('.')[0]}.Dockerfile"
+    if entry.group == "kubernetes" and image.is_file():
+        return [entry.name, str(image)]
+    return [entry.line or entry.name]
+
+
 def _of(entry: Entry) -> list[Outcome]:
     try:
-        migration = migrate(entry.line or entry.name, context(entry))
+        migration = read_all(sources(entry), context(entry))
     except MigrateError as error:
         return [Outcome(entry.group, entry, (), (str(error),))]
     programs = tuple(migration.programs)

@@ -6,6 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from corepod.migrate.django_project import parsed, settings_module
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -17,7 +19,6 @@ FRAMEWORKS = {
     *("FastAPI", "Starlette", "Flask", "Quart", "Litestar", "Django", "Falcon", "Bottle", "Sanic", "Connexion"),
     *("AsyncApp", "FlaskApp", "Blacksheep", "Application", "App", "ASGIApp", "WSGIApp", "SocketIO", "Dash"),
 }
-SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
 SKIPPED = ("tests", "test", "docs", "node_modules", "build", "dist")
 
 
@@ -37,7 +38,7 @@ def find(folder: Path) -> list[Found]:
         if django := _django(root, chdir):
             found.append((0, django))
         for module, path in _modules(root):
-            if (tree := _parsed(path)) is not None:
+            if (tree := parsed(path)) is not None:
                 found += [
                     (rank, Found(f"{module}:{name}", str(path.relative_to(folder)), chdir))
                     for rank, name in _applications(tree)
@@ -59,13 +60,6 @@ def _modules(root: Path) -> Iterator[tuple[str, Path]]:
         for name in MODULES:
             if (path := package / f"{name}.py").is_file():
                 yield (package.name if name == "__init__" else f"{package.name}.{name}"), path
-
-
-def _parsed(path: Path) -> ast.Module | None:
-    try:
-        return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return None
 
 
 def _applications(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -104,17 +98,8 @@ def _needs_arguments(function: ast.FunctionDef) -> bool:
 
 def _django(root: Path, chdir: str) -> Found | None:
     """manage.py names the settings; beside these are asgi.py and wsgi.py."""
-    tree = _parsed(root / "manage.py")
-    if tree is None:
-        return None
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) == 2)
-    for call in calls:
-        words = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
-        if len(words) == 2 and words[0] == SETTINGS_MODULE and isinstance(words[1], str):
-            package = words[1].split(".")[0]
-            for name in ("asgi", "wsgi"):
-                if (path := root / package / f"{name}.py").is_file():
-                    return Found(
-                        f"{package}.{name}:application", str(path.relative_to(root.parent if chdir else root)), chdir
-                    )
+    package = settings_module(root / "manage.py").split(".")[0]
+    for name in ("asgi", "wsgi"):
+        if package and (path := root / package / f"{name}.py").is_file():
+            return Found(f"{package}.{name}:application", str(path.relative_to(root.parent if chdir else root)), chdir)
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from corepod.migrate import fastapi, granian, hypercorn, script, uvicorn
+from corepod.migrate import django, fastapi, granian, hypercorn, script, uvicorn
 from corepod.migrate.gunicorn import read as gunicorn
 from corepod.migrate.shell import Launch, launches
 
@@ -23,6 +23,8 @@ SERVERS: dict[str, Reader] = {
     "granian": granian.SERVER.program,
     "hypercorn": hypercorn.SERVER.program,
     "fastapi": fastapi.program,
+    "django": django.program,
+    "django-admin": django.program,
 }
 
 
@@ -41,7 +43,10 @@ def program(words: list[str], context: Context) -> Program | None:
 
 
 def _script(file: str) -> Reader:
-    return lambda words, context: script.program(context.folder / file, context)
+    def read(words: list[str], context: Context) -> Program | None:
+        return django.program(words, context, file) or script.program(context.folder / file, context)
+
+    return read
 
 
 def _told(launch: Launch, server: Reader, context: Context) -> Program | None:

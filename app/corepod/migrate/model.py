@@ -53,7 +53,7 @@ class Program:
 
     `server` is what ran it ("gunicorn", "uvicorn", "pm2", ...). `settings` have the names of `corepod.config.spec`,
     and values as corepod.toml has them; `variables` are the application's, and `environments` those that an environment
-    such as production has beside them.
+    such as production has beside them. `files` are those that the program needs, by name.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Program:
     variables: dict[str, str] = field(default_factory=dict)
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
 
     def use(self, setting: str, value: str, ours: str, to: Any, note: str = "", *, check: bool = False) -> None:
         """The setting becomes `ours`. Raises ValueError where `to` is no value of ours."""
@@ -109,12 +110,16 @@ class Migration:
 @dataclass(frozen=True)
 class Context:
     """Where the configuration is read: variables (expressions of shells and of Python read them), the folder that
-    relative paths are relative to, whether Python files may be executed, and the usable cores (0: those here)."""
+    relative paths are relative to, whether Python files may be executed, and the usable cores (0: those here).
+    `platform`: whether a hosting platform runs it, which sets PORT, and some WEB_CONCURRENCY. `images` are
+    Dockerfiles of containers whose manifest doesn't say what they start."""
 
     environ: Mapping[str, str]
     folder: Path
     execute: bool = True
     cores: int = 0
+    platform: bool = False
+    images: tuple[Path, ...] = ()
 
 
 def toml_value(value: Any) -> str:

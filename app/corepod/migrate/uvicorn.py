@@ -6,7 +6,7 @@ from corepod.migrate import logconfig
 from corepod.migrate.flags import BARE, NO, table
 from corepod.migrate.given import Given
 from corepod.migrate.gunicorn.logs import LEVELS
-from corepod.migrate.gunicorn.workers import ONE
+from corepod.migrate.gunicorn.workers import unset_workers
 from corepod.migrate.gunicorn.workers import workers as count
 from corepod.migrate.rules import Case, Rule, asked, dropped, same, switch
 from corepod.migrate.server import Server, host_and_port, unix_socket
@@ -180,8 +180,7 @@ RULES: dict[str, Rule] = {
 
 def _unset(case: Case) -> None:
     """What uvicorn does where nothing is given, and corepod wouldn't."""
-    if "workers" not in case.given and not case.context.environ.get("WEB_CONCURRENCY"):
-        case.program.use("--workers", "not given: 1", "workers", 1, ONE)
+    unset_workers(case, Given("--workers", 1, "not given: 1"))
     if "access_log" not in case.given:
         case.program.use("--access-log", "not given: on", "access_log", True, "uvicorn logs each request by default")
 

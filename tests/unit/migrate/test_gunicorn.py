@@ -133,7 +133,7 @@ def test_what_flags_become(flags: str, settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "flags",
-    ["--statsd-host a:1", "--paste a.ini", "-k tornado", "--proxy-protocol", "--log-syslog", "-b $HERE", "-w 0"],
+    ["--statsd-host a:1", "-k tornado", "--proxy-protocol", "--log-syslog", "-b $HERE", "-w 0"],
 )
 def test_what_only_a_person_can_decide(flags: str) -> None:
     assert len(told(f"gunicorn {flags} app:app").of(Fate.NEEDS_YOU)) == 1
@@ -192,3 +192,77 @@ def test_no_setting_is_lost_and_the_file_is_one_that_corepod_takes(
 
 def test_every_default_is_that_of_a_setting() -> None:
     assert DEFAULTS.keys() <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "bind"),
+    [
+        ("gunicorn -b 127.0.0.1:$PORT app:app", {}, ["127.0.0.1:8000"]),
+        ("gunicorn -b 127.0.0.1:$PORT app:app", {"PORT": "5000"}, ["127.0.0.1:5000"]),
+        ("uvicorn --port $PORT app:app", {}, ["127.0.0.1:8000"]),
+        ("gunicorn -b '[::1]:$PORT' app:app", {}, ["[::1]:8000"]),
+        ("gunicorn -b 0.0.0.0:$PORT app:app", {}, None),
+        ("uvicorn --host 0.0.0.0 --port $PORT app:app", {"PORT": "5000"}, None),
+        ("gunicorn -b $PORT app:app", {}, None),
+    ],
+)
+def test_a_port_of_the_platform_opens_no_address_that_was_closed(
+    line: str, environ: dict[str, str], bind: list[str] | None
+) -> None:
+    found = told(line, environ=environ)
+    assert found.settings.get("bind") == bind
+    assert found.covered
+    notes = [item.note for item in found.of(Fate.CHECK) if item.ours.startswith("bind = ")]
+    assert bind is None or "which other machines reach" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [("unix:///tmp/x", "unix:/tmp/x"), ("unix:/tmp/x", "unix:/tmp/x"), ("unix:x", "unix:x"), ("unix://x", "unix:x")],
+)
+def test_unix_sockets_as_gunicorn_reads_them(given: str, ours: str) -> None:
+    assert told(f"gunicorn -b {given} app:app").settings["bind"] == [ours]
+
+
+def test_options_of_an_own_worker_are_uvicorn_s(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(
+        "class Own(UvicornWorker):\n"
+        "    CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, 'lifespan': 'off', 'server_header': True,\n"
+        "        'root_path': '/v1', 'proxy_headers': False, 'ws': 'wsproto', 'unknown': 1, 'h': compute()}\n"
+        "    def init_signals(self): pass\n"
+    )
+    found = told("gunicorn -k worker.Own app:app", tmp_path)
+    assert (
+        found.settings.items()
+        >= {
+            "lifespan": "off",
+            "server_header": True,
+            "root_path": "/v1",
+            "trusted_proxies": ["none"],
+        }.items()
+    )
+    assert [item.setting for item in found.of(Fate.NEEDS_YOU)] == [
+        "CONFIG_KWARGS['unknown']",
+        "CONFIG_KWARGS['h']",
+        "Own (worker_class)",
+    ]
+
+
+def test_an_application_of_paste_is_loaded_by_a_module(tmp_path: Path) -> None:
+    (tmp_path / "live.ini").write_text("[app:shop]\n[loggers]\nkeys = root\n")
+    found = told("gunicorn --paste live.ini#shop --paste-global debug=false -w 2", tmp_path)
+    assert found.covered
+    assert found.settings["app"] == "paste_app:application"
+    asked: list[Any] = []
+    module = {"__file__": str(tmp_path / "paste_app.py")}
+    text = found.files["paste_app.py"]
+    text = text.replace("from paste.deploy import loadapp", "").replace("from logging.config import fileConfig", "")
+    names = {
+        "loadapp": lambda *words, **more: asked.append((words, more)),
+        "fileConfig": lambda *words, **more: asked.append((words, more)),
+    }
+    exec(compile(text, "paste_app.py", "exec"), {**module, **names})
+    assert asked == [
+        ((tmp_path / "live.ini",), {"disable_existing_loggers": False}),
+        ((f"config:{tmp_path}/live.ini",), {"name": "shop", "global_conf": {"debug": "false"}}),
+    ]

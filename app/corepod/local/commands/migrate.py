@@ -12,12 +12,12 @@ from corepod.contract.exits import EXIT_OK, EXIT_SETTINGS
 from corepod.local import discovery, output
 from corepod.local.pools import CommandError
 from corepod.migrate import formats, toml
-from corepod.migrate.model import Context, Fate, MigrateError, Migration
+from corepod.migrate.model import Context, Fate, MigrateError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from corepod.migrate.model import Program
+    from corepod.migrate.model import Migration, Program
 
 TITLES = {
     Fate.MAPPED: "corepod does the same",
@@ -72,18 +72,9 @@ def _read(sources: list[str], context: Context) -> Migration:
     if len(words) == 1:
         each = words
     try:
-        found = [formats.read(one, context) for one in each]
+        return formats.read_all(each, context)
     except MigrateError as error:
         raise CommandError(str(error), EXIT_SETTINGS) from None
-    if len(found) == 1:
-        return found[0]
-    return Migration(
-        ", ".join(one.source for one in found),
-        ", ".join(dict.fromkeys(one.kind for one in found)),
-        [program for one in found for program in one.programs],
-        {name: text for one in found for name, text in one.files.items()},
-        [note for one in found for note in one.notes],
-    )
 
 
 def _application(program: Program) -> None:
@@ -122,6 +113,7 @@ def as_json(migration: Migration, text: str) -> dict[str, Any]:
                 "covered": program.covered,
                 "settings": program.settings,
                 "variables": program.variables,
+                "environments": program.environments,
                 "items": [{**vars(item), "fate": item.fate.value} for item in program.items],
             }
             for name, program in zip(toml.names(migration.programs), migration.programs, strict=True)

@@ -12,6 +12,8 @@ from corepod.migrate.formats import containers, script, server
 from corepod.migrate.model import Context, MigrateError, Migration, Program
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from corepod.migrate.formats.server import Found
 
 _INSTRUCTION = re.compile(r"\s*([A-Za-z]+)\s+(.*)", re.DOTALL)
@@ -36,12 +38,27 @@ class Instruction:
 
 def read(text: str, context: Context, name: str) -> Migration:
     """Raises MigrateError where the last stage starts no server."""
+    return _read(text, context, name, {})[0]
+
+
+def image(path: Path, context: Context, environ: Mapping[str, str], arguments: list[str]) -> Found:
+    """What a container of the image starts, with the variables and arguments that it is given: these take the place of
+    ENV and CMD. Raises MigrateError where that is no server."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MigrateError(f"{path} can't be read: {error}") from None
+    if arguments:
+        text += f"\nCMD {json.dumps(arguments)}\n"
+    return _read(text, replace(context, folder=path.parent), path.name, environ)[1]
+
+
+def _read(text: str, context: Context, name: str, environ: Mapping[str, str]) -> tuple[Migration, Found]:
     stage = last_stage(instructions(text))
     commands = {one.name: one for one in stage if one.name in ("CMD", "ENTRYPOINT")}
     if not commands:
         raise MigrateError(f"{name}: its last stage has neither CMD nor ENTRYPOINT")
-    environ = {**context.environ, **variables(stage)}
-    inner = replace(context, environ=environ)
+    inner = replace(context, environ={**context.environ, **variables(stage), **environ})
     migration = Migration(name, "Dockerfile")
     found, instead = _found(commands, inner, migration)
     if found is None:
@@ -55,7 +72,7 @@ def read(text: str, context: Context, name: str) -> Migration:
     migration.notes.append(f"{', '.join(build)}: these build the image, and stay; install corepod among its packages")
     least = server.stop_timeout(found.program) + server.SPARE
     migration.notes.append(f"docker stop kills after 10 s: docker stop --time {least:g}, or stop_timeout = 9")
-    return migration
+    return migration, found
 
 
 def instructions(text: str) -> list[Instruction]:

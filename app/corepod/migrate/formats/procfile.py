@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -22,6 +23,7 @@ _BESIDE = ("release", "worker", "celery", "beat", "clock", "scheduler")
 def read(text: str, context: Context, name: str) -> Migration:
     """Raises MigrateError where no line starts a server."""
     migration = Migration(name, "Procfile")
+    context = replace(context, platform=True)
     result = text
     for process, command in LINE.findall(text):
         found = None if process == "release" else server.find(command, context)
@@ -43,6 +45,7 @@ def read(text: str, context: Context, name: str) -> Migration:
 def commands(content: Any, context: Context, name: str) -> Migration | None:
     """Start commands in a platform's file (render.yaml, fly.toml, railway.json, app.yaml); None where there is none."""
     migration = Migration(name, "start command", notes=list(PLATFORM))
+    context = replace(context, platform=True)
     for path, command in _commands(content, ""):
         found = None if path.endswith(_BESIDE) else server.find(command, context)
         if found is None:

@@ -24,7 +24,7 @@ _SERVER = re.compile(r"gunicorn|uvicorn|granian|hypercorn|fastapi")
 _PYTHON = re.compile(r"(python|pypy)[\d.]*")
 _ACTIVATED = re.compile(r"(?:source|\.)\s+(\S+)/activate\b")
 _WHOLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-DEVELOPMENT = ("runserver", "runserver_plus", "flask")
+DEVELOPMENT = ("flask",)
 NODE = ("node", "npm", "pnpm", "yarn", "npx", "bun", "deno", "next", "serve")
 OTHERS = ("celery", "nginx", "rq", "dramatiq", "huey", "arq", "redis-server", "postgres", "cron", "crond")
 
@@ -109,7 +109,7 @@ def stop_timeout(program: Program) -> float:
 
 def development(text: str) -> bool:
     """Whether a server for development is started."""
-    return any(word in text.split() for word in DEVELOPMENT)
+    return any(PurePath(word).name in DEVELOPMENT for word in text.split())
 
 
 def kind(text: str) -> str:

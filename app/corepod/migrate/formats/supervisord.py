@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corepod.migrate import toml
+from corepod.migrate import addresses, toml
 from corepod.migrate.formats import sections, server
 from corepod.migrate.formats.sections import SUPERVISORD
 from corepod.migrate.formats.taking import use_or_ask
@@ -151,7 +151,7 @@ def _note_all(keys: dict[str, str], changes: dict[str, str | None], program: Pro
             use_or_ask(program, key, value, "workers", total, "one pool has all workers behind one address")
         elif key == "socket" and key in changes:
             program.items = [item for item in program.items if not item.ours.startswith("bind = ")]
-            use_or_ask(program, key, value, "bind", [value.removeprefix("tcp://").replace("unix://", "unix:")])
+            use_or_ask(program, key, value, "bind", [addresses.address(value)])
         elif key == "socket_mode" and key in changes:
             use_or_ask(program, key, value, "socket_mode", value)
         else:

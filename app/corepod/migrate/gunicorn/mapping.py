@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from corepod.migrate import addresses, logconfig
-from corepod.migrate.gunicorn import logs, workers
+from corepod.migrate.gunicorn import logs, own, paste, workers
 from corepod.migrate.rules import Rule, asked, dropped, same, switch, zero_is_off
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ RULES: dict[str, Rule] = {
     "bind": addresses.bind,
     "backlog": same("backlog"),
     "workers": workers.workers,
-    "worker_class": workers.worker_class,
+    "worker_class": own.worker_class,
     "threads": workers.threads,
     "worker_connections": workers.worker_connections,
     "max_requests": zero_is_off("max_requests", "a planned replacement: the next worker is ready before"),
@@ -136,10 +136,8 @@ RULES: dict[str, Rule] = {
     "proc_name": same("name"),
     "default_proc_name": dropped("the pool is named after the application"),
     "pythonpath": same("pythonpath"),
-    "paste": asked(
-        "corepod doesn't read files of Paste: write a module with app = paste.deploy.loadapp('config:FILE')"
-    ),
-    "raw_paste_global_conf": asked("pass it to paste.deploy.loadapp(..., global_conf=...)"),
+    "paste": paste.application,
+    "raw_paste_global_conf": paste.variables,
     "proxy_protocol": asked("corepod doesn't speak the PROXY protocol; let the proxy send X-Forwarded-For"),
     "proxy_allow_ips": dropped("it is about the PROXY protocol"),
     "uwsgi_allow_ips": dropped("it is about the uwsgi protocol"),

@@ -27,6 +27,10 @@ ONE = (
     "one worker stays one: its memory may hold a registry of jobs, sessions or SQLite; auto is one for each core, once "
     "nothing depends on that"
 )
+PLATFORM = (
+    "the platform sets WEB_CONCURRENCY, and corepod starts no more workers than there are cores for it. Without it "
+    "corepod starts one for each usable core, and not one alone: write workers = 1 if the application needs that"
+)
 TWICE = (
     "2 x cores + 1 exists because a worker of gunicorn waits while its request waits; a worker of corepod has threads "
     "or a loop, and a core of its own"
@@ -37,7 +41,7 @@ def kind(case: Case) -> str:
     name = str(case.value("worker_class", "sync"))
     if name in KINDS:
         found = KINDS[name]
-    elif "Uvicorn" in (derived := f"{name} {_bases(case, name)}"):
+    elif "Uvicorn" in (derived := " ".join([name, *map(ast.unparse, own.bases if (own := own_class(case)) else ())])):
         return ASGI
     elif re.search(r"gevent|eventlet|meinheld", derived, re.IGNORECASE):
         return GREEN
@@ -46,16 +50,20 @@ def kind(case: Case) -> str:
     return THREADS if found == SYNC and _threads(case) > 1 else found
 
 
-def _bases(case: Case, name: str) -> str:
-    """What a class of the application is derived from, as its source says."""
-    module, _, own = name.rpartition(".")
+def own_class(case: Case) -> ast.ClassDef | None:
+    """The source of a worker's class that is the application's own."""
+    module, _, own = str(case.value("worker_class", "")).rpartition(".")
     path = case.context.folder / f"{module.replace('.', '/')}.py"
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
-        return ""
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == own]
-    return " ".join(ast.unparse(base) for node in classes for base in node.bases)
+        return None
+    return next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == own), None)
+
+
+def known(given: Given) -> bool:
+    """Whether it is a worker of gunicorn's or uvicorn's, and not one that is derived from them."""
+    return str(given.value) in KINDS or UVICORN.fullmatch(str(given.value)) is not None
 
 
 def wsgi(case: Case) -> bool:
@@ -97,29 +105,30 @@ def _many(case: Case, given: Given) -> None:
     case.use(given, "workers", given.count, note, check=True)
 
 
+def unset_workers(case: Case, given: Given) -> None:
+    """The number of a server that reads WEB_CONCURRENCY where it isn't told one. A number in corepod.toml would take
+    precedence over that of a platform."""
+    if "workers" in case.given or case.context.environ.get("WEB_CONCURRENCY"):
+        return
+    if case.context.platform:
+        case.program.map(given.setting, "not given", "WEB_CONCURRENCY", PLATFORM, check=True)
+    else:
+        workers(case, given)
+
+
 def worker_class(case: Case, given: Given) -> None:
-    found, name = kind(case), str(given.value)
+    found = kind(case)
     if found == SYNC:
         note = "one request at a time in each worker, as the application has always had it; it may not be thread-safe"
         case.use(given, "wsgi_threads", 1, note)
     elif found == THREADS:
         case.drop(given, "threads are what WSGI applications have in corepod (wsgi_threads)")
-    elif found == ASGI and (name in KINDS or UVICORN.fullmatch(name)):
-        case.drop(given, "ASGI applications are served by corepod itself")
     elif found == ASGI:
-        _own_uvicorn(case, given)
+        case.drop(given, "ASGI applications are served by corepod itself")
     elif found == GREEN:
         _green(case, given)
     else:
         case.ask(given, "a worker class of its own: what it changes has to be found another way, or isn't needed")
-
-
-def _own_uvicorn(case: Case, given: Given) -> None:
-    note = (
-        "a subclass of uvicorn's worker: its CONFIG_KWARGS have names of uvicorn's flags (corepod migrate uvicorn ... "
-        "says what each becomes); lifespan off is lifespan = off"
-    )
-    case.program.map(given.setting, given.text, "", note, check=True)
 
 
 def _green(case: Case, given: Given) -> None:
@@ -165,8 +174,7 @@ def timeout(case: Case, given: Given) -> None:
 def unset(case: Case) -> None:
     """What gunicorn does where nothing is given, and corepod wouldn't."""
     nothing = "not given"
-    if "workers" not in case.given and not case.context.environ.get("WEB_CONCURRENCY"):
-        workers(case, Given("workers", 1, f"{nothing}: 1"))
+    unset_workers(case, Given("workers", 1, f"{nothing}: 1"))
     if not wsgi(case):
         return
     if kind(case) == SYNC and "threads" not in case.given and "worker_class" not in case.given:

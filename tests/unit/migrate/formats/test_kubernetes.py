@@ -9,12 +9,13 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from corepod.migrate.formats import read_all
 from corepod.migrate.model import Fate, MigrateError, Migration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.migrate.formats.manifests import BOTH, PINNED, SHOP
-from tests.unit.migrate.formats.sources import each_once, fates, item, only, read
+from tests.unit.migrate.formats.sources import context, each_once, fates, item, only, read
 
 SCHEMA = json.loads((Path(__file__).parents[4] / "deploy/helm/corepod/values.schema.json").read_text())
 
@@ -226,3 +227,47 @@ def test_every_key_of_a_manifest_has_an_item(name: str) -> None:
         for key in table:
             if key not in ("template", "containers", *parts):
                 assert f"{prefix}.{key}" in shown, key
+
+
+BARE = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    spec:
+      containers:
+        - {name: web, image: "registry.test/web:1", ports: [{containerPort: 80}], env: [{name: WORKERS, value: "3"}]}
+"""
+IMAGE = 'FROM python\nENV WORKERS=1\nCMD ["sh", "-c", "exec gunicorn web:app -w $WORKERS"]\n'
+
+
+def test_the_dockerfile_says_what_the_image_starts(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(BARE)
+    (tmp_path / "Dockerfile").write_text(IMAGE)
+    alone = read_all(["web.yaml"], context(tmp_path))
+    assert "container.command" in {one.setting for one in only(alone).of(Fate.NEEDS_YOU)}
+    both = read_all(["web.yaml", "Dockerfile"], context(tmp_path))
+    program, made = only(both), values(both)
+    assert program.covered
+    assert (made["app"]["module"], made["cpu"]["slots"], made["command"]) == ("web:app", 3, ["corepod", "pid1"])
+    assert "Dockerfile" in both.files
+
+
+def test_arguments_take_the_place_of_the_image_s(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(BARE.replace("ports:", 'args: ["shop:app"], ports:'))
+    (tmp_path / "Dockerfile").write_text('FROM python\nENTRYPOINT ["gunicorn"]\nCMD ["web:app"]\n')
+    assert values(read_all(["Dockerfile", "web.yaml"], context(tmp_path)))["app"]["module"] == "shop:app"
+
+
+def test_of_several_dockerfiles_the_one_with_the_image_s_name(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(BARE)
+    (tmp_path / "jobs.Dockerfile").write_text('FROM python\nCMD ["gunicorn", "jobs:app"]\n')
+    (tmp_path / "web.Dockerfile").write_text(IMAGE)
+    migration = read_all(["web.yaml", "jobs.Dockerfile", "web.Dockerfile"], context(tmp_path))
+    assert values(migration)["app"]["module"] == "web:app"
+
+
+def test_a_pod_without_a_limit_has_one_a_worker() -> None:
+    migration = read(pod(command=["gunicorn", "web:app", "-w", "2"]))
+    assert values(migration)["memory"] == {"request": "512Mi"}
+    assert "kubectl top pods" in item(only(migration), "resources.memory").note

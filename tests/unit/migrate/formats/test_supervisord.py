@@ -91,7 +91,7 @@ def test_several_programs_are_named_in_their_commands() -> None:
 
 
 def test_servers_for_development_are_named() -> None:
-    migration = read("[program:dev]\ncommand=python manage.py runserver 0.0.0.0:8000\n")
+    migration = read("[program:dev]\ncommand=flask run --host 0.0.0.0\n")
     assert (migration.programs, migration.files) == ([], {})
     assert "server for development" in migration.notes[0]
 

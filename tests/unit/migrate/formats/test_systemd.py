@@ -138,7 +138,7 @@ def test_a_shell_in_a_unit() -> None:
     [
         ("[Service]\nType=simple\n", "no ExecStart="),
         ("[Service]\nExecStart=/usr/bin/node server.js\n", "a Node program stays as it is"),
-        ("[Service]\nExecStart=/srv/manage.py runserver 0.0.0.0:80\n", "a server for development"),
+        ("[Service]\nExecStart=/srv/venv/bin/flask run\n", "a server for development"),
         ("[Service]\nExecStart=/bin/gunicorn 'app\n", "can't be read"),
     ],
 )

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from corepod.migrate.formats import documents, server
+from corepod.migrate.formats import dockerfile, documents, server
 from corepod.migrate.formats.kubernetes import beside, resources, workload
 from corepod.migrate.formats.kubernetes.values import Chart
 from corepod.migrate.model import Context, MigrateError, Migration, Program
@@ -94,7 +94,20 @@ def _web(one: Object, context: Context) -> Web | None:
             undecided = undecided or container
     if undecided is None or server.kind(str(undecided.get("image", "")).partition(":")[0].rpartition("/")[2]):
         return None
-    return Web(one, undecided, None, [other for other in containers if other is not undecided])
+    found = _by_image(undecided, context)
+    return Web(one, undecided, found, [other for other in containers if other is not undecided])
+
+
+def _by_image(container: Object, context: Context) -> Found | None:
+    """What the image starts: of several Dockerfiles, that in the folder, or with the ending, of the image's name."""
+    name = str(container.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0]
+    named = [one for one in context.images if name in (one.resolve().parent.name, one.stem, one.suffix[1:])]
+    if not (fitting := named or context.images[: len(context.images) == 1]):
+        return None
+    inner = replace(context, cores=resources.whole_cores(container))
+    return dockerfile.image(
+        fitting[0], inner, _environment(container), [str(one) for one in container.get("args") or []]
+    )
 
 
 def _environment(container: Object) -> dict[str, str]:

@@ -114,8 +114,13 @@ def _memory(chart: Chart, requests: Taking, limits: Taking, exclusive: bool) -> 
     request, limit = requests.get("memory"), limits.get("memory")
     given = [value for value in (request, limit) if value is not None]
     if not given:
-        note = "the manifest has no limit, and the chart's is 256Mi: set memory.request to what a pod uses"
-        chart.program.ask("resources.memory", "", note)
+        request = f"{256 * (_workers(chart) or 1)}Mi"
+        note = (
+            f"the pods had no limit, and have one now, at which the kernel kills: {request}, which is 256Mi a worker. "
+            "See what a pod uses (kubectl top pods), and set memory.request above it"
+        )
+        chart.put("memory.request", request)
+        chart.program.map("resources.memory", "", f"memory.request: {request}", note, check=True)
         return
     if not all(_MEMORY.fullmatch(str(value)) for value in given):
         for taking in (requests, limits):

@@ -1,0 +1,2 @@
+INSTALLED_APPS = ["django.contrib.admin", "panel"]
+WSGI_APPLICATION = "panel.wsgi.application"
