@@ -61,6 +61,16 @@ def test_its_application_serves(command: str, folder: Path, start: Callable[...,
     assert pool.get().text == "ok"
 
 
+def test_it_shows_how_a_configuration_of_another_server_is_read(folder: Path) -> None:
+    [command] = [re.sub(r" +#.*", "", line) for line in re.findall(r"^    (corepod migrate .*)$", README, re.MULTILINE)]
+    (folder / "gunicorn.conf.py").write_text('wsgi_app = "mysite.wsgi"\nworkers = 2\nbind = "unix:site.sock"\n')
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("COREPOD_", "GUNICORN_"))}
+    words = [sys.executable, "-m", *shlex.split(command)]
+    done = subprocess.run(words, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'bind = ["unix:site.sock"]' in done.stdout
+
+
 def test_there_are_examples_of_both_kinds() -> None:
     assert len(SHOWN) > 5
     assert any("--bind" in command for command in SHOWN)
