@@ -1,4 +1,4 @@
-"""Plain WSGI: who answers, /sleep?s=, /body, /environ."""
+"""Plain WSGI: who answers, /sleep?s=, /body and /upload, /environ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def app(environ, start_response):
     result = {"pid": os.getpid(), "slot": os.environ.get("COREPOD_SLOT"), "thread": threading.current_thread().name}
     if path == "/sleep":
         time.sleep(float(query.get("s", 1)))
-    elif path == "/body":
+    elif path in ("/body", "/upload"):
         result["length"] = len(environ["wsgi.input"].read())
     elif path == "/environ":
         result["environ"] = {key: value for key, value in environ.items() if isinstance(value, str)}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REMEDY = {
     "actionlint": "make .venv/bin/actionlint installs it with Go; name it in the variable ACTIONLINT",
     "helm": "install it from https://helm.sh, or name it in the variable HELM",
+    "nginx": "install it from your distribution (apt-get install nginx), or name it in the variable NGINX",
     "kubectl": "install it from https://kubernetes.io/docs/tasks/tools, or name it in the variable KUBECTL",
 }
 COMPAT = "make test-compat installs what users bring"
