@@ -50,7 +50,8 @@ def replaced(pool: Pool, slot: int = 0) -> int:
 
 
 def until_replaced(pool: Pool, times: int = 1) -> None:
-    until(lambda: replaced(pool) == times, lambda: f"a new worker\n{pool.log}")
+    """At least: where one of the hanging requests is sent much later than the others, its worker is the next one."""
+    until(lambda: replaced(pool) >= times, lambda: f"a new worker\n{pool.log}")
 
 
 def no_death(pool: Pool, *before: int) -> None:
@@ -63,13 +64,14 @@ def no_death(pool: Pool, *before: int) -> None:
 def test_all_threads_hang(start: Start, threads: int, more: tuple[str, ...]) -> None:
     """Those that waited for a thread, and those that come, are served; a second time as well."""
     pool = start("threads_wsgi:app", *ONE, *LIMIT, "--wsgi-threads", str(threads), *more).ready()
-    for time in (1, 2):
+    for _ in range(2):
+        before = replaced(pool)
         pid = pool.ready().slot()["pid"]
         hung = clients(pool, "/forever", threads)
         waiting = [Client(pool, "/pid") for _ in range(3)]
         assert [client.result() for client in waiting] == [200] * 3
         assert [client.result() for client in hung] == [504] * threads
-        until_replaced(pool, time)
+        until_replaced(pool, before + 1)
         assert pool.get("/pid").status_code == 200
         no_death(pool, pid)
     said = pool.log
@@ -78,7 +80,9 @@ def test_all_threads_hang(start: Start, threads: int, more: tuple[str, ...]) -> 
     assert re.search(
         r"makes way for a new worker: a request has held its thread for \d+ s, and wsgi_timeout is 2", said
     )
-    assert 'corepod_worker_replaced_total{slot="0",reason="timeout"} 2' in pool.admin("/metrics").text
+    count = re.search(r'corepod_worker_replaced_total{slot="0",reason="timeout"} (\d+)', pool.admin("/metrics").text)
+    assert count is not None
+    assert int(count[1]) >= 2
 
 
 def test_the_others_finish_and_a_stream_goes_on(start: Start) -> None:
