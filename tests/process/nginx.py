@@ -80,7 +80,9 @@ def nginx(folder: Path, upstream: Path, listen: str = "") -> Iterator[Nginx]:
         output = folder / "output"
         with output.open("wb") as file:
             words = [executable, "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(configuration)]
-            process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT)
+            # To nginx itself the variable would mean sockets that it inherits.
+            environment = {name: value for name, value in os.environ.items() if name != "NGINX"}
+            process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=environment)
         try:
             until(lambda: process.poll() is not None or listens(port), "nginx listens")
             assert process.poll() is None, output.read_text()
