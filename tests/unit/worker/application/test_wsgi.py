@@ -465,6 +465,31 @@ def test_a_timeout_frees_the_thread() -> None:
     assert "/queued" not in begun
 
 
+def test_a_response_that_has_begun_is_cut_off_when_its_thread_is_given_up() -> None:
+    """wsgi_timeout: no 504 in the middle of it, and nothing that looks like its end."""
+    go = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        assert go.wait(DEADLINE)
+        yield b"second"
+
+    adapter = wsgi.as_asgi(app, 1)
+    with Served(adapter) as served, served.ask(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n") as sock:
+        answer = b""
+        while b"first" not in answer:
+            answer += sock.recv(1000)
+        until(adapter.threads.inside, "the thread is in the application again")
+        (request,) = adapter.threads.inside()
+        served.loop.call_soon_threadsafe(request.expire, 2.0)
+        answer += read_all(sock)
+        go.set()
+        served.until_idle()
+    assert answer.endswith(b"first\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_context_variables_reach_the_thread() -> None:
     variable = contextvars.ContextVar[str]("variable")
 
