@@ -21,15 +21,16 @@ PYTHON = "python:"
 
 
 def main(output: str, location: str) -> None:
+    started = os.getpid()
+    sys.dont_write_bytecode = True
     os.dup2(2, 1)  # what the file prints is shown, and isn't taken for the command's own output
     try:
         found: dict[str, Any] = {"names": {name: _shown(value) for name, value in _run(location).items()}}
-    except ImportError as error:
-        traceback.print_exc()
-        found = {"error": f"{type(error).__name__}: {error}", "missing": error.name or ""}
     except BaseException as error:  # a file may also end its process
-        traceback.print_exc()
-        found = {"error": f"{type(error).__name__}: {error}", "missing": ""}
+        missing = error.name if isinstance(error, ImportError) else ""
+        found = {"error": f"{type(error).__name__}: {error}{_place(error)}", "missing": missing or ""}
+    if os.getpid() != started:
+        os._exit(0)  # a process that the file has forked
     with open(output, "w", encoding="utf-8") as file:
         json.dump(
             {name: value for name, value in found.items() if value is not None}, file, default=repr, skipkeys=True
@@ -37,6 +38,12 @@ def main(output: str, location: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads that the file has started don't hold it up
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename != __file__ and not frame.filename.startswith("<")]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
 def _run(location: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,16 @@ def configure(parser: ArgumentParser) -> None:
         nargs="+",
         metavar="SOURCE",
         help="file (gunicorn.conf.py, Procfile, unit, supervisord.conf, ecosystem file, manifest, Dockerfile, compose "
-        "file), or a command line: in quotes, or its words after --",
+        "file), or a command line: in quotes, or its words after --; - is standard input. A Dockerfile beside a "
+        "manifest says what its image starts",
     )
-    parser.add_argument("--write", action="store_true", help=f"write {FILE} into this folder in place of printing it")
-    parser.add_argument("--force", action="store_true", help=f"with --write: replace a {FILE} that is there")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help=f"write {FILE} into this folder in place of printing it, and NAME.corepod for each other file that "
+        "changes (a unit, a Dockerfile, the chart's values); the files of the other server stay as they are",
+    )
+    parser.add_argument("--force", action="store_true", help="with --write: replace files that are there")
     parser.add_argument(
         "--no-execute",
         dest="execute",
@@ -56,19 +63,19 @@ def main(options: Namespace) -> int:
     for program in migration.programs:
         _application(program)
     text = toml.document(migration) if migration.programs else ""
-    if options.write:
-        _write(text, force=options.force)
+    wrote = _write(migration, text, force=options.force) if options.write else []
     if options.json:
         output.dump(as_json(migration, text))
     else:
-        _print(migration, text, wrote=options.write)
+        _print(migration, text, wrote)
     return EXIT_OK
 
 
 def _read(sources: list[str], context: Context) -> Migration:
     words = [word for at, word in enumerate(sources) if at or word != "--"]
+    words = [sys.stdin.read() + "\n" if word == "-" else word for word in words]
     # Files, one after the other, or the words of one command line.
-    each = words if all(os.path.exists(word) or " " in word for word in words) else [shlex.join(words)]
+    each = words if all(os.path.exists(word) or " " in word or "\n" in word for word in words) else [shlex.join(words)]
     if len(words) == 1:
         each = words
     try:
@@ -87,18 +94,32 @@ def _application(program: Program) -> None:
     program.name = program.name or found[0].app.partition(":")[0]
 
 
-def _write(text: str, *, force: bool) -> None:
+def _write(migration: Migration, text: str, *, force: bool) -> list[str]:
+    """Write corepod.toml, and the other files beside those in whose place they come: nothing of another server is
+    overwritten. Returns the names."""
     if not text:
         raise CommandError(f"no web application was found, and no {FILE} was written", EXIT_SETTINGS)
-    try:
-        with open(FILE, "w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
+    own = {name: content for one in migration.programs for name, content in one.files.items()}
+    others = {name: content for name, content in migration.files.items() if name not in own}
+    files = {FILE: text, **own, **{_beside(name): content for name, content in others.items()}}
+    there = [name for name in files if os.path.lexists(name)]
+    if there and not force:
+        which = ", ".join(there)
         raise CommandError(
-            f"there is a {FILE} already, and it was left alone; --force replaces it", EXIT_SETTINGS
-        ) from None
-    except OSError as error:
-        raise CommandError(f"{FILE} can't be written: {error}", EXIT_SETTINGS) from error
+            f"there is a {which} already, and nothing was written; --force replaces what is there", EXIT_SETTINGS
+        )
+    for name, content in files.items():
+        try:
+            with open(name, "w" if force else "x", encoding="utf-8") as file:
+                file.write(content)
+        except OSError as error:
+            raise CommandError(f"{name} can't be written: {error.strerror}", EXIT_SETTINGS) from error
+    return list(files)
+
+
+def _beside(name: str) -> str:
+    """In this folder, whatever folder the file has its place in."""
+    return f"{name.replace('/', '-')}.corepod"
 
 
 def as_json(migration: Migration, text: str) -> dict[str, Any]:
@@ -124,15 +145,13 @@ def as_json(migration: Migration, text: str) -> dict[str, Any]:
     }
 
 
-def _print(migration: Migration, text: str, *, wrote: bool) -> None:
+def _print(migration: Migration, text: str, wrote: list[str]) -> None:
     if wrote:
-        output.say(f"wrote {FILE}")
-    elif text:
-        output.say(f"# {FILE}", "bold")
-        output.say(text)
-    for name, content in migration.files.items():
-        output.say(f"# {name}", "bold")
-        output.say(content)
+        output.say(f"wrote {', '.join(wrote)}")
+    for name, content in ({} if wrote else {FILE: text, **migration.files}).items():
+        if content:
+            output.say(f"# {name}", "bold")
+            output.say(content)
     for name, program in zip(toml.names(migration.programs), migration.programs, strict=True):
         of = f" ({name})" if len(migration.programs) > 1 else ""
         for fate, title in TITLES.items():

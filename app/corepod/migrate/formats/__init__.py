@@ -47,6 +47,8 @@ def _read(path_or_text: str, context: Context) -> Migration:
         return detect.text(path_or_text, context, "the text")
     path = Path(context.folder, path_or_text)
     try:
+        if path_or_text and path.is_dir():
+            raise MigrateError(f"{path} is a folder; name the file in it")
         there = path.is_file()
     except (OSError, ValueError):  # longer than a name may be, or with a NUL: a command line
         there = False

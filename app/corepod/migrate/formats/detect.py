@@ -53,8 +53,11 @@ def file(path: Path, context: Context) -> Migration:
     except OSError as error:
         raise MigrateError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise MigrateError(f"{path} is no text") from None
-    return text(content, context, path.name)
+        raise MigrateError(f"{path} is no text in UTF-8; iconv -f latin1 -t utf-8 converts an older one") from None
+    if not content.strip():
+        raise MigrateError(f"{path} is empty")
+    # What belongs to a unit is in the same folder.
+    return text(content, context, str(path) if path.suffix == ".service" else path.name)
 
 
 def text(content: str, context: Context, name: str) -> Migration:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from corepod.config.envfile import read as read_env
 from corepod.contract.exits import EXIT_APP, EXIT_SETTINGS
-from corepod.migrate.formats import sections, server
+from corepod.migrate.formats import sections, server, units
 from corepod.migrate.formats.sections import SYSTEMD, Entry
 from corepod.migrate.model import Context, Fate, Item, MigrateError, Migration, Program
+
+if TYPE_CHECKING:
+    from corepod.migrate.formats.server import Found
 
 START_TIMEOUT = 300  # seconds, as `corepod systemd` has it: with Type=notify systemd waits until the pool is ready
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "hr": 3600.0, "d": 86400.0}
@@ -33,25 +37,27 @@ _NOTES = {
 
 def read(text: str, context: Context, name: str) -> Migration:
     """Raises MigrateError where the unit starts nothing that is known."""
+    migration = Migration(PurePath(name).name, "systemd")
+    text += units.drop_ins(context.folder / f"{name}.d", migration)
     listed = sections.entries(text, SYSTEMD)
-    migration = Migration(name, "systemd")
     if not any(entry.section == "Service" for entry in listed):
         return _socket_alone(listed, migration)
-    starts = [entry for entry in listed if (entry.section, entry.key) == ("Service", "ExecStart") and entry.value]
-    if not starts:
-        raise MigrateError(f"{name}: there is no ExecStart= with a command in its section [Service]")
-    command = starts[-1].value.lstrip("@-:+!")
-    prefix = starts[-1].value[: len(starts[-1].value) - len(command)].replace("@", "")
-    variables = _variables(listed, context)
-    found = server.find(server.plain(command), _placed(listed, context, variables))
-    if found is None:
-        raise MigrateError(f"{name}: ExecStart={command}: {_no_server(command)}")
+    prefix, found, others = _started(listed, context, name)
     program = found.program
-    program.name = PurePath(name).name.removesuffix(".service")
+    program.name = PurePath(name).name.removesuffix(".service").removesuffix("@")
+    found.command += units.specifiers(program)
+    if PurePath(name).stem.endswith("@") and "name" not in program.settings:
+        found.command += ["--name", f"{program.name}-%i"]
+        program.map(
+            "(template)", PurePath(name).name, f"--name {program.name}-%i", "each instance is a pool of its own"
+        )
     changes = _changes(listed, program, prefix + " ".join(map(_word, found.command)))
+    for other in others:
+        program.ask("ExecStart", other, "a unit with Type=notify starts one command: move it to ExecStartPre")
     if found.before:
         migration.notes.append(f"move what the shell runs first to ExecStartPre= lines: {' && '.join(found.before)}")
-    program.items += [_item(entry, changes, program) for entry in listed]
+    kept = [entry for entry in listed if entry.key != "ExecStart" or entry.value not in others]
+    program.items += [_item(entry, changes, program) for entry in kept]
     program.items += [
         Item(Fate.MAPPED, f"(added) {key}", str(value), f"{key}={value}", _COMMENTS.get(key, ""))
         for key, value in changes.items()
@@ -62,6 +68,23 @@ def read(text: str, context: Context, name: str) -> Migration:
     migration.files[PurePath(name).name] = sections.changed(text, "Service", changes, SYSTEMD)
     migration.notes.append(f"corepod.toml goes to {_folder(listed) or 'the folder that the unit starts in'}")
     return migration
+
+
+def _started(listed: list[Entry], context: Context, name: str) -> tuple[str, Found, list[str]]:
+    """The prefix of the command that starts a server, the server, and the other commands; an empty one ends those
+    before it."""
+    lines = [entry.value for entry in listed if (entry.section, entry.key) == ("Service", "ExecStart")]
+    starts = lines[len(lines) - lines[::-1].index("") :] if "" in lines else lines
+    if not starts:
+        raise MigrateError(f"{name}: there is no ExecStart= with a command in its section [Service]")
+    placed = _placed(listed, context, _variables(listed, context))
+    for start in starts:
+        command = start.lstrip("@-:+!")
+        if found := server.find(server.plain(command), placed):
+            prefix = start[: len(start) - len(command)].replace("@", "")
+            return prefix, found, [one for one in starts if one != start]
+    command = starts[-1].lstrip("@-:+!")
+    raise MigrateError(f"{name}: ExecStart={command}: {_no_server(command)}")
 
 
 def seconds(span: str) -> float | None:

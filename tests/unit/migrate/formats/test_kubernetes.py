@@ -95,7 +95,7 @@ def test_cores(workers: str, resources: dict[str, Any], cpu: dict[str, Any]) -> 
     migration = read(pod(command=["gunicorn", "web:app", "-w", workers], resources=resources))
     assert values(migration)["cpu"] == cpu
     if not any("memory" in one for one in resources.values()):
-        assert fates(only(migration))["resources.memory"] is Fate.NEEDS_YOU
+        assert fates(only(migration))["resources.memory"] is Fate.CHECK
 
 
 def test_a_sidecar_without_limits_shares_its_cores() -> None:

@@ -9,13 +9,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.migrate.formats import detect
 from corepod.migrate.formats.sections import SYSTEMD, entries
 from corepod.migrate.formats.systemd import seconds
 from corepod.migrate.model import Fate, MigrateError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.migrate.formats.sources import each_once, item, only, read, read_file
+from tests.unit.migrate.formats.sources import context, each_once, item, only, read, read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,3 +218,32 @@ def test_no_line_is_lost(lines: list[tuple[str, str]]) -> None:
         if key in untouched:
             assert value in [one.value for one in after if one.key == key]
     assert migration.files["the text"].count("# a comment") == migration.files["the text"].count("; another") == 1
+
+
+def test_an_instance_of_a_template_is_a_pool_of_its_own() -> None:
+    """systemd fills in specifiers on the command line only."""
+    unit = "[Service]\nExecStart=/v/bin/gunicorn %i.wsgi -b unix:/run/%i.sock --access-logformat '%%(h)s'\n"
+    (found,) = (migration := detect.text(unit, context(), "shop@.service")).programs
+    start = "ExecStart=/v/bin/corepod run %i.wsgi --bind unix:/run/%i.sock --name shop-%i\n"
+    assert start in migration.files["shop@.service"]
+    assert not {"app", "bind"} & found.settings.keys()
+    assert "%%" not in str(found.settings)
+
+
+def test_a_command_beside_the_server_is_for_people() -> None:
+    unit = (
+        "[Service]\nType=oneshot\nExecStart=/old\nExecStart=\nExecStart=/v/bin/gunicorn a:app\nExecStart=/bin/touch x\n"
+    )
+    program = only(migration := read(unit))
+    assert [one.value for one in program.of(Fate.NEEDS_YOU)] == ["/bin/touch x"]
+    assert migration.files["the text"].count("ExecStart=") == 1
+
+
+def test_drop_ins_are_part_of_the_unit(tmp_path: Path) -> None:
+    (tmp_path / "shop.service.d").mkdir()
+    dropped = "[Service]\nExecStart=\nExecStart=/v/bin/gunicorn b:app -w 2\nLimitNOFILE=9\n"
+    (tmp_path / "shop.service.d" / "override.conf").write_text(dropped)
+    migration = read_file(tmp_path, "shop.service", "[Service]\nExecStart=/v/bin/gunicorn a:app\nUser=www\n")
+    assert only(migration).settings["app"] == "b:app"
+    assert {"User=www", "LimitNOFILE=9"} <= set(migration.files["shop.service"].splitlines())
+    assert any("override.conf" in note for note in migration.notes)
