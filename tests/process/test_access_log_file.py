@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -67,7 +68,7 @@ def test_rotated_by_others(start: Start, path: Path, signum: int | None) -> None
         arrives(pool, path)
     os.truncate(path, 0)
     arrives(pool, path)
-    assert set(path.read_bytes().split(b"\n")[0]) >= set(b"/ <>"), "no hole where the lines before were"
+    assert b"\0" not in path.read_bytes(), "no hole where the lines before were"
     assert pool.log.count("stacks:") == dumps
     assert "can't" not in pool.log
 
@@ -83,8 +84,15 @@ def test_a_folder_that_goes_away_fails_no_request(start: Start, path: Path) -> N
     folder.mkdir()
     pool = start("ok:app", *TWO, "--access-log-file", str(folder / "a"), "--workers", "1").ready()
     arrives(pool, folder / "a")
-    (folder / "a").unlink()
-    folder.rmdir()
+
+    def gone() -> bool:
+        """A line that comes late makes the file anew."""
+        with contextlib.suppress(OSError):
+            (folder / "a").unlink(missing_ok=True)
+            folder.rmdir()
+        return not folder.exists()
+
+    until(gone, "the folder is gone")
 
     def told() -> bool:
         assert pool.get("/").status_code == 200
