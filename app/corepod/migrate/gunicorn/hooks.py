@@ -125,8 +125,8 @@ def _by_words(name: str, effects: list[str], names: list[str], nodes: list[ast.A
     ports = {node.value for node in nodes if isinstance(node, ast.Constant) and type(node.value) is int}
     if _any(SERVERS, names) and len(ports) == 1 and not _any(EXPORTER, names):
         note = (
-            "a server for probes: corepod answers at the same port, but at other paths. What probes the pool has to ask "
-            "for /livez and /readyz in place of the old ones"
+            "a server for probes: corepod answers at the same port, but at other paths. What probes the pool has to "
+            "ask for /livez and /readyz in place of the old ones"
         )
         return Hook(Fate.CHECK, note, ours="admin", to=f"0.0.0.0:{min(ports)}")
     if _any(SERVERS, names):
