@@ -82,7 +82,8 @@ def _property(setting: Setting) -> dict[str, Any]:
         "address": {"type": "string", "pattern": "^.+:[0-9]+$"},
         "text": {"type": "string"},
         "texts": {"type": "array", "items": {"type": "string"}},
-        "hooks": {"type": "array", "items": {"type": "string"}},
+        # A variable holds one: whatever could stand between two of them may be part of a command.
+        "hooks": {"type": "array", "maxItems": 1, "items": {"type": "string"}},
     }
     return {"description": setting.help, **plain[setting.kind]}
 

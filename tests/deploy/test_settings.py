@@ -26,6 +26,8 @@ EXAMPLES: dict[str, list[Any]] = {
     "mode": ["022", "0"],
     "networks": [["10.0.0.0/8", "::1"], ["*"], []],
     "paths": [["/", "/reports?year=1"], ["/a%2Cb"], []],
+    "texts": [["src", "/some where"], ["/live*"], []],
+    "hooks": [["https://hooks.example/a?b=c,d"], ["shop.alerts:told"], ["sh -c 'cat > /tmp/told'"], []],
     "address": ["operator.default:9001", "[fd00::1]:9001"],
     "text": ["/some where", "%(h)s \"quoted\" 'single' $HOME {{ braces }}", "yes", "0123"],
 }
@@ -40,6 +42,8 @@ BAD: dict[str, list[Any]] = {
     "mode": ["9", 660],
     "networks": ["10.0.0.0/8", [8]],
     "paths": ["/", [8], ["reports"]],
+    "texts": ["src", [8]],
+    "hooks": ["shop.alerts:told", [8], ["shop.alerts:told", "sh -c true"]],
     "address": ["somewhere", 9001],
     "text": [5, ["a"]],
     "choice": ["other", True],
