@@ -166,10 +166,12 @@ def signals() -> str:
         "error (SEGV, BUS, FPE, ILL) end an ordinary supervisor at once, with its workers; PID 1 ignores them when",
         "they are sent to it.",
         "",
-        "A worker that gets TERM or INT itself serves on until a new one has taken its place, which begins 4 s later:",
-        "whoever stops a pool may signal all of its processes, one after the other and in any order (systemd does so",
-        "by default), and then nothing is replaced. Without `overlap` it drains first. It is no death. The other",
-        "processes of a pool, such as the standby and the template, let both signals pass and end with the pool.",
+        "A worker that gets TERM or INT itself goes on serving. 4 s later the supervisor replaces it: a new worker",
+        "starts, and the old one drains when the new one is ready (without `overlap`, before it starts). This is no",
+        "death. The supervisor waits because whoever stops a pool may signal all of its processes, one after the",
+        "other and in any order, as systemd does by default; if it gets its own TERM meanwhile, nothing is",
+        "replaced. The other processes of a pool, such as the standby and the template, let both signals pass and",
+        "end with the pool.",
     ]
     return _text([*head, "| signal | action |", "|---|---|", *rows, *tail])
 
