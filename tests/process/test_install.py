@@ -4,6 +4,7 @@ what the line is there for. Packages come from wherever pip gets them on this ma
 from __future__ import annotations
 
 import faulthandler
+import json
 import os
 import re
 import subprocess
@@ -165,6 +166,15 @@ def test_dev(install: Callable[[str], Environment], terminals: list[Terminal], t
 def test_demo(install: Callable[[str], Environment], start: Callable[..., Pool]) -> None:
     pool = install("corepod[demo]").pool(start, "corepod.demo:app").ready()
     assert pool.get("/whoami").json()["pid"] == pool.slot()["pid"]
+
+
+def test_migrate(install: Callable[[str], Environment], tmp_path: Path) -> None:
+    made = install("corepod[migrate]")
+    service = {"command": "gunicorn --bind 0.0.0.0:8000 shop.wsgi"}
+    (tmp_path / "compose.yaml").write_text(json.dumps({"services": {"shop": service}}))
+    done = made.run("corepod", "migrate", "compose.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'app = "shop.wsgi' in done.stdout
 
 
 def test_uvloop(install: Callable[[str], Environment], start: Callable[..., Pool]) -> None:
