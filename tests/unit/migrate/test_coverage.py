@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.mark.parametrize("group", LEAST)
 def test_the_share_that_is_covered(corpus: list[Outcome], group: str) -> None:
+    if group == "pm2" and shutil.which("node") is None:
+        pytest.skip("most of PM2's configurations are programs for Node, which isn't here")
     row = shares(corpus)[group]
     left = {one.entry.name: one.costs for one in row if one.costs}
     assert covered(row) >= LEAST[group], left
