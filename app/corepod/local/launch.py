@@ -69,10 +69,8 @@ def prepare(effective: Effective) -> dict[str, str]:
 
     Raises SettingsError.
     """
-    effective.values.update({name: _from_here(effective.values[name]) for name in FILES if effective.values[name]})
-    for name in MARKS:
-        if path := effective.values[name]:
-            effective.values[name] = _from_here(path)
+    names = [name for name in (*FILES, *MARKS) if effective.values[name]]
+    effective.values.update({name: _from_here(effective.values[name]) for name in names})
     if log := effective.values["log_file"]:
         # The file itself: what is put aside is beside it. /dev/stdout and the like mean another file in each process.
         effective.values["log_file"] = log if log.startswith(("/dev/", "/proc/")) else os.path.realpath(_from_here(log))

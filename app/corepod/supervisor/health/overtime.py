@@ -4,7 +4,7 @@ load this."""
 from __future__ import annotations
 
 from corepod.contract.scoreboard import HELD
-from corepod.supervisor.pool.recycle import pause_after
+from corepod.supervisor.pool.recycle import may_try
 from corepod.supervisor.pool.state import Stage
 
 TYPE_CHECKING = False
@@ -41,7 +41,8 @@ class Overtime:
         if now - self._began < PATIENCE and any(map(_changes, self._pool.slots)):
             return
         for slot in late:
-            if may_try(slot, now) and not self._pool.restart(slot, self._why(slot), now, TIMEOUT):
+            due = may_try(slot.replace_failures, now - slot.replace_failed_at)
+            if due and not self._pool.restart(slot, self._why(slot), now, TIMEOUT):
                 self._began = now
                 return
 
@@ -61,11 +62,6 @@ class Overtime:
             if worker not in self._explained:
                 self._explained.add(worker)
                 self._pool.processes.dump_stacks(worker)
-
-
-def may_try(slot: Slot, now: float) -> bool:
-    """Whether a new worker hasn't failed to get ready just now."""
-    return not slot.replace_failures or now - slot.replace_failed_at >= pause_after(slot.replace_failures)
 
 
 def _changes(slot: Slot) -> bool:

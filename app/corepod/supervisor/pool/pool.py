@@ -348,7 +348,7 @@ class Pool:
         # Before its first tick nothing of the application has run: the slot hasn't lost anything.
         unplaced = process.stage is Stage.STARTING and not self._scoreboard.word(process.record, TICK)
         incoming = process is slot.incoming
-        slot.forget(process, self._scoreboard.words(process.record), report.lost)
+        slot.forget(process, self._scoreboard.words(process.record), report.lost, report.unheard)
         self._scoreboard.release(process.record)
         if not unplaced:
             slot.remember_exit(process, report, self._wall())

@@ -68,7 +68,12 @@ def _urgency(choice: Choice, worker: Worker) -> tuple[bool, float]:
 
 def may_go(worker: Worker) -> bool:
     """Whether it has served for a while, and a new worker hasn't failed to get ready just now."""
-    return worker.served >= worker.least and (not worker.failures or worker.failed >= pause_after(worker.failures))
+    return worker.served >= worker.least and may_try(worker.failures, worker.failed)
+
+
+def may_try(failures: int, since: float) -> bool:
+    """Whether it is time for another attempt at a new worker, so many seconds after the last of these failed."""
+    return not failures or since >= pause_after(failures)
 
 
 def pause_after(failures: int) -> float:

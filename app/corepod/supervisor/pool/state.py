@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 
-from corepod.contract.scoreboard import HANDED, TAKEN, WORDS, add_counters
+from corepod.contract.scoreboard import WORDS, add_counters
 from corepod.supervisor.pool.backoff import FailureStreak
 
 TYPE_CHECKING = False
@@ -249,13 +249,13 @@ class Slot:
             self.retiring.append(process)
         self._vacate(process)
 
-    def forget(self, process: Process, words: list[int], lost: int) -> None:
+    def forget(self, process: Process, words: list[int], lost: int, unheard: int) -> None:
         """A worker of it is dead: keep its numbers and free its place."""
         add_counters(self.totals, words)
         self.lost += lost
         self.cpu_before += process.cpu_seen
         if process.stage is not Stage.DRAINING:
-            self.unheard += max(0, words[TAKEN] - words[HANDED])
+            self.unheard += unheard
         if process in self.retiring:
             self.retiring.remove(process)
         self._vacate(process)

@@ -59,7 +59,7 @@ def test_messages_that_the_application_had_not_got_are_lost_and_the_next_worker_
     grave.writer.words[TAKEN], grave.writer.words[HANDED] = 12, 5
     report = grave.report()
     assert report.text.endswith("; lost up to 7 message(s) from its slot's inbox")
-    grave.slot.forget(grave.process, grave.scoreboard.words(grave.process.record), report.lost)
+    grave.slot.forget(grave.process, grave.scoreboard.words(grave.process.record), report.lost, report.unheard)
     assert [grave.slot.confess(), grave.slot.confess()] == [7, 0]
     log = Journal()
     exits.log_retired(log, grave.process, report)
@@ -136,7 +136,7 @@ def test_the_slot_keeps_the_numbers(grave: Grave) -> None:
     grave.serve("/a", "/b")
     grave.writer.words[TICK] = 5
     grave.process.used_cpu(1.5)
-    grave.slot.forget(grave.process, grave.scoreboard.words(grave.process.record), grave.report().lost)
+    grave.slot.forget(grave.process, grave.scoreboard.words(grave.process.record), grave.report().lost, 0)
     assert grave.slot.totals[REQUESTS] == 2
     assert grave.slot.totals[IN_FLIGHT] == grave.slot.totals[OWED] == grave.slot.totals[TICK] == 0, "they aren't sums"
     assert (grave.slot.lost, grave.slot.cpu_before) == (2, 1.5)

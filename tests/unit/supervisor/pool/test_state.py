@@ -107,7 +107,7 @@ def test_a_worker_beside_another_takes_over_when_that_one_is_gone() -> None:
     slot = Slot(0, None)
     old, new = worker(slot, 1), worker(slot, 2)
     assert (slot.worker, slot.incoming) == (old, new)
-    slot.forget(old, [0] * len(slot.totals), 0)
+    slot.forget(old, [0] * len(slot.totals), 0, 0)
     assert (slot.worker, slot.incoming, slot.processes) == (new, None, [new])
 
 
@@ -119,7 +119,7 @@ def test_a_worker_that_drains_is_in_its_slot_until_it_is_dead_and_touches_nobody
     for _ in range(2):
         old.drain(30.0, 100.0)
     assert (slot.worker, slot.processes) == (new, [new, old])
-    slot.forget(old, [0] * len(slot.totals), 3)
+    slot.forget(old, [0] * len(slot.totals), 3, 0)
     assert (slot.worker, slot.processes, slot.lost) == (new, [new], 3)
     assert slot.cpu_before == 0.0, "it was never looked at"
 

@@ -99,7 +99,7 @@ class Member:
             if inbox is not None:
                 inbox.pause()
         self.hub.close()
-        self.process.slot.forget(self.process, self.words, 0)
+        self.process.slot.forget(self.process, self.words, 0, max(0, self.words[TAKEN] - self.words[HANDED]))
         self.pool.inboxes.forget(self.process.number)
 
 
