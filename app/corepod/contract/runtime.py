@@ -12,6 +12,8 @@ import socket
 import stat
 import sys
 
+from corepod.contract.credentials import UCRED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +22,6 @@ SYSTEM = "/run/corepod/"
 SUFFIX = ".sock"
 SERVER = "corepod/"  # the header Server of its answers, before the version
 MOST_NAMES = 99  # pools of one name: the second one is called NAME-2
-_CREDENTIALS = 12  # bytes of struct ucred: pid, uid, gid
 
 
 def places(environ: Mapping[str, str], uid: int) -> list[str]:
@@ -86,5 +87,5 @@ def peer_pid(sock: socket.socket) -> int:
 
 
 def _credential(sock: socket.socket, at: int) -> int:
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS)
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size)
     return int.from_bytes(data[at : at + 4], sys.byteorder)

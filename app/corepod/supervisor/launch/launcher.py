@@ -6,9 +6,9 @@ import os
 import select
 import signal
 import socket
-import sys
 
 from corepod.contract import title
+from corepod.contract.credentials import ANCILLARY, sender
 from corepod.contract.env import LD_PRELOAD
 from corepod.contract.messages import CONTROL_FD, PACKET, Fork, Malformed, decode, encode, show
 from corepod.contract.stacks import STACKS_SIGNAL
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Process, Message | Malformed | None, int], None]
 
-_CREDENTIALS = 12  # bytes of struct ucred: pid, uid, gid
-# No room for anything else: descriptors that come with a packet are closed by the kernel.
-_ANCILLARY = socket.CMSG_LEN(_CREDENTIALS)
 KEPT_MOST = 4  # processes whose stacks are kept for those who ask
 REST = 100  # packets of a dead process that are still read: others may have its socket, and write without end
 
@@ -188,7 +185,6 @@ class SystemLauncher:
             theirs.close()
             raise
         ours.setblocking(False)
-        # The kernel says who has written a packet: what the packet itself says of that is worth nothing.
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._stacks[process] = Stacks(pipes[0][0], self._loop, self._log, process)
         for (read, _), sink in zip(pipes[1:], (self._log.out, self._log.err), strict=False):
@@ -219,7 +215,7 @@ class SystemLauncher:
 
     def _read_one(self, process: Process) -> bool:
         try:
-            data, ancillary, _, _ = self._controls[process].recvmsg(PACKET, _ANCILLARY)
+            data, ancillary, _, _ = self._controls[process].recvmsg(PACKET, ANCILLARY)
         except BlockingIOError:
             return False
         except OSError:
@@ -232,16 +228,8 @@ class SystemLauncher:
             message: Message | Malformed = decode(data)
         except ValueError as error:
             message = Malformed(str(error), show(data))
-        self._handler(process, message, _sender(ancillary))
+        self._handler(process, message, sender(ancillary))
         return True
-
-
-def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """The pid of a packet's writer in this pid namespace, 0 where it has none."""
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) == _CREDENTIALS:
-            return int.from_bytes(data[:4], sys.byteorder, signed=True)
-    return 0
 
 
 def _close_all(fds: list[int]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-from struct import Struct
 from typing import TYPE_CHECKING
 
+from corepod.contract.credentials import ANCILLARY, sender
 from corepod.worker.ipc import wire
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 BATCH = 32  # packets of one turn of the loop
 _FLAGS = int(socket.MSG_DONTWAIT)
-_CREDENTIALS = Struct("iII")  # struct ucred: pid, uid, gid
-_LEVEL, _KIND = int(socket.SOL_SOCKET), int(socket.SCM_CREDENTIALS)
-_ANCILLARY = socket.CMSG_LEN(_CREDENTIALS.size)  # no room for descriptors: the kernel closes those that come
 
 
 class Inbox:
@@ -58,7 +55,7 @@ class Inbox:
     def _read_one(self) -> bool:
         self._count(1)
         try:
-            size, ancillary, _, _ = self._socket.recvmsg_into(self._buffers, _ANCILLARY, _FLAGS)
+            size, ancillary, _, _ = self._socket.recvmsg_into(self._buffers, ANCILLARY, _FLAGS)
         except (BlockingIOError, InterruptedError):
             self._count(-1)
             return False
@@ -75,14 +72,6 @@ class Inbox:
         except ValueError:
             self._count(-1)  # not a message: nothing is lost
             return True
-        if not self._take(packet, _pid(ancillary)):
+        if not self._take(packet, sender(ancillary)):
             self.pause()
         return True
-
-
-def _pid(ancillary: list[tuple[int, int, bytes]]) -> int:
-    for level, kind, data in ancillary:
-        if kind == _KIND and level == _LEVEL and len(data) == _CREDENTIALS.size:
-            pid: int = _CREDENTIALS.unpack(data)[0]
-            return pid
-    return 0

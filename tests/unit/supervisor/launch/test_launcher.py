@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from corepod.contract.credentials import ANCILLARY
 from corepod.contract.messages import PACKET, Armed, Hello, Load, Malformed, Message, Readiness
 from corepod.supervisor.io.log import StreamLog
 from corepod.supervisor.io.loop import Loop
-from corepod.supervisor.launch import launcher
 from corepod.supervisor.launch.child import Child, is_child
 from corepod.supervisor.launch.inboxes import Inboxes
 from corepod.supervisor.launch.launcher import REST, SystemLauncher
@@ -285,4 +285,4 @@ def test_no_descriptor_is_left_for_a_pidfd(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_one_packet_has_no_room_for_more_than_its_writer() -> None:
     """The kernel would put descriptors behind the credentials, where there were room for them."""
-    assert socket.CMSG_SPACE(12) + socket.CMSG_LEN(4) > launcher._ANCILLARY
+    assert socket.CMSG_SPACE(12) + socket.CMSG_LEN(4) > ANCILLARY
