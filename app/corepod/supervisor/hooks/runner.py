@@ -9,11 +9,11 @@ import signal
 import time
 
 from corepod import __version__
-from corepod.contract.env import LD_PRELOAD
 from corepod.contract.hooks import HOOKS
 from corepod.supervisor.hooks import events
 from corepod.supervisor.hooks.queue import HookQueue
 from corepod.supervisor.io.relay import Relay
+from corepod.supervisor.launch.execute import execute
 from corepod.supervisor.pool.observer import Observer
 
 TYPE_CHECKING = False
@@ -108,20 +108,12 @@ class Hooks(Observer):
         told = {"version": __version__, "settings": settings.values, "name": queue.name, "value": queue.value}
         fds = [_filled(json.dumps({**told, "event": event}).encode())]
         try:
-            actions = [(os.POSIX_SPAWN_DUP2, fds[0], 0)]
+            actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, fds[0], 0)]
             if settings.relays:
                 fds += os.pipe2(os.O_CLOEXEC)
             outputs = [fds[2], fds[2]] if settings.relays else settings.outputs
             actions += [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(outputs, start=1)]
-            pid = os.posix_spawn(
-                settings.python,
-                [settings.python, *settings.interpreter, "-m", "corepod.worker.hook"],
-                {**os.environ, LD_PRELOAD: settings.ld_preload} if settings.ld_preload else os.environ,
-                file_actions=actions,
-                setpgroup=0,  # ended with all that it starts
-                setsigmask=[],
-                setsigdef=[s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)],
-            )
+            pid = execute(settings, ["-m", "corepod.worker.hook"], actions)
             if settings.relays:
                 full = f"killed, because it wrote more than {OUTPUT_MOST >> 10} KiB"
                 Output(fds.pop(1), self._loop, self._log, queue.name, lambda: self._kill_run(queue, pid, full))

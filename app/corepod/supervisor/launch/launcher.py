@@ -9,12 +9,12 @@ import socket
 
 from corepod.contract import title
 from corepod.contract.credentials import ANCILLARY, sender
-from corepod.contract.env import LD_PRELOAD
 from corepod.contract.messages import CONTROL_FD, PACKET, Fork, Malformed, decode, encode, show
 from corepod.contract.stacks import STACKS_SIGNAL
 from corepod.supervisor.health.procfs import catches
 from corepod.supervisor.io.relay import Relay, Stacks
 from corepod.supervisor.launch.child import Child, is_child
+from corepod.supervisor.launch.execute import execute
 from corepod.supervisor.launch.inboxes import reads
 
 TYPE_CHECKING = False
@@ -64,16 +64,8 @@ class SystemLauncher:
         """
         theirs, fds = self._open(process)
         try:
-            pid = os.posix_spawn(
-                self._settings.python,
-                [self._settings.python, *self._settings.interpreter, "-m", "corepod.worker", title.BLANK],
-                {**os.environ, LD_PRELOAD: self._settings.ld_preload} if self._settings.ld_preload else os.environ,
-                file_actions=self._file_actions(theirs.fileno(), fds[1:] or self._settings.outputs),
-                setpgroup=0,  # Ctrl-C and a group's TERM reach the supervisor, which then stops them in order
-                # A clean start: what the supervisor blocks or ignores must not reach the application.
-                setsigmask=[],
-                setsigdef=[s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)],
-            )
+            actions = self._file_actions(theirs.fileno(), fds[1:] or self._settings.outputs)
+            pid = execute(self._settings, ["-m", "corepod.worker", title.BLANK], actions)
             self._children[process] = Child(pid)
             inherited = [self._scoreboard_fd, *(sock.fileno() for sock in self._listeners), fds[0]]
             self._send(process, load, inherited)
