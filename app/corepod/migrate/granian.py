@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from corepod.migrate import logconfig
 from corepod.migrate.flags import BARE, NO, table
-from corepod.migrate.gunicorn.logs import LEVELS
-from corepod.migrate.gunicorn.workers import ONE
+from corepod.migrate.gunicorn.logs import loglevel
+from corepod.migrate.gunicorn.workers import one_worker
 from corepod.migrate.gunicorn.workers import workers as count
 from corepod.migrate.rules import Case, Rule, asked, dropped, same, switch
-from corepod.migrate.server import Server, host_and_port, unix_socket
+from corepod.migrate.server import RELOAD, Server, host_and_port, loop, unix_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,11 +119,6 @@ def _interface(case: Case, given: Given) -> None:
         case.use(given, "interface", str(given.value))
 
 
-def _level(case: Case, given: Given) -> None:
-    level = str(given.value).lower()
-    case.use(given, "log_level", LEVELS.get(level, level))
-
-
 def _memory(case: Case, given: Given) -> None:
     case.use(given, "max_memory", f"{given.count}m", "of a worker's own memory and its part of what workers share")
 
@@ -141,11 +136,7 @@ RULES: dict[str, Rule] = {
     "ws": switch(dropped("WebSockets are served in any case"), "applications refuse what they don't know"),
     "workers": count,
     "blocking_threads": same("wsgi_threads"),
-    "loop": lambda case, given: (
-        same("loop")(case, given)
-        if given.value in ("asyncio", "uvloop")
-        else case.drop(given, "asyncio is the default; loop = uvloop needs uvloop")
-    ),
+    "loop": loop,
     "backlog": same("backlog"),
     "backpressure": same("limit_connections", "connections of a worker; others wait in the queue of all workers"),
     "http1_keep_alive": switch(
@@ -155,7 +146,7 @@ RULES: dict[str, Rule] = {
     "http1_header_read_timeout": dropped("a head that isn't complete is given up by keep_alive"),
     "http2_max_concurrent_streams": same("http2_max_streams"),
     "log": switch(dropped("on, as by default"), "the log is needed: log_level = error is as near as it gets"),
-    "log_level": _level,
+    "log_level": loglevel,
     "log_config": logconfig.file,
     "access_log": same("access_log"),
     "access_log_fmt": asked("granian's names differ from gunicorn's atoms, which access_log_format has"),
@@ -179,7 +170,7 @@ RULES: dict[str, Rule] = {
     "static_path_expires": dropped("it is about static files"),
     "metrics": dropped(METRICS),
     **dict.fromkeys(("metrics_scrape_interval", "metrics_address", "metrics_port"), dropped(METRICS)),
-    "reload": switch(same("reload", "for development; corepod dev does it, too", check=True), "off, as by default"),
+    "reload": RELOAD,
     "reload_paths": same("reload_dir"),
     "reload_ignore_dirs": _ignored(str),
     "reload_ignore_paths": _ignored(str),
@@ -209,8 +200,7 @@ RULES: dict[str, Rule] = {
 
 def _unset(case: Case) -> None:
     """What granian does where nothing is given, and corepod wouldn't."""
-    if "workers" not in case.given and not case.context.environ.get("WEB_CONCURRENCY"):
-        case.program.use("--workers", "not given: 1", "workers", 1, ONE)
+    one_worker(case)
     if "interface" not in case.given:
         case.program.ask("--interface", "not given: rsgi", RSGI)
 

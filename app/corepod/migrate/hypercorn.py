@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from corepod.migrate import addresses, logconfig
 from corepod.migrate.flags import BARE, table
-from corepod.migrate.gunicorn.logs import LEVELS, OUT
-from corepod.migrate.gunicorn.workers import ONE
+from corepod.migrate.gunicorn.logs import OUT, loglevel
+from corepod.migrate.gunicorn.workers import one_worker
 from corepod.migrate.gunicorn.workers import workers as count
 from corepod.migrate.rules import Case, Rule, asked, dropped, same, switch, zero_is_off
 from corepod.migrate.server import Server
@@ -82,11 +82,6 @@ def _config(case: Case, given: Given) -> None:
     case.ask(given, f"{name} ({kind}) isn't read: write its settings as flags, and try again")
 
 
-def _level(case: Case, given: Given) -> None:
-    level = str(given.value).lower()
-    case.use(given, "log_level", LEVELS.get(level, level))
-
-
 def _worker_class(case: Case, given: Given) -> None:
     if given.value == "trio":
         case.ask(given, "corepod runs asyncio: an application of trio stays with hypercorn")
@@ -130,7 +125,7 @@ RULES: dict[str, Rule] = {
     "keyfile_password": same("tls_key_password", "COREPOD_TLS_KEY_PASSWORD is safer than a file"),
     "insecure_bind": asked("an address without TLS beside one with it needs a second pool, or a proxy"),
     "log_config": logconfig.file,
-    "log_level": _level,
+    "log_level": loglevel,
     "pid": same("pid_file"),
     "quic_bind": asked("HTTP/3 isn't served; a proxy in front of the pool can do that"),
     "root_path": same("root_path"),
@@ -150,8 +145,7 @@ RULES: dict[str, Rule] = {
 
 def _unset(case: Case) -> None:
     """What hypercorn does where nothing is given, and corepod wouldn't."""
-    if "workers" not in case.given and not case.context.environ.get("WEB_CONCURRENCY"):
-        case.program.use("--workers", "not given: 1", "workers", 1, ONE)
+    one_worker(case)
 
 
 SERVER = Server("hypercorn", FLAGS, RULES, _unset, ("bind", "insecure_bind", "quic_bind", "server_name"))

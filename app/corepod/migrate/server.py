@@ -10,7 +10,7 @@ from corepod.migrate import addresses
 from corepod.migrate.flags import Flag, parse
 from corepod.migrate.given import Given, expanded
 from corepod.migrate.model import Context, Program
-from corepod.migrate.rules import Case, Rule, apply
+from corepod.migrate.rules import Case, Rule, apply, same, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,3 +88,13 @@ def host_and_port(case: Case, given: Given) -> None:
 
 def unix_socket(case: Case, given: Given) -> None:
     case.use(given, "bind", [f"unix:{given.value}"])
+
+
+def loop(case: Case, given: Given) -> None:
+    if given.value in ("uvloop", "asyncio"):
+        case.use(given, "loop", str(given.value))
+    else:
+        case.drop(given, "asyncio is the default; loop = uvloop needs uvloop")
+
+
+RELOAD = switch(same("reload", "for development; corepod dev does it, too", check=True), "off, as by default")

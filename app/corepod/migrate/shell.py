@@ -17,6 +17,7 @@ ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 REDIRECTION = re.compile(r"\d*(?:>>?|<)(?:&\d|.+)?")
 SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 PYTHON = re.compile(r"(python|pypy)[\d.]*")
+SERVERS = ("gunicorn", "uvicorn", "granian", "hypercorn")
 ENDS = ("&&", "||", ";", "&", "|")
 # Words in front of a program that change nothing for it.
 PLAIN = ("exec", "command", "nohup", "time", "setsid", "dumb-init", "tini", "catchsegv", "stdbuf", "unbuffer")
@@ -194,7 +195,7 @@ def _kept(name: str, words: list[str], launch: Launch) -> list[str]:
 
 def _known(word: str) -> bool:
     name = PurePosixPath(word).name
-    return name in ("gunicorn", "uvicorn", "granian", "hypercorn", "fastapi") or PYTHON.fullmatch(name) is not None
+    return name in (*SERVERS, "fastapi") or PYTHON.fullmatch(name) is not None
 
 
 def _program(words: list[str]) -> tuple[str, list[str]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from corepod.migrate import logconfig
 from corepod.migrate.flags import BARE, NO, table
 from corepod.migrate.given import Given
-from corepod.migrate.gunicorn.logs import LEVELS
+from corepod.migrate.gunicorn.logs import loglevel
 from corepod.migrate.gunicorn.workers import unset_workers
 from corepod.migrate.gunicorn.workers import workers as count
 from corepod.migrate.rules import Case, Rule, asked, dropped, same, switch
-from corepod.migrate.server import Server, host_and_port, unix_socket
+from corepod.migrate.server import RELOAD, Server, host_and_port, loop, unix_socket
 
 FLAGS = {
     **table(
@@ -108,30 +108,18 @@ def _lifespan(case: Case, given: Given) -> None:
         case.drop(given, "the lifespan runs where the application has one")
 
 
-def _level(case: Case, given: Given) -> None:
-    case.use(given, "log_level", LEVELS.get(str(given.value).lower(), str(given.value).lower()))
-
-
-def _loop(case: Case, given: Given) -> None:
-    if given.value in ("uvloop", "asyncio"):
-        same("loop")(case, given)
-    else:
-        case.drop(given, "asyncio is the default; loop = uvloop needs uvloop")
-
-
-RELOAD = "only for development, where corepod dev chooses it"
 RULES: dict[str, Rule] = {
     "host": host_and_port,
     "port": host_and_port,
     "uds": unix_socket,
     "fd": dropped("sockets of systemd are taken over by themselves (LISTEN_FDS)"),
-    "reload": switch(same("reload", "for development; corepod dev does it, too", check=True), "off, as by default"),
+    "reload": RELOAD,
     "reload_dir": same("reload_dir"),
     "reload_include": same("reload_include"),
     "reload_exclude": same("reload_exclude"),
-    "reload_delay": dropped(RELOAD),
+    "reload_delay": dropped("only for development, where corepod dev chooses it"),
     "workers": count,
-    "loop": _loop,
+    "loop": loop,
     "http": dropped("httptools is used where it is installed (http)"),
     "http2": dropped("HTTP/2 is served with TLS"),
     "ws": dropped("WebSockets are served in any case"),
@@ -144,7 +132,7 @@ RULES: dict[str, Rule] = {
     "interface": dropped("detected by the signature (interface)"),
     "env_file": same("env_file"),
     "log_config": logconfig.file,
-    "log_level": _level,
+    "log_level": loglevel,
     "access_log": same("access_log"),
     "use_colors": dropped("lines are coloured on a terminal only"),
     "proxy_headers": _proxy_headers,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from corepod.migrate.formats import pm2_apps, pm2_sources, server
 from corepod.migrate.model import Context, MigrateError, Migration, Program
-
-_PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
+from corepod.migrate.shell import PYTHON, SERVERS
 
 
 def javascript(path: Path, context: Context) -> Migration:
@@ -64,7 +62,7 @@ def _program(app: dict[str, Any], context: Context, migration: Migration, place:
     environ = {**context.environ, **pm2_apps.texts(app.get("env"))}
     placed = replace(context, environ=environ, folder=folder if folder.is_dir() else context.folder)
     found = server.find(_script_text(script, placed) or line, placed)
-    if found is None and not _PYTHON.fullmatch(PurePath(line[0]).name):
+    if found is None and not PYTHON.fullmatch(PurePath(line[0]).name):
         what = "isn't Python" if _is_node(app, line) else f"is no web server of Python ({' '.join(line)})"
         migration.notes.append(f"{name}: {what}: it stays with PM2")
         return None
@@ -87,20 +85,19 @@ def _line(app: dict[str, Any]) -> tuple[list[str], str]:
     args = app.get("args", [])
     arguments = server.plain(args) if isinstance(args, str) else [str(one) for one in args or []]
     interpreter = str(app.get("interpreter") or app.get("exec_interpreter") or "")
-    own = app.get("interpreter_args") or (app.get("node_args") if _PYTHON.fullmatch(PurePath(interpreter).name) else "")
+    own = app.get("interpreter_args") or (app.get("node_args") if PYTHON.fullmatch(PurePath(interpreter).name) else "")
     options = server.plain(own) if isinstance(own, str) else [str(one) for one in own or []]
     line = server.plain(script) + arguments
     if not line:
         return [], script
     if not interpreter and script.endswith(".py"):
         interpreter = "python3"
-    is_python = _PYTHON.fullmatch(PurePath(interpreter).name) is not None
-    servers = ("gunicorn", "uvicorn", "granian", "hypercorn")
-    if interpreter in ("", "none") or (is_python and PurePath(line[0]).name in servers):
+    is_python = PYTHON.fullmatch(PurePath(interpreter).name) is not None
+    if interpreter in ("", "none") or (is_python and PurePath(line[0]).name in SERVERS):
         return line, script
     if is_python and PurePath(line[0]).name.startswith("python"):
         return line, script
-    if not is_python and PurePath(line[0]).name in servers and "/" in interpreter:
+    if not is_python and PurePath(line[0]).name in SERVERS and "/" in interpreter:
         return line, script
     return [interpreter, *[one for one in options if one != "-u"], *line], script
 

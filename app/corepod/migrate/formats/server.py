@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 STOP_TIMEOUT = 25.0  # default of the setting
 SPARE = 5.0  # seconds more than stop_timeout that whoever stops a pool has to wait
 NAMES = "gunicorn, uvicorn, granian or hypercorn"
-_SERVER = re.compile(r"gunicorn|uvicorn|granian|hypercorn|fastapi")
-_PYTHON = re.compile(r"(python|pypy)[\d.]*")
+_SERVER = re.compile("|".join((*shell.SERVERS, "fastapi")))
 _ACTIVATED = re.compile(r"(?:source|\.)\s+(\S+)/activate\b")
 _WHOLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 DEVELOPMENT = ("flask",)
@@ -90,14 +89,14 @@ def ours(words: list[str]) -> list[str]:
     listed = text.split()
     for at, word in enumerate(listed):
         path = PurePath(word)
-        if _PYTHON.fullmatch(path.name) and "-m" in listed[at + 1 : at + 4]:
+        if shell.PYTHON.fullmatch(path.name) and "-m" in listed[at + 1 : at + 4]:
             return [word, "-m", "corepod", "run"]
         if _SERVER.fullmatch(path.name) and len(path.parts) > 1:
             return [str(path.with_name("corepod")), "run"]
         if _SERVER.fullmatch(path.name):
             break
     scripts = [word for word, after in pairwise(listed) if after.endswith(".py") and "/" in word]
-    if scripts and _PYTHON.fullmatch(PurePath(scripts[-1]).name) and not any(map(_SERVER.search, listed)):
+    if scripts and shell.PYTHON.fullmatch(PurePath(scripts[-1]).name) and not any(map(_SERVER.search, listed)):
         return [scripts[-1], "-m", "corepod", "run"]
     activated = _ACTIVATED.search(text)
     return [f"{activated[1]}/corepod" if activated is not None else "corepod", "run"]

@@ -105,6 +105,12 @@ def _many(case: Case, given: Given) -> None:
     case.use(given, "workers", given.count, note, check=True)
 
 
+def one_worker(case: Case) -> None:
+    """The number of a server that starts one where it isn't told another."""
+    if "workers" not in case.given and not case.context.environ.get("WEB_CONCURRENCY"):
+        case.program.use("--workers", "not given: 1", "workers", 1, ONE)
+
+
 def unset_workers(case: Case, given: Given) -> None:
     """The number of a server that reads WEB_CONCURRENCY where it isn't told one. A number in corepod.toml would take
     precedence over that of a platform."""
