@@ -49,7 +49,9 @@ AWAY, IDLE, BUSY = 0, 1, 2  # accepts no connection; accepts them and has nothin
 # been removed. A sender of messages looks at it, and asks the supervisor only then.
 MEMBERSHIP_OFFSET = PRESENCE_OFFSET + RECORDS
 SIZE = MEMBERSHIP_OFFSET + 8
-LEADER = SIZE  # behind all of it: the byte that the pool's leader has locked (fcntl); nothing is stored there
+# Behind all of it: bytes that processes lock (fcntl). Nothing is stored there.
+LEADER = SIZE  # the pool's leader has locked it
+TAKER = LEADER + 1  # one for each slot: the worker that reads the slot's inbox has locked it
 TICK_INTERVAL = 0.5  # seconds between two ticks of an idle loop
 
 

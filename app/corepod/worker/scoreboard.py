@@ -19,6 +19,7 @@ from corepod.contract.scoreboard import (
     PRESENCE_OFFSET,
     RECORD_SIZE,
     SIZE,
+    TAKER,
     WORDS,
 )
 from corepod.contract.shape import shape
@@ -32,8 +33,8 @@ class ScoreboardRecord:
     """What a worker counts. Before it is attached to a record, it writes to memory of its own: the warm-up isn't
     counted.
 
-    The descriptor stays open for `lead`: with any descriptor of the scoreboard that this process closed, the kernel
-    would take the lead from it.
+    The descriptor stays open for its locks: with any descriptor of the scoreboard that this process closed, the kernel
+    would take all of them from it.
     """
 
     def __init__(self, fd: int) -> None:
@@ -57,10 +58,22 @@ class ScoreboardRecord:
         the process ends. Raises OSError where the system has no such locks, or where the application has closed the
         descriptor: the kernel has released the lock with it.
         """
+        return self._lock(LEADER)
+
+    def take_turn(self, slot: int) -> bool:
+        """Become the one worker of this slot that reads the slot's inbox; whether this one is. Raises OSError as `lead`
+        does."""
+        return self._lock(TAKER + slot)
+
+    def end_turn(self, slot: int) -> None:
+        """Raises OSError as `lead` does."""
+        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, TAKER + slot)
+
+    def _lock(self, byte: int) -> bool:
         if not os.path.samestat(os.fstat(self._fd), self._file):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LEADER)
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False

@@ -11,6 +11,7 @@ from corepod.contract.scoreboard import HANDED, TAKEN
 from corepod.worker.ipc import wire
 from corepod.worker.ipc.inbox import Inbox
 from corepod.worker.ipc.subscription import Subscription, Topics
+from corepod.worker.ipc.turn import Turn
 from corepod.worker.logs import log
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Taking:
         self._topics = Topics(self._handed, self._in_loop)
         self._slots: Inbox | None = None  # the slot's inbox
         self._own: Inbox | None = None
+        self._turn = Turn(place, self._read_slots)
+        self._asking = False  # who has sent a message to the slot
         self._lost = 0  # messages to the slot that its last worker had taken
         self._early: deque[tuple[Packet, Sender]] = deque(maxlen=EARLY_MOST)
         self._strangers: set[tuple[int, int]] = set()
@@ -60,10 +63,9 @@ class Taking:
     def place_changed(self) -> None:
         """The worker has its slot, begins to serve, or stops."""
         if self._slots is not None:
-            if self._place.serves and not self._topics.full:
-                self._slots.resume()
-            elif not self._place.serves:
+            if not self._place.serves:
                 self._slots.pause()
+            self._turn.place_changed()
         if self._place.ready and self._early:
             self._early.clear()
 
@@ -79,9 +81,11 @@ class Taking:
 
     def _handed(self, count: int) -> None:
         self._place.record.words[HANDED] += count
-        slots = self._slots
-        if slots is not None and not slots.reading and not self._topics.full and self._place.serves:
-            slots.resume()
+        self._read_slots()
+
+    def _read_slots(self) -> None:
+        if self._slots is not None and self._turn.taken and not self._asking and not self._topics.full:
+            self._slots.resume()
 
     def _in_loop(self, call: Callable[[], None]) -> None:
         if threading.get_ident() == self._thread:
@@ -112,6 +116,7 @@ class Taking:
         if (packet.worker, pid) in self._strangers:
             self._handed(counted)
             return True
+        self._asking = self._asking or counted
         self._spawn(self._identify(packet, pid, counted=counted))
         return False
 
@@ -131,7 +136,8 @@ class Taking:
             self._refuse(packet.worker, pid, many=many)
             self._handed(counted)
         if counted:
-            self.place_changed()
+            self._asking = False
+            self._read_slots()
         elif self._own is not None:
             self._own.resume()
 

@@ -21,6 +21,7 @@ from corepod.worker.ipc.place import Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from corepod.contract.messages import InboxAnswer
     from corepod.contract.messages import Message as ControlMessage
     from corepod.worker.ipc.hub import Hub
     from corepod.worker.ipc.message import Message
@@ -41,6 +42,8 @@ class Pool:
         self.asked = 0
         self.pid = os.getpid()  # what the supervisor takes for the workers' pid
         self.members: list[Member] = []
+        self.turns: dict[int, Member] = {}
+        self.held: asyncio.Event | None = None  # no question is answered before it is set
         self._number = 0
 
     def _changed(self) -> None:
@@ -91,7 +94,19 @@ class Member:
         copies = [os.dup(fd) for fd in fds]
         for fd in close:
             os.close(fd)
-        self.place.loop.call_soon(self.place.answered, answer, copies)
+        self.place.loop.create_task(self._answer(answer, copies))
+
+    async def _answer(self, answer: InboxAnswer, fds: list[int]) -> None:
+        if self.pool.held is not None:
+            await self.pool.held.wait()
+        self.place.answered(answer, fds)
+
+    def take_turn(self, slot: int) -> bool:
+        return self.pool.turns.setdefault(slot, self) is self
+
+    def end_turn(self, slot: int) -> None:
+        if self.pool.turns.get(slot) is self:
+            del self.pool.turns[slot]
 
     def die(self) -> None:
         assert self.process.slot is not None
@@ -99,6 +114,7 @@ class Member:
             if inbox is not None:
                 inbox.pause()
         self.hub.close()
+        self.end_turn(self.process.slot.number)
         self.process.slot.forget(self.process, self.words, 0, max(0, self.words[TAKEN] - self.words[HANDED]))
         self.pool.inboxes.forget(self.process.number)
 
@@ -157,6 +173,49 @@ async def test_a_message_waits_for_the_next_worker_and_a_reload_takes_turns(star
     old.place.end()
     await sender.hub.send(0, "t", 10, TIME)
     assert await take(later, 1) == [10]
+
+
+async def test_a_new_worker_takes_nothing_of_its_slot_before_the_old_one_has_stopped(start: Start) -> None:
+    pool = start(2)
+    sender, old = pool.start(1), pool.start(0)
+    messages = old.hub.subscribe("t")
+    await old.hub.joined()
+    new = pool.start(0)
+    later = new.hub.subscribe("t")
+    await new.hub.joined()
+    old.hub._taking._slots.pause()  # type: ignore[union-attr]  # it is slow
+    for number in range(10):
+        await sender.hub.send(0, "t", number, TIME)
+    assert await sender.hub.broadcast("t", "there", TIME) == []
+    assert await take(later, 1) == ["there"], "and no number"
+    old.hub._taking._slots.resume()  # type: ignore[union-attr]
+    assert [data for data in await take(messages, 11) if data != "there"] == list(range(10))
+    old.place.end()
+    await sender.hub.send(0, "t", 10, TIME)
+    assert await take(later, 1) == [10]
+
+
+async def test_nothing_is_read_before_the_sender_of_a_message_is_known(start: Start) -> None:
+    pool = start(2)
+    first, receiver = pool.start(1), pool.start(0)
+    messages = receiver.hub.subscribe("t")
+    for number in range(3):
+        await first.hub.send(0, "t", number, TIME)
+    assert await take(messages, 1) == [0]
+    second = pool.start(1)
+    await second.hub.joined()
+    await second.hub.send(0, "t", "before", TIME)  # it has asked for the way, which nobody answers from now on
+    pool.held = asyncio.Event()
+    receiver.hub._directory.senders.clear()
+    await second.hub.send(0, "t", 3, TIME)
+    async with asyncio.timeout(TIME):
+        while not receiver.hub._taking._asking:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0)
+    assert await take(messages, 2) == [1, 2], "there is room for more"
+    assert receiver.hub._taking._slots is not None
+    assert not receiver.hub._taking._slots.reading
+    pool.held.set()
+    assert await take(messages, 2) == ["before", 3]
 
 
 async def test_a_message_of_somebody_else_is_refused_and_it_is_said_once(
