@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,12 @@ def test_the_map_has_every_module() -> None:
     text = MAPS[0].read_text()
     assert unnamed_modules(text) == []
     assert unnamed_modules(text.replace("`autoscale`, ", "")) == ["supervisor/pool/autoscale"]
+
+
+def test_no_module_is_in_the_map_twice() -> None:
+    rows = ROW.findall(MAPS[0].read_text())
+    named = [f"{room}{name}" for room, modules in rows for name in re.findall(r"`(\w+)`", modules)]
+    assert [name for name, count in Counter(named).items() if count > 1] == []
 
 
 def test_every_room_with_modules_is_in_the_map() -> None:

@@ -143,8 +143,13 @@ def test_access_log(pool: Pool) -> None:
 
 def test_a_long_line_is_cut_and_not_lost(pool: Pool) -> None:
     pool.get("/long?kb=1000")
-    pool.until_log("GET /long?kb=1000")
-    lines = [line for line in pool.log.splitlines() if "xxxx" in line]
+
+    def pieces() -> list[str]:
+        return [line for line in pool.log.splitlines() if "xxxx" in line]
+
+    # Not the request's own line: a report of a stalled event loop names it, too, and comes on standard error.
+    until(lambda: sum(line.count("x") for line in pieces()) >= 1000 * 1024, "the whole line")
+    lines = pieces()
     assert sum(line.count("x") for line in lines) == 1000 * 1024
     assert len(lines) > 1
     assert max(map(len, lines)) < 400_000

@@ -137,6 +137,7 @@ def test_a_killed_receiver_loses_what_it_had_taken_and_says_so(tmp_path: Path, s
     for death in range(1, 4):
         if death == 2:  # what it has taken piles up
             assert "answer" in ask(pool, "/ask", slot=slot, what="hold")
+            until((tmp_path / "piled").exists, "messages that it has taken")
         before = count(tmp_path, "one")
         os.kill(pool.slot(slot)["pid"], signal.SIGKILL)
         pool.until_restarts(death, slot)
