@@ -42,6 +42,8 @@ async def take(subscription: Any, name: str) -> None:
             path = FOLDER / f"{name}-{me.slot}-{me.worker}"
             file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.write(file, json.dumps([*message.sender, message.data, message.lost]).encode() + b"\n")
+        if name == "slow":
+            await asyncio.sleep(0.05)
 
 
 async def answer(subscription: Any) -> None:
@@ -54,7 +56,7 @@ async def answer(subscription: Any) -> None:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(take(ipc.subscribe(topic), topic)) for topic in ("all", "one")]
+    tasks = [asyncio.create_task(take(ipc.subscribe(topic), topic)) for topic in ("all", "one", "slow")]
     tasks.append(asyncio.create_task(answer(ipc.subscribe("question"))))
     yield
     for task in tasks:
@@ -73,7 +75,9 @@ async def send(request: Request) -> JSONResponse:
     sent = 0
     try:
         for number in range(first, first + count):
-            await ipc.send(slot, "one", number, float(request.query_params.get("timeout", "5")))
+            await ipc.send(
+                slot, request.query_params.get("topic", "one"), number, float(request.query_params.get("timeout", "5"))
+            )
             sent += 1
     except (ipc.Full, ipc.NoSuchSlot) as error:
         return JSONResponse({"sent": sent, "error": type(error).__name__, "slot": error.slot})
@@ -102,8 +106,9 @@ async def start(request: Request) -> JSONResponse:
 
 async def ask(request: Request) -> JSONResponse:
     slot, what = int(request.query_params["slot"]), request.query_params.get("what", "question")
+    within = 2.0 if what == "silence" else 30.0
     try:
-        found = await ipc.request(slot, request.query_params.get("topic", "question"), what, 2.0)
+        found = await ipc.request(slot, request.query_params.get("topic", "question"), what, within)
     except (TimeoutError, ipc.NobodyListens, ipc.NoSuchSlot) as error:
         return JSONResponse({"error": type(error).__name__})
     return JSONResponse({"answer": found})

@@ -13,6 +13,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.process.harness import CLIENT, Pool, running
+from tests.procfs import alive
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def test_a_broadcast_reaches_all_in_order_and_a_request_is_answered(tmp_path: Pa
         until(lambda: ask(pool, "/broadcast", first=-1, count=1) == [], "a broadcast")
         assert ask(pool, "/broadcast", first=0, count=500) == []
         until(
-            lambda: all(rows[-1][2] == 499 for rows in taken(tmp_path, "all").values()), "the last message everywhere"
+            lambda: [rows[-1][2] for rows in taken(tmp_path, "all").values()] == [499] * 3,
+            "the last message everywhere",
         )
         found = taken(tmp_path, "all")
         assert [slot for slot, _ in sorted(found)] == [0, 1, 2]
@@ -138,9 +140,9 @@ def test_a_killed_receiver_loses_what_it_had_taken_and_says_so(tmp_path: Path, s
         if death == 2:  # what it has taken piles up
             assert "answer" in ask(pool, "/ask", slot=slot, what="hold")
             until((tmp_path / "piled").exists, "messages that it has taken")
-        before = count(tmp_path, "one")
         os.kill(pool.slot(slot)["pid"], signal.SIGKILL)
         pool.until_restarts(death, slot)
+        before = count(tmp_path, "one")
         until(lambda before=before: count(tmp_path, "one") > before + 50, "numbers for the next worker")  # type: ignore[misc]
     parts = finish(tmp_path)
     assert len(parts) == 4
@@ -156,6 +158,7 @@ def test_a_worker_that_is_stopped_leaves_the_rest_to_the_next_one(tmp_path: Path
     os.kill(old, signal.SIGTERM)
     until(lambda: pool.slot(slot)["pid"] not in (old, None), "the next worker")
     until(lambda: count(tmp_path, "one") > before + 100, "numbers for the next worker")
+    until(lambda: not alive(old), "the end of the old worker, which writes down what it has taken")
     assert check(finish(tmp_path)) == 0, "nothing is lost"
 
 
@@ -165,12 +168,25 @@ def test_a_reload_loses_no_message_and_none_comes_twice(tmp_path: Path) -> None:
         pool.signal(signal.SIGHUP)
         first = 0
         while pool.log.count("] ready") < 4 or first < 200:
-            assert ask(pool, "/send", slot=1, first=first, count=20) == {"sent": 20}
+            assert ask(pool, "/send", slot=1, first=first, count=20, timeout=30) == {"sent": 20}
             first += 20
         until(lambda: count(tmp_path, "one") >= first, "every number")
         numbers = [row[2] for rows in taken(tmp_path, "one").values() for row in rows]
         assert sorted(numbers) == list(range(first))
         assert not any(row[3] for rows in taken(tmp_path, "one").values() for row in rows)
+
+
+def test_what_a_worker_has_taken_its_application_gets_before_a_reload_ends_it(tmp_path: Path) -> None:
+    with messages_pool(tmp_path, workers=1) as pool:
+        pool.ready()
+        assert ask(pool, "/send", slot=0, topic="slow", first=0, count=40) == {"sent": 40}
+        until(lambda: count(tmp_path, "slow") >= 2, "the first ones")
+        pool.signal(signal.SIGHUP)
+        assert ask(pool, "/send", slot=0, topic="slow", first=40, count=5, timeout=30) == {"sent": 5}
+        until(lambda: count(tmp_path, "slow") >= 45, "every number")
+        numbers = [row[2] for _, rows in sorted(taken(tmp_path, "slow").items()) for row in rows]
+        assert numbers == list(range(45))
+        pool.until_log("reload: done")
 
 
 def test_an_inbox_that_nobody_empties_gets_full(tmp_path: Path) -> None:
@@ -199,8 +215,10 @@ def test_slots_that_come_and_go(tmp_path: Path) -> None:
             assert found == [str(turn), pool.slot(2)["pid"]]
             assert ask(pool, "/broadcast", first=turn, count=1) == []
             until(lambda turn=turn: count(tmp_path, "all") == 3 + 3 * turn, "the broadcast in every slot")  # type: ignore[misc]
+            removed = pool.slot(2)["pid"]
             pool.signal(signal.SIGTTOU)
             until(lambda: len(pool.status()["slots"]) == 2, "a slot less")
+            until(lambda removed=removed: not alive(removed), "the end of its worker")  # type: ignore[misc]
             until(lambda: ask(pool, "/ask", slot=2) == {"error": "NoSuchSlot"}, "no slot 2")
 
 

@@ -266,6 +266,7 @@ class WorkerProcess:
         await self._until_idle(deadline)
         if left := self._app.in_flight:
             logs.log.warning("%d request(s) still running at the end of stop_timeout are cut off", left)
+        await self._place.heard(deadline)
         connections.close_idle()
         await connections.flush(deadline - self._loop.time())
         await connections.wait_closed(CLEAN_UP if self._loop.time() < deadline else 0.0)

@@ -172,7 +172,7 @@ class Directory:
 
     def close(self) -> None:
         for outbox in (*self._by_slot.values(), *self._by_worker.values()):
-            outbox.close()
+            outbox.close_in_child()
         self._by_slot, self._by_worker = {}, {}
 
 

@@ -88,6 +88,13 @@ class Outbox:
             self._waiting -= 1
 
     def close(self) -> None:
+        """Also while a sender waits for room: others have this end, too, so the kernel would go on watching it."""
+        if (fd := self._socket.fileno()) >= 0:
+            self._loop.remove_writer(fd)
+        self._socket.close()
+
+    def close_in_child(self) -> None:
+        """The loop is left alone, for its descriptor is the worker's."""
         self._socket.close()
 
     def _try(self, packet: bytes) -> Outcome:

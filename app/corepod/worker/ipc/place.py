@@ -9,12 +9,17 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract.scoreboard import HANDED, TAKEN
+from corepod.worker.logs import log
+
 if TYPE_CHECKING:
     from corepod.contract.messages import InboxAnswer
     from corepod.worker.application.api import Worker
     from corepod.worker.control import Control
     from corepod.worker.ipc.hub import Hub
     from corepod.worker.scoreboard import ScoreboardRecord
+
+LOOK = 0.01  # seconds between two looks at whether the application has got its messages
 
 
 class Place:
@@ -57,6 +62,15 @@ class Place:
         """It stops: the slot's next messages are for the next worker."""
         self.serves = False
         self._changed()
+
+    async def heard(self, deadline: float) -> None:
+        """Return when the application has got what was taken for it, or at `deadline`, by the loop's clock."""
+        words = self.record.words
+        while (left := words[TAKEN] - words[HANDED]) > 0:
+            if self.loop.time() >= deadline:
+                log.warning("%d message(s) that the application hasn't taken by the end of stop_timeout are lost", left)
+                return
+            await asyncio.sleep(LOOK)
 
     def answered(self, answer: InboxAnswer, fds: list[int]) -> None:
         """The supervisor has answered the hub."""

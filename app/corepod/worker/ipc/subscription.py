@@ -78,11 +78,11 @@ class Subscription:
             if not self._waiting:
                 await self._come()
             packet, sender, lost, reply, counted = self._waiting.popleft()
-            if len(self._waiting) == ENOUGH - 1:
-                self._topics.full -= 1
             self._size -= len(packet.body)
-            if counted:
-                self._topics.on_handed(1)
+            has_room_again = len(self._waiting) == ENOUGH - 1
+            self._topics.full -= has_room_again
+            if counted or has_room_again:  # where a broadcast has waited, there is room for messages to the slot now
+                self._topics.on_handed(int(counted))
             try:
                 return Message(packet.topic, packet.data, sender, lost, reply)
             except (ValueError, RecursionError):  # written by something else than `send` of a worker

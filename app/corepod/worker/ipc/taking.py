@@ -63,9 +63,11 @@ class Taking:
     def place_changed(self) -> None:
         """The worker has its slot, begins to serve, or stops."""
         if self._slots is not None:
-            if not self._place.serves:
+            if self._place.serves:
+                self._turn.take()
+            else:
                 self._slots.pause()
-            self._turn.place_changed()
+                self._end_turn()
         if self._place.ready and self._early:
             self._early.clear()
 
@@ -81,10 +83,20 @@ class Taking:
 
     def _handed(self, count: int) -> None:
         self._place.record.words[HANDED] += count
-        self._read_slots()
+        if self._place.serves:
+            self._read_slots()
+        else:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        """What this worker has taken is the application's before the next worker reads what came later."""
+        words = self._place.record.words
+        if words[TAKEN] <= words[HANDED]:
+            self._turn.end()
 
     def _read_slots(self) -> None:
-        if self._slots is not None and self._turn.taken and not self._asking and not self._topics.full:
+        free = not self._asking and not self._topics.full
+        if self._slots is not None and free and self._turn.taken and self._place.serves:
             self._slots.resume()
 
     def _in_loop(self, call: Callable[[], None]) -> None:
@@ -125,10 +137,7 @@ class Taking:
         many = len(self._strangers) >= STRANGERS_MOST
         if many:
             await asyncio.sleep(STRANGERS_PAUSE)
-        try:
-            await self._directory.refresh(force=True)
-        except OSError as error:
-            log.warning("who sends messages can't be asked: %s", error)
+        await self._ask_who_sends()
         sender = self._directory.senders.get((packet.worker, pid))
         if sender is not None:
             self._accept(packet, sender, counted=counted)
@@ -140,6 +149,15 @@ class Taking:
             self._read_slots()
         elif self._own is not None:
             self._own.resume()
+
+    async def _ask_who_sends(self) -> None:
+        while True:
+            try:
+                return await self._directory.refresh(force=True)
+            except TimeoutError as error:  # a worker must not count as a stranger for that
+                log.warning("who sends messages isn't known yet, and is asked again: %s", error)
+            except OSError as error:
+                return log.warning("who sends messages can't be asked: %s", error)
 
     def _refuse(self, worker: int, pid: int, *, many: bool) -> None:
         if many:
@@ -165,9 +183,9 @@ class Taking:
     def _deliver(self, packet: Packet, sender: Sender, *, counted: bool) -> int:
         """To how many subscriptions it has gone."""
         lost = packet.missed
-        if counted:
-            lost, self._lost = lost + self._lost, 0
         found = self._topics.of(packet.topic)
+        if counted and found:
+            lost, self._lost = lost + self._lost, 0
         reply = self._replying(packet) if packet.kind == wire.REQUEST else None
         if counted and len(found) > 1:
             self._taken(len(found) - 1)

@@ -26,21 +26,8 @@ class Turn:
         self._waiting = False
         self.taken = False
 
-    def place_changed(self) -> None:
-        """The worker begins to serve, or stops."""
-        if self._place.serves:
-            self._take()
-        elif self.taken:
-            self.taken = False
-            with suppress(OSError):
-                self._place.record.end_turn(self._slot)
-
-    @property
-    def _slot(self) -> int:
-        assert self._place.me is not None
-        return self._place.me.slot
-
-    def _take(self) -> None:
+    def take(self) -> None:
+        """At once, or as soon as no other worker has it, unless this one stops before."""
         if self.taken or self._waiting:
             return
         try:
@@ -53,7 +40,18 @@ class Turn:
             self._waiting = True
             self._place.loop.call_later(LOOK, self._look)
 
+    def end(self) -> None:
+        if self.taken:
+            self.taken = False
+            with suppress(OSError):
+                self._place.record.end_turn(self._slot)
+
     def _look(self) -> None:
         self._waiting = False
         if self._place.serves:
-            self._take()
+            self.take()
+
+    @property
+    def _slot(self) -> int:
+        assert self._place.me is not None
+        return self._place.me.slot

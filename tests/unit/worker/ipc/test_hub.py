@@ -108,6 +108,11 @@ class Member:
         if self.pool.turns.get(slot) is self:
             del self.pool.turns[slot]
 
+    def stop(self) -> asyncio.Task[None]:
+        """It drains: done when the application has got what was taken for it."""
+        self.place.end()
+        return asyncio.create_task(self.place.heard(self.place.loop.time() + TIME))
+
     def die(self) -> None:
         assert self.process.slot is not None
         for inbox in (self.hub._taking._slots, self.hub._taking._own):
@@ -216,6 +221,114 @@ async def test_nothing_is_read_before_the_sender_of_a_message_is_known(start: St
     assert not receiver.hub._taking._slots.reading
     pool.held.set()
     assert await take(messages, 2) == ["before", 3]
+
+
+async def test_what_the_old_worker_has_taken_comes_before_what_the_new_one_takes(start: Start) -> None:
+    pool = start(2)
+    sender, old = pool.start(1), pool.start(0)
+    messages = old.hub.subscribe("t")
+    for number in range(3):
+        await sender.hub.send(0, "t", number, TIME)
+    assert await take(messages, 1) == [0]
+    new = pool.start(0)
+    later = new.hub.subscribe("t")
+    await new.hub.joined()
+    stopped = old.stop()
+    await sender.hub.send(0, "t", 3, TIME)
+    assert await sender.hub.broadcast("t", "there", TIME) == []
+    assert await take(later, 1) == ["there"]
+    assert not stopped.done(), "it has something for the application yet"
+    assert await take(messages, 3) == [1, 2, "there"]
+    await asyncio.wait_for(stopped, TIME)
+    assert await take(later, 1) == [3]
+
+
+async def test_what_the_application_does_not_take_is_said_at_the_end(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(1), pool.start(0)
+    messages = receiver.hub.subscribe("t")
+    for number in range(3):
+        await sender.hub.send(0, "t", number, TIME)
+    assert await take(messages, 1) == [0]
+    receiver.place.end()
+    await receiver.place.heard(receiver.place.loop.time())
+    assert "2 message(s) that the application hasn't taken by the end of stop_timeout are lost" in caplog.text
+
+
+async def test_broadcasts_that_waited_make_room_for_messages_to_the_slot(start: Start) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(1), pool.start(0)
+    everybody, one = receiver.hub.subscribe("all"), receiver.hub.subscribe("one")
+    await receiver.hub.joined()
+    for number in range(100):
+        assert await sender.hub.broadcast("all", number, TIME) == []
+    async with asyncio.timeout(TIME):
+        while len(everybody._waiting) < 100:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    await sender.hub.send(0, "one", "first", TIME)
+    assert await take(one, 1) == ["first"]
+    assert await take(everybody, 100) == list(range(100))
+    await sender.hub.send(0, "one", "second", TIME)
+    assert await take(one, 1) == ["second"]
+
+
+async def test_a_worker_is_no_stranger_because_the_supervisor_is_slow(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = start(2)
+    receiver = pool.start(0)
+    messages = receiver.hub.subscribe("t")
+    sender = pool.start(1)
+    await asyncio.gather(receiver.hub.joined(), sender.hub.joined())
+    await sender.hub.send(0, "t", "before", TIME)
+    assert await take(messages, 1) == ["before"]
+    receiver.hub._directory.senders.clear()
+    monkeypatch.setattr(directory, "ANSWER_TIMEOUT", 0.05)
+    pool.held = asyncio.Event()
+    await sender.hub.send(0, "t", "asked about", TIME)
+    asked = pool.asked
+    async with asyncio.timeout(TIME):
+        while pool.asked < asked + 3:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(directory, "ANSWER_TIMEOUT", TIME)
+    pool.held.set()
+    await sender.hub.send(0, "t", "after", TIME)
+    assert await take(messages, 2) == ["asked about", "after"]
+
+
+async def test_a_loss_is_told_with_the_first_message_that_somebody_gets(start: Start) -> None:
+    pool = start(2)
+    sender, receiver = pool.start(1), pool.start(0)
+    held = receiver.hub.subscribe("t")
+    await sender.hub.send(0, "t", "lost", TIME)
+    async with asyncio.timeout(TIME):
+        while not held._waiting:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    receiver.die()
+    later = pool.start(0).hub.subscribe("t")
+    await sender.hub.send(0, "nobody's", None, TIME)
+    await sender.hub.send(0, "t", "first", TIME)
+    (first,) = await get(later, 1)
+    assert (first.data, first.lost) == ("first", 1)
+
+
+async def test_a_sender_that_waits_for_an_inbox_of_nobody_leaves_nothing_behind(start: Start) -> None:
+    sender = start(2).start(1)
+    with pytest.raises(Full):  # noqa: PT012 - one of them is refused
+        for _ in range(1000):
+            await sender.hub.send(0, "t", bytes(50_000), 0.0)
+    waiting = asyncio.create_task(sender.hub.send(0, "t", bytes(50_000), TIME))
+    outbox = sender.hub._directory._by_slot[0]
+    fd = outbox._socket.fileno()
+    selector = sender.place.loop._selector  # type: ignore[attr-defined]
+    async with asyncio.timeout(TIME):
+        while fd not in selector.get_map():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0)
+    outbox.close()
+    assert fd not in selector.get_map()
+    waiting.cancel()
 
 
 async def test_a_message_of_somebody_else_is_refused_and_it_is_said_once(
