@@ -70,11 +70,13 @@ def let_stops_pass(loop: asyncio.AbstractEventLoop | None = None) -> None:
 
     There is a handler, for programs that the application executes would inherit that a signal is ignored.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # the loop leaves the default behind for an instant
     for signum in STOPS:
         if loop is not None:
             loop.remove_signal_handler(signum)
         signal.signal(signum, _pass)
         _worker.handlers[signum] = _pass
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pass(signum: int, frame: object) -> None:

@@ -17,7 +17,7 @@ from corepod.contract import escaping, hooks
 from corepod.contract.exits import EXIT_OK
 from corepod.worker.credentials import set_folder_and_user
 from corepod.worker.environment import read_env_file_again
-from corepod.worker.process import die_with_supervisor
+from corepod.worker.process import die_with_parent
 from corepod.worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main() -> int:
         if told["version"] != __version__:
             raise ValueError(f"the pool runs corepod {told['version']}, and {__version__} is installed by now")
         settings = WorkerSettings.from_values(told["settings"])
-        _become_the_worker(settings)
+        _become_the_worker(settings, event["supervisor"])
         kind = hooks.kind(value)
         if kind == hooks.COMMAND:
             return execute(shlex.split(value), event)
@@ -53,10 +53,10 @@ def main() -> int:
         return FAILED
 
 
-def _become_the_worker(settings: WorkerSettings) -> None:
+def _become_the_worker(settings: WorkerSettings, supervisor: int) -> None:
     read_env_file_again(settings)  # while this process may: it may be readable by root alone
     set_folder_and_user(settings)
-    die_with_supervisor()
+    die_with_parent(supervisor)
 
 
 def _read_nothing() -> None:
