@@ -26,6 +26,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
     with (folder / "corpus.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            path.write_bytes(pickle.dumps(outcomes()))
+            (folder / "corpus.part").write_bytes(pickle.dumps(outcomes()))
+            (folder / "corpus.part").rename(path)
     found: list[Outcome] = pickle.loads(path.read_bytes())
     return found

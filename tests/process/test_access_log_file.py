@@ -44,7 +44,8 @@ def arrives(pool: Pool, path: Path) -> None:
 
 
 def test_lines_are_whole_and_raw(start: Start, path: Path) -> None:
-    pool = start("ok:app", *TWO, "--access-log-file", str(path), "--log-prefix", "always").ready()
+    flags = ("--access-log-file", str(path), "--log-prefix", "always")
+    pool = start("ok:app", *TWO, *flags, umask=0o022).ready()
     assert path.stat().st_mode & 0o777 == 0o640
     for _ in range(20):
         assert pool.get("/?a=b").status_code == 200

@@ -111,7 +111,7 @@ def test_each_kind_of_hook_and_of_event(start: Start, tmp_path: Path, webhook: W
     assert pool.wait(2 * DEADLINE) == 0
     assert [event["planned"] for _, event in webhook.heard] == [False, True, True]
     assert text(lines).count("exit shop true, ") == 2
-    assert "hook" not in pool.log
+    assert "hook on_" not in pool.log  # the stacks of a start that took long name hooked.py
 
 
 def test_failures_are_lines_and_counted(start: Start, webhook: Webhook, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_one_that_floods_is_killed(start: Start) -> None:
 def test_the_pool_leaves_when_it_is_told_that_it_was_given_up(start: Start, tmp_path: Path, kind: type[Pool]) -> None:
     """Another hook hangs, and is killed."""
     told = tmp_path / "told"
-    flags = ("--on-give-up", f"sh -c 'cat >> {told}'", "--on-exit", "sleep 3600", "--hook-timeout", "10")
+    flags = ("--on-give-up", f"sh -c 'cat >> {told}'", "--on-exit", "sleep 3600", "--hook-timeout", "20")
     pool = start("ok:app", *ONE, "--crash-budget", "1/600", *flags, kind=kind).ready()
     crash(pool)
     pool.until_restarts(1)

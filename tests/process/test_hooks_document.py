@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.process.test_hooks import Webhook, crash, text
 from tests.process.test_hooks import webhook as webhook
+from tests.procfs import alive
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ def test_the_files_of_the_page(start: Start, tmp_path: Path, webhook: Webhook) -
     until(lambda: text(tmp_path / "ready.txt") == "main is ready\n", "on_ready")
     crash(pool, "/exit")
     pool.until_log("main: a worker died (exit: exit code 3) and took along GET /exit")
-    pool.ready().signal(signal.SIGHUP)
+    old = pool.ready().slot()["pid"]
+    pool.signal(signal.SIGHUP)
     pool.until_log("main: reload done")
     until(lambda: '"outcome": "done"' in text(tmp_path / "reloads.jsonl"), "the command of a reload")
+    until(lambda: not alive(old), "the end of the old worker, whose crash would be no death")
     pool.ready()
     crash(pool, "/exit")
     pool.ready()

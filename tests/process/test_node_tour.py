@@ -34,7 +34,11 @@ SEEN = [
     ("corepod ps", r"tour +ready +2/2 +0 "),
     (
         "ps -eo pid,ppid,args | grep '[c]orepod: '",
-        r"supervisor of tour .*template of tour .*worker 1 slot 0 of tour .*worker 2 slot 1 of tour .*standby of tour",
+        # In any order: it is that of the pids.
+        "".join(
+            f"(?=.*: {who} of tour )"
+            for who in ("supervisor", "template", "worker 1 slot 0", "worker 2 slot 1", "standby")
+        ),
     ),
     ("corepod top tour --once", r"tour +ready +2 of 2 slots ready.*SLOT.* CORE +USE .*FLIGHT +RESTARTS"),
     ("curl -s localhost:8000/whoami", r'\{"pid":\d+,"slot":[01],"worker":[12],'),
@@ -46,7 +50,10 @@ SEEN = [
     ("kill -9 PID", ""),
     ("curl -s localhost:8000/whoami", r'\{"pid":\d+,"slot":[01],"worker":[123],'),
     (LOST, r"\(52\) Empty reply from server"),
-    ("corepod events tour", r"died: signal SIGKILL .*died: exit code 1 .* lost 1 in flight: GET /crash .*\] ready"),
+    (
+        "corepod events tour",
+        r"(?=.*died: signal SIGKILL )(?=.*died: exit code 1 .* lost 1 in flight: GET /crash ).*died: .*\] ready",
+    ),
     ("corepod logs tour -n 5", r"died: .*ready"),
     ("corepod describe tour", r"2 ready of 2; 2 restart\(s\).*Last exits.*SIGKILL"),
     (
@@ -71,7 +78,7 @@ SEEN = [
     ("corepod stop tour", r"^tour: stopped in "),
 ]
 # They are tried again until it is seen: a death, for one, is known a moment after the kill.
-AGAIN = ("curl -s localhost:8000/counter", "corepod events", "corepod logs", "corepod describe", METRICS)
+AGAIN = ("ps -eo", "curl -s localhost:8000/counter", "corepod events", "corepod logs", "corepod describe", METRICS)
 CODES = {LOST: 52}
 
 
