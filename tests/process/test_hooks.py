@@ -15,7 +15,7 @@ from corepod.contract.exits import EXIT_BUDGET
 from tests.process.container import Container
 from tests.process.harness import Pool, raw
 from tests.process.traffic import zombies
-from tests.procfs import alive
+from tests.procfs import alive, command, descendants
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -200,3 +200,16 @@ def test_a_hook_ends_with_a_supervisor_that_is_killed(start: Start, tmp_path: Pa
     until(lambda: text(pid), "it runs")
     os.kill(pool.supervisor, signal.SIGKILL)
     until(lambda: not alive(int(text(pid))), "gone")
+
+
+def test_a_hook_that_only_starts_ends_with_a_supervisor_that_is_killed(start: Start) -> None:
+    pool = start("ok:app", *ONE, *PATIENT, "--on-exit", "sleep 3600").ready()
+    os.kill(pool.slot()["pid"], signal.SIGKILL)
+
+    def starting() -> int | None:
+        return next((pid for pid in descendants(pool.supervisor) if "corepod.worker.hook" in command(pid)), None)
+
+    hook = until(starting, "the interpreter of the hook")
+    os.kill(pool.supervisor, signal.SIGKILL)
+    assert hook is not None
+    until(lambda: not alive(hook), "gone")
