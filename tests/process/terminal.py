@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CUT = b"\x1b[?7l"  # a table begins with it; behind the opposite the cursor goes back to its beginning
 HALF_DRAWN = re.compile(rb"\x1b\[\?7l(?!.*\x1b\[\?7h(\x1b\[\d+A)?\r)", re.DOTALL)
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|[=>])")
 
 
 class Folding(pyte.Screen):

@@ -425,9 +425,8 @@ def test_breakpoint_asks_at_the_terminal_and_ctrl_c_interrupts_the_line(terminal
     request = Request(port, "/debug")
     terminal.shows(r"\(Pdb\) ")
     terminal.type(b"p secret + 1\r")
-    terminal.shows(
-        r"[\n>]42\s+\(Pdb\) "
-    )  # it asks again: before that, `p` would swallow Ctrl-C as a fault of the value
+    # It asks again: before that, `p` would swallow Ctrl-C as a fault of the value.
+    terminal.shows(r"[\r\n]42\s+\(Pdb\) ")
     terminal.type(b"\x03")
     terminal.shows("--KeyboardInterrupt--")
     code.write("two")
@@ -445,7 +444,7 @@ def test_breakpoint_in_a_module_asks_for_the_template_and_for_the_worker(termina
     code.write("two", "here = 'in the module'\nbreakpoint()")
     terminal.shows(r"\(Pdb\) ")
     terminal.type(b"p here\r")
-    terminal.shows("[\n>]'in the module'")
+    terminal.shows("[\r\n]'in the module'")
     terminal.type(b"c\r")
     terminal.shows("served.py changed: reloaded in")
 

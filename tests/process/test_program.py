@@ -94,7 +94,7 @@ def test_faults_start_nothing(start: Callable[..., Pool], tmp_path: Path) -> Non
 
 def test_on_a_terminal_it_draws_the_table_and_exits_with_the_code(tmp_path: Path) -> None:
     program = tmp_path / "shop.py"
-    program.write_text(MAIN)
+    program.write_text(MAIN.replace('"imports"', repr(str(tmp_path / "imports"))))  # not in the terminal's folder
     shown = Terminal(command=[sys.executable, str(program)])
     try:
         shown.shows(r"│ +0 │ +(\d+|-) │ +\d+ │ ready")
