@@ -16,12 +16,18 @@ pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="a distribution of t
 
 MAKE = r"""#!/bin/bash
 echo "make $*" >>"$STAGE/calls"
+[[ -z $LEAVES || "$*" != e2e ]] || echo "?? left" >"$STAGE/status"
 case "$*" in *bin/actionlint) mkdir -p .venv/bin && touch .venv/bin/actionlint ;; esac
 [[ -z $FAIL || "$*" != $FAIL ]]
 """
 CLUSTER = r"""#!/bin/bash
 echo "cluster $*" >>"$STAGE/calls"
 case "$1" in exec) shift; exec "$@" ;; python) shift 2; exec "$@" ;; esac
+"""
+
+
+GIT = r"""#!/bin/sh
+case "$1" in rev-list) echo 0 ;; status) cat "$STAGE/status" ;; esac
 """
 
 
@@ -33,14 +39,14 @@ class Stage:
             made.mkdir(parents=True)
         self.script = Path(shutil.copy(SCRIPT, checkout / ".ci" / "run"))
         stands = {programs / "make": MAKE, folder / "shared/cluster/cluster": CLUSTER, programs / "kubectl": ""}
-        stands |= {programs / "git": "#!/bin/sh\necho 0\n", folder / "cache/bin/helm": ""}
+        stands |= {programs / "git": GIT, folder / "cache/bin/helm": "", folder / "status": ""}
         for path, text in stands.items():
             path.write_text(text)
             path.chmod(0o755)
         shutil.copy(shutil.which("true") or "", programs / "nginx")
 
-    def run(self, fail: str = "") -> subprocess.CompletedProcess[str]:
-        told = {"STAGE": str(self.folder), "FAIL": fail, "TMPDIR": str(self.temporary)}
+    def run(self, fail: str = "", leaves: str = "") -> subprocess.CompletedProcess[str]:
+        told = {"STAGE": str(self.folder), "FAIL": fail, "LEAVES": leaves, "TMPDIR": str(self.temporary)}
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         environment = {**os.environ, **told, "PATH": path, "CLUSTER_CACHE": str(self.folder / "cache")}
         done = subprocess.run(
@@ -72,3 +78,9 @@ def test_everything_runs_once(stage: Stage) -> None:
 def test_what_fails_ends_the_run(stage: Stage, target: str) -> None:
     assert stage.run(fail=target).returncode != 0
     assert ("make e2e" in stage.calls()) == (target == "e2e")
+
+
+def test_files_that_tests_leave_in_the_checkout_fail_the_run(stage: Stage) -> None:
+    done = stage.run(leaves="yes")
+    assert done.returncode != 0
+    assert done.stderr == "the tests have changed files of the checkout:\n?? left\n"
