@@ -238,6 +238,7 @@ async def test_what_the_old_worker_has_taken_comes_before_what_the_new_one_takes
     assert await sender.hub.broadcast("t", "there", TIME) == []
     assert await take(later, 1) == ["there"]
     assert not stopped.done(), "it has something for the application yet"
+    assert pool.turns[0] is old
     assert await take(messages, 3) == [1, 2, "there"]
     await asyncio.wait_for(stopped, TIME)
     assert await take(later, 1) == [3]
