@@ -58,22 +58,22 @@ class ScoreboardRecord:
         the process ends. Raises OSError where the system has no such locks, or where the application has closed the
         descriptor: the kernel has released the lock with it.
         """
-        return self._lock(LEADER)
+        return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB, LEADER)
 
     def take_turn(self, slot: int) -> bool:
         """Become the one worker of this slot that reads the slot's inbox; whether this one is. Raises OSError as `lead`
         does."""
-        return self._lock(TAKER + slot)
+        return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB, TAKER + slot)
 
     def end_turn(self, slot: int) -> None:
         """Raises OSError as `lead` does."""
-        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, TAKER + slot)
+        self._lock(fcntl.LOCK_UN, TAKER + slot)
 
-    def _lock(self, byte: int) -> bool:
+    def _lock(self, operation: int, byte: int) -> bool:
         if not os.path.samestat(os.fstat(self._fd), self._file):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            fcntl.lockf(self._fd, operation, 1, byte)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False

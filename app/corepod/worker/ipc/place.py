@@ -63,10 +63,14 @@ class Place:
         self.serves = False
         self._changed()
 
+    @property
+    def unheard(self) -> int:
+        """How many messages were taken from the slot's inbox that the application hasn't got."""
+        return self.record.words[TAKEN] - self.record.words[HANDED]
+
     async def heard(self, deadline: float) -> None:
         """Return when the application has got what was taken for it, or at `deadline`, by the loop's clock."""
-        words = self.record.words
-        while (left := words[TAKEN] - words[HANDED]) > 0:
+        while (left := self.unheard) > 0:
             if self.loop.time() >= deadline:
                 log.warning("%d message(s) that the application hasn't taken by the end of stop_timeout are lost", left)
                 return

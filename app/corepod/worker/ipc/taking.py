@@ -90,8 +90,7 @@ class Taking:
 
     def _end_turn(self) -> None:
         """What this worker has taken is the application's before the next worker reads what came later."""
-        words = self._place.record.words
-        if words[TAKEN] <= words[HANDED]:
+        if self._place.unheard <= 0:
             self._turn.end()
 
     def _read_slots(self) -> None:
@@ -128,7 +127,7 @@ class Taking:
         if (packet.worker, pid) in self._strangers:
             self._handed(counted)
             return True
-        self._asking = self._asking or counted
+        self._asking |= counted
         self._spawn(self._identify(packet, pid, counted=counted))
         return False
 
