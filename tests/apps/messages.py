@@ -72,12 +72,11 @@ async def broadcast(request: Request) -> JSONResponse:
 
 async def send(request: Request) -> JSONResponse:
     slot, first, count = (int(request.query_params[name]) for name in ("slot", "first", "count"))
+    topic, within = request.query_params.get("topic", "one"), float(request.query_params.get("timeout", "5"))
     sent = 0
     try:
         for number in range(first, first + count):
-            await ipc.send(
-                slot, request.query_params.get("topic", "one"), number, float(request.query_params.get("timeout", "5"))
-            )
+            await ipc.send(slot, topic, number, within)
             sent += 1
     except (ipc.Full, ipc.NoSuchSlot) as error:
         return JSONResponse({"sent": sent, "error": type(error).__name__, "slot": error.slot})

@@ -17,6 +17,8 @@ from corepod.worker.application import leadership
 from corepod.worker.logs import log
 from corepod.worker.scoreboard import ScoreboardRecord
 
+from tests.unit.worker.locks import other_worker
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,11 +26,6 @@ OUTSIDE = """
 import asyncio, corepod
 asyncio.run(corepod.wait_until_leader())
 print(corepod.leader())
-"""
-WORKER = """
-import os, sys
-from corepod.worker.scoreboard import ScoreboardRecord
-print(ScoreboardRecord(int(sys.argv[1])).lead())
 """
 
 
@@ -39,11 +36,6 @@ def board() -> Iterator[SharedScoreboard]:
     leadership.join_pool(ScoreboardRecord(os.dup(board.fd)))
     yield board
     leadership.leave_pool()
-
-
-def other_worker(board: SharedScoreboard) -> str:
-    command = [sys.executable, "-c", WORKER, str(board.fd)]
-    return subprocess.check_output(command, pass_fds=(board.fd,), text=True).strip()
 
 
 def test_a_process_without_a_pool_leads() -> None:
@@ -62,7 +54,7 @@ def test_the_first_worker_that_asks_leads(board: SharedScoreboard) -> None:
     assert corepod.leader()
     asyncio.run(corepod.wait_until_leader())
     assert corepod.leader()
-    assert other_worker(board) == "False"
+    assert not other_worker(board, "lead")
     child = os.fork()
     if child == 0:  # it sees whose lock it is; asked by this process itself, the kernel would say that nobody has it
         os._exit(board.leader() != os.getppid())
@@ -70,7 +62,7 @@ def test_the_first_worker_that_asks_leads(board: SharedScoreboard) -> None:
 
 
 def test_the_next_one_leads_when_the_leader_is_gone(board: SharedScoreboard) -> None:
-    assert other_worker(board) == "True"  # and ends
+    assert other_worker(board, "lead")  # and ends
     assert corepod.leader()
 
 
@@ -82,7 +74,7 @@ def test_a_child_does_not_lead(board: SharedScoreboard, monkeypatch: pytest.Monk
         leadership.leave_pool()  # as corepod.worker.children does
         os._exit(corepod.leader())
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert other_worker(board) == "False"
+    assert not other_worker(board, "lead")
 
 
 @pytest.mark.parametrize("leads", [True, False])
@@ -94,7 +86,7 @@ def test_a_worker_that_drains_keeps_the_lead_and_takes_none(
         assert corepod.leader()
     leadership.drain()
     assert corepod.leader() is leads
-    assert other_worker(board) == str(not leads)
+    assert other_worker(board, "lead") is not leads
 
 
 @pytest.mark.parametrize("reused", [True, False])
@@ -112,7 +104,7 @@ def test_who_closes_the_descriptor_of_the_lock_has_lost_the_lead(
         if other != fd:
             os.dup2(other, fd)
             os.close(other)
-    assert other_worker(board) == "True"
+    assert other_worker(board, "lead")
     assert not corepod.leader()
     assert not corepod.leader()
     assert caplog.text.count("can't lead: the application has closed a descriptor") == 1

@@ -146,6 +146,30 @@ async def take(messages: Subscription, count: int) -> list[Any]:
     return [message.data for message in await get(messages, count)]
 
 
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(TIME):
+        while not condition():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0)
+
+
+async def two_wait(pool: Pool) -> tuple[Member, Member, Subscription]:
+    """A sender, and a worker whose application has got the first one, 0, of three numbers that it has sent."""
+    sender, receiver = pool.start(1), pool.start(0)
+    messages = receiver.hub.subscribe("t")
+    for number in range(3):
+        await sender.hub.send(0, "t", number, TIME)
+    assert await take(messages, 1) == [0]
+    return sender, receiver, messages
+
+
+async def successor(pool: Pool) -> Subscription:
+    """Of the next worker of slot 0, which serves already."""
+    new = pool.start(0)
+    later = new.hub.subscribe("t")
+    await new.hub.joined()
+    return later
+
+
 async def test_the_supervisor_is_asked_only_when_something_has_changed(start: Start) -> None:
     pool = start(2)
     first, second = pool.start(0), pool.start(1)
@@ -170,9 +194,7 @@ async def test_a_message_waits_for_the_next_worker_and_a_reload_takes_turns(star
     old = pool.start(0)
     messages = old.hub.subscribe("t")
     assert await take(messages, 10) == list(range(10))
-    new = pool.start(0)
-    later = new.hub.subscribe("t")
-    await new.hub.joined()
+    later = await successor(pool)
     assert await sender.hub.broadcast("t", "both", TIME) == []
     assert [await take(messages, 1), await take(later, 1)] == [["both"], ["both"]]
     old.place.end()
@@ -185,9 +207,7 @@ async def test_a_new_worker_takes_nothing_of_its_slot_before_the_old_one_has_sto
     sender, old = pool.start(1), pool.start(0)
     messages = old.hub.subscribe("t")
     await old.hub.joined()
-    new = pool.start(0)
-    later = new.hub.subscribe("t")
-    await new.hub.joined()
+    later = await successor(pool)
     old.hub._taking._slots.pause()  # type: ignore[union-attr]  # it is slow
     for number in range(10):
         await sender.hub.send(0, "t", number, TIME)
@@ -202,20 +222,14 @@ async def test_a_new_worker_takes_nothing_of_its_slot_before_the_old_one_has_sto
 
 async def test_nothing_is_read_before_the_sender_of_a_message_is_known(start: Start) -> None:
     pool = start(2)
-    first, receiver = pool.start(1), pool.start(0)
-    messages = receiver.hub.subscribe("t")
-    for number in range(3):
-        await first.hub.send(0, "t", number, TIME)
-    assert await take(messages, 1) == [0]
+    _, receiver, messages = await two_wait(pool)
     second = pool.start(1)
     await second.hub.joined()
     await second.hub.send(0, "t", "before", TIME)  # it has asked for the way, which nobody answers from now on
     pool.held = asyncio.Event()
     receiver.hub._directory.senders.clear()
     await second.hub.send(0, "t", 3, TIME)
-    async with asyncio.timeout(TIME):
-        while not receiver.hub._taking._asking:  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(0)
+    await until(lambda: receiver.hub._taking._asking)
     assert await take(messages, 2) == [1, 2], "there is room for more"
     assert receiver.hub._taking._slots is not None
     assert not receiver.hub._taking._slots.reading
@@ -225,14 +239,8 @@ async def test_nothing_is_read_before_the_sender_of_a_message_is_known(start: St
 
 async def test_what_the_old_worker_has_taken_comes_before_what_the_new_one_takes(start: Start) -> None:
     pool = start(2)
-    sender, old = pool.start(1), pool.start(0)
-    messages = old.hub.subscribe("t")
-    for number in range(3):
-        await sender.hub.send(0, "t", number, TIME)
-    assert await take(messages, 1) == [0]
-    new = pool.start(0)
-    later = new.hub.subscribe("t")
-    await new.hub.joined()
+    sender, old, messages = await two_wait(pool)
+    later = await successor(pool)
     stopped = old.stop()
     await sender.hub.send(0, "t", 3, TIME)
     assert await sender.hub.broadcast("t", "there", TIME) == []
@@ -248,11 +256,7 @@ async def test_what_the_application_does_not_take_is_said_at_the_end(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = start(2)
-    sender, receiver = pool.start(1), pool.start(0)
-    messages = receiver.hub.subscribe("t")
-    for number in range(3):
-        await sender.hub.send(0, "t", number, TIME)
-    assert await take(messages, 1) == [0]
+    _, receiver, _kept = await two_wait(pool)
     receiver.place.end()
     await receiver.place.heard(receiver.place.loop.time())
     assert "2 message(s) that the application hasn't taken by the end of stop_timeout are lost" in caplog.text
@@ -265,9 +269,7 @@ async def test_broadcasts_that_waited_make_room_for_messages_to_the_slot(start: 
     await receiver.hub.joined()
     for number in range(100):
         assert await sender.hub.broadcast("all", number, TIME) == []
-    async with asyncio.timeout(TIME):
-        while len(everybody._waiting) < 100:  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(0.01)
+    await until(lambda: len(everybody._waiting) == 100)
     await sender.hub.send(0, "one", "first", TIME)
     assert await take(one, 1) == ["first"]
     assert await take(everybody, 100) == list(range(100))
@@ -290,9 +292,7 @@ async def test_a_worker_is_no_stranger_because_the_supervisor_is_slow(
     pool.held = asyncio.Event()
     await sender.hub.send(0, "t", "asked about", TIME)
     asked = pool.asked
-    async with asyncio.timeout(TIME):
-        while pool.asked < asked + 3:  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(0.01)
+    await until(lambda: pool.asked >= asked + 3)
     monkeypatch.setattr(directory, "ANSWER_TIMEOUT", TIME)
     pool.held.set()
     await sender.hub.send(0, "t", "after", TIME)
@@ -304,9 +304,7 @@ async def test_a_loss_is_told_with_the_first_message_that_somebody_gets(start: S
     sender, receiver = pool.start(1), pool.start(0)
     held = receiver.hub.subscribe("t")
     await sender.hub.send(0, "t", "lost", TIME)
-    async with asyncio.timeout(TIME):
-        while not held._waiting:  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(0.01)
+    await until(lambda: held._waiting)
     receiver.die()
     later = pool.start(0).hub.subscribe("t")
     await sender.hub.send(0, "nobody's", None, TIME)
@@ -324,9 +322,7 @@ async def test_a_sender_that_waits_for_an_inbox_of_nobody_leaves_nothing_behind(
     outbox = sender.hub._directory._by_slot[0]
     fd = outbox._socket.fileno()
     selector = sender.place.loop._selector  # type: ignore[attr-defined]
-    async with asyncio.timeout(TIME):
-        while fd not in selector.get_map():  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(0)
+    await until(lambda: fd in selector.get_map())
     outbox.close()
     assert fd not in selector.get_map()
     waiting.cancel()

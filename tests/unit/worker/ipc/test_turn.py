@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 from corepod.supervisor.health.scoreboard import SharedScoreboard
 from corepod.worker.scoreboard import ScoreboardRecord
 
-OTHER = """
-import sys
-from corepod.worker.scoreboard import ScoreboardRecord
-print(ScoreboardRecord(int(sys.argv[1])).take_turn(int(sys.argv[2])))
-"""
+from tests.unit.worker.locks import other_worker
 
 
 @pytest.fixture
@@ -22,21 +16,15 @@ def board() -> SharedScoreboard:
     return SharedScoreboard()
 
 
-def other_takes(board: SharedScoreboard, slot: int) -> bool:
-    """Whether another process may read the inbox of this slot; it ends afterwards."""
-    command = [sys.executable, "-c", OTHER, str(board.fd), str(slot)]
-    return subprocess.check_output(command, pass_fds=(board.fd,), text=True).strip() == "True"
-
-
 def test_one_worker_of_a_slot_has_the_turn_until_it_ends_it(board: SharedScoreboard) -> None:
-    assert other_takes(board, 0), "and has ended"
+    assert other_worker(board, "take_turn", 0), "and has ended"
     worker = ScoreboardRecord(os.dup(board.fd))
     assert worker.take_turn(0)
     assert worker.take_turn(0)
-    assert not other_takes(board, 0)
-    assert other_takes(board, 1)
+    assert not other_worker(board, "take_turn", 0)
+    assert other_worker(board, "take_turn", 1)
     worker.end_turn(0)
-    assert other_takes(board, 0)
+    assert other_worker(board, "take_turn", 0)
 
 
 def test_the_lead_is_another_lock(board: SharedScoreboard) -> None:
@@ -56,3 +44,5 @@ def test_a_descriptor_that_the_application_has_closed_is_no_turn(board: SharedSc
         assert another.fileno() >= 0
         with pytest.raises(OSError, match="Bad file descriptor"):
             worker.take_turn(0)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            worker.end_turn(0)
