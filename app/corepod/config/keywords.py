@@ -88,6 +88,10 @@ class Keywords(TypedDict, total=False):
     root_path: str
     server_header: bool
     accept: Literal["gate", "one", "batch"]
+    shared: str
+    shared_prefix: str
+    shared_timeout: float
+    shared_required: bool
     tls_cert: str | PathLike[str]
     tls_key: str | PathLike[str]
     tls_key_password: str

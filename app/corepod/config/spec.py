@@ -490,6 +490,39 @@ _HTTP = _group(
         {"choices": ("gate", "one", "batch")},
     ),
 )
+_SHARED = _group(
+    "Shared state",
+    (
+        "shared",
+        "text",
+        "",
+        "URL of what all workers share through corepod.shared: redis://, rediss:// (TLS) or redis+sentinel:// for the "
+        "workers of all pools and pods that have the same URL, sqlite:///PATH for those of one machine; by default a "
+        "file of this pool. A variable is safer than a flag where it contains a password",
+    ),
+    (
+        "shared_prefix",
+        "text",
+        "",
+        "text in front of every key, lock and topic in the shared state; applications that have the same URL need "
+        "different ones",
+    ),
+    (
+        "shared_timeout",
+        "seconds",
+        1.0,
+        "time that one operation on the shared state may take, a new connection included",
+        {"minimum": 0.01},
+    ),
+    (
+        "shared_required",
+        "flag",
+        False,
+        "a worker isn't ready while the shared state can't be reached; otherwise only the requests that need it fail, "
+        "with 503",
+    ),
+)
+
 _TLS = _group(
     "TLS",
     ("tls_cert", "text", "", "certificate chain, PEM"),
@@ -603,7 +636,7 @@ _DEVELOPMENT = _group(
 
 SETTINGS: tuple[Setting, ...] = tuple(
     setting
-    for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _TLS, _HOOKS, _LOG, _DEVELOPMENT)
+    for group in (_APPLICATION, _POOL, _SOCKETS, _HEALTH, _STOP, _HTTP, _SHARED, _TLS, _HOOKS, _LOG, _DEVELOPMENT)
     for setting in group
 )
 # What most people set: first in --help.

@@ -9,7 +9,7 @@ ENV_RESTARTS = "COREPOD_RESTARTS"  # deaths in this slot before this worker
 ENV_SETTINGS = "COREPOD_EFFECTIVE_SETTINGS"
 # Settings that are shown to nobody, and not left in the environment of the workers: whoever prints that would print
 # them, too.
-SECRETS = ("tls_key_password",)
+SECRETS = ("tls_key_password", "shared")
 LD_PRELOAD = "LD_PRELOAD"  # kept from the supervisor and given back to the workers
 
 # What workers find in their environment where nobody has set it.

@@ -13,6 +13,7 @@ from corepod import __version__
 from corepod.contract.exits import EXIT_APP, EXIT_OK
 from corepod.contract.messages import CONTROL_FD, Load, Loaded
 from corepod.worker import access_file, children, forkable, fresh, template, terminal, title, trial
+from corepod.worker.application import shared_state
 from corepod.worker.control import Control
 from corepod.worker.credentials import set_folder_and_user
 from corepod.worker.environment import read_env_file_again
@@ -70,6 +71,7 @@ def _boot(control: Control, message: Load, fds: list[int]) -> tuple[Inheritance,
     Raises BootError.
     """
     settings = WorkerSettings.from_values(message.settings)
+    shared_state.settle(settings)
     set_name("corepod-boot")
     title.prepare(settings)
     title.show("boot")

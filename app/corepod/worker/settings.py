@@ -62,6 +62,11 @@ class WorkerSettings:
     http2_max_streams: int
     root_path: str
     server_header: bool
+    # Shared state
+    shared: str = field(repr=False)
+    shared_prefix: str
+    shared_timeout: float
+    shared_required: bool
     # TLS
     tls_cert: str
     tls_key: str

@@ -214,7 +214,7 @@ def test_threads_that_end_are_named() -> None:
     thread = threading.Thread(target=over.wait, name="mailer")
     thread.start()
     try:
-        assert "(mailer)" in "".join(one for one in started().warnings if "threads" in one)
+        assert "mailer" in "".join(one for one in started().warnings if "threads" in one)
     finally:
         over.set()
         thread.join()

@@ -1,0 +1,1 @@
+"""State and messages that the workers of all pools and pods share."""

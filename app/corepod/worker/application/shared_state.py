@@ -1,0 +1,46 @@
+"""What the settings say of shared state: a worker leaves it here for `corepod.shared`, which only an application that
+uses it imports."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from corepod.worker.settings import WorkerSettings
+
+
+class SharedSettings(NamedTuple):
+    """The settings of the group "Shared state"; docs/reference/settings.md says what each means."""
+
+    url: str
+    prefix: str
+    timeout: float  # seconds
+    required: bool
+    pool: str  # name of the pool, empty outside of one
+
+
+_settled: SharedSettings | None = None
+
+
+def settle(settings: WorkerSettings) -> None:
+    """This process belongs to a pool with these settings."""
+    global _settled
+    _settled = SharedSettings(
+        settings.shared, settings.shared_prefix, settings.shared_timeout, settings.shared_required, settings.name
+    )
+
+
+def current(environ: Mapping[str, str] = os.environ) -> SharedSettings:
+    """The pool's settings; outside of a pool, as under another server or in a script, those in the environment."""
+    if _settled is not None:
+        return _settled
+    return SharedSettings(
+        environ.get("COREPOD_SHARED", ""),
+        environ.get("COREPOD_SHARED_PREFIX", ""),
+        float(environ.get("COREPOD_SHARED_TIMEOUT") or 1.0),
+        environ.get("COREPOD_SHARED_REQUIRED", "").lower() in ("1", "true", "yes", "on"),
+        "",
+    )
