@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.shared.errors import Unavailable
 from corepod.shared.sessions import setup
 from corepod.shared.sessions.cookie import checked
-from corepod.shared.sessions.http import RETRY_AFTER, UNAVAILABLE, added
+from corepod.shared.sessions.http import added
 from corepod.shared.sessions.record import MAX_SIZE
 from corepod.shared.sessions.session import Found, NotLoaded, Session
 
@@ -54,14 +54,9 @@ class SessionMiddleware:
             return
         exchange = _Exchange(self, scope, send)
         scope["session"] = exchange.session
-        try:
-            if self._eager:
-                await exchange.session.look()
-            await self.app(scope, receive, exchange.send)
-        except Unavailable:
-            if exchange.begun or scope["type"] != "http":
-                raise
-            await _refuse(send)
+        if self._eager:
+            await exchange.session.look()
+        await self.app(scope, receive, exchange.send)
 
     # For the exchange
 
@@ -88,7 +83,8 @@ class AsyncSession(Session):
 
     def __init__(self, find: Callable[[], Any]) -> None:
         super().__init__(self._missing)
-        self._find, self._failed = find, None
+        self._find = find
+        self._failed: Unavailable | None = None
 
     async def load(self) -> None:
         """Raises `shared.Unavailable`."""
@@ -100,7 +96,7 @@ class AsyncSession(Session):
         try:
             await self.load()
         except Unavailable as error:
-            self._failed: Unavailable | None = error
+            self._failed = error
 
     def mark_accessed(self) -> None:
         """Starlette calls this for each `request.session`."""
@@ -118,14 +114,12 @@ class _Exchange:
     def __init__(self, middleware: SessionMiddleware, scope: Any, send: Any) -> None:
         self._middleware, self._send = middleware, send
         self.session = AsyncSession(lambda: middleware.find(scope))
-        self.begun = False
 
     async def send(self, message: Any) -> None:
-        if message["type"] in BEGINNINGS and not self.begun:
+        if message["type"] in BEGINNINGS and not self.session.closed:
             headers = await self._middleware.finish(self.session, list(message.get("headers") or ()))
             message = {**message, "headers": headers}
             self.session.close()
-            self.begun = True
         await self._send(message)
 
 
@@ -139,13 +133,3 @@ async def load(connection: Any) -> Session:
         raise RuntimeError("there is no session: add corepod.shared.sessions.SessionMiddleware to the application")
     await session.load()
     return session
-
-
-async def _refuse(send: Any) -> None:
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"retry-after", str(RETRY_AFTER).encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": UNAVAILABLE.encode()})

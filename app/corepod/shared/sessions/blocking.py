@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from corepod.worker.ipc import place
+from corepod.shared.sync import loop_for_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -20,7 +20,7 @@ def wait(call: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
     Raises RuntimeError, which says what to do `instead`, in that loop itself. Another loop, such as the one in which
     Flask runs an asynchronous view, may wait: its thread serves this one request.
     """
-    loop = place.loop_for_threads()
+    loop = loop_for_threads()
     try:
         here = asyncio.get_running_loop() is loop
     except RuntimeError:

@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
-from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpResponse
-from django.utils.cache import patch_cache_control
 
 from corepod.shared import state
-from corepod.shared.errors import Unavailable
 from corepod.shared.sessions import record
 from corepod.shared.sessions.blocking import wait
-from corepod.shared.sessions.http import RETRY_AFTER, UNAVAILABLE
 from corepod.shared.sessions.keys import Keys
-from corepod.shared.sessions.record import MAX_SIZE, Lifetimes
+from corepod.shared.sessions.record import MAX_SIZE, Lifetimes, Record
 from corepod.shared.sessions.store import Store
 
 if TYPE_CHECKING:
@@ -50,7 +45,7 @@ class SessionStore(SessionBase):  # type: ignore[misc] # Django has no types
     # What a store has to have. Each method is there twice, for threads and for the event loop.
 
     def load(self) -> dict[str, Any]:
-        return _wait(self.aload)
+        return dict(_wait(self.aload))
 
     async def aload(self) -> dict[str, Any]:
         found = self._found = await self._find()
@@ -60,10 +55,10 @@ class SessionStore(SessionBase):  # type: ignore[misc] # Django has no types
         if not found.current:
             self._session_key = _store().keys.sign(found.id)
             self.modified = True  # or Django wouldn't send the cookie
-        return record.decode(found.raw).data  # type: ignore[union-attr] # it has been decoded before
+        return _copy(found).data
 
     def exists(self, session_key: str) -> bool:
-        return _wait(lambda: self.aexists(session_key))
+        return bool(_wait(lambda: self.aexists(session_key)))
 
     async def aexists(self, session_key: str) -> bool:
         return await _store().find([session_key]) is not None
@@ -109,7 +104,7 @@ class SessionStore(SessionBase):  # type: ignore[misc] # Django has no types
             self.modified = True
         else:
             if found is not None:
-                self._session_cache = {}  # it has ended while it was used
+                self._session_cache = dict[str, Any]()  # it has ended while it was used
             await self.acreate()
 
     @classmethod
@@ -131,33 +126,16 @@ class SessionStore(SessionBase):  # type: ignore[misc] # Django has no types
     def _take(self, saved: Found) -> None:
         """The session is as it has been saved: with a changed id, and with what others have changed meanwhile."""
         self._session_key = _store().keys.sign(saved.id)
-        data = record.decode(saved.raw).data  # type: ignore[union-attr]
-        if data != self._session_cache:
+        if (data := _copy(saved).data) != self._session_cache:
             self._session_cache = data
         # What it is compared with at the next save is a copy that nobody changes.
-        self._found = saved._replace(record=record.decode(saved.raw))
+        self._found = saved._replace(record=_copy(saved))
 
 
-class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]
-    """In the place of Django's: it answers 503, not 500, where a request needs its session and the shared state can't
-    be reached, and keeps what was made for a session out of shared caches."""
-
-    def process_exception(self, request: Any, exception: Exception) -> Any:
-        return _refusal() if isinstance(exception, Unavailable) else None
-
-    def process_response(self, request: Any, response: Any) -> Any:
-        try:
-            response = super().process_response(request, response)
-        except Unavailable:
-            return _refusal()
-        if request.session.accessed and not response.has_header("Cache-Control"):
-            patch_cache_control(response, private=True)
-        return response
-
-
-def _refusal() -> Any:
-    headers = {"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
-    return HttpResponse(UNAVAILABLE, status=503, content_type="text/plain; charset=utf-8", headers=headers)
+def _copy(found: Found) -> Record:
+    stored = record.decode(found.raw)
+    assert stored is not None  # it has been decoded, or encoded, before
+    return stored
 
 
 def _store() -> Store:

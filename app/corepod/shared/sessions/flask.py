@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flask.sessions import SessionInterface, SessionMixin
-from werkzeug.exceptions import ServiceUnavailable
 
-from corepod.shared.errors import Unavailable
 from corepod.shared.sessions import setup
 from corepod.shared.sessions.blocking import wait
 from corepod.shared.sessions.cookie import Cookie, checked
-from corepod.shared.sessions.http import RETRY_AFTER, UNAVAILABLE, added
+from corepod.shared.sessions.http import added
 from corepod.shared.sessions.record import MAX_SIZE
-from corepod.shared.sessions.session import Found, Session
+from corepod.shared.sessions.session import Session
 from corepod.shared.sessions.store import UNCHANGED
 
 if TYPE_CHECKING:
@@ -56,24 +54,12 @@ class SharedSessions(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> FlaskSession:
         store, values = self._store(app), request.cookies.getlist(self.get_cookie_name(app))
-
-        def fetch() -> Found | None:
-            try:
-                return wait(lambda: store.find(values), INSTEAD)
-            except Unavailable as error:
-                raise ServiceUnavailable(UNAVAILABLE, retry_after=RETRY_AFTER) from error
-
-        return self.session_class(fetch)
+        return self.session_class(lambda: wait(lambda: store.find(values), INSTEAD))
 
     def save_session(self, app: Flask, session: Any, response: Response) -> None:
         if session.closed:
             return  # an error after the session was saved brings a second response
-        try:
-            answer = wait(lambda: self._store(app).commit(session), INSTEAD) if session.loaded else UNCHANGED
-        except Unavailable as error:
-            app.logger.warning("%s %s", UNAVAILABLE.strip(), error)
-            _refuse(response)
-            return
+        answer = wait(lambda: self._store(app).commit(session), INSTEAD) if session.loaded else UNCHANGED
         session.close()
         cookie = self._cookie(app)
         headers = added(response.headers, session.accessed, answer, cookie)
@@ -100,12 +86,3 @@ class SharedSessions(SessionInterface):
             self._secure or self.get_cookie_secure(app),
             self.get_cookie_samesite(app) or "Lax",
         )
-
-
-def _refuse(response: Response) -> None:
-    response.status_code = 503
-    response.set_data(UNAVAILABLE)
-    for name in ("Location", "Set-Cookie", "ETag", "Last-Modified"):
-        response.headers.remove(name)
-    response.headers.update({"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"})
-    response.headers["Retry-After"] = str(RETRY_AFTER)

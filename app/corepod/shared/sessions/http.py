@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from corepod.shared.sessions.cookie import Cookie
     from corepod.shared.sessions.store import Answer
 
-UNAVAILABLE = "The sessions of this application can't be reached at the moment. Please try again.\n"
-RETRY_AFTER = 1  # seconds
-
 
 def added(headers: Iterable[tuple[str, str]], accessed: bool, answer: Answer, cookie: Cookie) -> list[tuple[str, str]]:
     """The headers that a response gets in addition to its own (names in any case).

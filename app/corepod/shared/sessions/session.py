@@ -46,12 +46,6 @@ class Session(MutableMapping[str, Any]):
         self._writable().clear()
         self.cleared = True
 
-    @property
-    def new(self) -> bool:
-        """Whether the client came without a session."""
-        self._opened()
-        return self.found is None
-
     def __getitem__(self, key: str) -> Any:
         return self._opened()[key]
 

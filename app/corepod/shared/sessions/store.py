@@ -11,6 +11,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from corepod.shared import arguments
 from corepod.shared.backend import When
 from corepod.shared.errors import Unavailable
 from corepod.shared.sessions import keys, record
@@ -89,7 +90,7 @@ class Store(NamedTuple):
             stored, now = latest.record, self.clock()
             new = self._encoded(found.id, Record(stored.created, now, changed.applied_to(stored.data)))
             left = self.lifetimes.left(stored.created, now)
-            if await self.backend().compare_and_set(keys.place(found.id), latest.raw, new.raw, left):
+            if await self.backend().compare_and_set(_key(found.id), latest.raw, new.raw, left):
                 return new
             latest = await self._stored(found.id, found.current)
         raise _contended()
@@ -104,14 +105,14 @@ class Store(NamedTuple):
             new = self._encoded(id, Record(now, now, data))
             if data:
                 await self._set(new, When.ALWAYS)
-            if latest is None or await self.backend().compare_and_set(keys.place(found.id), latest.raw, None, None):
+            if latest is None or await self.backend().compare_and_set(_key(found.id), latest.raw, None, None):
                 return new if data else None
             latest = await self._stored(found.id, found.current)
         raise _contended()
 
     async def delete(self, id: str) -> None:  # noqa: A002
         """End a session."""
-        await self.backend().delete(keys.place(id))
+        await self.backend().delete(_key(id))
 
     async def _end(self, found: Found, data: dict[str, Any]) -> Answer:
         after = self._given(await self.create(data)) if data else REMOVE
@@ -123,10 +124,10 @@ class Store(NamedTuple):
 
     async def _set(self, new: Found, when: When) -> None:
         left = self.lifetimes.left(new.record.created, new.record.touched)
-        await self.backend().set(keys.place(new.id), new.raw, left, when)
+        await self.backend().set(_key(new.id), new.raw, left, when)
 
     async def _stored(self, id: str, current: bool) -> Found | None:  # noqa: A002
-        raw = await self.backend().get(keys.place(id))
+        raw = await self.backend().get(_key(id))
         stored = record.decode(raw)
         if raw is None or stored is None or stored.expired(self.clock(), self.lifetimes):
             return None
@@ -137,6 +138,10 @@ class Store(NamedTuple):
             return UNCHANGED
         left = self.lifetimes.left(found.record.created, self.clock())
         return Answer(self.keys.sign(found.id), math.ceil(left))
+
+
+def _key(id: str) -> str:  # noqa: A002
+    return arguments.key(keys.place(id))
 
 
 def _contended() -> Unavailable:

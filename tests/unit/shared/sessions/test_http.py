@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from corepod.shared.sessions.cookie import checked
 from corepod.shared.sessions.http import added
 from corepod.shared.sessions.store import REMOVE, UNCHANGED, Answer

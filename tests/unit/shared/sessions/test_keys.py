@@ -6,10 +6,9 @@ import re
 import secrets
 
 import pytest
+from corepod.shared.sessions.keys import Keys, KeysError, new_id, place
 from hypothesis import given
 from hypothesis import strategies as st
-
-from corepod.shared.sessions.keys import Keys, KeysError, new_id, place
 
 OLD, NEW = "an old key of at least 32 bytes..", "a new key of at least 32 bytes..."
 

@@ -8,9 +8,6 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from corepod.shared.sessions.record import (
     Lifetimes,
     NotJSON,
@@ -20,6 +17,8 @@ from corepod.shared.sessions.record import (
     decode,
     encode,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
