@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from corepod.shared.sync import loop_for_threads
+from corepod.worker.ipc.threads import LoopEndedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -31,4 +32,10 @@ def wait(call: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
     async def there() -> T:
         return await call()
 
-    return asyncio.run_coroutine_threadsafe(there(), loop).result()
+    work = there()
+    try:
+        running = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError as error:
+        work.close()
+        raise LoopEndedError(str(error)) from None
+    return running.result()
