@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from corepod.worker.application.overload import Overload
 from corepod.worker.application.proxy_headers import ProxyHeaders
 from corepod.worker.application.root_path import with_root_path
-from corepod.worker.application.unavailable import answer_unavailable
 
 if TYPE_CHECKING:
     from corepod.worker.scoreboard import ScoreboardRecord
@@ -28,7 +27,6 @@ class TooLargeError(Exception):
 
 def wrap(app: Any, settings: WorkerSettings, record: ScoreboardRecord) -> Any:
     """The application behind the middleware that the settings ask for; the outermost is added last."""
-    app = answer_unavailable(app, settings)
     if settings.limit_body:
         app = limit_body(app, settings.limit_body)
     if settings.request_timeout and not settings.debug:
