@@ -20,6 +20,7 @@ from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
 from corepod.worker.application.overload import Overload
 from corepod.worker.application.readiness import poll_ready_path
+from corepod.worker.application.unavailable import answer_unavailable
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.ipc import place
@@ -65,7 +66,7 @@ class WorkerProcess:
         self._pages = Pages(inheritance.app) if settings.reload else None
         self._guarded = guard(self._pages or inheritance.app, self.leave)
         Overload(settings, record).limit_threads(inheritance.app)
-        self._app = Instrumented(wrap(self._guarded, settings, record), record)
+        self._app = Instrumented(wrap(answer_unavailable(self._guarded, settings), settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)
         self._server = create_server(self._app, settings, record, inheritance.tls)
