@@ -7,7 +7,7 @@ from pathlib import Path
 
 from corepod.config.spec import BY_NAME
 from corepod.contract.env import ADMIN_PORT, APP_PORT
-from corepod.local.front.configuration import Configuration, Found
+from corepod.local.front.configuration import KEEP_ALIVE, SLACK, UNLIMITED, Configuration, Found
 from corepod.local.front.haproxy import render
 
 FILE = Path(__file__).parents[1] / "deploy" / "helm" / "corepod" / "files" / "haproxy.cfg"
@@ -19,6 +19,10 @@ HEAD = """\
 
 def text() -> str:
     return HEAD + render(CONFIGURATION)
+
+
+def _longer(*limits: str) -> str:
+    return f"{{{{ add {SLACK} (max {' '.join(limits)}) }}}}s"
 
 
 def _setting(name: str, unlimited: int = 0) -> str:
@@ -40,11 +44,9 @@ CONFIGURATION = Configuration(
     balance="{{ .Values.front.balance }}",
     queue_timeout="{{ mulf .Values.front.queueTimeout 1000 | int }}ms",
     check_interval="{{ mulf .Values.front.checkInterval 1000 | int }}ms",
-    client_timeout=f"{{{{ add 30 (max {_setting('body_timeout', 3600)} {_setting('write_timeout', 3600)}) }}}}s",
-    server_timeout="{{ add 30 (max "
-    + " ".join((_setting("busy_timeout", 3600), _setting("request_timeout"), _setting("wsgi_timeout")))
-    + ") }}s",
-    keep_alive=f"{{{{ max 60 {_setting('keep_alive')} }}}}s",
+    client_timeout=_longer(_setting("body_timeout", UNLIMITED), _setting("write_timeout", UNLIMITED)),
+    server_timeout=_longer(_setting("busy_timeout", UNLIMITED), _setting("request_timeout"), _setting("wsgi_timeout")),
+    keep_alive=f"{{{{ max {KEEP_ALIVE} {_setting('keep_alive')} }}}}s",
     retries=".Values.front.retries",
     cookie="{{ .Values.front.sticky.cookie }}",
     sticky=".Values.front.sticky.cookie",

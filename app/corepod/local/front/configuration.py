@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SLACK = 30  # seconds by which the front's limits are longer than a pool's own: what is late is ended and counted there
+UNLIMITED = 3600  # seconds in the place of a pool's limit that is off
+KEEP_ALIVE = 60  # seconds at the least for which a client's idle connection is kept: what load balancers expect
+
 
 @dataclass(frozen=True)
 class Server:

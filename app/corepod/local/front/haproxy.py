@@ -140,14 +140,16 @@ def _pods(config: Configuration) -> list[str]:
         "  http-check expect status 200",
         "  http-check disable-on-404",
         *_when(config.sticky, _cookie(config)),
-        *_when(config.retries, _RETRY + _BUDGET),
+        *_when(config.retries, _WHY_AGAIN + _AGAIN + _BUDGET),
         *_servers(config),
     ]
 
 
-_RETRY = [
+_WHY_AGAIN = [
     "  # A request that was lost before a byte of its response is sent again, where that is safe. Not after a timeout:",
     "  # it would do the work of a slow request twice.",
+]
+_AGAIN = [
     "  retry-on conn-failure empty-response",
     "  http-request disable-l7-retry unless { method GET HEAD }",
 ]
@@ -200,7 +202,7 @@ def _server(server: Server, config: Configuration) -> str:
 
 
 def _fallback(config: Configuration) -> list[str]:
-    head = [f"backend {FALLBACK}", *_when(config.retries, _RETRY)]
+    head = [f"backend {FALLBACK}", *_when(config.retries, _AGAIN)]
     if isinstance(config.servers, Found):
         return [*head, f'  server service "{config.servers.service}"']
     lines = [_server(server, config) for server in config.servers]
