@@ -16,8 +16,13 @@ from loadtest.bench.balancing.workload import workload
 from loadtest.bench.stats import percentile
 
 FILE = Path(__file__).with_name("four_pods.json")
-# What serves each of the measured systems' requests in the simulation: a pool of several slots is one queue, too.
-SYSTEMS = {"least": "least", "queue": "one queue", "pool": "one queue"}
+# What serves each of the measured systems' requests in the simulation, by the number of fronts. A pool of several slots
+# is one queue, too.
+SYSTEMS = {
+    1: {"least": "least", "queue": "one queue", "pool": "one queue"},
+    2: {"least": "least, 2", "queue": "queue, 2", "pool": "one queue"},
+    3: {"least": "least, 3", "queue": "queue, 3", "pool": "one queue"},
+}
 BAND = 0.05, 0.95  # of the simulated rounds: between these a round lies nine times out of ten
 TOLERANCE = 0.1  # of the ratio, for what isn't simulated: connecting, the server's own time, a machine that is busy
 
@@ -54,12 +59,14 @@ def stored(path: Path = FILE) -> dict[str, Any]:
     return document
 
 
-def ratios(service: str, load: float, pods: int, seconds: float, seed: int) -> dict[tuple[str, str], float]:
+def ratios(
+    service: str, load: float, pods: int, fronts: int, seconds: float, seed: int
+) -> dict[tuple[str, str], float]:
     """By system and metric, over random pods that got the same requests. `seconds` are mean service times."""
     work = workload(service, load, pods, round(load * pods * seconds), seed)
     base = stays(simulate(RANDOM, work, pods, seed)[0])
     found: dict[tuple[str, str], float] = {}
-    for system, policy in SYSTEMS.items():
+    for system, policy in SYSTEMS[fronts].items():
         here = stays(simulate(BY_NAME[policy], work, pods, seed)[0])
         found |= {(system, metric): here.of(metric) / base.of(metric) for metric in METRICS}
     return found
@@ -72,7 +79,8 @@ def compare(document: dict[str, Any], rounds: int) -> list[Compared]:
     for cell in document["cells"]:
         simulated = defaultdict(list)
         for seed in range(rounds):
-            for key, ratio in ratios(cell["service"], cell["load"], document["pods"], seconds, seed).items():
+            found_here = ratios(cell["service"], cell["load"], document["pods"], document["fronts"], seconds, seed)
+            for key, ratio in found_here.items():
                 simulated[key].append(ratio)
         for (system, metric), values in simulated.items():
             if system in cell["ratios"]:
