@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from corepod import shared
 from corepod.shared.sessions.blocking import wait
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from corepod import shared
+from corepod.shared.sessions import KeysError, NotJSON, NotLoaded, SessionMiddleware, SessionTooLarge, load
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-
-from corepod import shared
-from corepod.shared.sessions import KeysError, NotJSON, NotLoaded, SessionMiddleware, SessionTooLarge, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +161,7 @@ def test_a_change_after_the_response_has_begun_is_an_error() -> None:
 def test_lazily_nothing_is_read_before_it_is_asked_for() -> None:
     async def view(request: Request) -> Response:
         if request.path_params["do"] == "early":
-            with pytest.raises(NotLoaded, match="await corepod.shared.sessions.load"):
+            with pytest.raises(NotLoaded, match=r"await corepod\.shared\.sessions\.load"):
                 request.session["user"]
             return Response("")
         session = await load(request)

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from corepod import shared
 from corepod.shared import sync
 from corepod.shared.sessions.keys import Keys, place

@@ -7,16 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from corepod import shared
 from corepod.shared import sync
 from corepod.shared.sessions.keys import Keys, place
 
-pytest.importorskip("flask")
+pytest.importorskip("flask")  # locust brings it, so it isn't marked as what users bring
 
-from flask import Flask, flash, get_flashed_messages, session  # noqa: E402 - may be missing
-
-from corepod.shared.sessions.flask import SharedSessions  # noqa: E402
+from corepod.shared.sessions.flask import SharedSessions
+from flask import Flask, flash, get_flashed_messages, session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,8 +102,8 @@ def test_who_doesnt_touch_the_session_gets_nothing(monkeypatch: pytest.MonkeyPat
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers
     assert "Vary" not in answer.headers
+    user.set_cookie("session", Keys([KEY]).sign("a" * 43), domain="shop.test")
     with pytest.raises(shared.Unavailable):
-        user.set_cookie("session", Keys([KEY]).sign("a" * 43), domain="shop.test")
         get(user, "/show")
 
 

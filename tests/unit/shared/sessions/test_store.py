@@ -6,15 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from corepod import shared
 from corepod.shared import state
 from corepod.shared.sessions.keys import Keys, place
 from corepod.shared.sessions.record import Lifetimes, SessionTooLarge
 from corepod.shared.sessions.session import Session
 from corepod.shared.sessions.store import REMOVE, UNCHANGED, Answer, Store
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -8,7 +8,6 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-
 from corepod.shared.sessions import KeysError
 from corepod.shared.sessions.wsgi import SessionMiddleware
 
@@ -38,7 +37,12 @@ def call(app: Any, path: str, cookie: str = "") -> tuple[str, dict[str, str]]:
     environ: dict[str, Any] = {"SCRIPT_NAME": "", "PATH_INFO": path, "HTTP_COOKIE": cookie, "QUERY_STRING": ""}
     setup_testing_defaults(environ)
     head: list[Any] = []
-    chunks = validator(SessionMiddleware(app, KEY))(environ, lambda *args: head.extend(args) or (lambda data: None))
+
+    def start_response(*args: Any) -> Any:
+        head.extend(args)
+        return lambda data: None
+
+    chunks: Any = validator(SessionMiddleware(app, KEY))(environ, start_response)
     try:
         body = b"".join(chunks).decode()
     finally:
