@@ -39,7 +39,7 @@ def lease(seconds: float) -> float:
 
 def wait(seconds: float | None) -> float | None:
     """Raises TypeError or ValueError."""
-    return None if seconds is None or seconds == 0 else _duration("wait", seconds, math.inf, least=0.0)
+    return None if seconds is None else _duration("wait", seconds, math.inf, least=0.0)
 
 
 def step(by: int) -> int:
