@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import django
+from corepod import shared
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
-
-from corepod import shared
 
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="test", DEBUG=False)
 django.setup()

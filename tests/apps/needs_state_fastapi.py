@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI
-
 from corepod import shared
+from fastapi import Depends, FastAPI
 
 
 async def visits() -> int:

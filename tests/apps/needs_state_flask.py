@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from flask import Flask
-
 from corepod import shared
+from flask import Flask
 
 app = Flask(__name__)
 

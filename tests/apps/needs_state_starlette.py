@@ -1,10 +1,9 @@
 from __future__ import annotations
 
+from corepod import shared
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-
-from corepod import shared
 
 
 async def well(request):

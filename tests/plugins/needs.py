@@ -19,8 +19,8 @@ REMEDY = {
     "actionlint": "make .venv/bin/actionlint installs it with Go; name it in the variable ACTIONLINT",
     "helm": "install it from https://helm.sh, or name it in the variable HELM",
     "nginx": "install it from your distribution (apt-get install nginx), or name it in the variable NGINX",
-    "redis-server": "install it from your distribution (apt-get install redis-server), or name it in the variable "
-    "REDIS_SERVER",
+    "redis-server": "install it from your distribution (apt-get install redis-server), or name it in REDIS_SERVER",
+    "haproxy": "install it from your distribution (apt-get install haproxy), or name it in the variable HAPROXY",
     "kubectl": "install it from https://kubernetes.io/docs/tasks/tools, or name it in the variable KUBECTL",
 }
 COMPAT = "make test-compat installs what users bring"

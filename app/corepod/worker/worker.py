@@ -9,7 +9,18 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BOOT
-from corepod.contract.messages import Activate, Armed, Drain, InboxAnswer, Lame, Message, Ready, Signalled, Unpinned
+from corepod.contract.messages import (
+    Activate,
+    Armed,
+    Drain,
+    InboxAnswer,
+    Lame,
+    Message,
+    Ready,
+    Signalled,
+    TurnRequest,
+    Unpinned,
+)
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api, leadership
@@ -29,6 +40,7 @@ from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.stalls import StallWatch
 from corepod.worker.threads import LoopThreads, RequestThreads, ThreadWatch, pools
 from corepod.worker.ticker import Ticker
+from corepod.worker.turns import Turns
 from corepod.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -71,6 +83,7 @@ class WorkerProcess:
         self._loop.set_default_executor(self._threads)
         self._server = create_server(self._app, settings, record, inheritance.tls)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
+        self._turns = Turns(self._loop, inheritance.control)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
         self._placed = False  # it has a slot
@@ -109,6 +122,9 @@ class WorkerProcess:
         message, fds = self._control.receive()
         if isinstance(message, InboxAnswer):
             self._place.answered(message, fds)
+            return
+        if isinstance(message, TurnRequest):
+            self._turns.asked(message)
             return
         if message is None:
             self._loop.remove_reader(self._control.fileno())
@@ -274,6 +290,7 @@ class WorkerProcess:
         for task in self._tasks:
             task.cancel()
         await self._shut_down()
+        await self._turns.end(CLEAN_UP)
 
     async def _shut_down(self) -> None:
         if complaint := await self._lifespan.shutdown():

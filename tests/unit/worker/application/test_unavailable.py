@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from corepod.worker.application import unavailable
 from corepod.worker.application.unavailable import TEXT, answer_unavailable
+
+from tests.unit.served import settings
+
+if TYPE_CHECKING:
+    from corepod.worker.settings import WorkerSettings
 
 
 class Away(Exception):
@@ -23,7 +27,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unavailable, "_expected", True)
 
 
-def ask(app: Any, settings: Any, kind: str = "http") -> list[dict[str, Any]]:
+def ask(app: Any, given: WorkerSettings, kind: str = "http") -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
@@ -32,7 +36,7 @@ def ask(app: Any, settings: Any, kind: str = "http") -> list[dict[str, Any]]:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
-    asyncio.run(_call(answer_unavailable(app, settings), {"type": kind}, receive, send))
+    asyncio.run(_call(answer_unavailable(app, given), {"type": kind}, receive, send))
     return sent
 
 
