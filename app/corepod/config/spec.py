@@ -401,6 +401,21 @@ _HTTP = _group(
         "for no peer; loopback stands for proxies on this machine, of which -Host isn't used; Unix sockets are "
         "trusted unless it is none",
     ),
+    (
+        "sticky",
+        "flag",
+        False,
+        "connections of one client go to the same slot: a cookie names it, and a worker hands over what belongs to "
+        "another slot before it reads any of it; for Socket.IO's long polling and for caches. It can't be combined "
+        "with tls_cert",
+    ),
+    (
+        "sticky_cookie",
+        "text",
+        "corepod_sticky",
+        "name of the cookie of sticky; pools that clients reach under one host name, on whatever ports, need different "
+        "ones",
+    ),
     ("keep_alive", "seconds", 5.0, "time after which an idle connection is closed", {"minimum": 0.1}),
     (
         "connection_max_age",
