@@ -26,6 +26,10 @@
 - name: COREPOD_NOTIFY
   value: {{ include "corepod.operatorName" . }}:9001
 {{- end }}
+{{- if include "corepod.trustsFront" . }}
+- name: COREPOD_TRUSTED_PROXIES
+  value: {{ prepend .Values.front.trustedProxies "peer" | join "," | quote }}
+{{- end }}
 - name: POD_NAME
   valueFrom:
     fieldRef:
@@ -93,6 +97,10 @@ httpGet:
 {{- else -}}
 {{ int64 .Values.terminationGracePeriodSeconds }}
 {{- end }}
+{{- end }}
+
+{{- define "corepod.lameDuck" -}}
+{{ dig "lame_duck" 5 .Values.settings }}
 {{- end }}
 
 {{- define "corepod.stopTimeout" -}}
