@@ -5,10 +5,14 @@ A backend is a context manager in `BACKENDS` that yields the URL of an empty sta
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
+
+from tests.redisserver import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +25,20 @@ def embedded(folder: Path) -> Iterator[str]:
     yield f"sqlite://{folder / 'state.sqlite'}"
 
 
-BACKENDS: dict[str, Callable[[Path], AbstractContextManager[str]]] = {"embedded": embedded}
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A Redis of the test's own. COREPOD_TEST_REDIS names another one for the suite, such as a Valkey, whose database is
+    emptied for each test."""
+    if elsewhere := os.environ.get("COREPOD_TEST_REDIS"):
+        with redis.Redis.from_url(elsewhere) as client:
+            client.flushdb()
+        yield elsewhere
+        return
+    with redis_server(folder / "redis") as running:
+        yield running.url
+
+
+BACKENDS: dict[str, Callable[[Path], AbstractContextManager[str]]] = {"embedded": embedded, "redis": server}
 
 
 @pytest.fixture(params=list(BACKENDS))
