@@ -104,7 +104,9 @@ def _sentinels(netloc: str, path: str) -> tuple[list[tuple[str, int]], str]:
         hosts.append((parts.hostname, parts.port or SENTINEL_PORT))
     service = unquote(path.lstrip("/").partition("/")[0])
     if not service:
-        raise ValueError("the URL in `shared` can't be used: redis+sentinel:// needs the master's name, as in HOST/MASTER/0")
+        raise ValueError(
+            "the URL in `shared` can't be used: redis+sentinel:// needs the master's name, as in HOST/MASTER/0"
+        )
     return hosts, service
 
 
