@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from corepod.shared.errors import Unavailable
 from corepod.shared.redis import connect
 from corepod.worker.application.shared_state import SharedSettings
+
 from tests.waiting import DEADLINE
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from redis import exceptions
-
 from corepod.shared.redis.faults import Reach, fault
+from redis import exceptions
 
 
 @pytest.mark.parametrize(
