@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.e2e.kube import DEADLINE, ROOT, apply, get, kubectl, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 IMAGE = "valkey:8"
 PORT = 6379
@@ -37,12 +34,12 @@ def pod() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def address(namespace: str) -> Iterator[str]:
+def address(namespace: str) -> str:
     run("kind", "load", "docker-image", IMAGE, deadline=4 * DEADLINE)
     service = {"selector": {"app": "valkey"}, "ports": [{"port": PORT}]}
     apply(namespace, pod(), {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "valkey"}, "spec": service})
     kubectl("wait", "-n", namespace, "pod/valkey", "--for=condition=Ready", f"--timeout={DEADLINE:g}s")
-    yield f"redis://{get('service', 'valkey', '-n', namespace)['spec']['clusterIP']}:{PORT}/0"
+    return f"redis://{get('service', 'valkey', '-n', namespace)['spec']['clusterIP']}:{PORT}/0"
 
 
 def test_the_suite_on_a_real_valkey(address: str) -> None:

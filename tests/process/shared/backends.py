@@ -23,8 +23,8 @@ TIMEOUT = 1.0  # shared_timeout, seconds
 
 
 @contextlib.asynccontextmanager
-async def backend(url: str, timeout: float = TIMEOUT) -> AsyncIterator[RedisBackend]:
-    made: Any = connect(SharedSettings(url, "", timeout, False, ""))
+async def backend(url: str, patience: float = TIMEOUT) -> AsyncIterator[RedisBackend]:
+    made: Any = connect(SharedSettings(url, "", patience, False, ""))
     try:
         yield made
     finally:

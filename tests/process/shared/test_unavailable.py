@@ -142,10 +142,10 @@ def test_under_load(start: Start, server: RedisServer, fault: str) -> None:
                 server.start()
             else:
                 server.signal(signal.SIGCONT)
-            while (await client.get(base + "/state")).status_code != 200:
+            while (await client.get(base + "/state")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert server.command("INFO", "clients")["connected_clients"] <= 4 * 11 + 1
-            while await wave() != ({200}, {200}):  # the other worker may find out a little later
+            while await wave() != ({200}, {200}):  # noqa: ASYNC110 - the other worker may find out a little later
                 await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(main(), 5 * DEADLINE))
