@@ -44,6 +44,8 @@ ATOMS = (
     "p",
 )
 
+COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 
 def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
     """Phrases for the values that don't fit together, each beginning with the source of the value."""
@@ -56,6 +58,7 @@ def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]
         _times(values),
         _people(values),
         _shared(values),
+        _sticky(values),
         _others(values),
     )
     return [f"{_place(name, sources)}: {phrase}" for check in checks for name, phrase in check]
@@ -169,6 +172,17 @@ def _shared(values: dict[str, Any]) -> list[tuple[str, str]]:
         ("shared_prefix", shared_url.fault_of_prefix(values["shared_prefix"])),
     ]
     return [(name, phrase) for name, phrase in found if phrase]
+
+
+def _sticky(values: dict[str, Any]) -> list[tuple[str, str]]:
+    faults = []
+    if values["sticky"] and values["tls_cert"]:
+        what = "the cookie is encrypted when a worker has to know it, so sticky can't be used with tls_cert"
+        faults.append(("sticky", f"{what}: let a proxy in front of the pool end TLS, or leave one of them out"))
+    if not COOKIE_NAME.fullmatch(values["sticky_cookie"]):
+        what = f"{values['sticky_cookie']!r} can't be the name of a cookie"
+        faults.append(("sticky_cookie", f"{what}: use letters, digits, - and _"))
+    return faults
 
 
 def _others(values: dict[str, Any]) -> list[tuple[str, str]]:

@@ -41,6 +41,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("trusted_proxies", "*", ["*"]),
     ("trusted_proxies", "loopback, 10.0.0.1", ["loopback", "10.0.0.1/32"]),
     ("trusted_proxies", "::ffff:10.0.0.1, ::ffff:10.1.0.0/112", ["10.0.0.1/32", "10.1.0.0/16"]),
+    ("trusted_proxies", "peer, 10.0.0.1", ["peer", "10.0.0.1/32"]),
     ("trusted_proxies", "none", []),
     ("trusted_proxies", [""], []),
     ("trusted_proxies", [], []),
@@ -263,6 +264,8 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
     [
         ({"tls_key": __file__}, "needs a certificate"),
         ({"tls_cert": __file__}, "can't be used"),
+        ({"tls_cert": __file__, "sticky": "true"}, "sticky can't be used with tls_cert: let a proxy in front"),
+        ({"sticky_cookie": "a;b"}, "'a;b' can't be the name of a cookie: use letters"),
         ({"tls_cert": "/dev/null"}, "--?tls.cert: can't be used: /dev/null is empty"),
         ({"tls_cert": ""}, "names no file"),
         ({"tls_key_password": "secret"}, "needs a key"),
