@@ -20,7 +20,7 @@ class SharedSettings(NamedTuple):
     prefix: str
     timeout: float  # seconds
     required: bool
-    pool: str  # name of the pool, empty outside of one
+    pool: str  # name of the pool, as the supervisor shows it; empty outside of one
     folder: str = ""  # in which the pool's workers begin
 
 
@@ -35,7 +35,7 @@ def settle(settings: WorkerSettings) -> None:
         settings.shared_prefix,
         settings.shared_timeout,
         settings.shared_required,
-        settings.name,
+        settings.name or settings.app.partition(":")[0],
         settings.cwd,
     )
 
