@@ -24,7 +24,7 @@ from corepod.contract.messages import (
 )
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
-from corepod.worker.application import api, leadership
+from corepod.worker.application import api, leadership, shared_state
 from corepod.worker.application.development import Pages
 from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
@@ -217,6 +217,8 @@ class WorkerProcess:
         if settings.ready_path:
             polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
             self._tasks.append(self._loop.create_task(polling))
+        if settings.shared_required:
+            self._tasks.append(self._loop.create_task(shared_state.watch(api.report_shared_state)))
         if self._pages is not None and self._pages.fault is not None:
             api.report_broken(self._pages.fault.summary)
         self._control.send(Ready())

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-
 from corepod.shared.backend import When
 from corepod.shared.errors import SharedError
 from corepod.shared.redis import calls
 from corepod.shared.redis.address import CONNECTIONS
 from corepod.shared.redis.circuit import Circuit, Pass
+
 from tests.process.shared.backends import TIMEOUT, backend, eventually, unavailable, until
 from tests.redisserver import RedisServer, redis_server
 from tests.slowproxy import slow_proxy

@@ -142,13 +142,36 @@ def test_under_load(start: Start, server: RedisServer, fault: str) -> None:
                 server.start()
             else:
                 server.signal(signal.SIGCONT)
-            while (await client.get(base + "/state")).status_code != 200:
+            while (await client.get(base + "/state")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert server.command("INFO", "clients")["connected_clients"] <= 4 * 11 + 1
-            while await wave() != ({200}, {200}):  # the other worker may find out a little later
+            while await wave() != ({200}, {200}):  # noqa: ASYNC110 - the other worker may find out a little later
                 await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(main(), 5 * DEADLINE))
     assert [slot["pid"] for slot in pool.status()["slots"]] == pids
     assert pool.log.count("fail with 503") <= 2 * 4
     pool.until_log("is back after", 2)
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_readiness(start: Start, tmp_path: Path, required: bool) -> None:
+    """With shared_required a worker isn't ready in an outage, says why, and is again afterwards; otherwise nothing
+    changes. The application here has nothing to do with shared state."""
+    flags = ("--shared-required",) if required else ()
+    with redis_server(tmp_path / "redis", "requirepass secret") as server:
+        environment = {"COREPOD_SHARED": server.url.replace("//", "//:secret@")}
+        pool = start("ok:app", "--workers", "1", "--shared-timeout", "0.5", *flags, env=environment).ready()
+        server.kill()
+        if required:
+            until(lambda: pool.admin("/readyz").status_code == 503, lambda: f"not ready:\n{pool.log}")
+            said = pool.admin("/readyz").text + pool.admin("/status").text
+            assert f"the shared state redis://127.0.0.1:{server.port}/0 " in said
+            assert "secret" not in said + pool.log
+            assert pool.get("/pid").status_code == 200
+            server.start()
+            until(lambda: pool.admin("/readyz").status_code == 200, lambda: f"ready again:\n{pool.log}")
+        else:
+            assert pool.get("/pid").status_code == 200
+            assert pool.admin("/readyz").status_code == 200
+        assert pool.slot()["restarts"] == 0
