@@ -17,6 +17,7 @@ from corepod.contract.scoreboard import (
     LATENCY,
     LATENCY_SUM,
     OWED,
+    PASSED_ON,
     QUEUED,
     REQUESTS,
     SHED,
@@ -89,9 +90,13 @@ class PoolStatus:
             whys.add(why)
         return False, "; ".join(sorted(whys)) or "no slots"
 
+    def draining(self) -> bool:
+        """Whether the pool was asked to stop and does so in good order."""
+        return self._pool.stopping and not self._pool.exit_code
+
     def state(self) -> str:
         if self._pool.stopping:
-            return "failed" if self._pool.exit_code else "draining"
+            return "draining" if self.draining() else "failed"
         return "ready" if self.ready()[0] else "starting"
 
     def document(self) -> dict[str, Any]:
@@ -192,6 +197,7 @@ class PoolStatus:
             "rss_bytes": rss(worker.pid) if worker else None,
             "connections": sum(self._scoreboard.word(p.record, CONNECTIONS) for p in slot.processes),
             "accepted": words[ACCEPTED],
+            "passed_on": words[PASSED_ON],
             "bytes_in": words[BYTES_IN],
             "bytes_out": words[BYTES_OUT],
             "status": words[STATUS : STATUS + 6],

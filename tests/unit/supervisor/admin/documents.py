@@ -35,6 +35,7 @@ def slot(number: int = 0, **changes: Any) -> dict[str, Any]:
         "rss_bytes": 40 << 20,
         "connections": 5,
         "accepted": 9,
+        "passed_on": 3,
         "bytes_in": 1234,
         "bytes_out": 56789,
         "status": [1, 0, 50, 3, 2, 4],
@@ -85,6 +86,7 @@ class FakeStatus:
         self.content = document(*slots)
         self.asked = 0  # how often the document was made
         self.broken = False
+        self.drains = False
 
     def live(self) -> tuple[bool, str]:
         return self.answers["live"]
@@ -94,6 +96,9 @@ class FakeStatus:
 
     def started(self) -> tuple[bool, str]:
         return self.answers["started"]
+
+    def draining(self) -> bool:
+        return self.drains
 
     def document(self) -> dict[str, Any]:
         self.asked += 1
