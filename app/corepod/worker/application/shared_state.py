@@ -34,7 +34,7 @@ def settle(settings: WorkerSettings) -> None:
         settings.shared_prefix,
         settings.shared_timeout,
         settings.shared_required,
-        settings.name,
+        settings.name or settings.app.partition(":")[0],  # as the supervisor calls it
         settings.cwd,
     )
 
