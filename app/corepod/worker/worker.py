@@ -315,7 +315,7 @@ class WorkerProcess:
         for task in self._tasks:
             task.cancel()
         await self._shut_down()
-        await self._turns.end(CLEAN_UP)
+        await self._turns.end(self._settings.shared_timeout)
 
     async def _shut_down(self) -> None:
         if complaint := await self._lifespan.shutdown():

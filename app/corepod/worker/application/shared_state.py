@@ -35,7 +35,7 @@ def settle(settings: WorkerSettings) -> None:
         settings.shared_prefix,
         settings.shared_timeout,
         settings.shared_required,
-        settings.name or settings.app.partition(":")[0],
+        settings.name or settings.app.partition(":")[0],  # as the supervisor calls it
         settings.cwd,
     )
 
