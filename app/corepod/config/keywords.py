@@ -70,6 +70,8 @@ class Keywords(TypedDict, total=False):
     access_log_file: str | PathLike[str]
     access_log_skip: str | Sequence[str]
     trusted_proxies: str | Sequence[str]
+    sticky: bool
+    sticky_cookie: str
     keep_alive: float
     connection_max_age: float
     connection_max_requests: int

@@ -397,9 +397,24 @@ _HTTP = _group(
         "trusted_proxies",
         "networks",
         ["loopback"],
-        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used, * for every peer, none "
-        "for no peer; loopback stands for proxies on this machine, of which -Host isn't used; Unix sockets are "
-        "trusted unless it is none",
+        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used, * for every address, none "
+        "for no peer; peer stands for whoever connects, where only a proxy can; loopback stands for proxies on this "
+        "machine, of which -Host isn't used; Unix sockets are trusted unless it is none",
+    ),
+    (
+        "sticky",
+        "flag",
+        False,
+        "connections of one client go to the same slot: a cookie names it, and a worker hands over what belongs to "
+        "another slot before it reads any of it; for Socket.IO's long polling and for caches. It can't be combined "
+        "with tls_cert",
+    ),
+    (
+        "sticky_cookie",
+        "text",
+        "corepod_sticky",
+        "name of the cookie of sticky; pools that clients reach under one host name, on whatever ports, need different "
+        "ones",
     ),
     ("keep_alive", "seconds", 5.0, "time after which an idle connection is closed", {"minimum": 0.1}),
     (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONTROL_FD = 3
 PACKET = 1 << 16  # greatest size of a message, bytes
 INBOXES_MOST = 60  # descriptors that go with one message
+HANDOVERS_MOST = 30  # slots, each with two descriptors
 
 
 class Message(Record):
@@ -53,6 +54,14 @@ class Activate(Message):
     restarts: int
     record: int
     slots: int
+
+
+class Handovers(Message):
+    """Connections of sticky sessions are handed over by these sockets. With it come the read end and the write end of
+    each slot, from the slot `first` on, which outlive the slot's workers."""
+
+    pool: str  # what the cookies of this pool begin with, and those of no other one
+    first: int
 
 
 class Lame(Message):

@@ -54,6 +54,7 @@ class Settings:
     on_reload: list[str]
     on_give_up: list[str]
     hook_timeout: float
+    sticky: bool
     lame_duck: float
     stop_timeout: float
     keep_alive: float
