@@ -25,7 +25,7 @@ FRONTS = ("least", "least, 2", "queue, 2")  # the chart's front with one replica
 OVER_RANDOM, OVER_IDEAL = 0.5, 1.3  # p99 that is wanted
 SHOWN = 100  # pods in the short table
 EDGE = (  # each a line of a document
-    "heavy: one request of 100 takes 50 times longer, so the p99 of the service times lies between short and long ones.",
+    "heavy: one request of 100 takes 50 times longer, so p99 of the service times lies between short and long ones.",
     "That of the stays is one or the other, and its ratio 1 or about 50.",
 )
 FORMULAS = 0.1  # share by which simulated means may differ from the formulas
