@@ -1,5 +1,5 @@
-"""Generates the parts of the chart that come from the code: the settings in its schema, and the table of values in its
-README. Part of `make docs`; a test compares."""
+"""Generates the parts of the chart that come from the code: the settings in its schema, the table of values in its
+README, and the configuration of its front. Part of `make docs`; a test compares."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from corepod.config.spec import SETTINGS, Setting
+
+from tools import front
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,8 @@ DECIDED = (
     "admin",
     "user",
     "group",
+    "shared",
+    "shared_required",
     "tls_key_password",
     "log_file",
     "log_max_size",
@@ -42,7 +46,7 @@ DECIDED = (
 
 def files() -> dict[Path, str]:
     """Path and text of every generated file of the chart."""
-    return {SCHEMA: schema(), README: readme()}
+    return {SCHEMA: schema(), README: readme(), front.FILE: front.text()}
 
 
 def schema() -> str:

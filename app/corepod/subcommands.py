@@ -98,6 +98,11 @@ COMMANDS = {
     "systemd": Command(
         SET_UP, "print systemd units that run applications", "corepod.local.commands.systemd", Takes.SETTINGS
     ),
+    "front": Command(
+        SET_UP,
+        "print the configuration of a HAProxy that makes one queue of several pools",
+        "corepod.local.commands.front",
+    ),
     "completion": Command(
         SET_UP, "print the script by which a shell completes", "corepod.local.commands.completion", Takes.PARSER
     ),

@@ -31,6 +31,7 @@ from loadtest.bench import (
     stopping,
     strangers,
 )
+from loadtest.bench.balancing.measure import front
 from loadtest.bench.harness import Bench, ignore_signals, on_term
 from loadtest.bench.operators import measure as operators
 from loadtest.bench.report import Table, show, summary, write_markdown
@@ -62,6 +63,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "memory": footprint.memory,
     "idle": footprint.idle,
     "dev": dev.saves,
+    "front": front,
     "ipc": messages.between_workers,
     "preload": preload.modes,
     "probes": cores.probes,

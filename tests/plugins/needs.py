@@ -19,6 +19,8 @@ REMEDY = {
     "actionlint": "make .venv/bin/actionlint installs it with Go; name it in the variable ACTIONLINT",
     "helm": "install it from https://helm.sh, or name it in the variable HELM",
     "nginx": "install it from your distribution (apt-get install nginx), or name it in the variable NGINX",
+    "redis-server": "install it from your distribution (apt-get install redis-server), or name it in REDIS_SERVER",
+    "haproxy": "install it from your distribution (apt-get install haproxy), or name it in the variable HAPROXY",
     "kubectl": "install it from https://kubernetes.io/docs/tasks/tools, or name it in the variable KUBECTL",
 }
 COMPAT = "make test-compat installs what users bring"
@@ -29,7 +31,7 @@ TOO_NEW = {"ddtrace": (3, 15)}
 
 def program(name: str) -> str:
     """Path of a program in REMEDY: that in the variable of its name, or that on the PATH."""
-    path = shutil.which(os.environ.get(name.upper(), name))
+    path = shutil.which(os.environ.get(name.upper().replace("-", "_"), name))
     if path is None:
         _missing(name, REMEDY[name])
     return path

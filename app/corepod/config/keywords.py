@@ -38,6 +38,7 @@ class Keywords(TypedDict, total=False):
     max_age_jitter: float
     max_memory: int | str
     recycle_at: str
+    take_turns: int
     overlap: bool
     exit_code: Literal["contract", "worker"]
     user: str

@@ -199,6 +199,15 @@ _POOL = _group(
         'fields in local time: "0 4 * * *" is 4:00 each day',
     ),
     (
+        "take_turns",
+        "count",
+        0,
+        "number of workers, of all pools and pods that share their state, that may make way for new ones at the same "
+        "time, in reloads and where a limit is reached; 0 for no limit. A worker waits for its turn for 10 minutes at "
+        "the most, and not where its memory is the reason",
+        {"minimum": 0},
+    ),
+    (
         "overlap",
         "flag",
         True,

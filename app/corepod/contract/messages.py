@@ -88,6 +88,14 @@ class InboxAnswer(Message):
     why: str  # the system refused, empty where it didn't; no descriptor comes then
 
 
+class TurnRequest(Message):
+    """To a worker that is to be replaced: take a turn among the workers of all pools that share the state, and keep it
+    until your process ends. Answered by a TurnAnswer."""
+
+    number: int  # the answer has it, too
+    places: int  # how many workers may be replaced at the same time; 0: give the turn back, or don't take it
+
+
 # To the supervisor
 
 
@@ -160,6 +168,13 @@ class InboxRequest(Message):
     join: bool  # read ends: of the slot's inbox, and of a new one of its own
     slots: list[int]  # write ends of these slots' inboxes
     workers: list[int]  # ... and of these workers' own
+
+
+class TurnAnswer(Message):
+    """The worker has its turn, or can't have one."""
+
+    number: int  # the request's
+    why: str  # the shared state can't give it, empty where it has
 
 
 class Malformed(Record):

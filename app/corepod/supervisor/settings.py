@@ -31,6 +31,7 @@ class Settings:
     max_age_jitter: float
     max_memory: int | str
     recycle_at: str
+    take_turns: int
     overlap: bool
     exit_code: str
     bind: list[str]

@@ -19,6 +19,7 @@ from corepod.contract.messages import (
     Message,
     Ready,
     Signalled,
+    TurnRequest,
     Unpinned,
 )
 from corepod.worker import children, logs, stacks
@@ -32,6 +33,7 @@ from corepod.worker.application.middleware import wrap
 from corepod.worker.application.overload import Overload
 from corepod.worker.application.readiness import poll_ready_path
 from corepod.worker.application.sticky_cookie import StickyCookie
+from corepod.worker.application.unavailable import answer_unavailable
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.ipc import place
@@ -41,6 +43,7 @@ from corepod.worker.stalls import StallWatch
 from corepod.worker.sticky.sessions import StickySessions
 from corepod.worker.threads import LoopThreads, RequestThreads, ThreadWatch, pools
 from corepod.worker.ticker import Ticker
+from corepod.worker.turns import Turns
 from corepod.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -81,12 +84,13 @@ class WorkerProcess:
         self._sticky = StickySessions(settings, record, self._loop) if settings.sticky else None
         if self._sticky is not None:
             children.keep_from_children_too(self._sticky)
-        answers = StickyCookie(self._guarded, self._sticky) if self._sticky is not None else self._guarded
-        self._app = Instrumented(wrap(answers, settings, record), record)
+        answers = self._guarded if self._sticky is None else StickyCookie(self._guarded, self._sticky)
+        self._app = Instrumented(wrap(answer_unavailable(answers, settings), settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)
         self._server = create_server(self._app, settings, record, inheritance.tls)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
+        self._turns = Turns(self._loop, inheritance.control)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
         self._placed = False  # it has a slot
@@ -128,6 +132,8 @@ class WorkerProcess:
             return
         if isinstance(message, Handovers) and self._sticky is not None:
             self._sticky.told(message, fds)
+        if isinstance(message, TurnRequest):
+            self._turns.asked(message)
             return
         if message is None:
             self._loop.remove_reader(self._control.fileno())
@@ -304,6 +310,7 @@ class WorkerProcess:
         for task in self._tasks:
             task.cancel()
         await self._shut_down()
+        await self._turns.end(CLEAN_UP)
 
     async def _shut_down(self) -> None:
         if complaint := await self._lifespan.shutdown():

@@ -19,6 +19,7 @@ HEAD_MOST = 8192  # bytes of request line and headers
 WHY_MOST = 300  # characters of a probe's line: the application's own reason may be of any length
 
 OPEN = ("/livez", "/readyz", "/startupz", "/metrics")  # for every address
+DRAINING = "draining=404"  # a query of /readyz
 RESTRICTED = ("/status", "/")  # see contract.access
 NOT_FOUND = f"not found; there are {' '.join(OPEN)}, and for this machine {' '.join(RESTRICTED)} (a page)\n"
 
@@ -118,12 +119,18 @@ class Resources:
                 return Reply(b"", more, making=self._make(request.path), head_only=head_only)
             good, why = self._probes[request.path]()
             line = " ".join(why.split())[:WHY_MOST] + "\n"
-            data = response(200 if good else 503, PLAIN, encode(line))
+            data = response(200 if good else self._bad(request), PLAIN, encode(line))
         except RequestRefused as refused:
             data = response(refused.status, PLAIN, refused.text.encode(), refused.header)
         except Exception as error:
             data = self._failure(error)
         return Reply(data, more, head_only=head_only)
+
+    def _bad(self, request: Request) -> int:
+        """The status of a probe that isn't passed. A proxy that balances may ask to be told a drain, which lasts, from
+        what may pass in milliseconds: HAProxy's `disable-on-404` acts on the one at once, and waits with the other."""
+        told = request.path == "/readyz" and DRAINING in request.query.split("&")
+        return 404 if told and self._status.draining() else 503
 
     def _command(self, commands: Commands, request: Request) -> bytes:
         if request.path not in commands:

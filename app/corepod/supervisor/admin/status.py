@@ -90,9 +90,13 @@ class PoolStatus:
             whys.add(why)
         return False, "; ".join(sorted(whys)) or "no slots"
 
+    def draining(self) -> bool:
+        """Whether the pool was asked to stop and does so in good order."""
+        return self._pool.stopping and not self._pool.exit_code
+
     def state(self) -> str:
         if self._pool.stopping:
-            return "failed" if self._pool.exit_code else "draining"
+            return "draining" if self.draining() else "failed"
         return "ready" if self.ready()[0] else "starting"
 
     def document(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@
 - name: COREPOD_NOTIFY
   value: {{ include "corepod.operatorName" . }}:9001
 {{- end }}
+{{- include "corepod.stateEnv" . }}
 - name: POD_NAME
   valueFrom:
     fieldRef:

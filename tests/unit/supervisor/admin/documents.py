@@ -86,6 +86,7 @@ class FakeStatus:
         self.content = document(*slots)
         self.asked = 0  # how often the document was made
         self.broken = False
+        self.drains = False
 
     def live(self) -> tuple[bool, str]:
         return self.answers["live"]
@@ -95,6 +96,9 @@ class FakeStatus:
 
     def started(self) -> tuple[bool, str]:
         return self.answers["started"]
+
+    def draining(self) -> bool:
+        return self.drains
 
     def document(self) -> dict[str, Any]:
         self.asked += 1

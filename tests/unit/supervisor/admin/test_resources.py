@@ -82,6 +82,29 @@ def test_a_probe_says_why(path: str, name: str) -> None:
     assert get(path, status=status)[::2] == (503, "slot 0 has been stuck for 3 s\n")
 
 
+@pytest.mark.parametrize(
+    ("path", "ready", "drains", "status"),
+    [
+        ("/readyz?draining=404", True, False, 200),
+        ("/readyz?draining=404", False, False, 503),
+        ("/readyz?draining=404", False, True, 404),
+        ("/readyz?a&draining=404&b", False, True, 404),
+        ("/readyz", False, True, 503),
+        ("/readyz?draining", False, True, 503),
+        ("/readyz?draining=4041", False, True, 503),
+        ("/livez?draining=404", True, True, 200),
+    ],
+)
+def test_a_drain_is_told_from_a_restart_where_that_is_asked_for(
+    path: str, ready: bool, drains: bool, status: int
+) -> None:
+    pool = FakeStatus()
+    pool.answers["ready"], pool.drains = (ready, "ok" if ready else "a reason"), drains
+    assert get(path, status=pool).status == status
+    pool.answers["live"] = (False, "the pool has given up")
+    assert get("/livez?draining=404", status=pool).status == 503
+
+
 def test_a_probe_is_one_short_line_whatever_the_application_says() -> None:
     status = FakeStatus()
     status.answers["ready"] = (False, "database\r\nX-Evil: 1\r\n\r\n\ud800 " + "x" * 10_000)

@@ -1,0 +1,68 @@
+"""From what people ask for to the configuration: numbers become text, and the pools' limits become timeouts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from corepod.local.front.configuration import KEEP_ALIVE, SLACK, UNLIMITED, Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from corepod.local.front.targets import Target
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of `corepod front`; times are in seconds."""
+
+    bind: tuple[str, ...]
+    stats: str = ""
+    balance: str = "leastconn"
+    concurrency: int = 0
+    queue_timeout: float = 30.0
+    check_interval: float = 0.5
+    retries: bool = True
+    cookie: str = ""
+    proxies: tuple[str, ...] = ()
+
+
+def configuration(asked: Asked, targets: Sequence[Target]) -> Configuration:
+    """That of a front before these pools."""
+    return Configuration(
+        servers=tuple(target.server for target in targets),
+        bind=asked.bind,
+        stats=asked.stats,
+        balance=asked.balance,
+        queue_timeout=_milliseconds(asked.queue_timeout),
+        check_interval=_milliseconds(asked.check_interval),
+        client_timeout=_longer(_limit("body_timeout", targets, UNLIMITED), _limit("write_timeout", targets, UNLIMITED)),
+        server_timeout=_longer(
+            _limit("busy_timeout", targets, UNLIMITED),
+            _limit("request_timeout", targets),
+            _limit("wsgi_timeout", targets),
+        ),
+        keep_alive=f"{max(KEEP_ALIVE, _limit('keep_alive', targets))}s",
+        retries=asked.retries,
+        cookie=asked.cookie,
+        sticky=bool(asked.cookie),
+        concurrency=asked.concurrency,
+        limited=asked.concurrency > 0,
+        proxies=" ".join(asked.proxies),
+        behind_proxies=bool(asked.proxies),
+    )
+
+
+def _limit(name: str, targets: Sequence[Target], unlimited: int = 0) -> int:
+    """The longest that a pool has, in whole seconds; `unlimited` in the place of 0."""
+    return max(math.ceil(target.limits[name]) or unlimited for target in targets)
+
+
+def _longer(*limits: int) -> str:
+    return f"{SLACK + max(limits)}s"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{int(seconds * 1000)}ms"
