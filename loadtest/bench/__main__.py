@@ -27,6 +27,7 @@ from loadtest.bench import (
     queue,
     rolling,
     row,
+    shared,
     slow_start,
     stopping,
     strangers,
@@ -68,6 +69,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "preload": preload.modes,
     "probes": cores.probes,
     "scaling": cores.scaling,
+    "shared": shared.shared,
 }
 # Names for several, and for what is measured in one go with another.
 GROUPS = {

@@ -41,8 +41,8 @@ def systems(plan: Plan, tag: str) -> dict[str, tuple[Release, dict[str, Any]]]:
     usual: dict[str, Any] = {"full": False, "cpu": SMALL, "memory": {"request": "128Mi"}, "tests": {"enabled": False}}
     if tag:
         usual["image"] = {"tag": tag}
-    # A lame duck of at least 3 s is what the front asks for.
-    usual["settings"] = {"lame_duck": 5}
+    # The front asks for a lame duck of at least 3 s; the slots of the pool may be more than the cores.
+    usual["settings"] = {"lame_duck": 5, "pin": "never"}
     many: dict[str, Any] = {"replicas": plan.pods}
     front = {"enabled": True, "replicas": plan.fronts, "cpu": "20m", "service": {"type": "NodePort"}}
     pool = {"replicas": 1, "cpu": {**SMALL, "slots": plan.pods, "request": "80m"}, "memory": {"request": "384Mi"}}

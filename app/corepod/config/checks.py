@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corepod.config import tls
-from corepod.contract import hooks
+from corepod.contract import hooks, shared_url
 
 FILES = ("tls_cert", "tls_key", "tls_client_ca", "env_file")
 # Of the access log: those of gunicorn and hypercorn (see worker/access_atoms.py). Headers and variables are {name}i,
@@ -57,6 +57,7 @@ def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]
         _paths(values),
         _times(values),
         _people(values),
+        _shared(values),
         _sticky(values),
         _others(values),
     )
@@ -163,6 +164,14 @@ def _people(values: dict[str, Any]) -> list[tuple[str, str]]:
             except KeyError:
                 faults.append((name, f"there is no user with the number {text}"))
     return faults
+
+
+def _shared(values: dict[str, Any]) -> list[tuple[str, str]]:
+    found = [
+        ("shared", shared_url.fault(values["shared"])),
+        ("shared_prefix", shared_url.fault_of_prefix(values["shared_prefix"])),
+    ]
+    return [(name, phrase) for name, phrase in found if phrase]
 
 
 def _sticky(values: dict[str, Any]) -> list[tuple[str, str]]:

@@ -8,7 +8,6 @@ from numbers import Real
 from corepod.worker.application import shared_state
 
 KEY_MOST = 512  # bytes of a key, a name or a topic, without the prefix
-PREFIX_MOST = 128  # bytes
 EXPIRES_MOST = 10 * 365 * 86400.0  # seconds: what is longer is meant to be for ever
 LIMIT_MOST = 1_000_000_000  # attempts
 INTEGER_MOST = 2**63 - 1
@@ -39,7 +38,7 @@ def lease(seconds: float) -> float:
 
 def wait(seconds: float | None) -> float | None:
     """Raises TypeError or ValueError."""
-    return None if seconds is None or seconds == 0 else _duration("wait", seconds, math.inf, least=0.0)
+    return None if seconds is None else _duration("wait", seconds, math.inf, least=0.0)
 
 
 def step(by: int) -> int:

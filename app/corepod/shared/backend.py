@@ -48,7 +48,9 @@ class Backend(Protocol):
         """Add to a number, and return the sum. One that isn't there is 0, and gets `expires`; a later call changes
         nothing about that. Raises TypeError where the value is no integer, OverflowError outside of 64 bits."""
 
-    async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, expires: float | None) -> bool:
+    async def compare_and_set(
+        self, key: str, expected: bytes | None, value: bytes | None, expires: float | None
+    ) -> bool:
         """Set it (delete it, with None) if the value is `expected` (None: there is none); whether it was."""
 
     async def acquire(self, name: str, owner: str, lease: float) -> int | None:

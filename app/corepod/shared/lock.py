@@ -29,8 +29,8 @@ def now() -> float:
 class Lock:
     """A lock that is held."""
 
-    def __init__(self, name: str, token: int, lease: Lease) -> None:
-        self.name, self.lease = name, lease
+    def __init__(self, name: str, owner: str, token: int, lease: Lease) -> None:
+        self.name, self.owner, self.lease = name, owner, lease
         self.lost = False
         self._token = token
 
@@ -72,7 +72,7 @@ class Locking:
             self._give_back()  # an answer that we haven't waited for may have made us the holder
             raise
         self._body, self._cancelled_before = body, body.cancelling()
-        self._lock = Lock(self._key, token, lease)
+        self._lock = Lock(self._key, self._owner, token, lease)
         self._renewal = asyncio.create_task(self._renew(self._lock), name=f"corepod-lock-{self._key}")
         return self._lock
 

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from corepod.contract import shared_url
 from corepod.worker.application import shared_state
 from corepod.worker.ipc import place
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from corepod.shared.backend import Backend
     from corepod.worker.application.shared_state import SharedSettings
 
-REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
-EXTRA = "shared = {scheme}://… needs the package redis: pip install 'corepod[redis]'"
 NO_LOOP = "there is no running event loop here: in threads, use corepod.shared.sync"
 TOO_EARLY = (
     "the worker's event loop doesn't run yet while the application is imported: use shared state from its lifespan on, "
@@ -29,8 +28,7 @@ _parents: list[dict[asyncio.AbstractEventLoop, Backend]] = []  # of processes th
 def backend() -> Backend:
     """The backend for the running event loop.
 
-    Raises RuntimeError where none runs, or the process isn't a worker yet; ImportError where the URL needs a package
-    that isn't there; ValueError where it is none of ours.
+    Raises RuntimeError where none runs, or the process isn't a worker yet, and ValueError where the URL can't be used.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -54,18 +52,12 @@ async def close() -> None:
 
 
 def _connect(settings: SharedSettings) -> Backend:
-    scheme = urlsplit(settings.url).scheme
-    if scheme in REDIS:
-        try:
-            import redis  # noqa: F401
-        except ImportError:
-            raise ImportError(EXTRA.format(scheme=scheme)) from None
-        from importlib import import_module
+    if wrong := shared_url.fault(settings.url):
+        raise ValueError(f"the URL in `shared` (COREPOD_SHARED): {wrong}")
+    if urlsplit(settings.url).scheme in shared_url.REDIS:
+        from corepod.shared import redis
 
-        found: Backend = import_module("corepod.shared.redis").connect(settings)
-        return found
-    if scheme not in ("", "sqlite"):
-        raise ValueError(f"shared: {scheme}:// is no shared state: redis, rediss, redis+sentinel, unix and sqlite are")
+        return redis.connect(settings)
     from corepod.shared import embedded
 
     return embedded.connect(settings)

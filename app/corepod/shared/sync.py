@@ -150,9 +150,9 @@ def _shared() -> Any:
 _thread = LoopThread("corepod-shared")
 
 
-def _loop() -> asyncio.AbstractEventLoop:
+def loop_for_threads() -> asyncio.AbstractEventLoop:
     return place.loop_for_threads() if place.is_pools() else _thread.loop()
 
 
 def _run(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    return threads.run(call, _loop, "corepod.shared")
+    return threads.run(call, loop_for_threads, "corepod.shared")

@@ -130,10 +130,11 @@ class WorkerProcess:
         if isinstance(message, InboxAnswer):
             self._place.answered(message, fds)
             return
-        if isinstance(message, Handovers) and self._sticky is not None:
-            self._sticky.told(message, fds)
         if isinstance(message, TurnRequest):
             self._turns.asked(message)
+            return
+        if isinstance(message, Handovers) and self._sticky is not None:
+            self._sticky.told(message, fds)
             return
         if message is None:
             self._loop.remove_reader(self._control.fileno())

@@ -79,7 +79,9 @@ class EmbeddedBackend:
 
         return await self._change(work)
 
-    async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, expires: float | None) -> bool:
+    async def compare_and_set(
+        self, key: str, expected: bytes | None, value: bytes | None, expires: float | None
+    ) -> bool:
         def work(db: sqlite3.Connection, now: float) -> bool:
             if _value(db, key, now) != expected:
                 return False

@@ -63,13 +63,17 @@ class File:
     def _set_up(self, connection: sqlite3.Connection, until: float) -> None:
         connection.execute(f"PRAGMA busy_timeout = {max(1, int((until - time.monotonic()) * 1000))}")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # durable through kills; a power cut may cost the last moments
+        connection.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # durable through kills; a power cut may cost the last moments
         connection.execute(f"PRAGMA journal_size_limit = {WAL_MOST}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, VERSION):
-                raise Unavailable(f"the shared state {self.path} is of version {version}, which this corepod doesn't know")
+                raise Unavailable(
+                    f"the shared state {self.path} is of version {version}, which this corepod doesn't know"
+                )
             for statement in SCHEMA.split(";\n"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")

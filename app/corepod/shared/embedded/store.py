@@ -41,7 +41,8 @@ class Job:
             result, error = None, raised
         except (sqlite3.Error, OSError) as raised:
             result, error = None, file.explain(raised)
-            file.close()
+            if not _busy(raised):
+                file.close()  # what is wrong with it may be over, or another file in its place
         try:
             self.loop.call_soon_threadsafe(self._answer, result, error)
         except RuntimeError:
@@ -52,9 +53,8 @@ class Job:
             try:
                 return self.work(file, file.open(self.until))
             except sqlite3.OperationalError as error:
-                busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
                 pause = random.uniform(*PAUSE)
-                if not busy or time.monotonic() + pause >= self.until:
+                if not _busy(error) or time.monotonic() + pause >= self.until:
                     raise
                 time.sleep(pause)
 
@@ -65,6 +65,10 @@ class Job:
             self.answer.set_exception(error)
         else:
             self.answer.set_result(result)
+
+
+def _busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class Store:

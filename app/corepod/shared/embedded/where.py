@@ -65,6 +65,8 @@ def _own_folder(folder: str, uid: int) -> None:
         pass
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (uid, 0):
-        raise Unavailable(f"{folder} is a link or another user's: remove it, or say where the state is (sqlite:///PATH)")
+        raise Unavailable(
+            f"{folder} is a link or another user's: remove it, or say where the state is (sqlite:///PATH)"
+        )
     if found.st_mode & 0o022:
         raise Unavailable(f"others may write in {folder}: chmod 700 it, or say where the state is (sqlite:///PATH)")

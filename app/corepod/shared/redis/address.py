@@ -56,8 +56,6 @@ def parse(url: str, timeout: float) -> Address:
         parts = urlsplit(url)
         name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         options: dict[str, Any] = {
-            # The whole operation has a timeout already; these end what is left of one that was cancelled.
-            "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
             # A command isn't sent twice: the first may have been carried out.
             "retry": Retry(NoBackoff(), 0),
@@ -69,10 +67,18 @@ def parse(url: str, timeout: float) -> Address:
     except ValueError as error:
         raise ValueError(f"the URL in `shared` can't be used: {error}") from None
     connections = int(given.pop("max_connections", CONNECTIONS))
+    if connections < 1:
+        raise ValueError("the URL in `shared` can't be used: max_connections is 1 at the least")
     if parts.scheme != "unix":
         options["socket_keepalive"] = True
-    # One more for the messages. These are what the rest relies on.
-    forced = {"max_connections": connections + 1, "decode_responses": False, "protocol": 2}
+    # What the rest relies on: one connection more, for the messages; and no timeout for each part of an operation, since
+    # the whole of it has one, and asyncio.wait_for, with which redis-py would do it, may lose a cancellation.
+    forced = {
+        "max_connections": connections + 1,
+        "decode_responses": False,
+        "protocol": 2,
+        "socket_timeout": None,
+    }
     options = {**options, **given, **forced}
     if not sentinel:
         return Address(name, connections, lambda: Renewing(**options))

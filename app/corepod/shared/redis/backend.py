@@ -18,6 +18,7 @@ from corepod.shared.redis.calls import Calls, foreign
 from corepod.shared.redis.messages import Messages
 from corepod.shared.redis.patience import within
 from corepod.shared.redis.reporting import Reporter
+from corepod.shared.values import integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,11 +72,12 @@ class RedisBackend:
             return int(await self._script("increment", scripts.INCREMENT, key, by, _ms(expires), adds=True))
         except ResponseError as error:
             said = str(error)
-            if "would overflow" in said:
-                raise OverflowError(f"{key!r} incremented by {by} would have more than 64 bits") from None
-            if "not an integer" in said or "WRONGTYPE" in said:
+            if "not an integer" not in said and "would overflow" not in said and "WRONGTYPE" not in said:
+                raise foreign(self._name, error) from error
+            # For the server a number of more than 64 bits is none, either.
+            if "WRONGTYPE" in said or not _is_integer(await self.get(key) or b"0"):
                 raise TypeError(f"the value of {key!r} is no integer, and can't be incremented") from None
-            raise foreign(self._name, error) from error
+            raise OverflowError(f"{key!r} incremented by {by} would have more than 64 bits") from None
 
     async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, expires: float | None) -> bool:
         old = ("", "") if expected is None else ("1", expected)
@@ -140,6 +142,14 @@ class RedisBackend:
             if operation == "increment":
                 raise
             raise foreign(self._name, error) from error
+
+
+def _is_integer(value: bytes) -> bool:
+    try:
+        integer(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _ms(seconds: float) -> int:

@@ -27,6 +27,7 @@ _BY_TYPE: tuple[tuple[type[Exception], Reach, str], ...] = (
     (exceptions.BusyLoadingError, Reach.ALL, "is still loading its data"),
     (exceptions.AuthenticationError, Reach.ALL, "refuses the user or the password; see the setting `shared`"),
     (exceptions.OutOfMemoryError, Reach.WRITES, "is out of memory (maxmemory) and takes no more data"),
+    (exceptions.NoPermissionError, Reach.ONE, "doesn't permit this operation to the user in the setting `shared`"),
     (exceptions.ReadOnlyError, Reach.WRITES, "is a replica and takes no data"),
 )
 # Scripts of Redis 6.2 put the error they have met into a text of their own, so it is looked for anywhere in it.
@@ -53,12 +54,12 @@ _BY_WORD: tuple[tuple[str, Reach, str], ...] = (
 
 def fault(error: BaseException, timeout: float) -> Fault | None:
     """None where the error is an answer, and the server is well. `timeout` is what an operation may take, in seconds."""
-    for kind, reach, text in _BY_TYPE:
-        if isinstance(error, kind):
-            return Fault(reach, text)
     said = str(error)
     for word, reach, text in _BY_WORD:
         if isinstance(error, exceptions.RedisError) and word in said:
+            return Fault(reach, text)
+    for kind, reach, text in _BY_TYPE:
+        if isinstance(error, kind):
             return Fault(reach, text)
     if isinstance(error, (TimeoutError, exceptions.TimeoutError)):
         return Fault(Reach.ALL, f"hasn't answered within {timeout:g} s (shared_timeout)")

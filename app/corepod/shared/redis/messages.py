@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from corepod.shared.errors import Unavailable
@@ -121,28 +122,28 @@ class Messages:
         try:
             await self._read(connection)
         finally:
+            await connection.disconnect(nowait=True)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-            await connection.disconnect(nowait=True)
             await self._pool.release(connection)
 
     async def _write(self, connection: AbstractConnection) -> None:
         """A connection that fails here is closed, which the reader sees."""
-        while connection.is_connected:
+        while True:
             self._stale.clear()
             if more := self._subscriptions.keys() - self._sent:
                 self._sent |= more
                 self._pending.update(more)
-                await connection.send_command("SUBSCRIBE", *more)
+                await _send(connection, "SUBSCRIBE", *more)
             if less := self._sent - self._subscriptions.keys():
                 self._sent -= less
                 self._heard -= less
-                await connection.send_command("UNSUBSCRIBE", *less)
+                await _send(connection, "UNSUBSCRIBE", *less)
             try:
                 async with asyncio.timeout(self._ping):
                     await self._stale.wait()
             except TimeoutError:
-                await connection.send_command("PING")
+                await _send(connection, "PING")
 
     async def _read(self, connection: AbstractConnection) -> None:
         loop = asyncio.get_running_loop()
@@ -172,3 +173,9 @@ class Messages:
                 subscription.deliver(None)
         self._confirmed.set()
         self._confirmed = asyncio.Event()
+
+
+async def _send(connection: AbstractConnection, *words: str | bytes) -> None:
+    if not connection.is_connected:
+        raise ConnectionLost  # it would be made again, by the wrong one of the two that use it
+    await connection.send_command(*words)
