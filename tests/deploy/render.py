@@ -59,10 +59,11 @@ def _objects(text: str) -> list[Object]:
 
 
 def find(objects: list[Object], kind: str, name: str | None = None) -> Object:
-    """The object of this kind and name; without a name, the only one that isn't the operator's."""
+    """The object of this kind and name; without a name, the only one that is neither the operator's nor the front's."""
     found = [o for o in objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
     if name is None:
-        found = [o for o in found if o["metadata"].get("labels", {}).get("app.kubernetes.io/component") != "operator"]
+        others = ("operator", "front")
+        found = [o for o in found if o["metadata"].get("labels", {}).get("app.kubernetes.io/component") not in others]
     assert len(found) == 1, f"{len(found)} of {kind} {name or ''} in {sorted(kinds(objects))}"
     return found[0]
 

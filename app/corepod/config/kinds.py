@@ -25,7 +25,7 @@ LEAST_MEMORY = 16 << 20  # bytes: no worker has less, and who writes 512 means 5
 LISTS = ("addresses", "networks", "paths", "texts", "hooks")
 TARGET = re.compile(r"/[!-\"$-~]*")  # of a request: ASCII without spaces and controls, and no fragment
 WEBHOOK = re.compile(r"[!-~]+")  # a request's target has ASCII without spaces only
-LOOPBACK, NOBODY = "loopback", "none"  # in the place of networks; none also in the place of paths
+LOOPBACK, PEER, NOBODY = "loopback", "peer", "none"  # in the place of networks; none also in the place of paths
 
 
 def parse(setting: Setting, raw: Any) -> Any:
@@ -204,7 +204,7 @@ def _host_alone(text: str) -> str:
 
 
 def _network(setting: Setting, text: str) -> str:
-    if text in ("*", LOOPBACK):
+    if text in ("*", LOOPBACK, PEER):
         return text
     if text == NOBODY:
         raise ValueError(f"{NOBODY} can't be combined with others")
@@ -212,7 +212,7 @@ def _network(setting: Setting, text: str) -> str:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError(
-            f"{text!r} is not an address, a network such as 10.0.0.0/8, {LOOPBACK}, * or {NOBODY}"
+            f"{text!r} is not an address, a network such as 10.0.0.0/8, {LOOPBACK}, {PEER}, * or {NOBODY}"
         ) from None
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is not None and network.prefixlen >= 96:  # peers' addresses are compared as IPv4, too

@@ -397,9 +397,9 @@ _HTTP = _group(
         "trusted_proxies",
         "networks",
         ["loopback"],
-        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used, * for every peer, none "
-        "for no peer; loopback stands for proxies on this machine, of which -Host isn't used; Unix sockets are "
-        "trusted unless it is none",
+        "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used, * for every address, none "
+        "for no peer; peer stands for whoever connects, where only a proxy can; loopback stands for proxies on this "
+        "machine, of which -Host isn't used; Unix sockets are trusted unless it is none",
     ),
     (
         "sticky",

@@ -41,6 +41,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("trusted_proxies", "*", ["*"]),
     ("trusted_proxies", "loopback, 10.0.0.1", ["loopback", "10.0.0.1/32"]),
     ("trusted_proxies", "::ffff:10.0.0.1, ::ffff:10.1.0.0/112", ["10.0.0.1/32", "10.1.0.0/16"]),
+    ("trusted_proxies", "peer, 10.0.0.1", ["peer", "10.0.0.1/32"]),
     ("trusted_proxies", "none", []),
     ("trusted_proxies", [""], []),
     ("trusted_proxies", [], []),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LOOPBACK = "loopback"  # the default: proxies on this machine
+PEER = "peer"  # whoever connects, but not whoever is named further on in the chain
 PREFIX = b"x-forwarded-"
 HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 SECURE = {"http": False, "ws": False, "https": True, "wss": True}
@@ -27,11 +28,11 @@ class ProxyHeaders:
     """
 
     def __init__(self, app: Any, trusted: list[str]) -> None:
-        """`trusted` isn't empty. X-Forwarded-Host is used only where it names networks, or every peer: nobody decided
+        """`trusted` isn't empty. X-Forwarded-Host is used only where it names networks, or peers: nobody decided
         to trust what is trusted by default, and most proxies pass on the X-Forwarded-Host that a client has sent."""
         self._app = app
-        self._everyone, self._loopback = "*" in trusted, LOOPBACK in trusted
-        self._networks = [ipaddress.ip_network(text) for text in trusted if text not in ("*", LOOPBACK)]
+        self._everyone, self._loopback, self._peers = "*" in trusted, LOOPBACK in trusted, PEER in trusted
+        self._networks = [ipaddress.ip_network(text) for text in trusted if text not in ("*", LOOPBACK, PEER)]
         self._trust = lru_cache(PEERS)(self._decide)
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
@@ -48,8 +49,8 @@ class ProxyHeaders:
     def _decide(self, peer: str | None) -> tuple[bool, bool]:
         """Whether a peer is trusted, and whether with the host. None is a Unix socket, which only a proxy on this
         machine reaches."""
-        if peer is None:
-            return True, self._everyone or bool(self._networks)
+        if peer is None or self._peers:
+            return True, self._everyone or self._peers or bool(self._networks)
         address = parse_address(peer)
         return self._is_trusted(address), self._is_named(address)
 

@@ -27,6 +27,10 @@
   value: {{ include "corepod.operatorName" . }}:9001
 {{- end }}
 {{- include "corepod.stateEnv" . }}
+{{- if include "corepod.trustsFront" . }}
+- name: COREPOD_TRUSTED_PROXIES
+  value: {{ prepend .Values.front.trustedProxies "peer" | join "," | quote }}
+{{- end }}
 - name: POD_NAME
   valueFrom:
     fieldRef:
@@ -94,6 +98,10 @@ httpGet:
 {{- else -}}
 {{ int64 .Values.terminationGracePeriodSeconds }}
 {{- end }}
+{{- end }}
+
+{{- define "corepod.lameDuck" -}}
+{{ dig "lame_duck" 5 .Values.settings }}
 {{- end }}
 
 {{- define "corepod.stopTimeout" -}}

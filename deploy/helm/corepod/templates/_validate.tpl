@@ -1,7 +1,7 @@
 {{/* Checks that values.schema.json can't express: combinations of values. All errors are reported at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
-{{- range list "cpu" "time" "number" "operator" "settings" "env" "state" }}
+{{- range list "cpu" "time" "number" "operator" "front" "settings" "env" "state" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}
@@ -42,7 +42,7 @@
 {{- $faults = append $faults (printf "terminationGracePeriodSeconds is %v, less than the %v seconds of settings.stop_timeout: Kubernetes would kill the pod while it drains" . $stop) }}
 {{- end }}
 {{- end }}
-{{- $lame := dig "lame_duck" 5 .Values.settings | float64 }}
+{{- $lame := include "corepod.lameDuck" . | float64 }}
 {{- if and $lame (ge $lame $stop) }}
 {{- $faults = append $faults (printf "settings.lame_duck is %v, which leaves no time to drain: settings.stop_timeout is %v and includes it" $lame $stop) }}
 {{- end }}
@@ -75,6 +75,34 @@
 {{- $most := .Values.operator.sizing.max }}
 {{- if and (not (kindIs "invalid" $most)) (lt (int $most) (dig "min" 1 .Values.operator.sizing | int)) }}
 {{- $faults = append $faults (printf "operator.sizing.min is above operator.sizing.max, %v" $most) }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
+
+{{- define "corepod.frontFaults" -}}
+{{- $faults := list }}
+{{- if .Values.front.enabled }}
+{{- $most := include "corepod.mostPods" . }}
+{{- $places := include "corepod.front.places" . | int }}
+{{- if kindIs "invalid" .Values.front.places }}
+{{- if and (not $most) (include "corepod.sized" .) }}
+{{- $faults = append $faults "operator.sizing.max is not set, so nothing says for how many pods the front needs places: set it, or front.places" }}
+{{- else if gt $places 1000 }}
+{{- $faults = append $faults (printf "the front would need %d places for %s pods (half as many again), and has 1000 at the most: lower the largest number of pods, or use a proxy that follows the EndpointSlices (docs/balancing.md)" $places $most) }}
+{{- end }}
+{{- else if and $most (le $places (int $most)) }}
+{{- $faults = append $faults (printf "front.places is %d, but there may be %s pods, and a rollout adds one: pods without a place get no requests; leave it empty, or raise it" $places $most) }}
+{{- end }}
+{{- $lame := include "corepod.lameDuck" . | float64 }}
+{{- if lt $lame 3.0 }}
+{{- $faults = append $faults (printf "settings.lame_duck is %v, but the front needs up to 3 seconds to see that a pod stops: leave it at 5" $lame) }}
+{{- end }}
+{{- if .Values.settings.tls_cert }}
+{{- $faults = append $faults "settings.tls_cert is set, but the front speaks plain HTTP with the pods: end TLS at the Ingress, the Gateway or the load balancer before the front" }}
+{{- end }}
+{{- if and .Values.front.trustedProxies (not .Values.settings.trusted_proxies) (not (include "corepod.trustsFront" .)) }}
+{{- $faults = append $faults "front.trustedProxies is set, but the pods don't believe the front, because everybody can connect to them: set networkPolicy.enabled, or settings.trusted_proxies" }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}

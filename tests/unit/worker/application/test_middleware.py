@@ -107,6 +107,13 @@ CHAINS = [
     ("127.0.0.1", "203.0.113.7, 10.0.0.2", ["loopback"], "10.0.0.2"),  # the next one isn't ours
     ("127.0.0.1", "203.0.113.7, 10.0.0.2", ["loopback", "10.0.0.0/8"], "203.0.113.7"),
     ("127.0.0.1", "203.0.113.7", ["10.0.0.0/8"], "127.0.0.1"),
+    # Whoever connects is a proxy, and says whom it has seen.
+    ("192.0.2.1", "203.0.113.7", ["peer"], "203.0.113.7"),
+    ("192.0.2.1", "1.1.1.1, 203.0.113.7", ["peer"], "203.0.113.7"),
+    ("192.0.2.1", "1.1.1.1, 192.0.2.2", ["peer"], "192.0.2.2"),  # nobody else is believed
+    ("192.0.2.1", "1.1.1.1, 203.0.113.7, 10.0.0.2", ["peer", "10.0.0.0/8"], "203.0.113.7"),
+    ("localhost", "203.0.113.7", ["peer"], "203.0.113.7"),
+    (None, "203.0.113.7", ["peer"], "203.0.113.7"),
 ]
 
 
@@ -171,6 +178,8 @@ def test_host(value: str, host: bytes) -> None:
         (None, ["127.0.0.1"], b"shop.example"),
         ("127.0.0.1", ["loopback", "*"], b"shop.example"),
         (None, ["*"], b"shop.example"),
+        ("10.0.0.1", ["peer"], b"shop.example"),
+        (None, ["peer"], b"shop.example"),
     ],
 )
 def test_the_host_comes_only_from_proxies_that_are_named(peer: str | None, trusted: list[str], host: bytes) -> None:
