@@ -84,10 +84,8 @@ class WorkerProcess:
         self._sticky = StickySessions(settings, record, self._loop) if settings.sticky else None
         if self._sticky is not None:
             children.keep_from_children_too(self._sticky)
-        answers = answer_unavailable(self._guarded, settings)
-        if self._sticky is not None:
-            answers = StickyCookie(answers, self._sticky)
-        self._app = Instrumented(wrap(answers, settings, record), record)
+        answers = self._guarded if self._sticky is None else StickyCookie(self._guarded, self._sticky)
+        self._app = Instrumented(wrap(answer_unavailable(answers, settings), settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)
         self._server = create_server(self._app, settings, record, inheritance.tls)
