@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -142,10 +143,15 @@ def pod_of(client: httpx.Client, url: str) -> str:
     return str(answer.json()["pod"])
 
 
-def test_a_cookie_keeps_clients_at_their_pod_as_long_as_it_lives(release: Fronted) -> None:
+@pytest.fixture
+def clients() -> Iterator[list[httpx.Client]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(httpx.Client()) for _ in range(12)]
+
+
+def test_a_cookie_keeps_clients_at_their_pod_as_long_as_it_lives(release: Fronted, clients: list[httpx.Client]) -> None:
     release.rise(3, {"sticky": {"cookie": "shop"}})
     until_seen(release, 3)
-    clients = [httpx.Client() for _ in range(12)]
     first = [pod_of(client, release.url) for client in clients]
     assert len(set(first)) == 3, "they are spread"
     for pod in release.ready(3):
@@ -221,7 +227,7 @@ def test_a_front_that_is_older_than_the_service_waits_for_it(release: Fronted) -
         return "".join(kubectl("logs", pod.name, "-n", release.namespace) for pod in release.fronts())
 
     variable = release.full_name.upper().replace("-", "_") + "_SERVICE_HOST"
-    until(lambda: f"$({variable})" in log(), "a front that says what is missing")
+    until(lambda: f"({variable})" in log(), "a front that says what is missing")
     release.rise(1, {"replicas": 1})
     release.fronts_rolled_out()
     assert httpx.get(f"{release.url}/healthz", timeout=DEADLINE).status_code == 200
