@@ -12,7 +12,7 @@ CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-process test-compat lint format docs migrate-corpus bench bench-pm2 conformance bench-pins wheel image operator-image \
-  loadtest-image kind-up kind-down e2e soak recovery loadtest loadtest-pictures hit pins clean
+  loadtest-image kind-up kind-down e2e soak recovery balancing loadtest loadtest-pictures hit pins clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {name[++n] = $$1; text[n] = $$2; if (length($$1) > most) most = length($$1)} \
@@ -174,6 +174,9 @@ hit: $(VENV)/.loadtest ## Send a few requests to a running server and show which
 
 recovery: $(VENV)/.test ## Compare crashes of corepod and of a bare container on the kind cluster
 	@$(BIN)/python -m tests.e2e.recovery
+
+balancing: $(VENV)/.test ## Compare how requests wait behind kube-proxy, the front and in one pool on the kind cluster
+	@$(BIN)/python -m tests.e2e.balancing $(ARGS)
 
 pins: $(VENV)/.test ## Update the pinned dependencies; UPGRADE= pins only what is new
 	$(PIP) uv

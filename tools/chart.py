@@ -30,6 +30,8 @@ DECIDED = (
     "admin",
     "user",
     "group",
+    "shared",
+    "shared_required",
     "tls_key_password",
     "log_file",
     "log_max_size",

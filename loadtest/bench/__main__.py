@@ -27,10 +27,12 @@ from loadtest.bench import (
     queue,
     rolling,
     row,
+    shared,
     slow_start,
     stopping,
     strangers,
 )
+from loadtest.bench.balancing.measure import front
 from loadtest.bench.harness import Bench, ignore_signals, on_term
 from loadtest.bench.operators import measure as operators
 from loadtest.bench.report import Table, show, summary, write_markdown
@@ -62,10 +64,12 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Table]]] = {
     "memory": footprint.memory,
     "idle": footprint.idle,
     "dev": dev.saves,
+    "front": front,
     "ipc": messages.between_workers,
     "preload": preload.modes,
     "probes": cores.probes,
     "scaling": cores.scaling,
+    "shared": shared.shared,
 }
 # Names for several, and for what is measured in one go with another.
 GROUPS = {

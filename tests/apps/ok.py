@@ -46,6 +46,10 @@ def pid(query, request):
     return os.getpid()
 
 
+def slot(query, request):
+    return int(os.environ["COREPOD_SLOT"])
+
+
 async def sleep(query, request):
     await asyncio.sleep(float(query.get("s", 1)))
     return os.getpid()
@@ -212,6 +216,7 @@ def set_ready(query, request):
 ROUTES = {
     "/": who,
     "/pid": pid,
+    "/slot": slot,
     "/sleep": sleep,
     "/block": block,
     "/burn": burn,

@@ -197,18 +197,31 @@ def test_the_reason_of_an_end_is_shown(plain: list[Object]) -> None:
         ({"service": {"type": "LoadBalancer"}}, ["EXTERNAL-IP"]),
         ({"ingress": {"enabled": True, "tls": [{"hosts": ["a"]}]}}, ["https://corepod.local/"]),
         ({"autoscaling": {"enabled": True}}, ["get hpa corepod"]),
+        ({}, ["Each pod has a state of its own", "--set state.valkey.enabled=true"]),
+        ({"state": {"valkey": {"enabled": True}}}, ["share their state", "deployment/corepod-valkey", "loses it"]),
+        ({"state": {"existing": {"secret": "my-redis"}}}, ["is in the Secret my-redis"]),
         ({}, ["at what the nodes can hold, up to 20.", "worker-restarts", "logs deployment/corepod-operator"]),
     ],
 )
 def test_the_notes_say_how_to_go_on(values: Object, words: list[str], tmp_path: Path) -> None:
+    text = notes(values, tmp_path)
+    assert all(word in text for word in words), text
+
+
+def test_one_pod_needs_no_shared_state(tmp_path: Path) -> None:
+    assert "state of its own" not in notes({"replicas": 1}, tmp_path / "one")
+    assert "state of its own" in notes({"replicas": 2}, tmp_path / "two")
+
+
+def notes(values: Object, tmp_path: Path) -> str:
     # `helm template` leaves the notes out, an installation needs a cluster: here they are a document like any other.
     copy = tmp_path / "corepod"
     shutil.copytree(CHART, copy)
     (copy / "templates" / "NOTES.txt").rename(copy / "notes.txt")
     template = 'kind: Notes\nmetadata: {name: notes}\ntext: {{ tpl (.Files.Get "notes.txt") . | toJson }}\n'
     (copy / "templates" / "notes.yaml").write_text(template)
-    notes = find(chart(values, folder=copy), "Notes")["text"]
-    assert all(word in notes for word in words), notes
+    text: str = find(chart(values, folder=copy), "Notes")["text"]
+    return text
 
 
 def test_a_name_that_is_no_release_name_is_refused() -> None:

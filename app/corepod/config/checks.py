@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corepod.config import tls
-from corepod.contract import hooks
+from corepod.contract import hooks, shared_url
 
 FILES = ("tls_cert", "tls_key", "tls_client_ca", "env_file")
 # Of the access log: those of gunicorn and hypercorn (see worker/access_atoms.py). Headers and variables are {name}i,
@@ -44,6 +44,8 @@ ATOMS = (
     "p",
 )
 
+COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 
 def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]:
     """Phrases for the values that don't fit together, each beginning with the source of the value."""
@@ -55,6 +57,8 @@ def faults_between(values: dict[str, Any], sources: dict[str, str]) -> list[str]
         _paths(values),
         _times(values),
         _people(values),
+        _shared(values),
+        _sticky(values),
         _others(values),
     )
     return [f"{_place(name, sources)}: {phrase}" for check in checks for name, phrase in check]
@@ -159,6 +163,25 @@ def _people(values: dict[str, Any]) -> list[tuple[str, str]]:
                 pwd.getpwuid(int(text))
             except KeyError:
                 faults.append((name, f"there is no user with the number {text}"))
+    return faults
+
+
+def _shared(values: dict[str, Any]) -> list[tuple[str, str]]:
+    found = [
+        ("shared", shared_url.fault(values["shared"])),
+        ("shared_prefix", shared_url.fault_of_prefix(values["shared_prefix"])),
+    ]
+    return [(name, phrase) for name, phrase in found if phrase]
+
+
+def _sticky(values: dict[str, Any]) -> list[tuple[str, str]]:
+    faults = []
+    if values["sticky"] and values["tls_cert"]:
+        what = "the cookie is encrypted when a worker has to know it, so sticky can't be used with tls_cert"
+        faults.append(("sticky", f"{what}: let a proxy in front of the pool end TLS, or leave one of them out"))
+    if not COOKIE_NAME.fullmatch(values["sticky_cookie"]):
+        what = f"{values['sticky_cookie']!r} can't be the name of a cookie"
+        faults.append(("sticky_cookie", f"{what}: use letters, digits, - and _"))
     return faults
 
 

@@ -38,6 +38,7 @@ class Keywords(TypedDict, total=False):
     max_age_jitter: float
     max_memory: int | str
     recycle_at: str
+    take_turns: int
     overlap: bool
     exit_code: Literal["contract", "worker"]
     user: str
@@ -69,6 +70,8 @@ class Keywords(TypedDict, total=False):
     access_log_file: str | PathLike[str]
     access_log_skip: str | Sequence[str]
     trusted_proxies: str | Sequence[str]
+    sticky: bool
+    sticky_cookie: str
     keep_alive: float
     connection_max_age: float
     connection_max_requests: int

@@ -199,6 +199,15 @@ _POOL = _group(
         'fields in local time: "0 4 * * *" is 4:00 each day',
     ),
     (
+        "take_turns",
+        "count",
+        0,
+        "number of workers, of all pools and pods that share their state, that may make way for new ones at the same "
+        "time, in reloads and where a limit is reached; 0 for no limit. A worker waits for its turn for 10 minutes at "
+        "the most, and not where its memory is the reason",
+        {"minimum": 0},
+    ),
+    (
         "overlap",
         "flag",
         True,
@@ -391,6 +400,21 @@ _HTTP = _group(
         "addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are used, * for every address, none "
         "for no peer; peer stands for whoever connects, where only a proxy can; loopback stands for proxies on this "
         "machine, of which -Host isn't used; Unix sockets are trusted unless it is none",
+    ),
+    (
+        "sticky",
+        "flag",
+        False,
+        "connections of one client go to the same slot: a cookie names it, and a worker hands over what belongs to "
+        "another slot before it reads any of it; for Socket.IO's long polling and for caches. It can't be combined "
+        "with tls_cert",
+    ),
+    (
+        "sticky_cookie",
+        "text",
+        "corepod_sticky",
+        "name of the cookie of sticky; pools that clients reach under one host name, on whatever ports, need different "
+        "ones",
     ),
     ("keep_alive", "seconds", 5.0, "time after which an idle connection is closed", {"minimum": 0.1}),
     (

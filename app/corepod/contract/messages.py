@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CONTROL_FD = 3
 PACKET = 1 << 16  # greatest size of a message, bytes
 INBOXES_MOST = 60  # descriptors that go with one message
+HANDOVERS_MOST = 30  # slots, each with two descriptors
 
 
 class Message(Record):
@@ -55,6 +56,14 @@ class Activate(Message):
     slots: int
 
 
+class Handovers(Message):
+    """Connections of sticky sessions are handed over by these sockets. With it come the read end and the write end of
+    each slot, from the slot `first` on, which outlive the slot's workers."""
+
+    pool: str  # what the cookies of this pool begin with, and those of no other one
+    first: int
+
+
 class Lame(Message):
     """Keep serving, but ask every client to close its connection: the pool is about to stop."""
 
@@ -77,6 +86,14 @@ class InboxAnswer(Message):
     workers: list[int]  # those of the request whose write ends come with it
     lost: int  # messages that the slot's last worker had taken, and lost with its death
     why: str  # the system refused, empty where it didn't; no descriptor comes then
+
+
+class TurnRequest(Message):
+    """To a worker that is to be replaced: take a turn among the workers of all pools that share the state, and keep it
+    until your process ends. Answered by a TurnAnswer."""
+
+    number: int  # the answer has it, too
+    places: int  # how many workers may be replaced at the same time; 0: give the turn back, or don't take it
 
 
 # To the supervisor
@@ -151,6 +168,13 @@ class InboxRequest(Message):
     join: bool  # read ends: of the slot's inbox, and of a new one of its own
     slots: list[int]  # write ends of these slots' inboxes
     workers: list[int]  # ... and of these workers' own
+
+
+class TurnAnswer(Message):
+    """The worker has its turn, or can't have one."""
+
+    number: int  # the request's
+    why: str  # the shared state can't give it, empty where it has
 
 
 class Malformed(Record):

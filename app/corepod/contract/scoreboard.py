@@ -34,9 +34,10 @@ HELD = OWED + 4
 # waits for): the difference is what a death loses.
 TAKEN = OWED + 5
 HANDED = OWED + 6
-WORDS = HANDED + 1
+PASSED_ON = OWED + 7  # connections that the worker has accepted and handed over to the slot that their cookie names
+WORDS = PASSED_ON + 1
 # Words that only ever grow: what a slot keeps of a dead worker.
-COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED), SHED_LATE, QUEUED)
+COUNTERS = (REQUESTS, SHED, ACCEPTED, BYTES_IN, BYTES_OUT, *range(STATUS, OWED), SHED_LATE, QUEUED, PASSED_ON)
 # Behind the words: what is being served, for the report of a death.
 ENTRIES = 8
 ENTRY_OFFSET = 512  # bytes
@@ -52,6 +53,7 @@ SIZE = MEMBERSHIP_OFFSET + 8
 # Behind all of it: bytes that processes lock (fcntl). Nothing is stored there.
 LEADER = SIZE  # the pool's leader has locked it
 TAKER = LEADER + 1  # one for each slot: the worker that reads the slot's inbox has locked it
+SERVES = TAKER + RECORDS  # one for each slot: its workers share this lock while they take connections for the slot
 TICK_INTERVAL = 0.5  # seconds between two ticks of an idle loop
 
 

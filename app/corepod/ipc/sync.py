@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from corepod.worker.ipc import place
+from corepod.worker.ipc import place, threads
+from corepod.worker.ipc.threads import LoopEndedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -71,7 +71,7 @@ class Messages:
         while True:
             try:
                 message = _run(self._next)
-            except (CancelledError, _LoopEndedError):
+            except (CancelledError, LoopEndedError):
                 return  # with the worker
             if message is None:
                 return
@@ -87,25 +87,4 @@ async def _subscribe(topic: str) -> Subscription:
 
 
 def _run(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """What the call returns in the worker's event loop. It is made there: a hub belongs to its loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        raise RuntimeError("corepod.ipc.sync blocks, and would block the event loop: use corepod.ipc here")
-
-    async def there() -> Any:
-        return await call()
-
-    work = there()
-    try:
-        running = asyncio.run_coroutine_threadsafe(work, place.loop_for_threads())
-    except RuntimeError as error:
-        work.close()
-        raise _LoopEndedError(str(error)) from None
-    return running.result()
-
-
-class _LoopEndedError(RuntimeError):
-    """The worker's event loop takes no more calls."""
+    return threads.run(call, place.loop_for_threads, "corepod.ipc")

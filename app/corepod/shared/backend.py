@@ -1,7 +1,7 @@
 """What a backend of shared state does: the contract that the conformance suite holds every one to.
 
-Keys and names come with the prefix of the application, values as bytes that `corepod.shared.values` has made. Each call
-returns within `shared_timeout` or raises `Unavailable`.
+Keys and names come with the prefix of the application, values as bytes that `corepod.shared.values` has made. A lock, a
+rate limit and a value of the same name are strangers. Each call returns within `shared_timeout` or raises `Unavailable`.
 """
 
 from __future__ import annotations
@@ -48,12 +48,15 @@ class Backend(Protocol):
         """Add to a number, and return the sum. One that isn't there is 0, and gets `expires`; a later call changes
         nothing about that. Raises TypeError where the value is no integer, OverflowError outside of 64 bits."""
 
-    async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, expires: float | None) -> bool:
+    async def compare_and_set(
+        self, key: str, expected: bytes | None, value: bytes | None, expires: float | None
+    ) -> bool:
         """Set it (delete it, with None) if the value is `expected` (None: there is none); whether it was."""
 
     async def acquire(self, name: str, owner: str, lease: float) -> int | None:
         """Take a lock for `lease` seconds. Returns its fencing token, larger than that of every holder before, or None
-        where another one holds it."""
+        where another one holds it. An owner that holds it already gets its token again: the answer to its last
+        question may have been lost."""
 
     async def renew(self, name: str, owner: str, lease: float) -> bool:
         """Hold it for `lease` seconds from now on; False where this owner doesn't hold it any more."""

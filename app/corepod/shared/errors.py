@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from corepod.worker.application import unavailable
+
+# Whoever imports this uses shared state.
+unavailable.expect()
+
 
 class SharedError(Exception):
     """The base of the errors of `corepod.shared`."""
 
 
 class Unavailable(SharedError):  # noqa: N818 - a state of the world, as in HTTP
-    """The shared state can't be reached, or hasn't answered within `shared_timeout`."""
+    """The shared state can't be reached, or hasn't answered within `shared_timeout`. A request that fails with it is
+    answered with 503."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        unavailable.note(self)
 
 
 class LockLost(SharedError):  # noqa: N818

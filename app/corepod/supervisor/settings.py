@@ -31,6 +31,7 @@ class Settings:
     max_age_jitter: float
     max_memory: int | str
     recycle_at: str
+    take_turns: int
     overlap: bool
     exit_code: str
     bind: list[str]
@@ -53,6 +54,7 @@ class Settings:
     on_reload: list[str]
     on_give_up: list[str]
     hook_timeout: float
+    sticky: bool
     lame_duck: float
     stop_timeout: float
     keep_alive: float

@@ -105,6 +105,11 @@ class Acceptor:
             (self._unwatch if full else self._watch)()
             self._show()
 
+    def expect(self) -> None:
+        """A connection that this worker hasn't accepted just now is about to bring a request."""
+        if self._gate is not None:
+            self._gate.close(self._loop.time())
+
     def brings_nothing(self) -> None:
         """A connection that has been accepted brings no request now: the gate needn't wait for it."""
         if self._gate is not None:

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import mmap
 import os
-from struct import pack_into
+from struct import pack, pack_into, unpack
 
 from corepod.contract.scoreboard import (
     ACCEPTED,
@@ -18,6 +18,7 @@ from corepod.contract.scoreboard import (
     MEMBERSHIP_OFFSET,
     PRESENCE_OFFSET,
     RECORD_SIZE,
+    SERVES,
     SIZE,
     TAKER,
     WORDS,
@@ -27,6 +28,7 @@ from corepod.contract.shape import shape
 TEXT = ENTRY_SIZE - 8
 _ENTRY_TEXT = f"{TEXT - 1}sx"
 _IDLE = bytes([IDLE])
+FLOCK = "hhqqi0q"  # struct flock: type, whence, start, length, pid
 
 
 class ScoreboardRecord:
@@ -68,6 +70,24 @@ class ScoreboardRecord:
     def end_turn(self, slot: int) -> None:
         """Raises OSError as `lead` does."""
         self._lock(fcntl.LOCK_UN, TAKER + slot)
+
+    def serve(self, slot: int) -> None:
+        """Be one of the workers that take connections for this slot. The kernel knows it until `serve_no_more`, or the
+        end of this process, however that comes. Raises OSError as `lead` does."""
+        self._lock(fcntl.LOCK_SH | fcntl.LOCK_NB, SERVES + slot)
+
+    def serve_no_more(self, slot: int) -> None:
+        """Raises OSError as `lead` does."""
+        self._lock(fcntl.LOCK_UN, SERVES + slot)
+
+    def is_served(self, slot: int) -> bool:
+        """Whether another process takes connections for this slot."""
+        asked = pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, SERVES + slot, 1, 0)
+        try:
+            found = fcntl.fcntl(self._fd, fcntl.F_GETLK, asked)
+        except OSError:
+            return False
+        return int(unpack(FLOCK, found)[0]) != fcntl.F_UNLCK
 
     def _lock(self, operation: int, byte: int) -> bool:
         if not os.path.samestat(os.fstat(self._fd), self._file):

@@ -44,6 +44,8 @@ class WorkerSettings:
     access_log_file: str
     access_log_skip: list[str]
     trusted_proxies: list[str]
+    sticky: bool
+    sticky_cookie: str
     keep_alive: float
     connection_max_age: float
     connection_max_requests: int

@@ -9,7 +9,19 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.exits import EXIT_BOOT
-from corepod.contract.messages import Activate, Armed, Drain, InboxAnswer, Lame, Message, Ready, Signalled, Unpinned
+from corepod.contract.messages import (
+    Activate,
+    Armed,
+    Drain,
+    Handovers,
+    InboxAnswer,
+    Lame,
+    Message,
+    Ready,
+    Signalled,
+    TurnRequest,
+    Unpinned,
+)
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
 from corepod.worker.application import api, leadership
@@ -20,14 +32,18 @@ from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
 from corepod.worker.application.overload import Overload
 from corepod.worker.application.readiness import poll_ready_path
+from corepod.worker.application.sticky_cookie import StickyCookie
+from corepod.worker.application.unavailable import answer_unavailable
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
 from corepod.worker.ipc import place
 from corepod.worker.overtime import Overtime
 from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.stalls import StallWatch
+from corepod.worker.sticky.sessions import StickySessions
 from corepod.worker.threads import LoopThreads, RequestThreads, ThreadWatch, pools
 from corepod.worker.ticker import Ticker
+from corepod.worker.turns import Turns
 from corepod.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -65,11 +81,18 @@ class WorkerProcess:
         self._pages = Pages(inheritance.app) if settings.reload else None
         self._guarded = guard(self._pages or inheritance.app, self.leave)
         Overload(settings, record).limit_threads(inheritance.app)
-        self._app = Instrumented(wrap(self._guarded, settings, record), record)
+        self._sticky = StickySessions(settings, record, self._loop) if settings.sticky else None
+        if self._sticky is not None:
+            children.keep_from_children_too(self._sticky)
+        answers = answer_unavailable(self._guarded, settings)
+        if self._sticky is not None:
+            answers = StickyCookie(answers, self._sticky)
+        self._app = Instrumented(wrap(answers, settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)
         self._server = create_server(self._app, settings, record, inheritance.tls)
         self._lifespan = Lifespan(inheritance.app, self._server.state)
+        self._turns = Turns(self._loop, inheritance.control)
         self._tasks: list[asyncio.Task[Any]] = []
         self._starting: asyncio.Task[Any] | None = None
         self._placed = False  # it has a slot
@@ -96,7 +119,7 @@ class WorkerProcess:
         self._placed = True
         if not started and not await self._start():
             return EXIT_BOOT
-        acceptor = self._start_accepting(message.slots)
+        acceptor = self._start_accepting(message.slot, message.slots)
         drain = await self._until_drain()
         await self._drain(acceptor, drain)
         return 0
@@ -108,6 +131,12 @@ class WorkerProcess:
         message, fds = self._control.receive()
         if isinstance(message, InboxAnswer):
             self._place.answered(message, fds)
+            return
+        if isinstance(message, TurnRequest):
+            self._turns.asked(message)
+            return
+        if isinstance(message, Handovers) and self._sticky is not None:
+            self._sticky.told(message, fds)
             return
         if message is None:
             self._loop.remove_reader(self._control.fileno())
@@ -164,8 +193,8 @@ class WorkerProcess:
         self._control.failed("exception", message, text)
         return False
 
-    def _start_accepting(self, slots: int) -> Acceptor:
-        settings, server = self._settings, self._server
+    def _start_accepting(self, slot: int, slots: int) -> Acceptor:
+        settings, server, sticky = self._settings, self._server, self._sticky
         # The gate leaves connections to other workers; where there is none it only costs time. A few connections in
         # each turn of the loop cost less than one does, and the first of a long queue isn't answered after the last.
         strategy = "several" if settings.accept == "gate" and slots == 1 else settings.accept
@@ -173,15 +202,17 @@ class WorkerProcess:
             self._loop,
             self._inheritance.listeners,
             self._app,
-            server.connect,
+            server.connect if sticky is None else sticky.connect,
             strategy,
             logs.log.warning,
         )
         server.connections.on_waiting = acceptor.brings_nothing
         if limit := settings.limit_connections:
-            server.connections.on_count = lambda count: acceptor.pause(count >= limit)
+            server.connections.on_count = lambda count: self._pause(acceptor, count >= limit)
         self._watch_for_stalls()
         acceptor.start()
+        if sticky is not None:
+            sticky.begin(slot, server, acceptor.expect)
         self._held_back = acceptor.defers
         if settings.ready_path:
             polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
@@ -191,6 +222,11 @@ class WorkerProcess:
         self._control.send(Ready())
         self._place.begin()
         return acceptor
+
+    def _pause(self, acceptor: Acceptor, full: bool) -> None:
+        acceptor.pause(full)
+        if self._sticky is not None:
+            self._sticky.pause(full)
 
     def _watch_for_stalls(self) -> None:
         # With `debug` somebody may sit in a debugger.
@@ -250,6 +286,8 @@ class WorkerProcess:
         self._place.end()
         server, deadline = self._server, self._loop.time() + message.within - LAST_MOMENT
         connections = server.connections
+        if self._sticky is not None:
+            self._sticky.end(last=not (message.linger or self._leaving))
         if not message.linger:
             acceptor.take_all()
         if message.linger or self._leaving:  # other workers go on accepting
@@ -262,6 +300,8 @@ class WorkerProcess:
         if self._held_back and not (message.linger or self._leaving):
             await asyncio.sleep(min(LATE, max(0.0, deadline - self._loop.time())))
         acceptor.stop()
+        if self._sticky is not None and not (message.linger or self._leaving):
+            self._sticky.take_rest(last=True)  # that of a worker which was killed while the pool stopped
         await connections.until_asked()
         await self._until_idle(deadline)
         if left := self._app.in_flight:
@@ -273,6 +313,7 @@ class WorkerProcess:
         for task in self._tasks:
             task.cancel()
         await self._shut_down()
+        await self._turns.end(CLEAN_UP)
 
     async def _shut_down(self) -> None:
         if complaint := await self._lifespan.shutdown():

@@ -264,6 +264,8 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
     [
         ({"tls_key": __file__}, "needs a certificate"),
         ({"tls_cert": __file__}, "can't be used"),
+        ({"tls_cert": __file__, "sticky": "true"}, "sticky can't be used with tls_cert: let a proxy in front"),
+        ({"sticky_cookie": "a;b"}, "'a;b' can't be the name of a cookie: use letters"),
         ({"tls_cert": "/dev/null"}, "--?tls.cert: can't be used: /dev/null is empty"),
         ({"tls_cert": ""}, "names no file"),
         ({"tls_key_password": "secret"}, "needs a key"),
@@ -287,12 +289,45 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
         ({"warmup": "/caf\u00e9", "preload": "application"}, "can't be requested as it is"),
         ({"warmup": "/a\x7f", "preload": "application"}, "can't be requested as it is"),
         ({"warmup": "/a#b", "preload": "application"}, "can't be requested as it is"),
+        ({"shared": "memcached://host"}, "memcached:// is no kind of shared state; there are redis://"),
+        ({"shared": "redis"}, "it has no kind of shared state"),
+        ({"shared": "redis://"}, "names no host: redis://HOST:PORT"),
+        ({"shared": "rediss://:secret@/0"}, "names no host"),
+        ({"shared": "redis+sentinel:///main"}, "names no host"),
+        ({"shared": "redis://host:port"}, "is no URL: the port is no number"),
+        ({"shared": "redis://:sec:ret/word@host"}, "is no URL"),
+        ({"shared": "redis://[host"}, "is no URL"),
+        ({"shared": "unix://"}, "names no socket"),
+        ({"shared": "sqlite://state.sqlite"}, "needs an absolute path"),
+        ({"shared": "sqlite:///nowhere/state.sqlite"}, "there is no folder /nowhere"),
+        ({"shared": "sqlite:///"}, "/ is a folder; name a file in it"),
+        ({"shared_prefix": "x" * 129}, "has 129 bytes; 128 are the most"),
     ],
     ids=str,
 )
 def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phrase: str) -> None:
     with pytest.raises(SettingsError, match=phrase):
         settle(tmp_path, flags, {})
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:sec-ret@", "redis://:sec-ret/word@host", "red://a:sec-ret@host", "rediss://u:sec-ret@h:x"]
+)
+def test_a_password_of_the_shared_state_isnt_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settle(tmp_path, {}, {"COREPOD_SHARED": url})
+    assert "COREPOD_SHARED" in str(caught.value)
+    assert "sec-ret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:p%2Fw@host:6380/1", "rediss://h", "redis+sentinel://a:1,b:2/main", "unix:///run/r.sock"]
+)
+def test_urls_of_servers_need_their_package(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settle(tmp_path, {"shared": url}, {}).values["shared"] == url
+    monkeypatch.setattr("corepod.contract.shared_url.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"needs the package redis; pip install 'corepod\[redis\]'"):
+        settle(tmp_path, {"shared": url}, {})
 
 
 def test_paths_of_warm_up_requests(tmp_path: Path) -> None:

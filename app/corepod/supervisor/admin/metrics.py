@@ -122,6 +122,12 @@ METRICS = (
     ),
     ("corepod_connections_open", "gauge", "Open connections of the slot's worker.", ("slot",)),
     ("corepod_connections_accepted_total", "counter", "Connections accepted by the slot's workers.", ("slot",)),
+    (
+        "corepod_connections_passed_on_total",
+        "counter",
+        "Connections that the slot's workers have accepted and handed over to the slot of their cookie (sticky).",
+        ("slot",),
+    ),
     ("corepod_received_bytes_total", "counter", "Bytes received by the slot's workers.", ("slot",)),
     ("corepod_sent_bytes_total", "counter", "Bytes sent by the slot's workers.", ("slot",)),
 )
@@ -139,6 +145,7 @@ _SLOT_VALUES = (
     ("corepod_requests_waiting", "waiting"),
     ("corepod_connections_open", "connections"),
     ("corepod_connections_accepted_total", "accepted"),
+    ("corepod_connections_passed_on_total", "passed_on"),
     ("corepod_received_bytes_total", "bytes_in"),
     ("corepod_sent_bytes_total", "bytes_out"),
 )

@@ -99,7 +99,7 @@ class Recycling:
     def _replace(self, choice: Choice, now: float) -> None:
         slot = next(slot for slot in self._pool.slots if slot.number == choice.slot)
         fast = slot.worker is not None and slot.worker.served(now) < recycle.SHORT_LIFE
-        not_now = self._pool.recycle(slot, choice.reason, choice.why, now)
+        not_now = self._pool.recycle(slot, choice.reason, choice.why, now, urgent=choice.reason == MEMORY)
         if choice.reason == MEMORY and not not_now:
             self._fast[slot.number] = self._fast.get(slot.number, 0) + 1 if fast else 0
 

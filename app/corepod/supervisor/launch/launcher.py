@@ -9,12 +9,13 @@ import socket
 
 from corepod.contract import title
 from corepod.contract.credentials import ANCILLARY, sender
-from corepod.contract.messages import CONTROL_FD, PACKET, Fork, Malformed, decode, encode, show
+from corepod.contract.messages import CONTROL_FD, PACKET, Activate, Fork, Malformed, decode, encode, show
 from corepod.contract.stacks import STACKS_SIGNAL
 from corepod.supervisor.health.procfs import catches
 from corepod.supervisor.io.relay import Relay, Stacks
 from corepod.supervisor.launch.child import Child, is_child
 from corepod.supervisor.launch.execute import execute
+from corepod.supervisor.launch.handovers import HandoverSockets
 from corepod.supervisor.launch.inboxes import reads
 
 TYPE_CHECKING = False
@@ -52,6 +53,7 @@ class SystemLauncher:
     ) -> None:
         self._loop, self._log, self._settings, self._handler = loop, log, settings, handler
         self._scoreboard_fd, self._listeners, self._inboxes = scoreboard_fd, listeners, inboxes
+        self._handovers = HandoverSockets() if settings.sticky else None
         self._controls: dict[Process, socket.socket] = {}
         self._children: dict[Process, Child] = {}
         self._stacks: dict[Process, Stacks] = {}
@@ -96,6 +98,9 @@ class SystemLauncher:
 
     def send(self, process: Process, message: Message) -> None:
         """Tell it something. Where it is gone or its queue is full, its end or its deadline will show that."""
+        if self._handovers is not None and isinstance(message, Activate):
+            for worker, told, fds in self._handovers.activate(process, message.slots):
+                self._send(worker, told, fds)
         self._send(process, message, [])
 
     def answer(self, process: Process, request: InboxRequest, slots: int, lost: int) -> None:
@@ -138,6 +143,8 @@ class SystemLauncher:
         """Forget a process. Output pipes close themselves when their last writer is gone."""
         self._close_control(process)
         self._inboxes.forget(process.number)
+        if self._handovers is not None:
+            self._handovers.forget(process)
         self._stacks.pop(process, None)
         child = self._children.pop(process, None)
         if child is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.ports import Log
     from corepod.supervisor.pool.processes import Processes
     from corepod.supervisor.pool.state import Process, Slot
+    from corepod.supervisor.pool.turns import Turns
     from corepod.supervisor.settings import Settings
 
 IMPORTS_A_CORE = 4  # of the application, at the same time
@@ -36,8 +37,9 @@ class Generations:
         forkable: bool,
         usable: int,
         observer: Observer,
+        turns: Turns | None = None,
     ) -> None:
-        self._usable, self._observer = usable, observer
+        self._usable, self._observer, self._turns = usable, observer, turns
         self._settings, self._processes, self._slots, self._log = settings, processes, slots, log
         self._random, self._forkable = random, forkable and settings.preload != "nothing"
         self._made = 0
@@ -214,12 +216,17 @@ class Generations:
     def _change_over(self, now: float) -> None:
         step = self._reload.step(self._slots, now)
         if isinstance(step, Want):
-            step.slot.wait(self.all[-1].number, now)
+            if self._has_turn(step.slot.worker, now):
+                step.slot.wait(self.all[-1].number, now)
         elif isinstance(step, Retire):
-            self._processes.retire(step.worker, now)
+            if self._has_turn(step.worker, now):
+                self._processes.retire(step.worker, now)
         elif isinstance(step, Done):
             self._log.info(f"reload: done in {step.seconds:.1f} s", event="reloaded")
             self._observer.reloaded("", step.seconds)
+
+    def _has_turn(self, worker: Process | None, now: float) -> bool:
+        return self._turns is None or worker is None or self._turns.may_replace(worker, now)
 
     def _drop(self, fresh: Generation | None, now: float) -> None:
         """Go back to the generation that has proved itself."""

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from corepod.contract.escaping import line
 from corepod.contract.exits import EXIT_APP, EXIT_BOOT, EXIT_BUDGET, EXIT_OK
-from corepod.contract.messages import Failed, Hello, InboxRequest, Malformed, Readiness, Ready, Signalled, Unpinned
+from corepod.contract.messages import (
+    Failed,
+    Hello,
+    InboxRequest,
+    Malformed,
+    Readiness,
+    Ready,
+    Signalled,
+    TurnAnswer,
+    Unpinned,
+)
 from corepod.contract.scoreboard import TICK
 from corepod.supervisor.pool import exits, protocol, restarts
 from corepod.supervisor.pool.exits import BootReports
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
     from corepod.supervisor.pool.generation import Generation
     from corepod.supervisor.pool.ports import Launcher, Log, Scoreboard
     from corepod.supervisor.pool.restarts import RestartNow
+    from corepod.supervisor.pool.turns import Turns
     from corepod.supervisor.settings import Settings
 
 OFFENCE = "invalid message"
@@ -61,6 +72,11 @@ class Pool:
         self._scoreboard, self._log, self._random, self._wall = scoreboard, log, random, wall
         self.slots = [Slot(number, core) for number, core in enumerate(cores)]
         self.processes = Processes(settings, launcher, scoreboard, self.slots, wall)
+        self._turns: Turns | None = None
+        if settings.take_turns:
+            from corepod.supervisor.pool.turns import Turns  # costs nothing where nobody asks for it
+
+            self._turns = Turns(settings.take_turns, self.processes, log)
         self.generations = Generations(
             settings,
             self.processes,
@@ -70,6 +86,7 @@ class Pool:
             forkable=forkable,
             usable=usable,
             observer=self._observer,
+            turns=self._turns,
         )
         self.ever_ready = False
         self.stopping = False
@@ -90,6 +107,7 @@ class Pool:
         times = [self.processes.deadline(), self.generations.deadline(), *(slot.retry_at for slot in self.slots)]
         times += [slot.replace_by for slot in self.slots]
         times += [self._signal_due(slot) for slot in self.slots]
+        times.append(self._turns.deadline() if self._turns is not None else None)
         return min((t for t in times if t is not None), default=None)
 
     def tick(self, now: float) -> None:
@@ -104,6 +122,8 @@ class Pool:
                 if slot.replace_by is not None and now >= slot.replace_by:
                     self.generations.keep_worker(slot, f"no new one was ready within {REPLACE_TIMEOUT:g} s", now)
         self.generations.step(now, stopping=self.stopping)
+        if self._turns is not None:
+            self._turns.tick(now)
 
     def _let_wait_if_idle(self, slot: Slot, now: float) -> None:
         if slot.retry_at is not None and now >= slot.retry_at:
@@ -159,11 +179,13 @@ class Pool:
         self._boots.forget()  # who asks for a reload wants to see why it fails, also when it fails as the last one did
         return self.generations.request_reload()
 
-    def recycle(self, slot: Slot, reason: str, why: str, now: float) -> str:
+    def recycle(self, slot: Slot, reason: str, why: str, now: float, *, urgent: bool = False) -> str:
         """Replace a worker that has reached a limit. One slot after the other: returns why not now, empty where it is
-        done. `reason` is a word to count it by."""
+        done. `reason` is a word to count it by; `urgent`: it doesn't wait for workers of other pools."""
         if (busy := self._busy()) or slot.worker is None:
             return busy or f"slot {slot.number} has no worker"
+        if self._turns is not None and not self._turns.may_replace(slot.worker, now, urgent=urgent):
+            return "it waits for its turn"
         return self.restart(slot, why, now, reason)
 
     def _busy(self) -> str:
@@ -267,6 +289,9 @@ class Pool:
             self._on_unpinned(process, message.why or "its worker doesn't say why")
         elif isinstance(message, InboxRequest):
             self.processes.answer(process, message)
+        elif isinstance(message, TurnAnswer):
+            if self._turns is not None:
+                self._turns.on_answer(process, message)
         elif not isinstance(message, Malformed):
             self.generations.on_message(process, message, now)
 

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from corepod.contract.messages import InboxRequest
+    from corepod.contract.messages import InboxRequest, TurnRequest
     from corepod.contract.record import Record
     from corepod.supervisor.pool.generation import Generation
     from corepod.supervisor.pool.ports import Launcher, Scoreboard
@@ -141,6 +141,10 @@ class Processes:
         if process.slot is not None:
             lost = process.slot.confess() if request.join else 0
             self._launcher.answer(process, request, len(self._slots), lost)
+
+    def tell_turn(self, process: Process, request: TurnRequest) -> None:
+        """Let a worker take its turn, or give it back."""
+        self._launcher.send(process, request)
 
     def remove_inbox(self, slot: Slot) -> bool:
         """The slot is no more. Whether its inbox had messages that nobody will read."""

@@ -18,6 +18,7 @@ from corepod.contract.messages import (
     Ready,
     Refused,
     Signalled,
+    TurnAnswer,
     Unforkable,
     Unpinned,
     encode,
@@ -44,6 +45,7 @@ STAGES: dict[type[Message], tuple[Stage, ...]] = {
     Failed: (Stage.LOADING, Stage.IMPORTING, Stage.ARMING, Stage.STARTING, Stage.DRAINING),
     Readiness: (Stage.STARTING, Stage.SERVING, Stage.DRAINING),
     InboxRequest: (Stage.STARTING, Stage.SERVING, Stage.DRAINING),
+    TurnAnswer: (Stage.SERVING, Stage.DRAINING),
 }
 LONGEST_WHY = 500  # characters of a reason that a process gives for its state
 

@@ -20,6 +20,7 @@ class SharedSettings(NamedTuple):
     timeout: float  # seconds
     required: bool
     pool: str  # name of the pool, empty outside of one
+    folder: str = ""  # in which the pool's workers begin
 
 
 _settled: SharedSettings | None = None
@@ -29,7 +30,12 @@ def settle(settings: WorkerSettings) -> None:
     """This process belongs to a pool with these settings."""
     global _settled
     _settled = SharedSettings(
-        settings.shared, settings.shared_prefix, settings.shared_timeout, settings.shared_required, settings.name
+        settings.shared,
+        settings.shared_prefix,
+        settings.shared_timeout,
+        settings.shared_required,
+        settings.name,
+        settings.cwd,
     )
 
 

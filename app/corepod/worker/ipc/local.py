@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.ipc import wire
 from corepod.worker.ipc.errors import NobodyListens, NoSuchSlot
 from corepod.worker.ipc.message import Sender
 from corepod.worker.ipc.subscription import Subscription, Topics
+from corepod.worker.ipc.threads import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,7 @@ class LocalHub:
 
     def __init__(self) -> None:
         self._topics = Topics(lambda count: None)
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = LoopThread("corepod-ipc")
 
     def subscribe(self, topic: str) -> Subscription:
         wire.topic_name(topic)
@@ -62,11 +61,7 @@ class LocalHub:
 
     def loop_for_threads(self) -> asyncio.AbstractEventLoop:
         """A loop in a thread of its own, made at the first use."""
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="corepod-ipc", daemon=True).start()
-            return self._loop
+        return self._thread.loop()
 
     def _content(self, slot: int, topic: str, data: Any) -> wire.Content:
         if slot != 0:

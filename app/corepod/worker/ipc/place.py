@@ -112,6 +112,21 @@ def expect() -> None:
     _expected = True
 
 
+def is_pools() -> bool:
+    """Whether this process is a worker of a pool, or becomes one."""
+    return _expected and not _left
+
+
+def lacks_slot() -> bool:
+    """Whether this process is a standby, which can't send yet."""
+    return _place is not None and _place.me is None
+
+
+def is_expected() -> bool:
+    """Whether this process becomes a worker, and its event loop doesn't run yet."""
+    return _expected and _place is None and not _left
+
+
 def settle(place: Place) -> None:
     """The worker's event loop runs."""
     global _place

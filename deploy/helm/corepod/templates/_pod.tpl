@@ -26,6 +26,7 @@
 - name: COREPOD_NOTIFY
   value: {{ include "corepod.operatorName" . }}:9001
 {{- end }}
+{{- include "corepod.stateEnv" . }}
 {{- if include "corepod.trustsFront" . }}
 - name: COREPOD_TRUSTED_PROXIES
   value: {{ prepend .Values.front.trustedProxies "peer" | join "," | quote }}

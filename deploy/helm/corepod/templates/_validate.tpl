@@ -1,7 +1,7 @@
 {{/* Checks that values.schema.json can't express: combinations of values. All errors are reported at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
-{{- range list "cpu" "time" "number" "operator" "front" "settings" "env" }}
+{{- range list "cpu" "time" "number" "operator" "front" "settings" "env" "state" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}
@@ -137,6 +137,7 @@
   "reload" "corepod dev, which is no pod" "reload_dir" "corepod dev, which is no pod"
   "reload_include" "corepod dev, which is no pod" "reload_exclude" "corepod dev, which is no pod"
   "log_file" "the chart (kubectl logs)" "log_max_size" "the chart (kubectl logs)" "log_files" "the chart (kubectl logs)"
+  "shared" "state.valkey or state.existing" "shared_required" "state.required"
   "tls_key_password" "a Secret (extraEnv with COREPOD_TLS_KEY_PASSWORD and a secretKeyRef)"
 }}
 {{- $faults := list }}
@@ -157,7 +158,7 @@
 {{- $faults := list }}
 {{- range .Values.extraEnv }}
 {{- if has .name $taken }}
-{{- $faults = append $faults (printf "extraEnv has %s, which the chart sets already (app, cpu.slots, settings, or by itself)" .name) }}
+{{- $faults = append $faults (printf "extraEnv has %s, which the chart sets already (app, cpu.slots, settings, state, or by itself)" .name) }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}

@@ -35,6 +35,7 @@ def slot(number: int = 0, **changes: Any) -> dict[str, Any]:
         "rss_bytes": 40 << 20,
         "connections": 5,
         "accepted": 9,
+        "passed_on": 3,
         "bytes_in": 1234,
         "bytes_out": 56789,
         "status": [1, 0, 50, 3, 2, 4],

@@ -52,7 +52,7 @@ class Desk:
         log = StreamLog(self.loop, form="text", level="error")
         program = str(folder / "program")
         beside = {"profile": "pod", "python": program, "interpreter": [], "ld_preload": "", "values": {}}
-        settings = Settings({**beside, "debug": False, "log_file": ""})
+        settings = Settings({**beside, "debug": False, "log_file": "", "sticky": False})
         self.launcher = SystemLauncher(self.loop, log, settings, self.board, [], self._hear, Inboxes(lambda: None))
 
     def _hear(self, process: Process, message: Message | Malformed | None, sender: int) -> None:

@@ -9,6 +9,7 @@ from corepod.contract.messages import (
     Drain,
     Failed,
     Fork,
+    Handovers,
     Hello,
     Imported,
     InboxAnswer,
@@ -33,6 +34,7 @@ from tests.unit.supervisor.pool.system import System, running
 SUPERVISORS: list[Message] = [
     *(Load("", {}, "", False), Fork(True, False), Activate(0, 1, None, 0, 0, 1), Lame(), Drain(1.0, 0.0)),
     InboxAnswer(1, 1, 0, [], [], 0, ""),
+    Handovers("", 0),
 ]
 MESSAGES: list[Message] = [
     *(Imported(), Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),

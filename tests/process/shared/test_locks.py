@@ -1,0 +1,403 @@
+"""Locks, singletons and rate limits: what every backend has to do for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from corepod import shared
+from corepod.shared import LockLost, state
+
+from tests.process.shared.running import at_the_same_time, becomes, run
+from tests.waiting import DEADLINE, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from corepod.shared import Lock
+
+pytestmark = pytest.mark.usefixtures("url")
+
+LONG = 1000.0  # seconds that no test takes
+NO_WAIT = 0.0
+
+
+def test_one_holds_it_and_the_next_one_gets_a_larger_token() -> None:
+    async def work() -> None:
+        tokens = []
+        for _ in range(3):
+            async with shared.lock("a", LONG) as held:
+                tokens.append(held.token)
+                with pytest.raises(TimeoutError, match="'a'"):
+                    async with shared.lock("a", LONG, NO_WAIT):
+                        pytest.fail("two hold it")
+                async with shared.lock("b", LONG, NO_WAIT) as other:
+                    assert other.token != held.token
+        assert tokens == sorted(set(tokens))
+        assert all(0 < token < 2**53 for token in tokens)  # JSON keeps them
+
+    run(work)
+
+
+def test_whoever_waits_gets_it() -> None:
+    async def work() -> None:
+        order: list[str] = []
+
+        async def second() -> None:
+            async with shared.lock("a", LONG, None):
+                order.append("second")
+
+        async with shared.lock("a", LONG):
+            task = asyncio.create_task(second())
+            with pytest.raises(TimeoutError):
+                async with shared.lock("a", LONG, 0.05):
+                    pytest.fail("two hold it")
+            order.append("first")
+        await task
+        assert order == ["first", "second"]
+
+    run(work)
+
+
+@pytest.mark.parametrize("lease", [0, -1, 0.09, float("nan"), float("inf"), 90000])
+def test_leases_that_are_none(lease: float) -> None:
+    async def work() -> None:
+        with pytest.raises(ValueError, match="lease"):
+            shared.lock("a", lease)
+        with pytest.raises(ValueError, match="lease"):
+            shared.singleton("a", lease)
+
+    run(work)
+
+
+@pytest.mark.parametrize("wait", [-1, float("nan")])
+def test_waits_that_are_none(wait: float) -> None:
+    with pytest.raises(ValueError, match="wait"):
+        shared.lock("a", wait=wait)
+
+
+def test_an_error_of_the_body_goes_on_and_the_lock_is_free() -> None:
+    async def work() -> None:
+        with pytest.raises(KeyError):
+            async with shared.lock("a", LONG):
+                raise KeyError
+        async with shared.lock("a", LONG, NO_WAIT):
+            pass
+
+    run(work)
+
+
+def test_the_contract_of_a_lease() -> None:
+    async def work() -> None:
+        backend = state.backend()
+        token = await backend.acquire("a", "me", LONG)
+        assert token is not None
+        assert await backend.acquire("a", "you", LONG) is None
+        assert await backend.acquire("a", "me", LONG) == token  # asked again, after an answer that was lost
+        assert not await backend.renew("a", "you", LONG)
+        assert not await backend.release("a", "you")
+        assert await backend.renew("a", "me", LONG)
+        assert await backend.release("a", "me")
+        assert not await backend.release("a", "me")
+        assert not await backend.renew("a", "me", LONG)
+        later = await backend.acquire("a", "you", 0.1)
+        assert later is not None
+        assert later > token
+
+        async def free() -> bool:
+            nonlocal later
+            later = await backend.acquire("a", "me", LONG)
+            return later is not None
+
+        await becomes(free)
+        assert later is not None
+        assert later > token
+        assert not await backend.renew("a", "you", LONG)  # whose lease is over
+        assert not await backend.release("a", "you")
+        assert await backend.renew("a", "me", LONG)
+
+    run(work)
+
+
+async def _steal(held: Lock) -> None:
+    """Make another one the holder, as if the lease had run out."""
+    backend = state.backend()
+    await backend.release(held.name, held.owner)
+    assert await backend.acquire(held.name, "thief", LONG) is not None
+
+
+def test_a_loss_cancels_the_body_and_raises() -> None:
+    async def work() -> None:
+        seen = []
+
+        async def body() -> None:
+            async with shared.lock("a", 0.3) as held:
+                await _steal(held)
+                try:
+                    await asyncio.sleep(LONG)
+                except asyncio.CancelledError:
+                    seen.append("cancelled")
+                    with pytest.raises(LockLost):
+                        _ = held.token
+                    raise
+
+        with pytest.raises(LockLost, match="'a'"):
+            await body()
+        assert seen == ["cancelled"]
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        await asyncio.sleep(0)  # nothing of the cancellation is left
+
+    run(work)
+
+
+def test_a_body_that_ends_without_having_waited_hears_of_the_loss() -> None:
+    async def work() -> None:
+        with pytest.raises(LockLost):
+            async with shared.lock("a", LONG) as held:
+                await _steal(held)
+
+    run(work)
+
+
+def test_an_error_of_the_body_isnt_replaced_by_the_loss() -> None:
+    async def work() -> None:
+        async def body() -> None:
+            async with shared.lock("a", 0.3) as held:
+                await _steal(held)
+                try:
+                    await asyncio.sleep(LONG)
+                except asyncio.CancelledError:
+                    raise KeyError from None
+
+        with pytest.raises(KeyError):
+            await body()
+
+    run(work)
+
+
+def test_a_cancellation_from_outside_stays_one_even_with_a_loss() -> None:
+    async def work() -> None:
+        inside = asyncio.Event()
+
+        async def body() -> None:
+            async with shared.lock("a", 0.3) as held:
+                await _steal(held)
+                inside.set()
+                try:
+                    await asyncio.sleep(LONG)
+                except asyncio.CancelledError:
+                    task.cancel()  # somebody else, at the same time
+                    raise
+
+        task = asyncio.create_task(body())
+        await inside.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    run(work)
+
+
+def test_a_cancelled_body_gives_the_lock_up() -> None:
+    async def work() -> None:
+        inside = asyncio.Event()
+
+        async def body() -> None:
+            async with shared.lock("a", LONG):
+                inside.set()
+                await asyncio.sleep(LONG)
+
+        task = asyncio.create_task(body())
+        await inside.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with shared.lock("a", LONG, DEADLINE):
+            pass
+
+    run(work)
+
+
+def test_whoever_stops_waiting_never_holds_it() -> None:
+    async def work() -> None:
+        for _ in range(10):  # a cancellation at any moment of the question
+
+            async def take() -> None:
+                async with shared.lock("a", LONG, None):
+                    await asyncio.sleep(LONG)
+
+            task = asyncio.create_task(take())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        async with shared.lock("a", LONG, DEADLINE):
+            pass
+
+    run(work)
+
+
+def test_it_is_held_for_longer_than_its_lease() -> None:
+    async def work() -> None:
+        async with shared.lock("a", 3.0) as held:
+            first = held.lease
+
+            async def renewed() -> bool:
+                return held.lease.asked > first.ends
+
+            await becomes(renewed)
+            with pytest.raises(TimeoutError):
+                async with shared.lock("a", wait=NO_WAIT):
+                    pytest.fail("two hold it")
+
+    run(work)
+
+
+def test_processes_exclude_each_other() -> None:
+    script = (
+        "import asyncio, json\nfrom corepod import shared\n"
+        "async def main():\n"
+        "    tokens = []\n"
+        "    for _ in range(5):\n"
+        "        async with shared.lock('a', 1000, None) as held:\n"
+        "            old = await shared.get('n') or 0\n"
+        "            await asyncio.sleep(0.002)\n"
+        "            await shared.set('n', old + 1)\n"
+        "            tokens.append([old, held.token])\n"
+        "    print(json.dumps(tokens))\n"
+        "    await shared.close()\n"
+        "asyncio.run(main())\n"
+    )
+    found = sorted(pair for output in at_the_same_time(script, 3) for pair in json.loads(output))
+    assert [old for old, _ in found] == list(range(15))
+    tokens = [token for _, token in found]
+    assert tokens == sorted(set(tokens))
+
+
+HOLDER = """
+import asyncio, sys
+from corepod import shared
+async def main():
+    try:
+        async with shared.singleton("one", lease=2.0) as held:
+            print(held.token, flush=True)
+            while True:
+                await asyncio.sleep(0.01)
+                held.token
+                with open(sys.argv[1], "a") as file:
+                    file.write("x")
+    except shared.LockLost:
+        print("lost", flush=True)
+    await shared.close()
+asyncio.run(main())
+"""
+
+
+def test_a_killed_holder_is_followed_by_the_next_one(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", HOLDER, str(tmp_path / "writes")]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as first,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as second,
+    ):
+        try:
+            until((tmp_path / "writes").exists, "one holds it")
+            holder, heir, token = _holder(first, second)
+            holder.kill()
+            assert heir.stdout is not None
+            assert int(heir.stdout.readline()) > token
+        finally:
+            first.kill()
+            second.kill()
+
+
+def test_a_holder_that_was_stopped_for_longer_than_its_lease_finds_out(tmp_path: Path) -> None:
+    writes = tmp_path / "writes"
+    words = [sys.executable, "-c", HOLDER, str(writes)]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as first,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as second,
+    ):
+        try:
+            until(writes.exists, "one holds it")
+            holder, heir, token = _holder(first, second)
+            os.kill(holder.pid, signal.SIGSTOP)
+            assert heir.stdout is not None
+            assert holder.stdout is not None
+            assert int(heir.stdout.readline()) > token
+            os.kill(holder.pid, signal.SIGCONT)
+            assert holder.stdout.readline() == "lost\n"
+            assert holder.wait(DEADLINE) == 0
+        finally:
+            first.kill()
+            second.kill()
+
+
+def _holder(
+    first: subprocess.Popen[str], second: subprocess.Popen[str]
+) -> tuple[subprocess.Popen[str], subprocess.Popen[str], int]:
+    """Who holds it, who waits, and the token."""
+    assert first.stdout is not None
+    assert second.stdout is not None
+    ready, _, _ = select.select([first.stdout, second.stdout], [], [], DEADLINE)
+    assert len(ready) == 1
+    holder, heir = (first, second) if ready[0] is first.stdout else (second, first)
+    assert holder.stdout is not None
+    return holder, heir, int(holder.stdout.readline())
+
+
+# Rate limits
+
+
+def test_a_limit_lets_so_many_pass() -> None:
+    async def work() -> None:
+        found = [await shared.limit("a", 3, LONG) for _ in range(5)]
+        assert [one.allowed for one in found] == [True, True, True, False, False]
+        assert [one.remaining for one in found] == [2, 1, 0, 0, 0]
+        assert [one.retry_after == 0 for one in found] == [True, True, True, False, False]
+        assert all(0 < one.retry_after <= LONG / 3 for one in found[3:])
+        assert (await shared.limit("b", 1, LONG)).allowed
+
+    run(work)
+
+
+def test_attempts_come_back_one_by_one() -> None:
+    async def work() -> None:
+        assert (await shared.limit("a", 1, 0.05)).allowed
+
+        async def allowed() -> bool:
+            return (await shared.limit("a", 1, 0.05)).allowed
+
+        await becomes(allowed)
+
+    run(work)
+
+
+@pytest.mark.parametrize(("limit", "per"), [(0, 1), (-1, 1), (1, 0), (1, -1), (1, float("nan")), (10**10, 1)])
+def test_limits_that_are_none(limit: int, per: float) -> None:
+    async def work() -> None:
+        with pytest.raises(ValueError, match=r"limit|per"):
+            await shared.limit("a", limit, per)
+        with pytest.raises(TypeError):
+            await shared.limit("a", 1.5, 1)  # type: ignore[arg-type]
+
+    run(work)
+
+
+def test_processes_count_against_one_limit() -> None:
+    script = (
+        "import asyncio\nfrom corepod import shared\n"
+        "async def main():\n"
+        "    print(sum([(await shared.limit('a', 20, 100000)).allowed for _ in range(15)]))\n"
+        "    await shared.close()\n"
+        "asyncio.run(main())\n"
+    )
+    assert sum(int(output) for output in at_the_same_time(script, 3)) == 20

@@ -1,0 +1,137 @@
+"""Handing connections over: by real sockets between two workers' ends, until they are full or a process is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import socket
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from corepod.supervisor.launch.handovers import HandoverSockets
+from corepod.worker.sticky.ends import Ends, FullError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SLOTS = 3
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def workers(stack: ExitStack, count: int, slots: int = SLOTS) -> tuple[list[Ends], HandoverSockets]:
+    """The ends of so many workers, as the supervisor hands them out."""
+    sockets, ends = HandoverSockets(), {}
+    for worker in range(count):
+        ends[worker] = Ends()
+        stack.callback(ends[worker].close)
+        give(sockets, ends, worker, slots)
+    for pair in sockets._pairs:
+        for end in pair:
+            stack.enter_context(end)
+    return list(ends.values()), sockets
+
+
+def give(sockets: HandoverSockets, ends: dict[int, Ends], worker: int, slots: int) -> None:
+    for process, message, fds in sockets.activate(worker, slots):  # type: ignore[arg-type]
+        ends[process].add(message.first, [os.dup(fd) for fd in fds])  # type: ignore[index]
+
+
+def connection(stack: ExitStack, said: bytes) -> tuple[socket.socket, socket.socket]:
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    client = stack.enter_context(socket.create_connection(listener.getsockname()))
+    client.sendall(said)
+    return client, stack.enter_context(listener.accept()[0])
+
+
+def test_a_connection_is_whole_where_it_arrives(stack: ExitStack) -> None:
+    (one, two), _ = workers(stack, 2)
+    client, accepted = connection(stack, b"unread")
+    assert accepted.recv(100, socket.MSG_PEEK) == b"unread"
+    assert one.give(1, accepted)
+    accepted.close()
+    assert two.take(0) is None
+    waited = two.waits(1)
+    assert waited is not None
+    assert waited >= 0
+    with two.take(1) or pytest.fail("nothing has come") as taken:
+        assert taken.recv(100) == b"unread"
+        assert taken.getpeername() == client.getsockname()
+        assert not taken.getblocking()
+        assert not taken.get_inheritable()
+    assert two.waits(1) is None
+    assert two.take(1) is None
+
+
+def test_what_a_worker_leaves_another_one_takes(stack: ExitStack) -> None:
+    (one, two), _ = workers(stack, 2)
+    for number in range(5):
+        _, accepted = connection(stack, b"%d" % number)
+        assert one.give(2, accepted)
+    one.close()
+    taken = [stack.enter_context(two.take(2) or pytest.fail("lost")).recv(1) for _ in range(5)]
+    assert taken == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_full_socket_takes_no_more_and_loses_nothing(stack: ExitStack) -> None:
+    (one, two), _ = workers(stack, 2)
+    _, accepted = connection(stack, b"x")
+    given = 0
+    while one.give(1, accepted):
+        given += 1
+        assert given < 100_000
+    assert given > 10
+    taken = 0
+    while (found := two.take(1)) is not None:
+        found.close()
+        taken += 1
+    assert taken == given
+    assert one.give(1, accepted)
+
+
+def test_a_process_without_descriptors_leaves_what_waits(stack: ExitStack) -> None:
+    (one, two), _ = workers(stack, 2)
+    _, accepted = connection(stack, b"unread")
+    assert one.give(1, accepted)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), before[1]))
+    held = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        with pytest.raises(FullError):
+            two.take(1)
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with two.take(1) or pytest.fail("lost") as taken:
+        assert taken.recv(100) == b"unread"
+
+
+def test_a_slot_of_which_nothing_is_known(stack: ExitStack) -> None:
+    (one,), _ = workers(stack, 1)
+    _, accepted = connection(stack, b"x")
+    assert not one.give(SLOTS, accepted)
+    assert one.inbox(SLOTS) is None
+
+
+def test_slots_that_are_added_are_told_to_those_that_serve(stack: ExitStack) -> None:
+    (one, two), sockets = workers(stack, 2)
+    three = Ends()
+    stack.callback(three.close)
+    give(sockets, {0: one, 1: two, 2: three}, 2, 70)  # in several messages
+    assert [list(ends.slots()) for ends in (one, two, three)] == [list(range(70))] * 3
+    _, accepted = connection(stack, b"x")
+    assert one.give(69, accepted)
+    with three.take(69) or pytest.fail("lost"):
+        pass
+    sockets.forget(0)  # type: ignore[arg-type]
+    assert {process for process, _, _ in sockets.activate(1, 71)} == {1, 2}  # type: ignore[arg-type,comparison-overlap]
