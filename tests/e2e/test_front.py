@@ -77,7 +77,7 @@ def test_no_get_is_lost_whatever_happens(release: Fronted) -> None:
     # Each takes 50 ms, so that some are in flight whenever a worker dies.
     with Load(release.url, RATE, path="/wait?seconds=0.05") as load:
         while not rounds or load.outcome.sent < REQUESTS:
-            # The slow ones are in flight at whatever moment a pod or a front is told to stop. They would outlast the time
+            # Slow ones are in flight at whatever moment a pod or a front is told to stop. They would outlast the time
             # between two deaths, and what two workers have died with isn't tried a third time.
             with Load(release.url, 2, path="/wait?seconds=2") as slow:
                 on_purpose(release)
