@@ -88,7 +88,7 @@ def test_no_get_is_lost_whatever_happens(release: Fronted) -> None:
             told += f"; slow: {slow_outcome}"
         outcome = load.stop()
     print(f"{rounds} rounds, {rounds * KILLS} workers killed: {outcome}{told}")
-    assert not outcome.failures, outcome
+    assert not outcome.failures, f"{outcome}\n{release.say()}"
     assert outcome.answered == outcome.sent >= REQUESTS
     assert outcome.tried_again <= 0.001 * outcome.sent, outcome
 
