@@ -58,7 +58,7 @@ def test_workers_find_valkey_with_its_password_and_no_manifest_has_the_url() -> 
     secret = find(objects, "Secret", NAME)
     assert (reference["name"], reference["key"] in secret["data"]) == (NAME, True)
     server = environment(find(objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0])
-    assert server["VALKEYCLI_AUTH"]["secretKeyRef"] == reference
+    assert server["REDISCLI_AUTH"]["secretKeyRef"] == reference
     service = find(objects, "Service", NAME)["spec"]
     labels = find(objects, "Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
     assert service["selector"].items() <= labels.items()
@@ -78,7 +78,7 @@ def test_a_password_of_one_s_own_is_used_and_no_other_is_made() -> None:
     reference = {"secretKeyRef": {"name": "mine", "key": "p"}}
     assert environment(main(objects))["COREPOD_STATE_PASSWORD"] == reference
     server = find(objects, "Deployment", NAME)["spec"]["template"]["spec"]["containers"][0]
-    assert environment(server)["VALKEYCLI_AUTH"] == reference
+    assert environment(server)["REDISCLI_AUTH"] == reference
 
 
 def test_an_existing_server() -> None:

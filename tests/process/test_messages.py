@@ -223,15 +223,18 @@ def test_slots_that_come_and_go(tmp_path: Path) -> None:
 
 
 def test_the_sample_applications_counter_is_the_same_in_all_workers(tmp_path: Path) -> None:
-    with running("corepod.demo:app", "--workers", "2", "--pin", "never", log=tmp_path / "log") as pool:
+    # The file of its shared state outlives a pool: this one gets its own.
+    env = {"TMPDIR": str(tmp_path)}
+    with running("corepod.demo:app", "--workers", "2", "--pin", "never", log=tmp_path / "log", env=env) as pool:
         pool.ready()
 
         def counts() -> dict[int, int]:
             answers = [pool.get("/counter").json() for _ in range(20)]
             return {answer["worker"]: answer["count"] for answer in answers}
 
-        for _ in range(20):
-            CLIENT.post(f"http://127.0.0.1:{pool.port}/counter").raise_for_status()
+        for number in range(1, 21):
+            answer = CLIENT.post(f"http://127.0.0.1:{pool.port}/counter").raise_for_status()
+            assert answer.json()["count"] == number, "exact at every moment"
         until(lambda: [*counts().values()] == [20, 20], lambda: f"20 in both workers: {counts()}")
         os.kill(pool.slot(1)["pid"], signal.SIGKILL)
         pool.until_restarts(1, 1)

@@ -14,9 +14,10 @@ from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
+from corepod import shared
 from corepod.demo.answer import Json, explain
 from corepod.demo.chat import chat, chat_page
-from corepod.demo.counter import counter, following
+from corepod.demo.counter import counter
 from corepod.demo.crash import crash
 from corepod.demo.query import number
 from corepod.demo.report import DEFAULT_ORDERS, MOST_ORDERS, sales_report
@@ -37,8 +38,8 @@ ENDPOINTS = {
     "/whoami": "the worker that answers, and where it runs",
     "/stream?count=5&interval=0.5": "one line at a time, at an interval",
     "/ws": "a WebSocket that echoes",
-    "/counter": "a number that is the same in all workers; POST adds one",
-    "/chat": "a chat whose users may be connected to different workers, over /chat/ws",
+    "/counter": "a number that is the same in all workers, and in all pods that share their state; POST adds one",
+    "/chat": "a chat whose users may be connected to different workers and pods, over /chat/ws",
     "/healthz": "ok",
     "/crash?mode=exit": "only with COREPOD_DEMO_CRASH=1: exit, signal, exception, oom, hang, block",
 }
@@ -51,7 +52,7 @@ async def index(request: Request) -> Response:
     if "text/html" not in request.headers.get("accept", ""):
         return Json({**me, "endpoints": ENDPOINTS})
     name = "worker {worker}, slot {slot}" if me["worker"] is not None else "one process without a pool"
-    text = (name + ", core {core}, pid {pid}").format(**me)
+    text = (name + ", core {core}, pid {pid}" + (", pod {pod}" if me["pod"] else "")).format(**me)
     return HTMLResponse(PAGE.replace("WHO_ANSWERED", html.escape(text)), headers={"cache-control": "no-store"})
 
 
@@ -111,6 +112,11 @@ async def healthz(request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
+async def unavailable(request: Request, error: Exception) -> Response:
+    """What needs the shared state fails while that can't be reached; everything else goes on."""
+    return PlainTextResponse("the shared state can't be reached\n", 503, {"retry-after": "1"})
+
+
 app = Starlette(
     routes=[
         Route("/", index),
@@ -126,7 +132,6 @@ app = Starlette(
         Route("/healthz", healthz),
         Route("/crash", crash),
     ],
-    lifespan=following,
     middleware=[Middleware(Signature)],
-    exception_handlers={HTTPException: explain},
+    exception_handlers={HTTPException: explain, shared.Unavailable: unavailable},
 )

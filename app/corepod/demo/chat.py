@@ -1,4 +1,5 @@
-"""A chat over WebSockets whose users may be connected to different workers, without a server between these."""
+"""A chat over WebSockets whose users may be connected to different workers: of this pool, or of all pods where `shared`
+names a server."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
 
-from corepod import ipc
+from corepod import shared
 from corepod.demo.who import who
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parent / "chat.html").read_text(encoding="utf-8")
 LONGEST = 500  # characters
+TOPIC = "demo/chat"
+TRY_AGAIN_LATER = 1013  # close code
 
 
 async def chat_page(request: Request) -> Response:
@@ -29,17 +32,26 @@ async def chat_page(request: Request) -> Response:
 async def chat(websocket: WebSocket) -> None:
     """What a user writes goes to all, with the worker that has got it."""
     await websocket.accept()
-    with ipc.subscribe("chat") as messages:
-        await ipc.joined()
-        await websocket.send_json({"hello": who()})
+    try:
+        await _talk(websocket)
+    except shared.Unavailable as error:
+        await websocket.close(TRY_AGAIN_LATER, str(error)[:100])
+
+
+async def _talk(websocket: WebSocket) -> None:
+    with shared.subscribe(TOPIC) as messages:
+        await shared.joined()
+        me = who()
+        await websocket.send_json({"hello": me})
         passing = asyncio.create_task(_pass_on(messages, websocket))
         try:
             async for text in websocket.iter_text():
-                await ipc.broadcast("chat", {"text": text[:LONGEST], "worker": who()["worker"]})
+                said = {"text": text[:LONGEST], "worker": me["worker"], "pod": me["pod"]}
+                await shared.publish(TOPIC, said)
         finally:
             passing.cancel()
 
 
-async def _pass_on(messages: AsyncIterator[ipc.Message], websocket: WebSocket) -> None:
+async def _pass_on(messages: AsyncIterator[shared.Message], websocket: WebSocket) -> None:
     async for message in messages:
         await websocket.send_json({**message.data, "lost": message.lost})

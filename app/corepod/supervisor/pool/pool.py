@@ -121,6 +121,8 @@ class Pool:
                 self._let_wait_if_idle(slot, now)
                 if slot.replace_by is not None and now >= slot.replace_by:
                     self.generations.keep_worker(slot, f"no new one was ready within {REPLACE_TIMEOUT:g} s", now)
+        if self._turns is not None:
+            self._turns.pass_time(now)
         self.generations.step(now, stopping=self.stopping)
         if self._turns is not None:
             self._turns.tick(now)

@@ -25,14 +25,15 @@ UNWANTED = 5.0  # without anybody who wants it to be replaced, after which its t
 class Turn:
     """What has become of one worker's turn. `why` is why the shared state can't give it."""
 
-    __slots__ = ("number", "shown", "since", "taken", "used", "wanted_at", "why", "worker")
+    __slots__ = ("expired", "number", "shown", "since", "taken", "used", "wanted_at", "why", "worker")
 
     def __init__(self, worker: Process, number: int, now: float) -> None:
         self.worker, self.number = worker, number
         self.since = self.wanted_at = now
         self.taken = False
         self.used = False  # it is being replaced
-        self.shown = False
+        self.shown = False  # it has been said that it waits
+        self.expired = False  # it has waited for too long
         self.why = ""
 
 
@@ -56,30 +57,18 @@ class Turns:
             self._give_back()
             turn = self._ask(worker, now)
         turn.wanted_at = now
-        return turn.taken or self._goes_without(turn, now, urgent=urgent)
+        return turn.taken or self._goes_without(turn, urgent=urgent)
 
-    def _goes_without(self, turn: Turn, now: float, *, urgent: bool) -> bool:
-        if turn.why:
-            if not self._unavailable:
-                self._unavailable = True
-                self._log.warning(f"workers are replaced without a turn (take_turns): {turn.why}")
-            return True
-        if urgent:
+    def _goes_without(self, turn: Turn, *, urgent: bool) -> bool:
+        if turn.why and not self._unavailable:
+            self._unavailable = True
+            self._log.warning(f"workers are replaced without a turn (take_turns): {turn.why}")
+        elif turn.expired:
+            why = f"none was free for {LONGEST:g} s (take_turns = {self._places})"
+            self._log.warning(f"is replaced without a turn: {why}", **turn.worker.who)
+        elif urgent and not turn.why:
             self._log.info("is replaced without waiting for a turn (take_turns)", **turn.worker.who)
-            return True
-        if now - turn.since >= LONGEST:
-            self._log.warning(
-                f"is replaced without a turn: none was free for {LONGEST:g} s (take_turns = {self._places})",
-                **turn.worker.who,
-            )
-            return True
-        if now - turn.since >= SHOWN and not turn.shown:
-            turn.shown = True
-            self._log.info(
-                f"waits for its turn to be replaced, for {LONGEST:g} s at the most (take_turns = {self._places})",
-                **turn.worker.who,
-            )
-        return False
+        return bool(turn.why) or turn.expired or urgent
 
     def on_answer(self, process: Process, answer: TurnAnswer) -> None:
         """A worker has got its turn, or can't get one. An answer to an older request is void."""
@@ -89,14 +78,25 @@ class Turns:
             self._unavailable = self._unavailable and bool(answer.why)
 
     def deadline(self) -> float | None:
-        """When `tick`, or who waits, has something to do by itself."""
+        """When `pass_time` or `tick` has something to do by itself."""
         turn = self._turn
         if turn is None or turn.used:
             return None
         times = [turn.wanted_at + UNWANTED]
-        if not turn.taken:
+        if not (turn.taken or turn.why or turn.expired):
             times.append(turn.since + (LONGEST if turn.shown else SHOWN))
         return min(times)
+
+    def pass_time(self, now: float) -> None:
+        """Who waits for long is told of, and in the end doesn't wait any more."""
+        turn = self._turn
+        if turn is None or turn.used or turn.taken or turn.why:
+            return
+        turn.expired = now >= turn.since + LONGEST
+        if now >= turn.since + SHOWN and not turn.shown:
+            turn.shown = True
+            most = f"for {LONGEST:g} s at the most (take_turns = {self._places})"
+            self._log.info(f"waits for its turn to be replaced, {most}", **turn.worker.who)
 
     def tick(self, now: float) -> None:
         """Give back what isn't needed any more, after whoever wants a turn has said so."""
@@ -108,7 +108,7 @@ class Turns:
             self._turn = None  # it drains, or is dead: its turn ends with it
         elif slot.being_replaced:
             turn.used = True
-        elif turn.used or now - turn.wanted_at >= UNWANTED:
+        elif turn.used or now >= turn.wanted_at + UNWANTED:
             self._give_back()  # its successor has failed, or nobody wants one any more
 
     def _ask(self, worker: Process, now: float) -> Turn:

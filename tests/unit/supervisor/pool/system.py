@@ -45,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "standbys": 1,
     "live_max_age": 0.0,
     "crash_budget": (5, 60.0),
+    "take_turns": 0,
     "overlap": True,
     "exit_code": "own",
     "stop_timeout": 30.0,

@@ -23,6 +23,8 @@ from corepod.contract.messages import (
     Ready,
     Refused,
     Signalled,
+    TurnAnswer,
+    TurnRequest,
     Unforkable,
     Unpinned,
 )
@@ -33,13 +35,13 @@ from tests.unit.supervisor.pool.system import System, running
 
 SUPERVISORS: list[Message] = [
     *(Load("", {}, "", False), Fork(True, False), Activate(0, 1, None, 0, 0, 1), Lame(), Drain(1.0, 0.0)),
-    InboxAnswer(1, 1, 0, [], [], 0, ""),
-    Handovers("", 0),
+    *(InboxAnswer(1, 1, 0, [], [], 0, ""), Handovers("", 0), TurnRequest(1, 1)),
 ]
 MESSAGES: list[Message] = [
     *(Imported(), Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),
     *(Failed("missing", "", ""), Failed("exception", "no database", "Traceback")),
-    *(Hello(), Signalled(), Unpinned("x"), Readiness(True, ""), InboxRequest(1, True, [], []), *SUPERVISORS),
+    *(Hello(), Signalled(), Unpinned("x"), Readiness(True, ""), InboxRequest(1, True, [], []), TurnAnswer(1, "")),
+    *SUPERVISORS,
 ]
 MISPLACED: list[tuple[Stage, Message | Malformed]] = [
     *((stage, message) for stage in Stage for message in MESSAGES if stage not in STAGES.get(type(message), ())),

@@ -1,0 +1,147 @@
+"""Pools that share their state replace their workers in turn: never more at a time than `take_turns` says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.process.test_recycling import eager
+from tests.waiting import DEADLINE, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.process.harness import Pool
+
+    Start = Callable[..., Pool]
+
+BEGINS, WAITS = "makes way for a new worker", "waits for its turn"
+ROUNDS = 6  # replacements of both pools that are looked at
+
+
+class Fleet:
+    """Two pools that share their state, whose old workers end when `go` is called."""
+
+    def __init__(self, start: Start, folder: Path, *flags: str, prefix: tuple[str, ...] = ()) -> None:
+        self.go_file, self.ends_file = folder / "go", folder / "ends"
+        env = {"TURNS_GO": str(self.go_file), "TURNS_ENDS": str(self.ends_file)}
+        state = f"sqlite:///{folder / 'state.db'}"
+        words = ["--workers", "1", "--stop-timeout", "300", "--lame-duck", "0", "--keep-alive", "1"]
+        words += ["--log-format", "json", "--shared", state, *flags]
+        self.pools = [start("turns:app", *words, env=env, prefix=prefix).ready() for _ in range(2)]
+
+    def go(self) -> None:
+        self.go_file.touch()
+
+    def said(self, text: str) -> list[tuple[Pool, dict[str, Any]]]:
+        """Lines of the logs that have this in their message."""
+        return [
+            (pool, line)
+            for pool in self.pools
+            for raw in pool.log.splitlines()
+            if raw.startswith("{") and text in (line := json.loads(raw)).get("message", "")
+        ]
+
+    def until_said(self, text: str, count: int = 1) -> list[tuple[Pool, dict[str, Any]]]:
+        until(lambda: len(self.said(text)) >= count, lambda: f"{text!r} {count} times\n{self.logs}", 3 * DEADLINE)
+        return self.said(text)
+
+    @property
+    def logs(self) -> str:
+        return "\n".join(pool.log for pool in self.pools)
+
+    def ends(self) -> dict[int, int]:
+        """When each process has ended, in milliseconds."""
+        lines = self.ends_file.read_text().splitlines() if self.ends_file.exists() else []
+        return {int(pid): int(float(at) * 1000) for pid, at in map(str.split, lines)}
+
+    def intervals(self) -> list[tuple[int, int | None]]:
+        """From the decision to replace a worker to its end, in milliseconds; None where it hasn't ended."""
+        ends, found = self.ends(), []
+        for _, line in self.said(BEGINS):
+            began = datetime.fromisoformat(line["time"]).timestamp()
+            found.append((int(began * 1000 + 0.5), ends.get(line["pid"])))
+        return sorted(found, key=lambda interval: interval[0])
+
+
+def overlaps(intervals: list[tuple[int, int | None]]) -> int:
+    return sum(end is None or begin < end for (_, end), (begin, _) in pairwise(intervals))
+
+
+def stop(fleet: Fleet) -> None:
+    fleet.go()
+    for pool in fleet.pools:
+        assert pool.stop() == 0
+
+
+def test_two_pools_recycle_their_workers_one_after_the_other(start: Start, tmp_path: Path) -> None:
+    fleet = Fleet(start, tmp_path, "--max-age", "1", "--take-turns", "1", prefix=eager())
+    [(first, _)] = fleet.until_said(BEGINS)
+    # The first one's old worker doesn't end, so the other pool has to wait, however long its worker is due.
+    until(lambda: any(pool is not first for pool, _ in fleet.said(WAITS)), lambda: fleet.logs, 3 * DEADLINE)
+    assert len(fleet.said(BEGINS)) == 1, fleet.logs
+    fleet.go()
+    fleet.until_said(BEGINS, ROUNDS)
+    assert len({id(pool) for pool, _ in fleet.said(BEGINS)}) == 2, "each gets its turn"
+    intervals = fleet.intervals()
+    assert overlaps(intervals) == 0, intervals
+    stop(fleet)
+
+
+@pytest.mark.parametrize("places", [0, 100])
+def test_without_turns_or_with_many_they_do_not_wait(start: Start, tmp_path: Path, places: int) -> None:
+    """Negative control: what is never seen above is seen here."""
+    fleet = Fleet(start, tmp_path, "--max-age", "3", "--take-turns", str(places), prefix=eager())
+    until(lambda: len({id(pool) for pool, _ in fleet.said(BEGINS)}) == 2, lambda: f"both\n{fleet.logs}", 3 * DEADLINE)
+    assert overlaps(fleet.intervals()) > 0
+    assert not fleet.said(WAITS)
+    stop(fleet)
+
+
+def test_reloads_of_two_pools_go_one_after_the_other(start: Start, tmp_path: Path) -> None:
+    fleet = Fleet(start, tmp_path, "--take-turns", "1")
+    before = [pool.slot()["pid"] for pool in fleet.pools]
+    for pool in fleet.pools:
+        pool.signal(signal.SIGHUP)
+    [(first, _)] = fleet.until_said("reload: done")
+    [(other, _)] = fleet.until_said(WAITS)
+    assert other is not first
+    assert other.slot()["pid"] in before, "its old worker serves meanwhile"
+    assert other.get("/").text in map(str, before)
+    fleet.go()
+    fleet.until_said("reload: done", 2)
+    assert not {pool.slot()["pid"] for pool in fleet.pools} & set(before)
+    stop(fleet)
+
+
+def test_the_turn_of_a_worker_that_is_killed_becomes_free(start: Start, tmp_path: Path) -> None:
+    """Nobody gives it back: its lease ends."""
+    fleet = Fleet(start, tmp_path, "--take-turns", "1")
+    old = {id(pool): pool.slot()["pid"] for pool in fleet.pools}
+    for pool in fleet.pools:
+        pool.signal(signal.SIGHUP)
+    [(first, _)] = fleet.until_said("reload: done")
+    fleet.until_said(WAITS)
+    os.kill(old[id(first)], signal.SIGKILL)
+    fleet.until_said("reload: done", 2)
+    assert not fleet.ends(), "no worker has ended as it should"
+    stop(fleet)
+
+
+def test_a_state_that_cannot_be_reached_holds_up_no_replacement(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+    env = {"TURNS_GO": str(tmp_path / "go"), "TURNS_ENDS": str(tmp_path / "ends")}
+    nowhere = f"sqlite:///{tmp_path / 'no' / 'such' / 'folder'}"
+    pool = start("turns:app", "--workers", "1", "--take-turns", "1", "--shared", nowhere, env=env).ready()
+    for number in (1, 2):
+        pool.signal(signal.SIGHUP)
+        pool.until_log("reload: done", number)
+    assert pool.log.count("replaced without a turn (take_turns)") == 1
+    assert pool.stop() == 0
