@@ -245,7 +245,9 @@ def test_the_server_becomes_a_replica(server: RedisServer) -> None:
     asyncio.run(main())
 
 
-def test_connections_and_waiting_are_bounded(server: RedisServer) -> None:
+def test_connections_and_waiting_are_bounded(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "WAITING", 200)
+
     async def main() -> None:
         async with slow_proxy(server.port) as proxy, backend(DB.format(proxy.port), 20.0) as state:
             state.subscribe("topic", lambda data: None)
@@ -257,6 +259,26 @@ def test_connections_and_waiting_are_bounded(server: RedisServer) -> None:
             assert len(refused) >= 50
             assert all("waiting for it already" in text for text in refused)
             assert proxy.connections <= CONNECTIONS + 1
+
+    asyncio.run(main())
+
+
+def test_too_many_operations_are_no_outage(server: RedisServer) -> None:
+    """Those that have spent their time waiting for others say nothing of the server, and the next ones go out."""
+
+    async def main() -> None:
+        async with (
+            slow_proxy(server.port) as proxy,
+            backend(DB.format(proxy.port) + "?max_connections=1", 5.0) as state,
+        ):
+            await state.get("key")
+            proxy.delay = 0.1
+            found = await asyncio.gather(*(state.get("key") for _ in range(200)), return_exceptions=True)
+            said = [str(error) for error in found if isinstance(error, SharedError)]
+            assert said
+            assert all("before this one" in text for text in said)
+            assert not state._calls._circuit.open
+            assert await state.get("key") is None
 
     asyncio.run(main())
 

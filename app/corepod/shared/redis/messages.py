@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from corepod.shared.errors import Unavailable
 from corepod.shared.redis.faults import fault
-from corepod.shared.redis.patience import within
+from corepod.shared.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
