@@ -41,7 +41,10 @@ class Renewing(ConnectionPool):
 
 
 class _RenewingBySentinel(Renewing, SentinelConnectionPool):
-    pass
+    async def aclose(self) -> None:
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 class Address(NamedTuple):
