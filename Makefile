@@ -159,8 +159,8 @@ E2E := -o faulthandler_timeout=0
 e2e: $(VENV)/.test ## Run the tests on the kind cluster; ARGS="-k rollout" chooses tests
 	$(PYTEST) $(E2E) tests/e2e -m e2e $(ARGS)
 
-soak: $(VENV)/.test ## Test rollouts and drains on the kind cluster with 100 000 requests
-	COREPOD_E2E_REQUESTS=100000 $(PYTEST) $(E2E) tests/e2e/test_rollout.py -m e2e -s $(ARGS)
+soak: $(VENV)/.test ## Test rollouts, drains and the front on the kind cluster with 100 000 requests
+	COREPOD_E2E_REQUESTS=100000 $(PYTEST) $(E2E) tests/e2e/test_rollout.py tests/e2e/test_front.py -m e2e -s $(ARGS)
 
 loadtest: $(VENV)/.loadtest ## Run load and faults on a local pool for two minutes, with verdict and report; ARGS=--help explains
 	@$(BIN)/python -m loadtest $(ARGS)

@@ -121,6 +121,20 @@ def block_until(query, request):
     return os.getpid()
 
 
+PRESENT = {"now": 0, "most": 0}
+
+
+async def at_once(query, request):
+    """How many requests for this have been in the worker at once, at the most so far."""
+    PRESENT["now"] += 1
+    PRESENT["most"] = max(PRESENT.values())
+    try:
+        await asyncio.sleep(0.01)
+        return PRESENT["most"]
+    finally:
+        PRESENT["now"] -= 1
+
+
 def health(query, request):
     """What `ready_path` asks; `why` makes it fail until it is asked with an empty one."""
     if "why" in query or request["query_string"] == b"why=":
@@ -159,6 +173,7 @@ ok.ROUTES.update(
         "/spin": spin,
         "/until": until,
         "/block_until": block_until,
+        "/at_once": at_once,
         "/health": health,
         "/long": long,
     }

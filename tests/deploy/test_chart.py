@@ -200,6 +200,14 @@ def test_the_reason_of_an_end_is_shown(plain: list[Object]) -> None:
         ({}, ["Each pod has a state of its own", "--set state.valkey.enabled=true"]),
         ({"state": {"valkey": {"enabled": True}}}, ["share their state", "deployment/corepod-valkey", "loses it"]),
         ({"state": {"existing": {"secret": "my-redis"}}}, ["is in the Secret my-redis"]),
+        (
+            {"front": {"enabled": True, "concurrency": 1}},
+            ["service/corepod-front 8000:80", "WARNING: a WebSocket"],
+        ),
+        ({"front": {"enabled": True}}, ["room for 50 pods", "the front's address in the place of the client's"]),
+        ({"front": {"enabled": True}, "networkPolicy": {"enabled": True}}, ["lets nobody else connect to them"]),
+        ({"front": {"enabled": True}, "service": {"type": "NodePort"}}, ["WARNING: the Service corepod is a NodePort"]),
+        ({"front": {"enabled": True, "service": {"type": "LoadBalancer"}}}, ["service corepod-front --watch"]),
         ({}, ["at what the nodes can hold, up to 20.", "worker-restarts", "logs deployment/corepod-operator"]),
     ],
 )

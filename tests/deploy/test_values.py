@@ -107,6 +107,7 @@ def test_the_service() -> None:
         "appProtocol": "kubernetes.io/h2c",
         "trafficDistribution": "PreferSameNode",
         "externalTrafficPolicy": "Local",
+        "sessionAffinity": "ClientIP",
         "loadBalancerClass": "example.com/one",
         "loadBalancerSourceRanges": ["10.0.0.0/8"],
     }
@@ -118,10 +119,22 @@ def test_the_service() -> None:
         "type",
         "trafficDistribution",
         "externalTrafficPolicy",
+        "sessionAffinity",
         "loadBalancerClass",
         "loadBalancerSourceRanges",
     ):
         assert service["spec"][name] == values[name]
+
+
+def test_clients_keep_their_pod_by_their_address() -> None:
+    spec = find(chart({"service": {"sessionAffinity": "ClientIP", "sessionAffinityTimeout": 600}}), "Service")["spec"]
+    assert spec["sessionAffinity"] == "ClientIP"
+    assert spec["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 600}}
+    spec = find(chart({}), "Service")["spec"]
+    assert "sessionAffinity" not in spec
+    assert "sessionAffinityConfig" not in spec
+    for name, value in (("sessionAffinity", "Cookie"), ("sessionAffinityTimeout", 100_000)):
+        assert f"/service/{name}" in refused({"service": {name: value}})
 
 
 def test_ways_in() -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 from loadtest.bench.balancing.policies import IDEAL
 from loadtest.bench.balancing.simulate import simulate
 from loadtest.bench.balancing.workload import SERVICES, Workload, workload
-from loadtest.bench.report import show
+from loadtest.bench.report import show, write_markdown
 from tests.e2e.balance_report import BASE, Cell, Plan, document, table_of
 from tests.e2e.kube import Refused, get, kubectl, node_address
 from tests.e2e.recovery import until_steady
@@ -120,9 +120,12 @@ def main() -> None:
     finally:
         if not options.keep:
             kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    tables = table_of(cells)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    for table in table_of(cells):
+    for table in tables:
         show(table, console)
+    if options.markdown is not None:
+        write_markdown(tables, options.markdown)
     if options.json is not None:
         options.json.write_text(json.dumps(document(plan, cells), indent=1) + "\n")
         console.print(f"written: {options.json}", highlight=False)
@@ -140,6 +143,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--loads", nargs="+", type=float, default=usual.loads, help="share of the time a pod is busy")
     parser.add_argument("--tag", default="", help="tag of the workers' image; that of make kind-up by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios to this file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables between their markers there")
     parser.add_argument("--keep", action="store_true", help="leave the releases in their namespace")
     return parser.parse_args()
 

@@ -7,12 +7,15 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.process.background import machine
+from tests.process.harness import running
+from tests.redisserver import redis_server
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parents[2] / "docs" / "from-node-cluster.md").read_text()
 COMMANDS = re.findall(r"^    (.+)$", re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL), re.MULTILINE)
 SHOP = re.search(r"<!-- shop.py -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
-REDIS = re.search(r"<!-- redis -->\n\n```python\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
 REPORTS = 'for i in 1 2 3 4; do curl -s "localhost:8000/generate-report?size=20000" | cut -c 1-40 & done; wait'
 METRICS = "curl -s localhost:9000/metrics | grep restarts_total.*[1-9]$"
 LOST = 'curl -sS "localhost:8000/crash?mode=exit"'
@@ -105,6 +107,8 @@ class Terminal:
             **user.environment,
             "PATH": f"{program.parent}:{os.environ['PATH']}",
             "COREPOD_PIN": "never",
+            "TMPDIR": str(folder),
+            "STATE_DIRECTORY": "",
         }
         self.pid = ""
 
@@ -162,13 +166,15 @@ def test_the_tour(tmp_path: Path) -> None:
 
 
 def test_the_example_with_redis(tmp_path: Path) -> None:
-    """With a stand-in for the library, which isn't among the test's dependencies: it has the one call that is used."""
-    (tmp_path / "redis.py").write_text(
-        "class Redis:\n    values = {}\n    def incr(self, name):\n"
-        "        self.values[name] = self.values.get(name, 0) + 1\n        return self.values[name]\n"
-    )
-    code = REDIS + "print(visit('ann'), visit('ann'), visit('bob'), store.values)\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.stdout == "1 2 1 {'visits:ann': 2, 'visits:bob': 1}\n", done.stderr
+    """The application of the page in two pools, which count together where both have the page's line."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    (line,) = re.findall(r"^shared = .*$", PAGE, re.MULTILINE)
+    with redis_server(tmp_path / "redis") as server, ExitStack() as stack:
+        (tmp_path / "corepod.toml").write_text(line.replace(":6379", f":{server.port}") + "\n")
+        arguments = ("-w", "1", "--pin", "never", "--standby", "none")
+        pools = [
+            stack.enter_context(running("shop:app", *arguments, log=tmp_path / f"{number}.log", cwd=tmp_path)).ready()
+            for number in range(2)
+        ]
+        answers = [pool.get("/visits/ann").text for pool in (*pools, pools[0])]
+        assert [answer.partition(",")[0] for answer in answers] == ["visit 1", "visit 2", "visit 3"]

@@ -1,7 +1,8 @@
 """What a backend of shared state does: the contract that the conformance suite holds every one to.
 
 Keys and names come with the prefix of the application, values as bytes that `corepod.shared.values` has made. A lock, a
-rate limit and a value of the same name are strangers. Each call returns within `shared_timeout` or raises `Unavailable`.
+rate limit and a value of the same name are strangers. Each call returns within `shared_timeout` or raises
+`Unavailable`.
 """
 
 from __future__ import annotations

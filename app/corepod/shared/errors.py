@@ -12,7 +12,7 @@ class SharedError(Exception):
     """The base of the errors of `corepod.shared`."""
 
 
-class Unavailable(SharedError):  # noqa: N818 - a state of the world, as in HTTP
+class Unavailable(SharedError):
     """The shared state can't be reached, or hasn't answered within `shared_timeout`. A request that fails with it is
     answered with 503."""
 
@@ -21,5 +21,5 @@ class Unavailable(SharedError):  # noqa: N818 - a state of the world, as in HTTP
         unavailable.note(self)
 
 
-class LockLost(SharedError):  # noqa: N818
+class LockLost(SharedError):
     """A lock was lost while it was held: its lease ran out, or another one took it."""

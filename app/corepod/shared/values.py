@@ -25,7 +25,9 @@ def encode(value: Any, most: int = VALUE_MOST) -> bytes:
         raw = _as_json(value)
         size = len(raw)
     if size > most:
-        raise ValueError(f"{size} bytes are too long: {most} is the most; put them into a store for such, and its name here")
+        raise ValueError(
+            f"{size} bytes are too long: {most} is the most; put them into a store for such, and its name here"
+        )
     return raw
 
 

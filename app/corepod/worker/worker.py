@@ -24,7 +24,7 @@ from corepod.contract.messages import (
 )
 from corepod.worker import children, logs, stacks
 from corepod.worker.accept import Acceptor
-from corepod.worker.application import api, leadership
+from corepod.worker.application import api, leadership, shared_state
 from corepod.worker.application.development import Pages
 from corepod.worker.application.guard import guard
 from corepod.worker.application.instrumented import Instrumented
@@ -84,10 +84,8 @@ class WorkerProcess:
         self._sticky = StickySessions(settings, record, self._loop) if settings.sticky else None
         if self._sticky is not None:
             children.keep_from_children_too(self._sticky)
-        answers = answer_unavailable(self._guarded, settings)
-        if self._sticky is not None:
-            answers = StickyCookie(answers, self._sticky)
-        self._app = Instrumented(wrap(answers, settings, record), record)
+        answers = self._guarded if self._sticky is None else StickyCookie(self._guarded, self._sticky)
+        self._app = Instrumented(wrap(answer_unavailable(answers, settings), settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)
         self._server = create_server(self._app, settings, record, inheritance.tls)
@@ -217,6 +215,8 @@ class WorkerProcess:
         if settings.ready_path:
             polling = poll_ready_path(self._guarded, settings, server.state, api.report_ready_path)
             self._tasks.append(self._loop.create_task(polling))
+        if settings.shared_required:
+            self._tasks.append(self._loop.create_task(shared_state.watch(api.report_shared_state)))
         if self._pages is not None and self._pages.fault is not None:
             api.report_broken(self._pages.fault.summary)
         self._control.send(Ready())

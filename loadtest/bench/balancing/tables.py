@@ -24,9 +24,9 @@ JUDGED = 0.7  # the load of the goals
 FRONTS = ("least", "least, 2", "queue, 2")  # the chart's front with one replica, and with its default of two
 OVER_RANDOM, OVER_IDEAL = 0.5, 1.3  # p99 that is wanted
 SHOWN = 100  # pods in the short table
-EDGE = (
-    "heavy: one request of 100 takes 50 times longer, so the 99th percentile of the service times themselves lies "
-    "between the short and the long ones. That of the stays is one or the other, and its ratio 1 or about 50."
+EDGE = (  # each a line of a document
+    "heavy: one request of 100 takes 50 times longer, so p99 of the service times lies between short and long ones.",
+    "That of the stays is one or the other, and its ratio 1 or about 50.",
 )
 FORMULAS = 0.1  # share by which simulated means may differ from the formulas
 
@@ -50,13 +50,15 @@ def _said(base: str) -> str:
 
 
 def short_table(results: Results) -> Table:
-    """The one for readers in a hurry."""
+    """The one for readers in a hurry. Without the p99 of heavy tails: see EDGE."""
     cases = [case for case in results if (case.pods, case.load) == (SHOWN, JUDGED)]
-    columns = ["pods are chosen", *(f"{case.service}: {metric}" for case in cases for metric in ("mean", "p99"))]
+    shown = [
+        (case, metric) for case in cases for metric in ("mean", "p99") if (case.service, metric) != ("heavy", "p99")
+    ]
+    columns = ["pods are chosen", *(f"{case.service}: {metric}" for case, metric in shown)]
     table = Table("front-choice", f"over one ideal queue, {SHOWN} pods at {JUDGED:.0%} load, simulated", columns)
     for policy in POLICIES:
-        cells = [ratio(results, case, policy.name, IDEAL.name, m) for case in cases for m in ("mean", "p99")]
-        table.add(policy.name, *(f"{cell:.2f}" for cell in cells))
+        table.add(policy.name, *(f"{ratio(results, case, policy.name, IDEAL.name, m):.2f}" for case, m in shown))
     return table
 
 
@@ -67,7 +69,7 @@ def judge(table: Table, results: Results) -> None:
             for base, most in ((RANDOM.name, OVER_RANDOM), (IDEAL.name, OVER_IDEAL)):
                 cases = [case for case in results if (case.service, case.load) == (service, JUDGED)]
                 worst = max(ratio(results, case, front, base, "p99") for case in cases)
-                table.goal(f"{service}, {front}: p99 over {_said(base)} at most {most}", worst, most)
+                table.goal(f"{service}, {front}: p99 at {JUDGED:.0%} over {_said(base)} at most {most}", worst, most)
 
 
 def formula_deviation(results: Results) -> tuple[float, Case, str]:
@@ -84,13 +86,13 @@ def formula_deviation(results: Results) -> tuple[float, Case, str]:
 
 def simulation_tables(results: Results) -> list[Table]:
     tables = [over_table(results, metric, base) for base in (IDEAL.name, RANDOM.name) for metric in METRICS]
-    short = short_table(results)
-    judge(short, results)
+    judged = next(table for table in tables if table.key == "front-p99-ideal")
+    judge(judged, results)
     deviation, case, policy = formula_deviation(results)
-    text = f"means against M/G/1 and M/M/c: the greatest difference ({policy}, {case}) at most {FORMULAS}"
-    short.goal(text, deviation, FORMULAS)
-    short.notes.append(EDGE)
-    return [*tables, short]
+    text = f"means against M/G/1 and M/M/c: difference at most {FORMULAS} (here {policy}, {case})"
+    judged.goal(text, deviation, FORMULAS)
+    judged.notes += EDGE
+    return [*tables, short_table(results)]
 
 
 def compared_table(compared: Sequence[Compared]) -> Table:
@@ -109,7 +111,7 @@ def compared_table(compared: Sequence[Compared]) -> Table:
         table.add(name, *cells)
     share = sum(one.agrees for one in compared) / len(compared)
     table.goal(
-        "share of measured ratios in the band of nine simulated rounds of ten, or 0.1 beside it",
+        "share of measured ratios in the band, or 0.1 beside it, at least 0.95",
         share,
         0.95,
         least=True,

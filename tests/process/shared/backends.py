@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from corepod.shared.errors import Unavailable
 from corepod.shared.redis import connect
 from corepod.worker.application.shared_state import SharedSettings
+
 from tests.waiting import DEADLINE
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ TIMEOUT = 1.0  # shared_timeout, seconds
 
 
 @contextlib.asynccontextmanager
-async def backend(url: str, timeout: float = TIMEOUT) -> AsyncIterator[RedisBackend]:
-    made: Any = connect(SharedSettings(url, "", timeout, False, ""))
+async def backend(url: str, patience: float = TIMEOUT) -> AsyncIterator[RedisBackend]:
+    made: Any = connect(SharedSettings(url, "", patience, False, ""))
     try:
         yield made
     finally:

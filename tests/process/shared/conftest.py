@@ -27,7 +27,7 @@ def embedded(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """A Redis of the test's own. COREPOD_TEST_REDIS names another one for the suite, such as a Valkey, whose database is
+    """A Redis of the test's own. COREPOD_TEST_REDIS names another one for the suite, such as a Valkey; its database is
     emptied for each test."""
     if elsewhere := os.environ.get("COREPOD_TEST_REDIS"):
         with redis.Redis.from_url(elsewhere) as client:

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-
 from corepod.shared.backend import When
 from corepod.shared.errors import SharedError
 from corepod.shared.redis import calls
 from corepod.shared.redis.address import CONNECTIONS
 from corepod.shared.redis.circuit import Circuit, Pass
+
 from tests.process.shared.backends import TIMEOUT, backend, eventually, unavailable, until
 from tests.redisserver import RedisServer, redis_server
 from tests.slowproxy import slow_proxy
@@ -133,7 +133,10 @@ def test_an_answer_that_is_cut_off(server: RedisServer) -> None:
 
 def test_a_cancelled_operation_leaves_no_answer_for_the_next(server: RedisServer) -> None:
     async def main() -> None:
-        async with slow_proxy(server.port) as proxy, backend(DB.format(proxy.port) + "?max_connections=1", 20.0) as state:
+        async with (
+            slow_proxy(server.port) as proxy,
+            backend(DB.format(proxy.port) + "?max_connections=1", 20.0) as state,
+        ):
             for number in range(10):
                 await state.set(f"key{number}", b"%d" % number, None, When.ALWAYS)
             proxy.delay = 0.03
@@ -174,7 +177,10 @@ def test_full_memory(server: RedisServer, caplog: pytest.LogCaptureFixture) -> N
             assert (await state.acquire("lock", "you", 60.0) or 0) > token
 
     asyncio.run(main())
-    assert [("maxmemory" in line, "is back after" in line) for line in caplog.messages] == [(True, False), (False, True)]
+    assert [("maxmemory" in line, "is back after" in line) for line in caplog.messages] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_wrong_password(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.process.harness import CLIENT
+from tests.redisserver import redis_server
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -71,11 +72,10 @@ class Client:
         return self
 
 
-def pool_of(name: str, start: Start, folder: Path, *flags: str, **environ: str) -> Pool:
+def pool_of(name: str, start: Start, folder: Path, *flags: str, shared: str = "", **environ: str) -> Pool:
     (folder / "shop.py").write_text(SHOWN[name])
-    state = f"sqlite:///{folder}/state.sqlite"
-    common = ("--pin", "never", "--shared", state, "--shared-timeout", "30")
-    return start("shop:app", *common, *flags, cwd=folder, env=environ).ready()
+    state = {"COREPOD_SHARED": shared or f"sqlite://{folder}/state.sqlite", "COREPOD_SHARED_TIMEOUT": "30"}
+    return start("shop:app", "--pin", "never", *flags, cwd=folder, env={**state, **environ}).ready()
 
 
 def test_the_page_shows_all() -> None:
@@ -101,6 +101,29 @@ def test_a_session_outlives_its_worker_and_ends_everywhere(name: str, start: Sta
     client.ask("POST", "/logout")
     assert (client.cookie, client.user(), stolen.user(), other.user()) == ("", None, None, "bob")
     assert "Traceback" not in pool.log
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", ["starlette", "flask"])
+def test_pools_that_share_a_server_share_sessions_and_an_outage_is_for_those_who_use_them(
+    name: str, start: Start, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path / "redis") as server:
+        common: dict[str, str] = {"shared": server.url, "SESSION_KEYS": new_key()}
+        pool, other = [pool_of(name, start, tmp_path, "--workers", "1", **common) for _ in range(2)]
+        client = Client(pool).login("ada")
+        assert Client(other, client.cookie).user() == "ada"
+        pool.kill_worker()
+        assert client.user() == "ada"
+        server.kill()
+        used = pool.get("/", headers={"Cookie": client.cookie})
+        assert (used.status_code, used.headers["retry-after"]) == (503, "1")
+        unused = pool.get("/elsewhere", headers={"Cookie": client.cookie})
+        assert unused.status_code == 404
+        server.start()
+        until(lambda: pool.get("/", headers={"Cookie": client.cookie}).status_code == 200, "sessions are there again")
+        client.login("bob")
+        assert Client(other, client.cookie).user() == "bob"
 
 
 @pytest.mark.timeout(400)

@@ -56,7 +56,9 @@ def _serves(pool: Pool, path: str) -> bool:
         pytest.param("needs_state_django:wsgi", ("/state", "/thread"), (), marks=compat("django")),
     ],
 )
-def test_frameworks(start: Start, server: RedisServer, app: str, paths: tuple[str, ...], flags: tuple[str, ...]) -> None:
+def test_frameworks(
+    start: Start, server: RedisServer, app: str, paths: tuple[str, ...], flags: tuple[str, ...]
+) -> None:
     pool = pool_with(start, server, app, *flags, "--access-log")
     for path in paths:
         until(partial(_serves, pool, path), f"{path} answers")
@@ -111,7 +113,9 @@ def test_websockets(start: Start, server: RedisServer) -> None:
 def test_under_load(start: Start, server: RedisServer, fault: str) -> None:
     """Steady requests through an outage: those that don't need the state all succeed; those that do get 200 or 503, and
     end while it lasts; the server has few connections; afterwards all succeed, in the same workers."""
-    pool = start("needs_state:app", "--workers", "2", "--shared-timeout", "0.5", env={"COREPOD_SHARED": server.url}).ready()
+    pool = start(
+        "needs_state:app", "--workers", "2", "--shared-timeout", "0.5", env={"COREPOD_SHARED": server.url}
+    ).ready()
     pids = [slot["pid"] for slot in pool.status()["slots"]]
     base = f"http://127.0.0.1:{pool.port}"
 
@@ -120,9 +124,7 @@ def test_under_load(start: Start, server: RedisServer, fault: str) -> None:
         async with httpx.AsyncClient(timeout=DEADLINE, limits=limits, trust_env=False) as client:
 
             async def wave() -> tuple[set[int], set[int]]:
-                found = await asyncio.gather(
-                    *(client.get(base + path) for _ in range(40) for path in ("/", "/state"))
-                )
+                found = await asyncio.gather(*(client.get(base + path) for _ in range(40) for path in ("/", "/state")))
                 return (
                     {one.status_code for one in found if one.url.path == "/"},
                     {one.status_code for one in found if one.url.path == "/state"},
@@ -140,13 +142,36 @@ def test_under_load(start: Start, server: RedisServer, fault: str) -> None:
                 server.start()
             else:
                 server.signal(signal.SIGCONT)
-            while (await client.get(base + "/state")).status_code != 200:
+            while (await client.get(base + "/state")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert server.command("INFO", "clients")["connected_clients"] <= 4 * 11 + 1
-            while await wave() != ({200}, {200}):  # the other worker may find out a little later
+            while await wave() != ({200}, {200}):  # noqa: ASYNC110 - the other worker may find out a little later
                 await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(main(), 5 * DEADLINE))
     assert [slot["pid"] for slot in pool.status()["slots"]] == pids
     assert pool.log.count("fail with 503") <= 2 * 4
     pool.until_log("is back after", 2)
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_readiness(start: Start, tmp_path: Path, required: bool) -> None:
+    """With shared_required a worker isn't ready in an outage, says why, and is again afterwards; otherwise nothing
+    changes. The application here has nothing to do with shared state."""
+    flags = ("--shared-required",) if required else ()
+    with redis_server(tmp_path / "redis", "requirepass secret") as server:
+        environment = {"COREPOD_SHARED": server.url.replace("//", "//:secret@")}
+        pool = start("ok:app", "--workers", "1", "--shared-timeout", "0.5", *flags, env=environment).ready()
+        server.kill()
+        if required:
+            until(lambda: pool.admin("/readyz").status_code == 503, lambda: f"not ready:\n{pool.log}")
+            said = pool.admin("/readyz").text + pool.admin("/status").text
+            assert f"the shared state redis://127.0.0.1:{server.port}/0 " in said
+            assert "secret" not in said + pool.log
+            assert pool.get("/pid").status_code == 200
+            server.start()
+            until(lambda: pool.admin("/readyz").status_code == 200, lambda: f"ready again:\n{pool.log}")
+        else:
+            assert pool.get("/pid").status_code == 200
+            assert pool.admin("/readyz").status_code == 200
+        assert pool.slot()["restarts"] == 0

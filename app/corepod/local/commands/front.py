@@ -78,7 +78,6 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--sticky",
         type=values.cookie,
-        default="",
         metavar="COOKIE",
         help="keep a client at one pool by a cookie of this name",
     )
@@ -134,7 +133,7 @@ def _asked(options: Namespace) -> build.Asked:
         queue_timeout=options.queue_timeout,
         check_interval=options.check_interval,
         retries=not options.no_retries,
-        cookie=options.sticky,
+        cookie=options.sticky or "",
         proxies=tuple(options.trusted_proxies),
     )
 

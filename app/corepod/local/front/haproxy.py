@@ -79,6 +79,8 @@ def _defaults(config: Configuration) -> list[str]:
         "  log global",
         "  option dontlognull",
         f"  balance {config.balance}",
+        "  # Idle connections of clients outlive a stop until their next response, which asks to close them.",
+        "  option idle-close-on-response",
         "  # The first request of a client never meets a connection that the pool is just closing.",
         "  http-reuse safe",
         f"  timeout connect {CONNECT}",
@@ -154,14 +156,12 @@ _AGAIN = [
     "  http-request disable-l7-retry unless { method GET HEAD }",
 ]
 _BUDGET = [
-    "  # A request that kills its worker kills two. A path on which more than a tenth of a minute's requests fail (and",
-    "  # more than one) isn't tried again. Only requests that may be sent again count.",
+    "  # A request that kills its worker kills two. After that it isn't sent again while more than a tenth of the last",
+    "  # minute's requests of its path fail. Only those count that may be sent again: a POST says nothing of them.",
     "  stick-table type string len 128 size 20k expire 2m store http_req_rate(60s),http_fail_rate(60s)",
     "  http-request track-sc0 path if { method GET HEAD }",
     "  http-request set-var(txn.requests) sc0_http_req_rate",
-    "  acl fails sc0_http_fail_rate gt 1",
-    "  acl fails_often sc0_http_fail_rate,mul(10),sub(txn.requests) gt 0",
-    "  http-request disable-l7-retry if fails fails_often",
+    "  http-request disable-l7-retry if { sc0_http_fail_rate,mul(10),sub(txn.requests) gt 0 }",
 ]
 
 

@@ -127,10 +127,9 @@ def _trusts(networks: Sequence[str], host: str | None) -> bool:
         peer = ipaddress.ip_address(host)
     except ValueError:
         return True  # a name, whose address isn't known here
-    return any(
-        network == "*" or (peer.is_loopback if network == "loopback" else peer in ipaddress.ip_network(network))
-        for network in networks
-    )
+    if {"*", "peer"} & set(networks) or ("loopback" in networks and peer.is_loopback):
+        return True
+    return any(peer in ipaddress.ip_network(network) for network in networks if network != "loopback")
 
 
 def together(targets: Sequence[Target]) -> list[str]:

@@ -51,5 +51,6 @@ def networks(text: str) -> list[str]:
         networks: list[str] = parse(BY_NAME["trusted_proxies"], text.split(","))
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
-    every = {"*": ("0.0.0.0/0", "::/0"), LOOPBACK: ("127.0.0.0/8", "::1")}
+    all_networks = ("0.0.0.0/0", "::/0")
+    every = {"*": all_networks, "peer": all_networks, LOOPBACK: ("127.0.0.0/8", "::1")}
     return [part for network in networks for part in every.get(network, (network,))]

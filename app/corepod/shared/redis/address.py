@@ -71,8 +71,8 @@ def parse(url: str, timeout: float) -> Address:
         raise ValueError("the URL in `shared` can't be used: max_connections is 1 at the least")
     if parts.scheme != "unix":
         options["socket_keepalive"] = True
-    # What the rest relies on: one connection more, for the messages; and no timeout for each part of an operation, since
-    # the whole of it has one, and asyncio.wait_for, with which redis-py would do it, may lose a cancellation.
+    # What the rest relies on: one connection more, for the messages; and no timeout for each part of an operation,
+    # since the whole of it has one, and asyncio.wait_for, with which redis-py does it, may lose a cancellation.
     forced = {
         "max_connections": connections + 1,
         "decode_responses": False,
@@ -104,7 +104,7 @@ def _sentinels(netloc: str, path: str) -> tuple[list[tuple[str, int]], str]:
         hosts.append((parts.hostname, parts.port or SENTINEL_PORT))
     service = unquote(path.lstrip("/").partition("/")[0])
     if not service:
-        raise ValueError("the URL in `shared` can't be used: redis+sentinel:// needs the master's name, as in HOST/MASTER/0")
+        raise ValueError("the URL in `shared` can't be used: redis+sentinel:// needs a master: HOST/MASTER/DB")
     return hosts, service
 
 

@@ -79,7 +79,9 @@ class RedisBackend:
                 raise TypeError(f"the value of {key!r} is no integer, and can't be incremented") from None
             raise OverflowError(f"{key!r} incremented by {by} would have more than 64 bits") from None
 
-    async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, expires: float | None) -> bool:
+    async def compare_and_set(
+        self, key: str, expected: bytes | None, value: bytes | None, expires: float | None
+    ) -> bool:
         old = ("", "") if expected is None else ("1", expected)
         new = ("", "") if value is None else ("1", value)
         words = (*old, *new, "" if expires is None else _ms(expires))

@@ -53,7 +53,7 @@ _BY_WORD: tuple[tuple[str, Reach, str], ...] = (
 
 
 def fault(error: BaseException, timeout: float) -> Fault | None:
-    """None where the error is an answer, and the server is well. `timeout` is what an operation may take, in seconds."""
+    """None where the error is an answer, and the server is well. `timeout`: seconds that an operation may take."""
     said = str(error)
     for word, reach, text in _BY_WORD:
         if isinstance(error, exceptions.RedisError) and word in said:
@@ -65,4 +65,5 @@ def fault(error: BaseException, timeout: float) -> Fault | None:
         return Fault(Reach.ALL, f"hasn't answered within {timeout:g} s (shared_timeout)")
     if isinstance(error, exceptions.ResponseError):
         return None
-    return Fault(Reach.ALL, f"can't be reached: {said.strip() or type(error).__name__}")
+    said = said.strip().rstrip(".") or type(error).__name__
+    return Fault(Reach.ALL, f"can't be reached: {said}")

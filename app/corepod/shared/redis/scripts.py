@@ -57,7 +57,8 @@ local now = time[1] * 1000000 + time[2]
 """
 
 # A lock is a hash: owner, until (microseconds), token. The token isn't a counter from 1 but the server's time, or one
-# more than the last: so it also grows past a server that has lost its data, and locks that nobody uses may be forgotten.
+# more than the last: so it also grows past a server that has lost its data, and locks that nobody uses can be forgotten
+# (after RETENTION).
 # ARGV: owner, lease in microseconds, retention in ms.
 ACQUIRE = Script(
     _NOW

@@ -1,8 +1,8 @@
 """Workers of all pools that share their state make way for new ones in turn: at most so many at a time.
 
 The supervisor has no way to the shared state. A worker that is to be replaced takes one of the places there itself and
-keeps it until its process ends, so that nobody has to give it back for one that dies. Whoever gets no place goes
-without one in the end: order is not worth a worker that is never replaced. Times are seconds.
+keeps it until its process ends, so that nobody has to give it back for one that dies. A worker that gets no place is
+replaced without one in the end: order is not worth a worker that is never replaced. Times are seconds.
 """
 
 from __future__ import annotations

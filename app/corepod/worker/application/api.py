@@ -52,6 +52,11 @@ def report_ready_path(why: str) -> None:
     _set_reason("path", why)
 
 
+def report_shared_state(why: str) -> None:
+    """Why the application isn't ready for want of shared state (`shared_required`), empty where it is."""
+    _set_reason("shared", why)
+
+
 def report_broken(summary: str) -> None:
     """There is no application, and a page with its fault is served in its place."""
     _set_reason("broken", BROKEN + summary)

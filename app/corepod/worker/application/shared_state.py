@@ -4,10 +4,11 @@ uses it imports."""
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from corepod.worker.settings import WorkerSettings
 
@@ -19,7 +20,7 @@ class SharedSettings(NamedTuple):
     prefix: str
     timeout: float  # seconds
     required: bool
-    pool: str  # name of the pool, empty outside of one
+    pool: str  # name of the pool, as the supervisor shows it; empty outside of one
     folder: str = ""  # in which the pool's workers begin
 
 
@@ -50,3 +51,12 @@ def current(environ: Mapping[str, str] = os.environ) -> SharedSettings:
         environ.get("COREPOD_SHARED_REQUIRED", "").lower() in ("1", "true", "yes", "on"),
         "",
     )
+
+
+def watch(report: Callable[[str], None]) -> Coroutine[Any, Any, None]:
+    """Report why this worker isn't ready for want of shared state; empty where it is.
+
+    For `shared_required`, which wants shared state whether the application has imported it or not.
+    """
+    found: Coroutine[Any, Any, None] = import_module("corepod.shared.readiness").watch(report)
+    return found

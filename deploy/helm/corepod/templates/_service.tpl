@@ -15,6 +15,14 @@ trafficDistribution: {{ . }}
 {{- with .externalTrafficPolicy }}
 externalTrafficPolicy: {{ . }}
 {{- end }}
+{{- with .sessionAffinity }}
+sessionAffinity: {{ . }}
+{{- if eq . "ClientIP" }}
+sessionAffinityConfig:
+  clientIP:
+    timeoutSeconds: {{ int $.sessionAffinityTimeout }}
+{{- end }}
+{{- end }}
 {{- with .loadBalancerClass }}
 loadBalancerClass: {{ . }}
 {{- end }}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from corepod.shared.redis.address import CONNECTIONS, parse
 
 
@@ -48,7 +47,7 @@ def test_sentinels(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("redis+sentinel://u:secret@a:1", "master's name"),
+        ("redis+sentinel://u:secret@a:1", "needs a master"),
         ("redis+sentinel://u:secret@/main/0", "HOST:PORT"),
         ("redis://u:secret@h?socket_timeout=never", "socket_timeout"),
         ("redis://u:secret@h:port/0", "can't be used"),

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
+from corepod.shared.redis.circuit import FIRST, MOST, SPREAD, Circuit, Pass
 from hypothesis import given
 from hypothesis import strategies as st
-
-from corepod.shared.redis.circuit import FIRST, MOST, SPREAD, Circuit, Pass
-
 
 
 def test_operations_pass_until_one_fails() -> None:

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from redis import exceptions
-
 from corepod.shared.redis.faults import Reach, fault
+from redis import exceptions
 
 
 @pytest.mark.parametrize(
@@ -20,10 +19,10 @@ from corepod.shared.redis.faults import Reach, fault
         # As Redis 6.2 says it of a command in a script.
         (
             exceptions.ResponseError(
-                "Error running script (call to f_0): @user_script:3: -OOM command not allowed when used memory > 'maxmemory'."
+                "Error running script (call to f_0): @user_script:3: -OOM command not allowed when used memory > 'max'."
             ),
             Reach.WRITES,
-            "maxmemory",
+            "is out of memory",
         ),
         (exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"), Reach.WRITES, "disk"),
         (exceptions.NoPermissionError("this user has no permissions"), Reach.ONE, "permit"),

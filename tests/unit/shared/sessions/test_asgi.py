@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.process.traffic import held_ports
 
+if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
 KEY = "k" * 32
@@ -177,9 +177,7 @@ def test_lazily_nothing_is_read_before_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("eager", [True, False])
-def test_an_outage_is_only_for_those_who_use_the_session(
-    eager: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_outage_is_only_for_those_who_use_the_session(eager: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def view(request: Request) -> Response:
         if request.path_params["do"] == "untouched":
             return Response("hello")
@@ -199,9 +197,9 @@ def test_an_outage_is_only_for_those_who_use_the_session(
 
     kept: dict[str, str] = {}
     ask(view, fill, eager=eager)
-    (tmp_path / "folder").mkdir()
-    monkeypatch.setenv("COREPOD_SHARED", f"sqlite:///{tmp_path}/folder")  # no file, but a folder
-    ask(view, body, eager=eager)
+    with held_ports(1) as [port]:  # on which nothing answers
+        monkeypatch.setenv("COREPOD_SHARED", f"redis://127.0.0.1:{port}/0")
+        ask(view, body, eager=eager)
 
 
 def test_a_websocket_has_the_session_and_may_change_it_until_it_is_accepted() -> None:

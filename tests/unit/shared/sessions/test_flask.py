@@ -16,6 +16,8 @@ pytest.importorskip("flask")  # locust brings it, so it isn't marked as what use
 from corepod.shared.sessions.flask import SharedSessions
 from flask import Flask, flash, get_flashed_messages, session
 
+from tests.process.traffic import held_ports
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -96,15 +98,16 @@ def test_what_flask_does_with_sessions_goes_on() -> None:
 
 
 def test_who_doesnt_touch_the_session_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COREPOD_SHARED", "sqlite:////proc/nowhere")
-    user = client(make())
-    answer = get(user, "/static")
-    assert answer.status_code == 200
-    assert "Set-Cookie" not in answer.headers
-    assert "Vary" not in answer.headers
-    user.set_cookie("session", Keys([KEY]).sign("a" * 43), domain="shop.test")
-    with pytest.raises(shared.Unavailable):
-        get(user, "/show")
+    with held_ports(1) as [port]:  # on which nothing answers
+        monkeypatch.setenv("COREPOD_SHARED", f"redis://127.0.0.1:{port}/0")
+        user = client(make())
+        user.set_cookie("session", Keys([KEY]).sign("a" * 43), domain="shop.test")
+        answer = get(user, "/static")
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
+        assert "Vary" not in answer.headers
+        with pytest.raises(shared.Unavailable):
+            get(user, "/show")
 
 
 def test_the_keys_are_flasks_and_can_be_changed() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a session in the shared state, whoever else uses it at the same time."""
+"""What becomes of a session in the shared state, of each kind, whoever else uses it at the same time."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+pytestmark = pytest.mark.usefixtures("url")
 KEY, OTHER = "k" * 32, "o" * 32
 LIFETIMES = Lifetimes(idle=1000, absolute=5000)
 

@@ -1,0 +1,51 @@
+"""Shared state in a real Valkey in the cluster: the suite that holds every backend, through the Service's address."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.e2e.kube import DEADLINE, ROOT, apply, get, kubectl, run
+
+IMAGE = "valkey:8"
+PORT = 6379
+SUITE = 400.0  # seconds
+
+
+def pod() -> dict[str, Any]:
+    """As small as a namespace under "restricted" lets it be."""
+    closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+    container = {
+        "name": "valkey",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["valkey-server", "--save", "", "--appendonly", "no", "--protected-mode", "no", "--dir", "/tmp"],
+        "ports": [{"containerPort": PORT}],
+        "readinessProbe": {"exec": {"command": ["valkey-cli", "ping"]}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": {**closed, "runAsUser": 999, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    metadata = {"name": "valkey", "labels": {"app": "valkey"}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+
+
+@pytest.fixture(scope="module")
+def address(namespace: str) -> str:
+    run("kind", "load", "docker-image", IMAGE, deadline=4 * DEADLINE)
+    service = {"selector": {"app": "valkey"}, "ports": [{"port": PORT}]}
+    apply(namespace, pod(), {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "valkey"}, "spec": service})
+    kubectl("wait", "-n", namespace, "pod/valkey", "--for=condition=Ready", f"--timeout={DEADLINE:g}s")
+    return f"redis://{get('service', 'valkey', '-n', namespace)['spec']['clusterIP']}:{PORT}/0"
+
+
+def test_the_suite_on_a_real_valkey(address: str) -> None:
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "redis", "tests/process/shared"]
+    words += [f"--ignore=tests/process/shared/test_{name}.py" for name in ("redis_faults", "unavailable")]
+    environment = {**os.environ, "COREPOD_TEST_REDIS": address}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SUITE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
