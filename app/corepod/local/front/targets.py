@@ -109,8 +109,8 @@ def _warnings(name: str, address: str, values: Mapping[str, Any]) -> Iterator[st
     host = address.rpartition(":")[0].strip("[]")
     if not _trusts(values.get("trusted_proxies", ["loopback"]), host if not address.startswith("unix@") else None):
         yield (
-            f"{name} doesn't trust the front ({host or 'its Unix socket'}), so its application sees the front in place of its clients: add "
-            "loopback to its trusted_proxies"
+            f"{name} doesn't trust the front ({host or 'its Unix socket'}), so its application sees the front in "
+            "place of its clients: add loopback to its trusted_proxies"
         )
     if (lame_duck := float(values.get("lame_duck", LAME_DUCK))) < LAME_DUCK:
         yield (
