@@ -22,10 +22,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.conftest import IMAGE
 from tests.e2e.fronted import SMALL, Fronted
-from tests.e2e.kube import DEADLINE, ROOT, get, kubectl, node_address, run, until, until_everywhere
+from tests.e2e.kube import DEADLINE, ROOT, get, kubectl, node_address, run, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.release import Pod
@@ -56,7 +55,6 @@ def build(folder: Path) -> str:
     run("docker", "build", "--tag", image, str(folder), deadline=BUILD)
     for each in (image, VALKEY, "haproxy:3.0"):
         run("kind", "load", "docker-image", each, "--name", cluster, deadline=BUILD)
-        until_everywhere(each)
     return image
 
 
@@ -104,14 +102,13 @@ class ManyPods(Fronted):
 
 
 @pytest.fixture(scope="module")
-def installed(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManyPods]:
+def installed(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> ManyPods:
     command = block("sessions", r"^    (export SESSION_KEYS=.*?)$") + "\n"
     command += block("sessions", r"^    (kubectl create secret .*?)$") + f" -n {namespace}"
     run("sh", "-ec", command)
     release = ManyPods(namespace)
     release.image = build(tmp_path_factory.mktemp("image"))
-    yield release.rise()
-    release.uninstall()
+    return release.rise()  # its end is that of the namespace
 
 
 @pytest.fixture
@@ -120,67 +117,6 @@ def release(installed: ManyPods) -> ManyPods:
     if len(installed.names()) != PODS:
         installed.scale(PODS)
     return installed
-
-
-# Sessions
-
-
-class Browser:
-    """Visits /session with its cookie. Each visit has to find what the ones before have left."""
-
-    def __init__(self, release: ManyPods, client: httpx.Client) -> None:
-        self._release, self._client = release, client
-        self._url = f"{release.service}/session"
-        self.last: dict[str, Any] = {"visits": 0}
-
-    def visit(self) -> dict[str, Any] | None:
-        """None where nobody has answered, as may be for a moment while a pod leaves."""
-        try:
-            answer = self._client.get(self._url)
-        except httpx.TransportError:
-            return None
-        found: dict[str, Any] = answer.raise_for_status().json()
-        assert found["visits"] > self.last["visits"], (found, self.last)
-        assert found["since"] == self.last.get("since", found["since"])
-        self.last = found
-        return found
-
-    def meets(self, pods: set[str]) -> None:
-        """Visit until each of these pods has answered."""
-        met = set()
-
-        def all_of_them() -> bool:
-            if found := self.visit():
-                met.add(found["pod"])
-            return met >= pods
-
-        until(all_of_them, f"an answer of {pods}")
-        assert met <= pods | set(self.last["answered"])
-
-
-def test_a_session_survives_its_worker_its_pod_and_a_scale_down(release: ManyPods) -> None:
-    with httpx.Client(timeout=DEADLINE) as client, httpx.Client(timeout=DEADLINE) as other:
-        browser = Browser(release, client)
-        first = until(browser.visit, "a session")
-        assert first is not None
-        browser.meets(release.names())
-
-        pod = next(pod for pod in release.pods() if pod.name == first["pod"])
-        before = pod.metric("corepod_worker_restarts_total")
-        pod.sh(f"kill -9 {pod.worker().pid}")
-        until(lambda: pod.metric("corepod_worker_restarts_total") > before, f"a death in {pod.name}")
-        until(lambda: (v := browser.visit()) and v["pod"] == pod.name and v["pid"] != first["pid"], "its next worker")
-        assert pod.again().restarts == 0, "the worker, not the container"
-
-        kubectl("delete", "pod", pod.name, "-n", release.namespace, "--wait")
-        new = {pod.name for pod in release.ready(PODS)}
-        assert pod.name not in new
-        browser.meets(new)
-
-        release.scale(1)
-        browser.meets(release.names())
-        assert len(browser.last["answered"]) == PODS + 1
-        assert other.get(f"{release.service}/session").json()["visits"] == 1, "without its cookie there is another one"
 
 
 # Messages
@@ -257,21 +193,34 @@ def test_users_of_the_chat_hear_each_other_over_all_pods(release: ManyPods) -> N
 # Socket.IO
 
 
-def socket(stack: ExitStack, url: str) -> tuple[Any, list[str]]:
+def made(stack: ExitStack, *, reconnection: bool = False) -> Any:
     """A client with its default transports, a jar of cookies, and a connection for each request of its polling."""
     session = stack.enter_context(requests.Session())
     session.trust_env = False
     session.headers["Connection"] = "close"
-    client = socketio.Client(reconnection=False, http_session=session)
-    heard: list[str] = []
-    client.on("said", heard.append)
+    client = socketio.Client(reconnection=reconnection, http_session=session)
     stack.callback(client.disconnect)
+    return client
+
+
+def connected(stack: ExitStack, url: str, *, reconnection: bool = False) -> tuple[Any, list[str]]:
+    """A client, and what it has heard."""
+    client, heard = made(stack, reconnection=reconnection), list[str]()
+    client.on("said", heard.append)
     client.connect(url, wait_timeout=int(DEADLINE))
     return client, heard
 
 
-def pod_of(client: Any) -> str:
-    return str(client.call("where", timeout=int(DEADLINE)))
+def pod_of(client: Any, timeout: float = DEADLINE) -> str:
+    return str(client.call("where", timeout=int(timeout)))
+
+
+def lives(one: tuple[Any, list[str]]) -> bool:
+    """Whether it is connected, again or still."""
+    try:
+        return bool(pod_of(one[0], 10))
+    except socketio.exceptions.SocketIOError:
+        return False
 
 
 def all_hear_each(clients: list[tuple[Any, list[str]]]) -> bool:
@@ -287,11 +236,13 @@ def test_socketio_fails_where_its_requests_go_to_any_pod(release: ManyPods) -> N
 
     def fails() -> bool:
         with ExitStack() as stack:
+            client = made(stack)
             try:
-                socket(stack, release.service)
+                client.connect(release.service, wait=False)
             except socketio.exceptions.ConnectionError:
                 return True
-            return False
+            until(lambda: client.namespaces or client.eio.state == "disconnected", "what becomes of a client")
+            return not client.namespaces
 
     until(fails, "a client that can't connect")
 
@@ -302,20 +253,87 @@ def test_socketio_with_the_cookie_of_the_front(release: ManyPods) -> None:
         clients: list[tuple[Any, list[str]]] = []
 
         def at_each() -> bool:
-            clients.append(socket(stack, release.url))
+            clients.append(connected(stack, release.url, reconnection=True))
             return {pod_of(client) for client, _ in clients} == release.names()
 
         until(at_each, "clients at each pod")
         until(lambda: all_hear_each(clients), "a text at all clients")
         assert {client.eio.transport() for client, _ in clients} == {"websocket"}
 
+        gone = release.names() - {pod_of(clients[0][0])}
+        kubectl("delete", "pod", min(gone), "-n", release.namespace, "--wait")
+        until(lambda: release.names().isdisjoint([min(gone)]) and all(map(lives, clients)), "all clients connected")
+        assert min(gone) not in {pod_of(client) for client, _ in clients}
+        until(lambda: all_hear_each(clients), "a text at all clients, wherever they are now")
+
 
 def test_socketio_with_affinity_of_addresses(release: ManyPods) -> None:
     release.rise(service={"type": "NodePort", "sessionAffinity": "ClientIP"})
     try:
         with ExitStack() as stack:
-            clients = [socket(stack, release.service)[0] for _ in range(5)]
+            clients = [connected(stack, release.service)[0] for _ in range(5)]
             assert len({pod_of(client) for client in clients}) == 1, "all have one address, and so one pod"
             assert {client.eio.transport() for client in clients} == {"websocket"}
     finally:
         release.rise()
+
+
+# Sessions
+
+
+class Browser:
+    """Visits /session with its cookie. Each visit has to find what the ones before have left."""
+
+    def __init__(self, release: ManyPods, client: httpx.Client) -> None:
+        self._release, self._client = release, client
+        self._url = f"{release.service}/session"
+        self.last: dict[str, Any] = {"visits": 0}
+
+    def visit(self) -> dict[str, Any] | None:
+        """None where nobody has answered, as may be for a moment while a pod leaves."""
+        try:
+            answer = self._client.get(self._url)
+        except httpx.TransportError:
+            return None
+        found: dict[str, Any] = answer.raise_for_status().json()
+        assert found["visits"] > self.last["visits"], (found, self.last)
+        assert found["since"] == self.last.get("since", found["since"])
+        self.last = found
+        return found
+
+    def meets(self, pods: set[str]) -> None:
+        """Visit until each of these pods has answered."""
+        met = set()
+
+        def all_of_them() -> bool:
+            if found := self.visit():
+                met.add(found["pod"])
+            return met >= pods
+
+        until(all_of_them, f"an answer of {pods}")
+        assert met <= pods | set(self.last["answered"])
+
+
+def test_a_session_survives_its_worker_its_pod_and_a_scale_down(release: ManyPods) -> None:
+    with httpx.Client(timeout=DEADLINE) as client, httpx.Client(timeout=DEADLINE) as other:
+        browser = Browser(release, client)
+        first = until(browser.visit, "a session")
+        assert first is not None
+        browser.meets(release.names())
+
+        pod = next(pod for pod in release.pods() if pod.name == first["pod"])
+        before = pod.metric("corepod_worker_restarts_total")
+        pod.sh(f"kill -9 {pod.worker().pid}")
+        until(lambda: pod.metric("corepod_worker_restarts_total") > before, f"a death in {pod.name}")
+        until(lambda: (v := browser.visit()) and v["pod"] == pod.name and v["pid"] != first["pid"], "its next worker")
+        assert pod.again().restarts == 0, "the worker, not the container"
+
+        kubectl("delete", "pod", pod.name, "-n", release.namespace, "--wait")
+        new = {pod.name for pod in release.ready(PODS)}
+        assert pod.name not in new
+        browser.meets(new)
+
+        release.scale(1)
+        browser.meets(release.names())
+        assert len(browser.last["answered"]) == PODS + 1
+        assert other.get(f"{release.service}/session").json()["visits"] == 1, "without its cookie there is another one"
