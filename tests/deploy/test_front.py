@@ -417,6 +417,8 @@ def test_service_headless_adds_one() -> None:
     without = chart({"service": {**values["service"], "headless": False}})
     assert find(without, "Service", "corepod") == plain, "the one that exists can't be changed"
     assert all(o["metadata"]["name"] != "corepod-headless" for o in without)
+    assert find(chart(on(service=values["service"])), "Service", "corepod-headless") == headless
+    assert find(chart(on()), "Service", "corepod-headless")["spec"]["clusterIP"] == "None"
 
 
 # Alerts
