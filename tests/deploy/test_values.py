@@ -127,7 +127,9 @@ def test_the_service() -> None:
 
 
 def test_clients_keep_their_pod_by_their_address() -> None:
-    spec = find(chart({"service": {"sessionAffinity": "ClientIP", "sessionAffinityTimeout": 600}}), "Service", "corepod")["spec"]
+    spec = find(
+        chart({"service": {"sessionAffinity": "ClientIP", "sessionAffinityTimeout": 600}}), "Service", "corepod"
+    )["spec"]
     assert spec["sessionAffinity"] == "ClientIP"
     assert spec["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 600}}
     spec = find(chart({}), "Service", "corepod")["spec"]
