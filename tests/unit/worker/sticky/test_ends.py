@@ -32,10 +32,14 @@ def workers(stack: ExitStack, count: int, slots: int = SLOTS) -> tuple[list[Ends
         ends[worker] = Ends()
         stack.callback(ends[worker].close)
         give(sockets, ends, worker, slots)
+    stack.callback(close, sockets)
+    return list(ends.values()), sockets
+
+
+def close(sockets: HandoverSockets) -> None:
     for pair in sockets._pairs:
         for end in pair:
-            stack.enter_context(end)
-    return list(ends.values()), sockets
+            end.close()
 
 
 def give(sockets: HandoverSockets, ends: dict[int, Ends], worker: int, slots: int) -> None:
