@@ -39,8 +39,12 @@ class Stage:
             made.mkdir(parents=True)
         self.script = Path(shutil.copy(SCRIPT, checkout / ".ci" / "run"))
         stands = {programs / "make": MAKE, folder / "shared/cluster/cluster": CLUSTER, programs / "kubectl": ""}
-        stands[programs / "kind"] = "#!/bin/sh\n"
-        stands |= {programs / "git": GIT, folder / "cache/bin/helm": "", folder / "status": ""}
+        stands |= {
+            programs / "git": GIT,
+            programs / "kind": "#!/bin/sh\n",
+            folder / "cache/bin/helm": "",
+            folder / "status": "",
+        }
         for path, text in stands.items():
             path.write_text(text)
             path.chmod(0o755)
