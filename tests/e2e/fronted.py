@@ -51,6 +51,10 @@ class Fronted(Release):
         kubectl("rollout", "restart", f"deployment/{self.front}", "-n", self.namespace)
         self.fronts_rolled_out()
 
+    def say(self) -> str:
+        """What the fronts have told of their servers: why they have sent nothing to one, or to a wrong one."""
+        return "\n".join(kubectl("logs", pod.name, "-n", self.namespace, "--tail=60") for pod in self.fronts())
+
     def scale(self, count: int) -> None:
         kubectl("scale", f"deployment/{self.full_name}", "-n", self.namespace, f"--replicas={count}")
         self.ready(count)

@@ -111,3 +111,11 @@ def test_a_url_that_cant_work_is_reported_at_the_start(start: Starting) -> None:
     assert pool.wait() != 0
     assert "COREPOD_SHARED: names no host" in pool.log
     assert "secret" not in pool.log
+
+
+def test_a_request_that_needs_a_damaged_state_is_answered_503(start: Starting, tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite").write_bytes(b"garbage " * 1000)
+    environment = {"COREPOD_SHARED": f"sqlite://{tmp_path}/state.sqlite", "COREPOD_SHARED_TIMEOUT": "30"}
+    pool = start("needs_state_starlette:app", "-w", "1", "--pin", "never", "--standby", "none", env=environment).ready()
+    assert pool.get("/state", timeout=2 * DEADLINE).status_code == 503
+    assert (tmp_path / "state.sqlite").read_bytes() == b"garbage " * 1000

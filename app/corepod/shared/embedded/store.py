@@ -92,6 +92,8 @@ class Store:
             async with asyncio.timeout(timeout):
                 result: T = await job.answer
                 return result
+        except Unavailable as error:  # made in the thread: a new one belongs to the request, which gets a 503
+            raise Unavailable(*error.args) from None
         except TimeoutError:
             raise Unavailable(
                 f"the shared state {self.path or 'in memory'} hasn't answered within {timeout:g} s (shared_timeout)"

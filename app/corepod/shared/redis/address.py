@@ -41,7 +41,11 @@ class Renewing(ConnectionPool):
 
 
 class _RenewingBySentinel(Renewing, SentinelConnectionPool):
-    pass
+    async def aclose(self) -> None:
+        """The connections to the Sentinels are others."""
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 class Address(NamedTuple):
