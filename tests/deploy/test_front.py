@@ -4,6 +4,7 @@ configuration is one that HAProxy takes."""
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import yaml
 from corepod.config.spec import BY_NAME
 from corepod.contract.env import ADMIN_PORT, APP_PORT
 
-from tests.deploy.render import CHART, Object, chart, environment, find, pod_specs, refused, worker
+from tests.deploy.render import CHART, ROOT, Object, chart, environment, find, pod_specs, refused, worker
 from tests.deploy.test_chart import LABELS
 from tests.deploy.test_security import violations
 from tests.plugins.needs import program
@@ -236,6 +237,17 @@ def test_the_cookie_s_key_is_the_same_in_every_version_of_a_release_and_in_no_ot
     assert key(on(sticky), "one") == key(on({**sticky, "places": 99}, image={"tag": "2"}), "one")
     assert key(on(sticky), "one") != key(on(sticky), "two")
     assert "COOKIE_KEY" not in environment(spec(on())["containers"][0])
+
+
+def test_the_command_of_docs_deploy_makes_the_services_that_it_names() -> None:
+    section = (ROOT / "docs/deploy.md").read_text().partition("## One queue for all pods\n")[2].partition("\n## ")[0]
+    [command] = [shlex.split(line) for line in re.findall(r"^    (helm .*)$", section, re.MULTILINE)]
+    release = command[command.index("--install") + 1]
+    objects = chart(None, *command[command.index("--set") :], release=release)
+    named = re.findall(rf"Service `({release}-\S+)`", section)
+    assert named
+    for name in named:
+        assert find(objects, "Service", name)
 
 
 def test_everything_that_leads_clients_leads_to_it() -> None:
