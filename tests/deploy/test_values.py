@@ -127,10 +127,12 @@ def test_the_service() -> None:
 
 
 def test_clients_keep_their_pod_by_their_address() -> None:
-    spec = find(chart({"service": {"sessionAffinity": "ClientIP", "sessionAffinityTimeout": 600}}), "Service")["spec"]
+    spec = find(
+        chart({"service": {"sessionAffinity": "ClientIP", "sessionAffinityTimeout": 600}}), "Service", "corepod"
+    )["spec"]
     assert spec["sessionAffinity"] == "ClientIP"
     assert spec["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 600}}
-    spec = find(chart({}), "Service")["spec"]
+    spec = find(chart({}), "Service", "corepod")["spec"]
     assert "sessionAffinity" not in spec
     assert "sessionAffinityConfig" not in spec
     for name, value in (("sessionAffinity", "Cookie"), ("sessionAffinityTimeout", 100_000)):

@@ -36,6 +36,7 @@ class Machine:
         self.state = folder / "state"
         self.run = Path(tempfile.mkdtemp(prefix="corepod-"))  # the path of a socket has 107 bytes
         mine = {"XDG_RUNTIME_DIR": str(self.run), "XDG_STATE_HOME": str(self.state), "HOME": str(folder)}
+        mine["TMPDIR"] = str(folder)  # shared state is kept there, and outlives a pool
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("COREPOD_", "JOURNAL_", "COLUMNS", "LINES"))}
         self.environment = {**clean, **mine}
         # One of its own: commands also see the pools in /run/corepod, of other tests among them.

@@ -58,10 +58,10 @@ class _Turn:
                 if loop.time() - reached >= PATIENCE:
                     raise
             # Apart from each other, although they may have begun at the same moment.
-            await asyncio.sleep(LOOK * (0.5 + random.random()))  # noqa: S311
+            await asyncio.sleep(LOOK * (0.5 + random.random()))
 
     async def _take_free(self, places: int) -> bool:
-        first = random.randrange(places)  # noqa: S311
+        first = random.randrange(places)
         for number in range(places):
             self._place = PLACE.format(number=(first + number) % places)
             if await self._backend.acquire(self._place, self._owner, LEASE) is not None:

@@ -111,7 +111,9 @@ def main(options: Namespace) -> int:
         servers = [{**asdict(one.server), "app": one.app} for one in found]
         output.dump({"pools": servers, "warnings": warnings, "output": options.output, "configuration": text})
     elif options.output:
-        print(f"wrote {options.output}: {len(found)} pool(s), on {', '.join(_asked(options).bind)}")
+        print(
+            f"wrote {options.output}: {len(found)} pool{'s' * (len(found) > 1)}, on {', '.join(_asked(options).bind)}"
+        )
     else:
         print(text, end="")
     return EXIT_OK

@@ -56,7 +56,7 @@ def of_address(word: str) -> Target:
     server = Server(
         _plain(f"{host.strip('[]')}:{ports['port']}"),
         f"{host}:{ports['port']}",
-        host.strip("[]"),
+        host,
         ports["admin port"],
         slots,
     )
@@ -91,7 +91,7 @@ def _admin(name: str, admin: str) -> tuple[str, int]:
             f"{name} has no port for probes (admin = {admin}), which the front needs for its checks: start it with "
             "--admin HOST:PORT"
         )
-    return EVERYWHERE.get(host, host).strip("[]"), int(port)
+    return EVERYWHERE.get(host, host), int(port)
 
 
 def _addresses(binds: Sequence[str]) -> Iterator[str]:
@@ -109,8 +109,8 @@ def _warnings(name: str, address: str, values: Mapping[str, Any]) -> Iterator[st
     host = address.rpartition(":")[0].strip("[]")
     if not _trusts(values.get("trusted_proxies", ["loopback"]), host if not address.startswith("unix@") else None):
         yield (
-            f"{name} doesn't trust the front ({host}), so its application sees the front in place of its clients: add "
-            "loopback to its trusted_proxies"
+            f"{name} doesn't trust the front ({host or 'its Unix socket'}), so its application sees the front in "
+            "place of its clients: add loopback to its trusted_proxies"
         )
     if (lame_duck := float(values.get("lame_duck", LAME_DUCK))) < LAME_DUCK:
         yield (

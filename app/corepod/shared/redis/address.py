@@ -42,6 +42,7 @@ class Renewing(ConnectionPool):
 
 class _RenewingBySentinel(Renewing, SentinelConnectionPool):
     async def aclose(self) -> None:
+        """The connections to the Sentinels are others."""
         await super().aclose()
         for sentinel in self.sentinel_manager.sentinels:
             await sentinel.aclose()

@@ -10,7 +10,7 @@ import pytest
 from corepod.local.front.configuration import Configuration, Found, Server
 from corepod.local.front.haproxy import render
 
-POOLS = (Server("blue", "127.0.0.1:8001", "127.0.0.1", 9001), Server("green", "[::1]:8002", "::1", 9002, slots=4))
+POOLS = (Server("blue", "127.0.0.1:8001", "127.0.0.1", 9001), Server("green", "[::1]:8002", "[::1]", 9002, slots=4))
 CLUSTER = Found("${PODS}", "8000", "9000", "50", "${SERVICE_IP}:${SERVICE_PORT}")
 PLAIN = Configuration(
     servers=POOLS,
@@ -60,7 +60,7 @@ def test_the_sections_of_a_front_before_pools() -> None:
 def test_pools_have_their_slots_and_checks() -> None:
     assert lines(sections(PLAIN), "server ") == [
         "server blue 127.0.0.1:8001 addr 127.0.0.1 port 9001",
-        "server green [::1]:8002 weight 4 addr ::1 port 9002",
+        "server green [::1]:8002 weight 4 addr [::1] port 9002",
         "server blue 127.0.0.1:8001",
         "server green [::1]:8002 weight 4",
     ]
@@ -138,6 +138,7 @@ def test_pods_are_found_by_dns() -> None:
     assert {line for line in config["resolvers cluster"] if line.endswith("1d")} == {
         f"hold {what} 1d" for what in ("timeout", "refused", "nx", "other")
     }
+    assert "hold obsolete 10s" in config["resolvers cluster"]
     assert "default-server maxconn 3" in config["backend pods"]
     assert 'dynamic-cookie-key "${COOKIE_KEY}"' in config["backend pods"]
     assert not lines({"": config["backend fallback"]}, "cookie"), "the Service picks by itself"
