@@ -12,10 +12,19 @@ REDIS = ("redis", "rediss", "unix", *SENTINEL)
 PREFIX_MOST = 128  # bytes
 
 
+def split(url: str) -> SplitResult:
+    """`urlsplit`, which takes no IPv6 addresses in a list of hosts from Python 3.14 on. Raises ValueError."""
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in SENTINEL:
+        return urlsplit(url)
+    end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
+    return urlsplit(f"{scheme}://{rest[end:]}")._replace(netloc=rest[:end])
+
+
 def fault(url: str) -> str:
     """What is wrong with it, empty where nothing is. Says nothing of user and password."""
     try:
-        parts = urlsplit(url)
+        parts = split(url)
         if parts.scheme not in SENTINEL:
             _ = parts.port
     except ValueError as error:

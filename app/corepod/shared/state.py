@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from corepod.contract import shared_url
 from corepod.worker.application import shared_state
@@ -56,7 +55,7 @@ async def close() -> None:
 def _connect(settings: SharedSettings) -> Backend:
     if wrong := shared_url.fault(settings.url):
         raise ValueError(f"the URL in `shared` (COREPOD_SHARED): {wrong}")
-    if urlsplit(settings.url).scheme in shared_url.REDIS:
+    if shared_url.split(settings.url).scheme in shared_url.REDIS:
         from corepod.shared import redis
 
         return redis.connect(settings)

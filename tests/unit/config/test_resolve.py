@@ -331,7 +331,7 @@ def test_a_password_of_the_shared_state_isnt_shown(tmp_path: Path, url: str) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://:p%2Fw@host:6380/1", "rediss://h", "redis+sentinel://a:1,b:2/main", "unix:///run/r.sock"]
+    "url", ["redis://:p%2Fw@host:6380/1", "rediss://h", "redis+sentinel://a:1,[::1]:2/main", "unix:///run/r.sock"]
 )
 def test_urls_of_servers_need_their_package(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settle(tmp_path, {"shared": url}, {}).values["shared"] == url

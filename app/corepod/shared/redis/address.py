@@ -12,6 +12,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
+from corepod.contract import shared_url
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,7 +59,7 @@ class Address(NamedTuple):
 def parse(url: str, timeout: float) -> Address:
     """Raises ValueError, with a text that doesn't contain the password."""
     try:
-        parts = urlsplit(url)
+        parts = shared_url.split(url)
         name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         options: dict[str, Any] = {
             "socket_connect_timeout": timeout,
