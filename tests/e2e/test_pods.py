@@ -53,14 +53,14 @@ def build(folder: Path) -> str:
     (folder / "Dockerfile").write_text(f"FROM {BASE}\nRUN pip install {pin[0]}\nCOPY . .\n")
     image, cluster = "many-pods:1", kubectl("config", "current-context").strip().removeprefix("kind-")
     run("docker", "build", "--tag", image, str(folder), deadline=BUILD)
-    for each in (image, VALKEY, "haproxy:3.0"):
+    for each in (image, VALKEY):
         run("kind", "load", "docker-image", each, "--name", cluster, deadline=BUILD)
     return image
 
 
 def values(image: str) -> dict[str, Any]:
-    """Sessions and state as docs/sessions.md has them, and pods that have to be on both nodes."""
-    shown = yaml.safe_load(block("sessions", r"^```yaml\n(.*?)^```"))
+    """Sessions, state and front as their pages have them, and pods that have to be on both nodes."""
+    shown, front = (yaml.safe_load(block(page, r"^```yaml\n(.*?)^```")) for page in ("sessions", "sticky"))
     repository, _, tag = image.partition(":")
     small = {"image": {"repository": VALKEY.partition(":")[0]}, "cpu": "20m", "memory": "64Mi"}
     spread = {"topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
@@ -73,7 +73,7 @@ def values(image: str) -> dict[str, Any]:
         "replicas": PODS,
         "topologySpread": [spread],
         "settings": {"lame_duck": 3, "shared_timeout": 10},
-        "front": {"enabled": True, "cpu": "20m", "service": {"type": "NodePort"}, "sticky": {"cookie": "shop"}},
+        "front": {**front["front"], "cpu": "20m", "service": {"type": "NodePort"}},
     }
 
 
@@ -162,12 +162,12 @@ def test_a_broadcast_reaches_every_worker_of_every_pod_once(release: ManyPods) -
 
         until(all_have_sent, "messages from every pod")
 
-        def heard() -> list[list[Any]]:
-            return [said["heard"][-len(expected) :] for said in of_all_workers(pods, PODS + 1).values()]
+        def heard() -> list[list[Any]] | None:
+            rows = [said["heard"][-len(expected) :] for said in of_all_workers(pods, PODS + 1).values()]
+            return rows if all(row and row[-1][0] == expected[-1] for row in rows) else None
 
-        until(lambda: all(rows and rows[-1][0] == expected[-1] for rows in heard()), "the last one everywhere")
         # A message that came twice would push the first one out of these.
-        assert heard() == [[[number, False] for number in expected]] * (PODS + 1)
+        assert until(heard, "the last one everywhere") == [[[number, False] for number in expected]] * (PODS + 1)
     finally:
         two.sh("kill -TTOU 1")
 
@@ -260,6 +260,8 @@ def test_socketio_with_the_cookie_of_the_front(release: ManyPods) -> None:
         until(lambda: all_hear_each(clients), "a text at all clients")
         assert {client.eio.transport() for client, _ in clients} == {"websocket"}
 
+        for client, _ in clients:
+            stack.callback(client.eio.ws.shutdown)  # the client leaves the socket open when the server has closed it
         gone = release.names() - {pod_of(clients[0][0])}
         kubectl("delete", "pod", min(gone), "-n", release.namespace, "--wait")
         until(lambda: release.names().isdisjoint([min(gone)]) and all(map(lives, clients)), "all clients connected")
