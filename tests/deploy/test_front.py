@@ -177,18 +177,18 @@ def test_it_finds_every_pod_and_the_service() -> None:
     pod = find(objects, "Deployment", "shop-corepod-front")["spec"]["template"]["spec"]
     variables = environment(pod["containers"][0])
     name, namespace = variables["PODS"].split(".")[:2]
-    everyone = find(objects, "Service", name)
-    assert namespace == everyone["metadata"]["namespace"]
+    ready = find(objects, "Service", name)
+    assert namespace == ready["metadata"]["namespace"]
     assert variables["PODS"].endswith(".svc.cluster.local")
-    assert everyone["spec"]["clusterIP"] == "None"
-    assert everyone["spec"]["publishNotReadyAddresses"] is True
-    assert everyone["spec"]["selector"] == find(objects, "Service", "shop-corepod")["spec"]["selector"]
+    assert ready["spec"]["clusterIP"] == "None"
+    assert "publishNotReadyAddresses" not in ready["spec"], "HAProxy uses what is new to it before its first check"
+    assert ready["spec"]["selector"] == find(objects, "Service", "shop-corepod")["spec"]["selector"]
     # The kubelet's variable, with the name as it makes it; without links it makes none.
     assert pod["enableServiceLinks"] is True
     assert (variables["SERVICE_IP"], variables["SERVICE_PORT"]) == ("$(SHOP_COREPOD_SERVICE_HOST)", "81")
     assert "clusterIP" not in find(objects, "Service", "shop-corepod")["spec"], "a headless one would have no address"
     other = environment(spec(on({"clusterDomain": "example.org"}))["containers"][0])
-    assert other["PODS"] == "corepod-admin.default.svc.example.org"
+    assert other["PODS"] == "corepod-headless.default.svc.example.org"
 
 
 def test_it_asks_the_ports_of_the_pods() -> None:
@@ -429,6 +429,8 @@ def test_service_headless_adds_one() -> None:
     without = chart({"service": {**values["service"], "headless": False}})
     assert find(without, "Service", "corepod") == plain, "the one that exists can't be changed"
     assert all(o["metadata"]["name"] != "corepod-headless" for o in without)
+    assert find(chart(on(service=values["service"])), "Service", "corepod-headless") == headless
+    assert find(chart(on()), "Service", "corepod-headless")["spec"]["clusterIP"] == "None"
 
 
 # Alerts
