@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.release import Pod
 
-REQUESTS = int(os.environ.get("COREPOD_E2E_REQUESTS", "5000"))  # `make soak` asks for 100 000
+REQUESTS = int(os.environ.get("COREPOD_E2E_REQUESTS", "3000"))  # `make soak` asks for 100 000
 RATE = 60.0  # requests a second: two cores have to carry the cluster, the client, four pods and the fronts
 PODS = 4
 KILLS = 6
