@@ -4,6 +4,7 @@ configuration is one that HAProxy takes."""
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import yaml
 from corepod.config.spec import BY_NAME
 from corepod.contract.env import ADMIN_PORT, APP_PORT
 
-from tests.deploy.render import CHART, Object, chart, environment, find, pod_specs, refused, worker
+from tests.deploy.render import CHART, ROOT, Object, chart, environment, find, pod_specs, refused, worker
 from tests.deploy.test_chart import LABELS
 from tests.deploy.test_security import violations
 from tests.plugins.needs import program
@@ -176,18 +177,18 @@ def test_it_finds_every_pod_and_the_service() -> None:
     pod = find(objects, "Deployment", "shop-corepod-front")["spec"]["template"]["spec"]
     variables = environment(pod["containers"][0])
     name, namespace = variables["PODS"].split(".")[:2]
-    everyone = find(objects, "Service", name)
-    assert namespace == everyone["metadata"]["namespace"]
+    ready = find(objects, "Service", name)
+    assert namespace == ready["metadata"]["namespace"]
     assert variables["PODS"].endswith(".svc.cluster.local")
-    assert everyone["spec"]["clusterIP"] == "None"
-    assert everyone["spec"]["publishNotReadyAddresses"] is True
-    assert everyone["spec"]["selector"] == find(objects, "Service", "shop-corepod")["spec"]["selector"]
+    assert ready["spec"]["clusterIP"] == "None"
+    assert "publishNotReadyAddresses" not in ready["spec"], "HAProxy uses what is new to it before its first check"
+    assert ready["spec"]["selector"] == find(objects, "Service", "shop-corepod")["spec"]["selector"]
     # The kubelet's variable, with the name as it makes it; without links it makes none.
     assert pod["enableServiceLinks"] is True
     assert (variables["SERVICE_IP"], variables["SERVICE_PORT"]) == ("$(SHOP_COREPOD_SERVICE_HOST)", "81")
     assert "clusterIP" not in find(objects, "Service", "shop-corepod")["spec"], "a headless one would have no address"
     other = environment(spec(on({"clusterDomain": "example.org"}))["containers"][0])
-    assert other["PODS"] == "corepod-admin.default.svc.example.org"
+    assert other["PODS"] == "corepod-headless.default.svc.example.org"
 
 
 def test_it_asks_the_ports_of_the_pods() -> None:
@@ -236,6 +237,17 @@ def test_the_cookie_s_key_is_the_same_in_every_version_of_a_release_and_in_no_ot
     assert key(on(sticky), "one") == key(on({**sticky, "places": 99}, image={"tag": "2"}), "one")
     assert key(on(sticky), "one") != key(on(sticky), "two")
     assert "COOKIE_KEY" not in environment(spec(on())["containers"][0])
+
+
+def test_the_command_of_docs_deploy_makes_the_services_that_it_names() -> None:
+    section = (ROOT / "docs/deploy.md").read_text().partition("## One queue for all pods\n")[2].partition("\n## ")[0]
+    [command] = [shlex.split(line) for line in re.findall(r"^    (helm .*)$", section, re.MULTILINE)]
+    release = command[command.index("--install") + 1]
+    objects = chart(None, *command[command.index("--set") :], release=release)
+    named = re.findall(rf"Service `({release}-\S+)`", section)
+    assert named
+    for name in named:
+        assert find(objects, "Service", name)
 
 
 def test_everything_that_leads_clients_leads_to_it() -> None:
@@ -417,6 +429,8 @@ def test_service_headless_adds_one() -> None:
     without = chart({"service": {**values["service"], "headless": False}})
     assert find(without, "Service", "corepod") == plain, "the one that exists can't be changed"
     assert all(o["metadata"]["name"] != "corepod-headless" for o in without)
+    assert find(chart(on(service=values["service"])), "Service", "corepod-headless") == headless
+    assert find(chart(on()), "Service", "corepod-headless")["spec"]["clusterIP"] == "None"
 
 
 # Alerts

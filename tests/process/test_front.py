@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,11 +19,11 @@ from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.process.background import Machine
     from tests.process.harness import Pool
 
+ROOT = Path(__file__).parents[2]
 LAME_DUCK = ("--lame-duck", "3")
 KEPT = pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "new"])
 
@@ -376,6 +377,45 @@ def test_clients_stick_to_slots_though_they_share_a_connection(fronts: Fronts, c
         url = f"http://127.0.0.1:{front.port}/slot"
         answers = [proxy.get(url, headers={"Cookie": f"corepod_sticky={label}.{n % 2}"}).text for n in range(8)]
     assert (answers == ["0", "1"] * 4) is closes, answers
+
+
+def own_errors(front: Haproxy, backend: str) -> float:
+    """Responses 5xx of a backend that none of its servers has given, computed as docs/operations.md says."""
+    text = httpx.get(f"http://127.0.0.1:{front.stats}/metrics", timeout=DEADLINE).text
+    found = dict.fromkeys(("backend", "server"), 0.0)
+    for kind, labels, value in re.findall(r"^haproxy_(\w+?)_http_responses_total\{(.*)\} (\S+)$", text, re.MULTILINE):
+        if f'proxy="{backend}"' in labels and 'code="5xx"' in labels:
+            found[kind] += float(value)
+    return found["backend"] - found["server"]
+
+
+def test_whose_503_it_is_and_why(fronts: Fronts, tmp_path: Path) -> None:
+    """The runbook tells them apart in this way."""
+    runbook = (ROOT / "docs/operations.md").read_text().partition("**The front answers 503.**")[2]
+    said = "No server is available to handle this request"
+    assert said in runbook
+    [pool] = fronts.pools(1, "duties:app", "--limit-requests", "1")
+    limited = fronts.front([pool], "--concurrency", "1", "--queue-timeout", "0.5")
+    passing = fronts.front([pool])
+    held = Queued(limited.port, 1, f"/until?path={tmp_path}/go")
+    until(lambda: in_flight([pool]) == [1], "the slot is taken")
+
+    late = limited.get("/pid")
+    assert (late.status_code, said in late.text, "retry-after" in late.headers) == (503, True, False)
+    assert (own_errors(limited, "pods"), own_errors(limited, "fallback")) == (1, 0)
+
+    shed = passing.get("/pid")
+    assert (shed.status_code, said in shed.text, "retry-after" in shed.headers) == (503, False, True)
+    assert (own_errors(passing, "pods"), own_errors(passing, "fallback")) == (0, 0)
+
+    (tmp_path / "go").touch()
+    held.answers()
+    pool.signal(signal.SIGQUIT)
+    pool.wait()
+    passing.until_status(fronts.name(pool), "DOWN")
+    gone = passing.get("/pid")
+    assert (gone.status_code, said in gone.text) == (503, True)
+    assert (own_errors(passing, "pods"), own_errors(passing, "fallback")) == (0, 1)
 
 
 def test_figures_are_for_prometheus(fronts: Fronts) -> None:

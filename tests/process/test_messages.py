@@ -9,6 +9,7 @@ import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
@@ -239,6 +240,38 @@ def test_the_sample_applications_counter_is_the_same_in_all_workers(tmp_path: Pa
         os.kill(pool.slot(1)["pid"], signal.SIGKILL)
         pool.until_restarts(1, 1)
         until(lambda: counts().get(3) == 20, lambda: f"20 in the new worker: {counts()}")
+
+
+@pytest.mark.parametrize("keys", ["", "0123456789abcdefghijklmnopqrstuvwxyz"])
+def test_the_sample_applications_session_is_the_same_in_all_workers(tmp_path: Path, keys: str) -> None:
+    env = {"TMPDIR": str(tmp_path), "SESSION_KEYS": keys}
+    with (
+        running("corepod.demo:app", "--workers", "2", "--pin", "never", log=tmp_path / "log", env=env) as pool,
+        httpx.Client(base_url=f"http://127.0.0.1:{pool.port}", timeout=DEADLINE) as browser,
+        httpx.Client(base_url=f"http://127.0.0.1:{pool.port}", timeout=DEADLINE) as other,
+    ):
+        pool.ready()
+
+        def visit() -> dict[str, Any]:
+            answer: dict[str, Any] = browser.get("/session").raise_for_status().json()
+            visits.append(answer["visits"])
+            return answer
+
+        visits: list[int] = []
+        until(lambda: len(visit()["answered"]) == 2, "an answer of each worker")
+        os.kill(pool.slot(1)["pid"], signal.SIGKILL)
+        pool.until_restarts(1, 1)
+        until(lambda: len(visit()["answered"]) == 3, "an answer of the new worker")
+        assert visits == list(range(1, len(visits) + 1))
+        assert other.get("/session").json()["visits"] == 1, "a session of its own"
+        browser.delete("/session").raise_for_status()
+        assert browser.get("/session").json()["visits"] == 1
+
+
+def test_a_key_that_is_too_short_is_told_at_the_start(tmp_path: Path) -> None:
+    env = {"SESSION_KEYS": "short"}
+    with running("corepod.demo:app", "--workers", "1", "--pin", "never", log=tmp_path / "log", env=env) as pool:
+        pool.until_log("key 1 for sessions has 5 bytes, and needs 32 or more")
 
 
 def test_users_of_the_chat_hear_each_other_whichever_worker_they_have(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parents[2] / "docs" / "shared.md").read_text()
 SHOWN = dict(re.findall(r"<!-- (\w+)\.py -->\n\n```python\n((?s:.*?))```", PAGE))
+[COMMAND] = re.findall(r"^    corepod run (.*)$", PAGE, re.MULTILINE)
 
 
 @pytest.fixture
@@ -25,8 +26,9 @@ def shown(start: Callable[..., Pool], tmp_path: Path) -> Callable[[str], Pool]:
     def start_pool(name: str) -> Pool:
         (tmp_path / f"{name}.py").write_text(SHOWN[name])
         environment = {"TMPDIR": str(tmp_path), "STATE_DIRECTORY": "", "COREPOD_SHARED_TIMEOUT": "30"}
-        words = ("-w", "2", "--pin", "never", "--standby", "none")
-        return start(f"{name}:app", *words, cwd=tmp_path, env=environment).ready()
+        app, *flags = COMMAND.replace("shop:", f"{name}:").split()
+        assert app == f"{name}:app"
+        return start(app, *flags, "--pin", "never", "--standby", "none", cwd=tmp_path, env=environment).ready()
 
     return start_pool
 

@@ -58,10 +58,11 @@ class Activate(Message):
 
 class Handovers(Message):
     """Connections of sticky sessions are handed over by these sockets. With it come the read end and the write end of
-    each slot, from the slot `first` on, which outlive the slot's workers."""
+    so many slots, from the slot `first` on, which outlive the slot's workers."""
 
     pool: str  # what the cookies of this pool begin with, and those of no other one
     first: int
+    slots: int
 
 
 class Lame(Message):

@@ -21,6 +21,7 @@ from corepod.demo.counter import counter
 from corepod.demo.crash import crash
 from corepod.demo.query import number
 from corepod.demo.report import DEFAULT_ORDERS, MOST_ORDERS, sales_report
+from corepod.demo.visits import visits
 from corepod.demo.who import Measured, Signature, who
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ ENDPOINTS = {
     "/stream?count=5&interval=0.5": "one line at a time, at an interval",
     "/ws": "a WebSocket that echoes",
     "/counter": "a number that is the same in all workers, and in all pods that share their state; POST adds one",
+    "/session": "your visits, in a session that all workers and pods know by a cookie; DELETE ends it",
     "/chat": "a chat whose users may be connected to different workers and pods, over /chat/ws",
     "/healthz": "ok",
     "/crash?mode=exit": "only with COREPOD_DEMO_CRASH=1: exit, signal, exception, oom, hang, block",
@@ -127,6 +129,7 @@ app = Starlette(
         Route("/stream", stream),
         WebSocketRoute("/ws", echo),
         Route("/counter", counter, methods=["GET", "POST"]),
+        Route("/session", visits(), methods=["GET", "DELETE"]),
         Route("/chat", chat_page),
         WebSocketRoute("/chat/ws", chat),
         Route("/healthz", healthz),

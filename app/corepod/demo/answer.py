@@ -17,6 +17,12 @@ class Json(JSONResponse):
         return super().render(content) + b"\n"
 
 
+def last_of_connection(request: Request) -> dict[str, str]:
+    """The header after which the client's next request comes on a new connection, and so maybe to another worker or
+    pod; none where the protocol has no such header."""
+    return {"connection": "close"} if request.scope["http_version"] == "1.1" else {}
+
+
 async def explain(request: Request, error: Exception) -> Response:
     """One line that says what was wrong with the request."""
     assert isinstance(error, HTTPException)

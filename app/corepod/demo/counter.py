@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from corepod import shared
-from corepod.demo.answer import Json
+from corepod.demo.answer import Json, last_of_connection
 from corepod.demo.who import who
 
 if TYPE_CHECKING:
@@ -18,4 +18,4 @@ KEY = "demo/counter"
 async def counter(request: Request) -> Response:
     """POST adds one."""
     count = await shared.increment(KEY) if request.method == "POST" else await shared.get(KEY)
-    return Json({"count": count or 0, **who()})
+    return Json({"count": count or 0, **who()}, headers=last_of_connection(request))

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import mmap
 import os
+from contextlib import suppress
 from struct import pack, pack_into, unpack
 
 from corepod.contract.scoreboard import (
@@ -77,8 +78,9 @@ class ScoreboardRecord:
         self._lock(fcntl.LOCK_SH | fcntl.LOCK_NB, SERVES + slot)
 
     def serve_no_more(self, slot: int) -> None:
-        """Raises OSError as `lead` does."""
-        self._lock(fcntl.LOCK_UN, SERVES + slot)
+        """Where the application has closed the descriptor, the kernel has done that."""
+        with suppress(OSError):
+            self._lock(fcntl.LOCK_UN, SERVES + slot)
 
     def is_served(self, slot: int) -> bool:
         """Whether another process takes connections for this slot."""

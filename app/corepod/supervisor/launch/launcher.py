@@ -99,8 +99,9 @@ class SystemLauncher:
     def send(self, process: Process, message: Message) -> None:
         """Tell it something. Where it is gone or its queue is full, its end or its deadline will show that."""
         if self._handovers is not None and isinstance(message, Activate):
-            for worker, told, fds in self._handovers.activate(process, message.slots):
-                self._send(worker, told, fds)
+            if not self._handovers.activate(process, message.slots):
+                self._log.warning("no descriptor is left for the sockets of sticky sessions (raise ulimit -n)")
+            self._handovers.tell(self._send)
         self._send(process, message, [])
 
     def answer(self, process: Process, request: InboxRequest, slots: int, lost: int) -> None:
@@ -199,14 +200,16 @@ class SystemLauncher:
         actions += [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(outputs, start=1)]
         return [*actions, (os.POSIX_SPAWN_DUP2, control, CONTROL_FD)]  # last: its number may be that of an output
 
-    def _send(self, process: Process, message: Message, fds: list[int]) -> None:
+    def _send(self, process: Process, message: Message, fds: list[int]) -> bool:
+        """Whether it is on its way; where it isn't, the end of the process or its deadline will show it."""
         control = self._controls.get(process)
         if control is None:
-            return
+            return False
         try:
             socket.send_fds(control, [encode(message)], fds)
         except OSError:
-            pass  # its end or its deadline will show it
+            return False
+        return True
 
     def _readable(self, process: Process) -> None:
         # One packet a wake-up: a process that writes without end must not keep the others from being heard.
@@ -228,6 +231,8 @@ class SystemLauncher:
         except ValueError as error:
             message = Malformed(str(error), show(data))
         self._handler(process, message, sender(ancillary))
+        if self._handovers is not None:
+            self._handovers.tell(self._send)
         return True
 
 

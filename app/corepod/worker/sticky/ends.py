@@ -21,6 +21,10 @@ class FullError(Exception):
     """This process has no descriptor left for a connection."""
 
 
+class LostError(Exception):
+    """A connection has been taken and closed by the kernel: another thread took the last descriptor at that moment."""
+
+
 class Ends:
     """What is in the socket of a slot stays there until a worker takes it, whichever that is."""
 
@@ -63,7 +67,8 @@ class Ends:
     def take(self, slot: int) -> socket.socket | None:
         """The next connection that waits for this slot, None where none does.
 
-        Raises FullError, and takes nothing: the kernel would close a connection that finds no room.
+        Raises FullError, and takes nothing: the kernel would close a connection that finds no room. Raises LostError
+        where it has done so.
         """
         inbox = self._pairs[slot][0]
         try:
@@ -77,8 +82,8 @@ class Ends:
             _, ancillary, _, _ = inbox.recvmsg(SINCE.size, socket.CMSG_LEN(FD.size), socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return None
-        if not ancillary:  # another thread has taken the last descriptor just now
-            return self.take(slot)
+        if not ancillary:
+            raise LostError
         connection = socket.socket(fileno=FD.unpack(ancillary[0][2][: FD.size])[0])
         connection.setblocking(False)
         return connection

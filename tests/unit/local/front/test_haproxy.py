@@ -144,6 +144,7 @@ def test_pods_are_found_by_dns() -> None:
     assert {line for line in config["resolvers cluster"] if line.endswith("1d")} == {
         f"hold {what} 1d" for what in ("timeout", "refused", "nx", "other")
     }
+    assert "hold obsolete 10s" in config["resolvers cluster"]
     assert "default-server maxconn 3" in config["backend pods"]
     assert 'dynamic-cookie-key "${COOKIE_KEY}"' in config["backend pods"]
     assert not lines({"": config["backend fallback"]}, "cookie"), "the Service picks by itself"

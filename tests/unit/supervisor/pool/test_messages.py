@@ -35,7 +35,7 @@ from tests.unit.supervisor.pool.system import System, running
 
 SUPERVISORS: list[Message] = [
     *(Load("", {}, "", False), Fork(True, False), Activate(0, 1, None, 0, 0, 1), Lame(), Drain(1.0, 0.0)),
-    *(InboxAnswer(1, 1, 0, [], [], 0, ""), Handovers("", 0), TurnRequest(1, 1)),
+    *(InboxAnswer(1, 1, 0, [], [], 0, ""), Handovers("", 0, 1), TurnRequest(1, 1)),
 ]
 MESSAGES: list[Message] = [
     *(Imported(), Armed(), Ready(), Loaded(True, ""), Loaded(False, "x"), Unforkable("x"), Refused("x")),

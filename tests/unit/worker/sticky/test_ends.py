@@ -7,14 +7,18 @@ import os
 import resource
 import socket
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from corepod.supervisor.launch.handovers import HandoverSockets
-from corepod.worker.sticky.ends import Ends, FullError
+from corepod.worker.sticky import ends as ends_module
+from corepod.worker.sticky.ends import Ends, FullError, LostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from corepod.contract.messages import Handovers
 
 SLOTS = 3
 
@@ -43,8 +47,17 @@ def close(sockets: HandoverSockets) -> None:
 
 
 def give(sockets: HandoverSockets, ends: dict[int, Ends], worker: int, slots: int) -> None:
-    for process, message, fds in sockets.activate(worker, slots):  # type: ignore[arg-type]
+    assert sockets.activate(worker, slots)  # type: ignore[arg-type]
+    tell(sockets, ends)
+
+
+def tell(sockets: HandoverSockets, ends: dict[int, Ends]) -> None:
+    def send(process: object, message: Handovers, fds: list[int]) -> bool:
+        assert len(fds) == 2 * message.slots
         ends[process].add(message.first, [os.dup(fd) for fd in fds])  # type: ignore[index]
+        return True
+
+    sockets.tell(send)
 
 
 def connection(stack: ExitStack, said: bytes) -> tuple[socket.socket, socket.socket]:
@@ -138,4 +151,56 @@ def test_slots_that_are_added_are_told_to_those_that_serve(stack: ExitStack) -> 
     with three.take(69) or pytest.fail("lost"):
         pass
     sockets.forget(0)  # type: ignore[arg-type]
-    assert {process for process, _, _ in sockets.activate(1, 71)} == {1, 2}  # type: ignore[arg-type,comparison-overlap]
+    sockets.activate(1, 71)  # type: ignore[arg-type]
+    told: list[object] = []
+
+    def send(process: object, message: Handovers, fds: list[int]) -> bool:
+        told.append(process)
+        return True
+
+    sockets.tell(send)
+    assert set(told) == {1, 2}
+
+
+def test_what_could_not_be_sent_is_sent_later(stack: ExitStack) -> None:
+    """As many descriptors as one user may have on their way (ETOOMANYREFS) are fewer than a large pool has at once."""
+    (one,), sockets = workers(stack, 1, slots=70)
+    two = Ends()
+    stack.callback(two.close)
+    sockets.activate(1, 70)  # type: ignore[arg-type]
+    tries = iter([True, False, False])
+
+    def send(process: object, message: Handovers, fds: list[int]) -> bool:
+        if sent := next(tries):
+            two.add(message.first, [os.dup(fd) for fd in fds])
+        return sent
+
+    sockets.tell(send)
+    assert list(two.slots()) == list(range(30))
+    sockets.tell(send)
+    tell(sockets, {0: one, 1: two})
+    assert list(two.slots()) == list(range(70))
+    sockets.tell(lambda process, message, fds: pytest.fail("all is told"))
+
+
+def test_a_connection_that_the_kernel_drops_is_told_of(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread takes the last descriptor between the look for one and the receipt."""
+    (one, two), _ = workers(stack, 2)
+    _, accepted = connection(stack, b"unread")
+    assert one.give(1, accepted)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 2, before[1]))
+    held = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        os.close(held.pop())
+        monkeypatch.setattr(ends_module, "os", SimpleNamespace(dup=os.dup, close=held.append))
+        with pytest.raises(LostError):
+            two.take(1)
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert two.take(1) is None

@@ -88,9 +88,10 @@ more than the requests do.
 
 {{/* What files/haproxy.cfg reads from the environment. */}}
 {{- define "corepod.frontEnv" -}}
-# All pods, ready or not: the front asks each one by itself, which is faster than the cluster's own way.
+# Pods that the cluster has found ready. HAProxy uses an address that is new to it before the first check has failed, and
+# a pod has one before anything listens there.
 - name: PODS
-  value: {{ printf "%s-admin.%s.svc.%s" (include "corepod.fullname" .) .Release.Namespace .Values.front.clusterDomain }}
+  value: {{ printf "%s-headless.%s.svc.%s" (include "corepod.fullname" .) .Release.Namespace .Values.front.clusterDomain }}
 # By the kubelet. If it doesn't know the Service yet, HAProxy refuses the address, and the container starts again with it.
 - name: SERVICE_IP
   value: $({{ include "corepod.serviceVariable" . }})
