@@ -342,6 +342,43 @@ def test_a_pool_on_a_unix_socket(fronts: Fronts, tmp_path: Path) -> None:
     assert seen(front) == {"client": "127.0.0.9", "scheme": "http"}
 
 
+def test_a_connection_that_nobody_needs_is_closed_before_the_pool_does_it(fronts: Fronts) -> None:
+    """Which would lose a POST that comes at this moment."""
+    pools = fronts.pools(1, "duties:app", "--keep-alive", "600")
+    front = fronts.front(pools, change=lambda text: exchanged(text, "pool-purge-delay 5000ms", "pool-purge-delay 50ms"))
+    accepted = pools[0].slot()["accepted"]
+    with httpx.Client(timeout=DEADLINE, trust_env=False) as client:
+        for _ in range(2):
+            assert client.post(f"http://127.0.0.1:{front.port}/pid").status_code == 200
+            until(lambda: front.rows()[fronts.name(pools[0])]["idle_conn_cur"] == "0", "it is closed")
+    assert pools[0].slot()["accepted"] == accepted + 2
+
+
+@pytest.mark.parametrize("limit", [16384, 65536])
+def test_a_head_that_the_pool_takes_fits(fronts: Fronts, limit: int) -> None:
+    pools = fronts.pools(1, "duties:app", "--limit-header", str(limit))
+    front = fronts.front(pools)
+    # Many lines, each of which costs HAProxy some room.
+    headers = {f"X-{number:03}": (limit - 1000) // 240 * "x" for number in range(200)}
+    assert front.get("/pid", headers=headers).text == str(pools[0].slot()["pid"])
+    assert front.get("/pid", headers={"X": limit * "x"}).status_code == 431, "the pool says so"
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["as written", "control"])
+def test_clients_stick_to_slots_though_they_share_a_connection(fronts: Fronts, closes: bool) -> None:
+    def change(text: str) -> str:
+        return text if closes else exchanged(text, "option http-server-close", "http-reuse safe")
+
+    [pool] = fronts.pools(1, "ok:app", "--sticky", "--workers", "2")
+    front = fronts.front([pool], change=change)
+    [found] = dict(front.get("/slot").cookies).values()
+    label = found.partition(".")[0]
+    with httpx.Client(timeout=DEADLINE, trust_env=False) as proxy:
+        url = f"http://127.0.0.1:{front.port}/slot"
+        answers = [proxy.get(url, headers={"Cookie": f"corepod_sticky={label}.{n % 2}"}).text for n in range(8)]
+    assert (answers == ["0", "1"] * 4) is closes, answers
+
+
 def own_errors(front: Haproxy, backend: str) -> float:
     """Responses 5xx of a backend that none of its servers has given, computed as docs/operations.md says."""
     text = httpx.get(f"http://127.0.0.1:{front.stats}/metrics", timeout=DEADLINE).text
