@@ -11,9 +11,9 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from corepod.shared.errors import SharedError, Unavailable
+from corepod.shared.patience import within
 from corepod.shared.redis.circuit import Circuit, Pass
 from corepod.shared.redis.faults import Reach, fault
-from corepod.shared.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from corepod.shared.errors import Unavailable
-from corepod.shared.redis.faults import fault
 from corepod.shared.patience import within
+from corepod.shared.redis.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 from corepod.shared.redis.reporting import LINES, Reporter
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_what_comes_and_goes_doesnt_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
