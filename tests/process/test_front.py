@@ -426,3 +426,17 @@ def test_figures_are_for_prometheus(fronts: Fronts) -> None:
     front = fronts.front(fronts.pools(1))
     text = httpx.get(f"http://127.0.0.1:{front.stats}/metrics", timeout=DEADLINE).text
     assert 'haproxy_backend_active_servers{proxy="pods"} 1' in text
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["ends", "control"])
+def test_a_stop_does_not_wait_for_who_reads_its_figures(fronts: Fronts, waits: bool) -> None:
+    def change(text: str) -> str:
+        text = exchanged(text, "hard-stop-after 30s", "hard-stop-after 1s" if waits else "hard-stop-after 1d")
+        return exchanged(text, "  no option idle-close-on-response\n", "") if waits else text
+
+    front = fronts.front(fronts.pools(1), change=change)
+    with httpx.Client(timeout=DEADLINE) as prometheus:
+        assert prometheus.get(f"http://127.0.0.1:{front.stats}/metrics").status_code == 200
+        front.process.send_signal(signal.SIGUSR1)
+        front.process.wait(DEADLINE)
+    assert ("performing a hard-stop" in front.output) is waits, front.output

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.contract.exits import EXIT_LATE
 
+from tests.process.commands.client import corepod
 from tests.process.test_recycling import eager
+from tests.redisserver import redis_server
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -29,10 +33,10 @@ ROUNDS = 6  # replacements of both pools that are looked at
 class Fleet:
     """Two pools that share their state, whose old workers end when `go` is called."""
 
-    def __init__(self, start: Start, folder: Path, *flags: str, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, start: Start, folder: Path, *flags: str, prefix: tuple[str, ...] = (), shared: str = "") -> None:
         self.go_file, self.ends_file = folder / "go", folder / "ends"
         env = {"TURNS_GO": str(self.go_file), "TURNS_ENDS": str(self.ends_file)}
-        state = f"sqlite:///{folder / 'state.db'}"
+        state = shared or f"sqlite:///{folder / 'state.db'}"
         words = ["--workers", "1", "--stop-timeout", "300", "--lame-duck", "0", "--keep-alive", "1"]
         words += ["--log-format", "json", "--shared", state, *flags]
         self.pools = [start("turns:app", *words, env=env, prefix=prefix).ready() for _ in range(2)]
@@ -135,13 +139,46 @@ def test_the_turn_of_a_worker_that_is_killed_becomes_free(start: Start, tmp_path
     stop(fleet)
 
 
+def test_pools_that_share_a_redis_go_one_after_the_other(start: Start, tmp_path: Path) -> None:
+    """As above, on a real server: the places are there, and the reload's client says what it waits for."""
+    with redis_server(tmp_path / "redis") as server:
+        fleet = Fleet(start, tmp_path, "--take-turns", "1", "--shared-timeout", "30", shared=server.url)
+        for pool in fleet.pools:
+            pool.signal(signal.SIGHUP)
+        [(first, _)] = fleet.until_said("reload: done")
+        [(other, _)] = fleet.until_said(WAITS)
+        assert other is not first
+        assert other.slot()["waits_for_turn"]
+        assert not first.slot()["waits_for_turn"]
+        late = corepod("reload", str(other.process.pid), "--wait", "--timeout", "0.1")
+        assert late.code == EXIT_LATE, late
+        assert "slot 0 waits until workers of other pools are replaced (take_turns)" in late.err
+        assert "waits for its turn to be replaced" in corepod("describe", f"{other.process.pid}/0").out
+        other.signal(signal.SIGTERM)
+        fleet.go()
+        assert other.wait() == 0, "a stop waits for no turn"
+        assert first.stop() == 0
+        until(lambda: not server.command("KEYS", "*turns*"), "the places are given back")
+
+
+@pytest.mark.parametrize(("shared", "said"), [((), True), (("--shared", "sqlite://{folder}/state.db"), False)])
+def test_turns_without_a_state_that_others_share_are_warned_of(
+    start: Start, tmp_path: Path, shared: tuple[str, ...], said: bool
+) -> None:
+    words = [word.format(folder=tmp_path) for word in shared]
+    pool = start("ok:app", "--workers", "1", "--take-turns", "1", *words).ready()
+    assert ("take_turns has no effect" in pool.log) == said
+
+
 def test_a_state_that_cannot_be_reached_holds_up_no_replacement(start: Start, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     env = {"TURNS_GO": str(tmp_path / "go"), "TURNS_ENDS": str(tmp_path / "ends")}
-    nowhere = f"sqlite:///{tmp_path / 'no' / 'such' / 'folder'}"
-    pool = start("turns:app", "--workers", "1", "--take-turns", "1", "--shared", nowhere, env=env).ready()
-    for number in (1, 2):
-        pool.signal(signal.SIGHUP)
-        pool.until_log("reload: done", number)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and listens not: whoever connects is refused
+        nowhere = f"redis://127.0.0.1:{nobody.getsockname()[1]}/0"
+        pool = start("turns:app", "--workers", "1", "--take-turns", "1", "--shared", nowhere, env=env).ready()
+        for number in (1, 2):
+            pool.signal(signal.SIGHUP)
+            pool.until_log("reload: done", number)
     assert pool.log.count("replaced without a turn (take_turns)") == 1
     assert pool.stop() == 0

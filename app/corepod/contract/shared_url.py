@@ -61,6 +61,13 @@ def _server(parts: SplitResult) -> str:
             return "unix:// names no socket: unix:///run/redis.sock"
     elif not parts.netloc.rpartition("@")[2] or (parts.scheme not in SENTINEL and not parts.hostname):
         return f"names no host: {parts.scheme}://HOST:PORT"
+    path = parts.path.strip("/")
+    database = path.partition("/")[2] if parts.scheme in SENTINEL else path
+    if parts.scheme != "unix" and not (database.isdecimal() or not database):
+        # Not quoted: it may be a part of the password.
+        return "has no number of a database behind its host, as /0; a password's special characters are written as %XX"
+    if parts.fragment:
+        return "has a # in it; a password's special characters are written as %XX"
     if find_spec("redis") is None:
         return f"{parts.scheme}:// needs the package redis; pip install 'corepod[redis]'"
     return ""

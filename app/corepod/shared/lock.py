@@ -112,7 +112,7 @@ class Locking:
 
     async def _acquire(self) -> tuple[int, Lease]:
         """Raises TimeoutError, and Unavailable where it isn't patient."""
-        began, pause = now(), FIRST_LOOK
+        began, pause, told = now(), FIRST_LOOK, False
         while True:
             asked = now()
             try:
@@ -120,13 +120,16 @@ class Locking:
             except Unavailable as error:
                 if not self._patient:
                     raise
-                log.warning("the lock %r is still waited for: %s", self._key, error)
-                token, pause = None, LOOK_MOST * 4
+                if not told:  # once for each outage
+                    log.warning("the lock %r is still waited for: %s", self._key, error)
+                token, pause, told = None, LOOK_MOST * 4, True
+            else:
+                told = False
             if token is not None:
                 return token, Lease(asked, self._seconds)
             left = float("inf") if self._wait is None else began + self._wait - now()
             if left <= 0:
-                raise TimeoutError(f"the lock {self._key!r} wasn't to be had within {self._wait:g} s")
+                raise TimeoutError(f"the lock {self._key!r} wasn't free within {self._wait:g} s")
             await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LOOK_MOST)
 
@@ -154,6 +157,11 @@ class Locking:
                 async with asyncio.timeout(lock.lease.ends - asked):
                     kept = await self._backend.renew(self._key, self._owner, self._seconds)
             except (Unavailable, TimeoutError):
+                failed += 1
+                continue
+            except Exception as error:  # as long as the lease isn't over, it may be renewed
+                if not failed:
+                    log.error("the lock %r can't be renewed", self._key, exc_info=error)
                 failed += 1
                 continue
             if not kept:

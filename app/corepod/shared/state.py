@@ -38,8 +38,10 @@ def backend() -> Backend:
     if found is None:
         if place.is_expected():
             raise RuntimeError(TOO_EARLY)
-        for ended in [one for one in _backends if one.is_closed()]:
-            del _backends[ended]
+        for ended in [
+            one for one in list(_backends) if one.is_closed()
+        ]:  # threads with loops of their own do this, too
+            _backends.pop(ended, None)
         found = _backends[loop] = _connect(shared_state.current())
     return found
 

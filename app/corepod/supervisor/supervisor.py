@@ -163,6 +163,8 @@ class Supervisor:
             self.log.info(f"{count} workers: state kept in the process isn't shared between them; see {STATE}")
         if self.placement.why_not:
             self.log.warning(self.placement.why_not)
+        if self.settings.take_turns and not self.settings.values["shared"]:
+            self.log.warning("take_turns has no effect: `shared` names no state that other pools share, too")
         if admin != wanted and not wanted.endswith(":0"):
             self.log.warning(f"admin port {wanted} is taken; using {admin}")
         if not subreaper:

@@ -22,13 +22,14 @@ class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop, control: Control) -> None:
         self._loop, self._control = loop, control
         self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None  # gives a turn back
 
     def asked(self, request: TurnRequest) -> None:
         """Take a turn, or give it back."""
-        before = self._task
-        if before is not None:
-            before.cancel()
-        self._task = self._loop.create_task(self._hold(request, before)) if request.places else None
+        if self._task is not None:
+            self._task.cancel()
+            self._ending = self._task
+        self._task = self._loop.create_task(self._hold(request, self._ending)) if request.places else None
 
     async def _hold(self, request: TurnRequest, before: asyncio.Task[None] | None) -> None:
         if before is not None:
@@ -40,7 +41,7 @@ class Turns:
 
     async def end(self, within: float) -> None:
         """Give the turn back: this process serves nobody any more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task], timeout=within)
+        if self._task is not None:
+            self._task.cancel()
+        if tasks := [task for task in (self._task, self._ending) if task is not None]:
+            await asyncio.wait(tasks, timeout=within)

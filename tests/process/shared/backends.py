@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from corepod.shared.redis.backend import RedisBackend
 
-TIMEOUT = 1.0  # shared_timeout, seconds
+TIMEOUT = 10.0  # shared_timeout, seconds: a busy machine may pause the server
 
 
 @contextlib.asynccontextmanager

@@ -9,12 +9,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from corepod import shared
 from corepod.shared import Unavailable, state
-from corepod.shared.embedded import where
+from corepod.shared.embedded import store, where
 from corepod.shared.embedded.backend import EmbeddedBackend
 from corepod.worker.application.shared_state import SharedSettings
 
@@ -207,6 +208,16 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
+def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    script = (
+        "from corepod import shared\n"
+        "try:\n    shared.sync.set('a', 1)\nexcept shared.Unavailable as error:\n    print(error)\n"
+    )
+    assert "make room on its disk" in _on_own_disk(tmp_path, script, "{ cat /dev/zero >filler || true; }", "")
+
+
+@pytest.mark.root
 def test_a_disk_that_cant_be_written(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     output = _on_own_disk(tmp_path, READ_ONLY, "true", str(tmp_path / "disk"))
@@ -272,6 +283,58 @@ def test_a_fork_in_the_middle_of_operations(path: Path) -> None:
     words = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, str(path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=4 * DEADLINE, check=False)
     assert done.stdout == "30 True\n", done.stderr
+
+
+def test_a_fork_while_another_process_holds_the_file(path: Path) -> None:
+    """A fork doesn't wait for ever for the thread that works on the file, which goes on afterwards."""
+
+    async def work() -> None:
+        await shared.set("a", 1)
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        change = asyncio.create_task(shared.set("a", 2))
+        while store._working.acquire(blocking=False):  # until the thread has it
+            store._working.release()
+            await asyncio.sleep(0.001)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0  # noqa: ASYNC222 - the child ends at once
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert await change
+        assert await shared.get("a") == 2
+
+    run(work)
+
+
+# The thread and the event loop
+
+
+def test_an_event_loop_that_was_blocked_is_no_outage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COREPOD_SHARED_TIMEOUT", "30")
+    run(lambda: shared.set("a", 1))
+    gc.collect()
+
+    async def work() -> None:
+        found = asyncio.create_task(state.backend()._store.run(lambda file, db: b"answer", 0.5))  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+        time.sleep(1.0)  # noqa: ASYNC251 - what the test is about
+        assert await found == b"answer"
+
+    run(work)
+
+
+def test_an_unforeseen_error_doesnt_end_the_thread(path: Path) -> None:
+    def fail(file: object, db: object) -> None:
+        raise KeyError("a")
+
+    async def work() -> None:
+        with pytest.raises(KeyError):
+            await state.backend()._store.run(fail, 30.0)  # type: ignore[attr-defined]
+        await shared.set("a", 1)
+
+    run(work)
 
 
 # Where it is

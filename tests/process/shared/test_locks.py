@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from corepod import shared
-from corepod.shared import LockLost, state
+from corepod.shared import LockLost, SharedError, Unavailable, state
 
 from tests.process.shared.running import at_the_same_time, becomes, run
 from tests.waiting import DEADLINE, until
@@ -139,8 +139,8 @@ def test_a_loss_cancels_the_body_and_raises() -> None:
 
         async def body() -> None:
             async with shared.lock("a", 0.3) as held:
-                await _steal(held)
                 try:
+                    await _steal(held)
                     await asyncio.sleep(LONG)
                 except asyncio.CancelledError:
                     seen.append("cancelled")
@@ -172,8 +172,8 @@ def test_an_error_of_the_body_isnt_replaced_by_the_loss() -> None:
     async def work() -> None:
         async def body() -> None:
             async with shared.lock("a", 0.3) as held:
-                await _steal(held)
                 try:
+                    await _steal(held)
                     await asyncio.sleep(LONG)
                 except asyncio.CancelledError:
                     raise KeyError from None
@@ -186,20 +186,16 @@ def test_an_error_of_the_body_isnt_replaced_by_the_loss() -> None:
 
 def test_a_cancellation_from_outside_stays_one_even_with_a_loss() -> None:
     async def work() -> None:
-        inside = asyncio.Event()
-
         async def body() -> None:
             async with shared.lock("a", 0.3) as held:
-                await _steal(held)
-                inside.set()
                 try:
+                    await _steal(held)
                     await asyncio.sleep(LONG)
                 except asyncio.CancelledError:
                     task.cancel()  # somebody else, at the same time
                     raise
 
         task = asyncio.create_task(body())
-        await inside.wait()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert task.cancelled()
@@ -354,6 +350,46 @@ def _holder(
     return holder, heir, int(holder.stdout.readline())
 
 
+def test_a_renewal_that_fails_for_any_reason_ends_with_the_loss(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async def renew(*_: object) -> bool:
+            raise SharedError("an answer that nobody has foreseen")
+
+        monkeypatch.setattr(state.backend(), "renew", renew)
+        with pytest.raises(LockLost):
+            async with shared.lock("a", 0.5):
+                await asyncio.sleep(LONG)
+
+    run(work)
+    assert len([line for line in caplog.messages if "can't be renewed" in line]) == 1
+
+
+def test_an_outage_is_told_of_once_while_a_singleton_waits(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys.modules["corepod.shared.lock"], "LOOK_MOST", 0.001)  # shared.lock is the function
+
+    async def work() -> None:
+        backend, left = state.backend(), 50
+        acquire = backend.acquire
+
+        async def fail(name: str, owner: str, lease: float) -> int | None:
+            nonlocal left
+            left -= 1
+            if left:
+                raise Unavailable("it is away")
+            return await acquire(name, owner, lease)
+
+        monkeypatch.setattr(backend, "acquire", fail)
+        async with shared.singleton("a", LONG):
+            assert left == 0
+
+    run(work)
+    assert len([line for line in caplog.messages if "still waited for" in line]) == 1
+
+
 # Rate limits
 
 
@@ -401,3 +437,16 @@ def test_processes_count_against_one_limit() -> None:
         "asyncio.run(main())\n"
     )
     assert sum(int(output) for output in at_the_same_time(script, 3)) == 20
+
+
+def test_a_limit_that_was_longer_before() -> None:
+    """A new release counts the same attempts in seconds that were counted in hours."""
+
+    async def work() -> None:
+        for _ in range(3):
+            await shared.limit("a", 3, LONG)
+        found = await shared.limit("a", 3, 3.0)
+        assert not found.allowed
+        assert 0 < found.retry_after <= 1.0
+
+    run(work)

@@ -297,6 +297,9 @@ def test_a_misspelt_variable_is_warned_of_and_kubernetes_own_are_not(tmp_path: P
         ({"shared": "redis://host:port"}, "is no URL: the port is no number"),
         ({"shared": "redis://:sec:ret/word@host"}, "is no URL"),
         ({"shared": "redis://[host"}, "is no URL"),
+        ({"shared": "redis://host/name"}, "has no number of a database"),
+        ({"shared": "redis+sentinel://host/main/name"}, "has no number of a database"),
+        ({"shared": "redis://host/0#x"}, "has a # in it"),
         ({"shared": "unix://"}, "names no socket"),
         ({"shared": "sqlite://state.sqlite"}, "needs an absolute path"),
         ({"shared": "sqlite:///nowhere/state.sqlite"}, "there is no folder /nowhere"),
@@ -311,7 +314,14 @@ def test_what_does_not_fit_together(tmp_path: Path, flags: dict[str, Any], phras
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://:sec-ret@", "redis://:sec-ret/word@host", "red://a:sec-ret@host", "rediss://u:sec-ret@h:x"]
+    "url",
+    [
+        "redis://:sec-ret@",
+        "redis://:sec-ret/word@host",
+        "redis://u:12/sec-ret@host",
+        "red://a:sec-ret@host",
+        "rediss://u:sec-ret@h:x",
+    ],
 )
 def test_a_password_of_the_shared_state_isnt_shown(tmp_path: Path, url: str) -> None:
     with pytest.raises(SettingsError) as caught:

@@ -149,6 +149,7 @@ def slot_fields(client: Client, status: dict[str, Any], slot: dict[str, Any], no
     return [
         ("Slot", f"{client.name}/{slot['slot']}"),
         ("State", status["state"] + (f": {status['why']}" if status["why"] else "")),
+        ("Turn", "waits for its turn to be replaced (take_turns)" if status.get("waits_for_turn") else ""),
         ("Core", core),
         ("Not pinned", slot["unpinned"]),
         ("Ready", f"{timestamp(ready)} ({duration(now - ready)} ago)" if ready else ""),

@@ -63,6 +63,13 @@ def wait(client: Client, number: int, before: dict[str, Any], deadline: float) -
             why = status["reloads"]["failure"]
             raise CommandError(f"{client.name}: the reload failed: {why}\n{whys}".rstrip(), EXIT_FAILED)
         if time.monotonic() >= deadline:
-            state = f"{sum(slot['being_replaced'] for slot in status['slots'])} slot(s) are changing over"
-            raise CommandError(f"{client.name}: the reload isn't done yet (--timeout): {state}", EXIT_LATE)
+            raise CommandError(f"{client.name}: the reload isn't done yet (--timeout): {under_way(status)}", EXIT_LATE)
         time.sleep(LOOK)
+
+
+def under_way(status: dict[str, Any]) -> str:
+    """What the reload is at."""
+    waiting = [slot["slot"] for slot in status["slots"] if slot.get("waits_for_turn")]
+    if waiting:
+        return f"slot {waiting[0]} waits until workers of other pools are replaced (take_turns)"
+    return f"{sum(slot['being_replaced'] for slot in status['slots'])} slot(s) are changing over"

@@ -124,6 +124,8 @@ def _stats(config: Configuration) -> list[list[str]]:
         [
             "frontend stats",
             f"  bind {config.stats}",
+            "  # Prometheus keeps its connection open between two scrapes: a stop mustn't wait for the next one.",
+            "  no option idle-close-on-response",
             "  # Only of HAProxy itself: it has a way to serve even while no server passes its check.",
             "  monitor-uri /healthz",
             "  http-request use-service prometheus-exporter if { path /metrics }",

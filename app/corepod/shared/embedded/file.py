@@ -80,7 +80,8 @@ class File:
             self._offset = self._anchor(connection).offset
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite itself ends it where the disk is full
+                connection.execute("ROLLBACK")
             raise
         connection.execute("PRAGMA busy_timeout = 0")  # transact waits itself
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import TYPE_CHECKING
 
 from corepod.shared.errors import Unavailable
@@ -49,7 +50,10 @@ class Messages:
     def subscribe(self, topic: str, deliver: Deliver) -> Callable[[], None]:
         if self._subscription is None:
             self._subscription = place.hub().subscribe(TOPIC)
-            self._pump = asyncio.create_task(self._deliver(self._subscription), name="corepod-shared-messages")
+            # Not in the context of the request that happens to be the first.
+            self._pump = asyncio.get_running_loop().create_task(
+                self._deliver(self._subscription), name="corepod-shared-messages", context=contextvars.Context()
+            )
         self._last += 1
         number = self._last
         self._by_topic.setdefault(topic, {})[number] = deliver

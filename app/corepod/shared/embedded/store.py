@@ -11,10 +11,12 @@ import sqlite3
 import threading
 import time
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from corepod.shared.embedded.file import File
 from corepod.shared.errors import Unavailable
+from corepod.shared.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +37,16 @@ class Job:
         """In the thread."""
         if self.answer.done() or time.monotonic() >= self.until:
             return  # nobody waits for it any more
+        result: Any = None
+        error: Exception | None = None
         try:
-            result, error = self._tries(file), None
-        except (Unavailable, TypeError, ValueError, OverflowError) as raised:
-            result, error = None, raised
+            result = self._tries(file)
         except (sqlite3.Error, OSError) as raised:
-            result, error = None, file.explain(raised)
+            error = file.explain(raised)
             if not _busy(raised):
                 file.close()  # what is wrong with it may be over, or another file in its place
+        except Exception as raised:  # whatever it is, the thread goes on
+            error = raised
         try:
             self.loop.call_soon_threadsafe(self._answer, result, error)
         except RuntimeError:
@@ -89,9 +93,8 @@ class Store:
         job = Job(work, time.monotonic() + timeout)
         self._jobs.put(job)
         try:
-            async with asyncio.timeout(timeout):
-                result: T = await job.answer
-                return result
+            result: T = await within(timeout, job.answer)
+            return result
         except Unavailable as error:  # made in the thread: a new one belongs to the request, which gets a 503
             raise Unavailable(*error.args) from None
         except TimeoutError:
@@ -129,7 +132,7 @@ def store(path: str | None, *, chosen: bool) -> Store:
 _stores: weakref.WeakValueDictionary[str | None, Store] = weakref.WeakValueDictionary()
 _kept: list[Store] = []
 _making = threading.Lock()
-_working = threading.Lock()  # a thread is inside of SQLite
+_working = threading.RLock()  # a thread is inside of SQLite; this kind knows its owner
 
 
 def _forget() -> None:
@@ -139,7 +142,7 @@ def _forget() -> None:
     for one in list(_stores.values()):
         one._end.detach()
     _stores, _kept = weakref.WeakValueDictionary(), []
-    _making, _working = threading.Lock(), threading.Lock()
+    _making, _working = threading.Lock(), threading.RLock()
 
 
 def _before_fork() -> None:
@@ -149,7 +152,7 @@ def _before_fork() -> None:
 
 
 def _after_fork() -> None:
-    if _working.locked():
+    with suppress(RuntimeError):  # it hasn't been got
         _working.release()
 
 

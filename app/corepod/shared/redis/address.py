@@ -85,9 +85,21 @@ def parse(url: str, timeout: float) -> Address:
     }
     options = {**options, **given, **forced}
     if not sentinel:
-        return Address(name, connections, lambda: Renewing(**options))
+        return _checked(Address(name, connections, lambda: Renewing(**options)))
     hosts, service = _sentinels(parts.netloc, parts.path)
-    return Address(name, connections, lambda: _by_sentinel(hosts, service, options, timeout))
+    return _checked(Address(name, connections, lambda: _by_sentinel(hosts, service, dict(options), timeout)))
+
+
+def _checked(address: Address) -> Address:
+    """Whether redis-py knows all options, which it finds out when it makes a connection."""
+    try:
+        address.pool().make_connection()
+    except TypeError as error:
+        _, _, option = str(error).partition("unexpected keyword argument ")
+        raise ValueError(
+            f"the URL in `shared` can't be used: redis-py knows no option {option or error} for such a server"
+        ) from None
+    return address
 
 
 def _plain(url: str) -> str:
@@ -105,7 +117,12 @@ def _sentinels(netloc: str, path: str) -> tuple[list[tuple[str, int]], str]:
         parts = urlsplit(f"//{host}")
         if not parts.hostname:
             raise ValueError("the URL in `shared` can't be used: redis+sentinel:// needs HOST:PORT,HOST:PORT/MASTER/DB")
-        hosts.append((parts.hostname, parts.port or SENTINEL_PORT))
+        try:
+            hosts.append((parts.hostname, parts.port or SENTINEL_PORT))
+        except ValueError:
+            raise ValueError(
+                f"the URL in `shared` can't be used: the port in {host} is no number from 0 to 65535"
+            ) from None
     service = unquote(path.lstrip("/").partition("/")[0])
     if not service:
         raise ValueError("the URL in `shared` can't be used: redis+sentinel:// needs a master: HOST/MASTER/DB")

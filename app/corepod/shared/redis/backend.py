@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoScriptError, ResponseError
 
 from corepod.shared.backend import Allowance, When
+from corepod.shared.patience import within
 from corepod.shared.redis import scripts
 from corepod.shared.redis.address import parse
 from corepod.shared.redis.calls import Calls, foreign
 from corepod.shared.redis.messages import Messages
-from corepod.shared.redis.patience import within
 from corepod.shared.redis.reporting import Reporter
 from corepod.shared.values import integer
 

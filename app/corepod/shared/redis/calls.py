@@ -11,9 +11,9 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from corepod.shared.errors import SharedError, Unavailable
+from corepod.shared.patience import within
 from corepod.shared.redis.circuit import Circuit, Pass
 from corepod.shared.redis.faults import Reach, fault
-from corepod.shared.redis.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from corepod.shared.redis.reporting import Reporter
 
 T = TypeVar("T")
-WAITING = 500  # operations that may wait for a connection
+WAITING = 1000  # operations that may wait for a connection
 FAIL = "requests that need it fail with 503 until it's back"
+
+
+class _Out:
+    """What is known of one operation when it has failed."""
+
+    since: float | None = None  # when it had a connection, None where it never had one
 
 
 class Calls:
@@ -48,22 +54,28 @@ class Calls:
         passed = self._circuit.enter(asyncio.get_running_loop().time())
         if passed is Pass.REFUSED:
             self._refuse(self._last)
+        out = _Out()
         try:
-            result = await within(self._timeout, self._connected(work, passed, again))
+            result = await within(self._timeout, self._connected(work, passed, again, out))
         except (RedisError, OSError) as error:  # TimeoutError is one
+            if type(error) is TimeoutError and self._was_late(out):
+                self._circuit.abandoned(passed)
+                self._overloaded("has too many operations of this process before this one")
             self._failed(error, operation, passed)
         except BaseException:
             self._circuit.abandoned(passed)
             raise
         self._answered()
         self._reporter.fine(operation)
+        if not self._waiting:
+            self._reporter.fine("load")
         if adds:
             self._reporter.fine("writes")
         return result
 
-    async def _connected(self, work: Callable[[Redis], Awaitable[T]], passed: Pass, again: bool) -> T:
+    async def _connected(self, work: Callable[[Redis], Awaitable[T]], passed: Pass, again: bool, out: _Out) -> T:
         if self._waiting >= WAITING:
-            self._refuse(f"has {WAITING} operations of this process waiting for it already")
+            self._overloaded(f"has {WAITING} operations of this process waiting for it already")
         self._waiting += 1
         try:
             await self._free.acquire()
@@ -72,6 +84,7 @@ class Calls:
         try:
             if self._circuit.open and passed is Pass.FREE:
                 self._refuse(self._last)  # it has waited while others found out
+            out.since = asyncio.get_running_loop().time()
             try:
                 return await work(self._client)
             except ConnectionLost as error:
@@ -104,6 +117,14 @@ class Calls:
         if self._circuit.open:
             self._circuit.succeeded()
         self._reporter.fine("connection")
+
+    def _was_late(self, out: _Out) -> bool:
+        """Whether it has spent its time waiting for others, and so says nothing of the server."""
+        return out.since is None or asyncio.get_running_loop().time() - out.since < self._timeout / 2
+
+    def _overloaded(self, why: str) -> NoReturn:
+        self._reporter.trouble("load", why, "some requests that need it fail with 503")
+        self._refuse(why)
 
     def _refuse(self, why: str) -> NoReturn:
         raise Unavailable(f"the shared state {self._name} {why}")

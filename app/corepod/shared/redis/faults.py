@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ _BY_TYPE: tuple[tuple[type[Exception], Reach, str], ...] = (
     (exceptions.NoPermissionError, Reach.ONE, "doesn't permit this operation to the user in the setting `shared`"),
     (exceptions.ReadOnlyError, Reach.WRITES, "is a replica and takes no data"),
 )
+_COMMAND = re.compile("the '([^']+)' command")
 # Scripts of Redis 6.2 put the error they have met into a text of their own, so it is looked for anywhere in it.
 _BY_WORD: tuple[tuple[str, Reach, str], ...] = (
     ("OOM ", Reach.WRITES, "is out of memory (maxmemory) and takes no more data"),
@@ -52,15 +54,21 @@ _BY_WORD: tuple[tuple[str, Reach, str], ...] = (
 )
 
 
+def _forbidden(said: str, reach: Reach) -> str:
+    """Which command isn't permitted, without the user's name, which is beside it."""
+    command = _COMMAND.search(said) if reach is Reach.ONE else None
+    return f" ({command[1]})" if command else ""
+
+
 def fault(error: BaseException, timeout: float) -> Fault | None:
     """None where the error is an answer, and the server is well. `timeout`: seconds that an operation may take."""
     said = str(error)
     for word, reach, text in _BY_WORD:
         if isinstance(error, exceptions.RedisError) and word in said:
-            return Fault(reach, text)
+            return Fault(reach, text + _forbidden(said, reach))
     for kind, reach, text in _BY_TYPE:
         if isinstance(error, kind):
-            return Fault(reach, text)
+            return Fault(reach, text + _forbidden(said, reach))
     if isinstance(error, (TimeoutError, exceptions.TimeoutError)):
         return Fault(Reach.ALL, f"hasn't answered within {timeout:g} s (shared_timeout)")
     if isinstance(error, exceptions.ResponseError):

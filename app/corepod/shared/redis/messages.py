@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from corepod.shared.errors import Unavailable
+from corepod.shared.patience import within
 from corepod.shared.redis.faults import fault
-from corepod.shared.redis.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +129,8 @@ class Messages:
 
     async def _write(self, connection: AbstractConnection) -> None:
         """A connection that fails here is closed, which the reader sees."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._ping
         while True:
             self._stale.clear()
             if more := self._subscriptions.keys() - self._sent:
@@ -140,17 +142,17 @@ class Messages:
                 self._heard -= less
                 await _send(connection, "UNSUBSCRIBE", *less)
             try:
-                async with asyncio.timeout(self._ping):
+                # Not from now on: subscriptions to what the server knows already send nothing, and may come often.
+                async with asyncio.timeout_at(due):
                     await self._stale.wait()
             except TimeoutError:
                 await _send(connection, "PING")
+                due = loop.time() + self._ping
 
     async def _read(self, connection: AbstractConnection) -> None:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as silence:
-            while True:
-                silence.reschedule(loop.time() + 2 * self._ping + self._timeout)
-                self._take(await connection.read_response(timeout=math.inf))
+        while True:
+            answer = connection.read_response(timeout=math.inf)
+            self._take(await within(2 * self._ping + self._timeout, answer))
 
     def _take(self, reply: Any) -> None:
         if not isinstance(reply, list):

@@ -107,7 +107,8 @@ ALLOW = Script(
     _NOW
     + """
 local limit, interval = tonumber(ARGV[1]), tonumber(ARGV[2])
-local arrival = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0')) + interval
+-- A limit that was longer before ends, too.
+local arrival = math.min(math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0')), now + limit * interval) + interval
 local over = arrival - now - limit * interval
 if over > 0 then return {-1, over} end
 redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', string.format('%.0f', (arrival - now) / 1000 + 1))

@@ -176,6 +176,7 @@ class PoolStatus:
             "state": self._checks.state(slot, draining=pool.stopping),
             "ready": ready and not pool.stopping,
             "being_replaced": slot.being_replaced,
+            "waits_for_turn": pool.waits_for_turn(slot),
             "why": slot.failed or ("" if ready else why),
             "replacing": slot.replacing,
             "replaced": dict(slot.replaced),

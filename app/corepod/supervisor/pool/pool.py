@@ -100,6 +100,10 @@ class Pool:
         """All that have or had a slot and live."""
         return [p for slot in self.slots for p in slot.processes]
 
+    def waits_for_turn(self, slot: Slot) -> bool:
+        """Whether its worker is to be replaced when it is its turn among those of all pools."""
+        return self._turns is not None and slot.worker is not None and self._turns.waits(slot.worker)
+
     # Time
 
     def deadline(self) -> float | None:

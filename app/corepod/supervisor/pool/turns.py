@@ -70,6 +70,11 @@ class Turns:
             self._log.info("is replaced without waiting for a turn (take_turns)", **turn.worker.who)
         return bool(turn.why) or turn.expired or urgent
 
+    def waits(self, worker: Process) -> bool:
+        """Whether this worker would be replaced now if it had a turn."""
+        turn = self._turn
+        return turn is not None and turn.worker is worker and not (turn.taken or turn.why or turn.expired or turn.used)
+
     def on_answer(self, process: Process, answer: TurnAnswer) -> None:
         """A worker has got its turn, or can't get one. An answer to an older request is void."""
         turn = self._turn

@@ -58,7 +58,7 @@ class _Request:
     def __init__(self, scope: Any, send: Any, headers: list[tuple[bytes, bytes]]) -> None:
         self._scope, self._send, self._headers = scope, send, headers
         self._mark = _Mark()
-        self._begun = self._replaced = False
+        self._begun = self._replaced = self._closed = False
 
     async def run(self, app: Any, receive: Any) -> None:
         token = _mark.set(self._mark)
@@ -67,12 +67,16 @@ class _Request:
         except Exception as error:
             # Any other exception is a fault of the application, which belongs into the log, even if it came after one
             # that was noted.
-            if self._mark.error is None or not any(found is self._mark.error for found in _chain(error)):
+            if self._mark.error is None or not any(
+                isinstance(found, type(self._mark.error))
+                for found in _chain(error)  # it may have met several
+            ):
                 raise
             if not self._begun:
                 await self._refuse()
             elif self._scope["type"] == "websocket":
-                await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "please try again"})
+                if not self._closed:  # by the application, on its way out
+                    await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "please try again"})
             elif not self._replaced:
                 raise  # the client has a part of another response
         finally:
@@ -86,6 +90,7 @@ class _Request:
             await self._refuse()
             return
         self._begun = True
+        self._closed = self._closed or kind == "websocket.close"
         await self._send(message)
 
     async def _refuse(self) -> None:

@@ -52,6 +52,9 @@ def test_sentinels(scheme: str) -> None:
         ("redis://u:secret@h?socket_timeout=never", "socket_timeout"),
         ("redis://u:secret@h:port/0", "can't be used"),
         ("redis://u:secret@h?max_connections=0", "max_connections"),
+        ("redis://u:secret@h?timeout=5", "redis-py knows no option 'timeout'"),
+        ("redis+sentinel://u:secret@h/main?ssl_ca_certs=/ca.pem", "redis-py knows no option 'ssl_ca_certs'"),
+        ("redis+sentinel://u:secret@h:port/main", "the port in h:port is no number"),
     ],
 )
 def test_a_wrong_url_says_what_is_wrong_and_not_the_password(url: str, says: str) -> None:

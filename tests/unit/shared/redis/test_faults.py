@@ -26,6 +26,11 @@ from redis import exceptions
         ),
         (exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots"), Reach.WRITES, "disk"),
         (exceptions.NoPermissionError("this user has no permissions"), Reach.ONE, "permit"),
+        (
+            exceptions.NoPermissionError("User me has no permissions to run the 'get' command"),
+            Reach.ONE,
+            "`shared` (get)",
+        ),
     ],
 )
 def test_what_an_error_means(error: Exception, reach: Reach, says: str) -> None:

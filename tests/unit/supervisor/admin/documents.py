@@ -14,6 +14,7 @@ def slot(number: int = 0, **changes: Any) -> dict[str, Any]:
         "pid": 1000 + number,
         "state": "ready",
         "being_replaced": False,
+        "waits_for_turn": False,
         "replacing": "",
         "replaced": {"age": 2},
         "ready": True,

@@ -16,6 +16,8 @@ from corepod.contract.messages import (
     Loaded,
     Malformed,
     Ready,
+    TurnAnswer,
+    TurnRequest,
 )
 from corepod.contract.scoreboard import OWED, REQUESTS, TICK, WORDS
 from corepod.supervisor.pool.exits import Exit
@@ -133,6 +135,8 @@ class System:
         self.told: list[tuple[Process, Message]] = []
         self.dumped: list[Process] = []
         self.answered: list[tuple[Process, InboxRequest, int]] = []
+        self.turn: tuple[Process, TurnRequest] | None = None  # that a worker was asked to take, until it has answered
+        self.grants_turns = False  # whoever asks for one has it, where all goes well
         self.served: dict[Slot, int] = {}  # requests, by slot
         self._last_pid = 100
         self._in_step = False
@@ -177,6 +181,8 @@ class System:
 
     def send(self, process: Process, message: Message) -> None:
         self.told.append((process, message))
+        if isinstance(message, TurnRequest):
+            self.turn = (process, message) if message.places else None
 
     def kill(self, process: Process) -> None:
         assert process.pid, "none to kill it by"
@@ -262,6 +268,12 @@ class System:
         if process in self.open:
             self.pool.on_message(process, message, process.pid if sender is None else sender, self.now)
         self.tick()
+
+    def answers_turn(self, why: str = "") -> None:
+        """The worker that was asked to take a turn has it, or can't get one."""
+        if self.turn is not None:
+            (process, request), self.turn = self.turn, None
+            self.says(process, TurnAnswer(request.number, why))
 
     def hello(self, process: Process) -> None:
         """A fork comes to life."""
@@ -379,6 +391,9 @@ class System:
             moving = [p for p in moving if p in self.open or p.stage is Stage.DRAINING]
             if moving:
                 self.advance(moving[0], forkable=forkable)
+                continue
+            if self.grants_turns and self.turn is not None:
+                self.answers_turn()
                 continue
             due = self.pool.deadline()
             if due is None or due > self.now + quiet:

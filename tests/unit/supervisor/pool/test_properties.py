@@ -28,6 +28,8 @@ from corepod.contract.messages import (
     Ready,
     Refused,
     Signalled,
+    TurnAnswer,
+    TurnRequest,
     Unforkable,
     Unpinned,
 )
@@ -65,6 +67,7 @@ class Chaos:
             # Of several with different ages one would always be due soon, and nothing would ever settle.
             "live_max_age": dice.choice([0.0, 300.0 if standbys == 1 else 1200.0]),
             "overlap": dice.random() < 0.7,
+            "take_turns": dice.choice([0, 0, 1, 3]),
             "crash_budget": self.budget,
         }
         records = dice.choice([self.most + 1, 64])
@@ -188,6 +191,12 @@ class Chaos:
         assert why or not changing, "two slots at once"
         self.system.tick()
 
+    def turn_comes(self) -> None:
+        self.system.answers_turn()
+
+    def turn_is_refused(self) -> None:
+        self.system.answers_turn("the shared state can't be reached")
+
     def slot_more(self) -> None:
         if len(self.pool.slots) < self.most and not self.pool.stopping:
             self.pool.add_slot(None)
@@ -254,6 +263,7 @@ class Chaos:
         assert sum(slot.incoming is not None for slot in by_itself) <= 1, "one slot after the other"
         assert sum(bool(slot.replacing) for slot in by_itself) <= 1, "one recycled after the other"
         self.check_replacements()
+        self.check_turns()
         assert self.pool.generations.forking == bool(self.system.forks)
         self.check_places()
         self.check_records()
@@ -284,6 +294,16 @@ class Chaos:
             reloading = self.pool.generations.reloading or self.pool.stopping
             if slot.worker is not None and slot.waits_for and not reloading:
                 assert slot.replacing, "a slot that has a worker waits for nothing"
+
+    def check_turns(self) -> None:
+        """At most one worker that serves has a turn, or waits for one."""
+        last = {process: m for process, m in self.system.told if isinstance(m, TurnRequest)}
+        asked = [p for p, request in last.items() if request.places and p.stage is Stage.SERVING and p in self.in_slots]
+        assert len(asked) <= min(1, self.settings["take_turns"]), "one worker makes way after the other"
+
+    @property
+    def in_slots(self) -> list[Process]:
+        return [slot.worker for slot in self.pool.slots if slot.worker is not None]
 
     def check_places(self) -> None:
         """Each process is in exactly one place, or it is on its way out."""
@@ -336,6 +356,7 @@ HOSTILE: list[Message | Malformed] = [
     ),
     *(Loaded(True, ""), Loaded(False, ""), Unforkable("x"), Refused("x"), Unpinned(""), Readiness(False, "\x1b[2J")),
     *(Failed("exception", "", ""), Failed("missing", "", "x"), Load("", {}, "", False), Activate(0, 1, None, 0, 0, 1)),
+    *(TurnAnswer(1, ""), TurnAnswer(-1, "x"), TurnRequest(1, 1)),
 ]
 WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.goes_well, 50),
@@ -353,6 +374,8 @@ WITHIN_A_STEP: list[tuple[Callable[[Chaos], None], int]] = [
     (Chaos.reload, 3),
     (Chaos.restart, 2),
     (Chaos.recycle, 4),
+    (Chaos.turn_comes, 6),
+    (Chaos.turn_is_refused, 1),
     (Chaos.slot_more, 1),
     (Chaos.slot_less, 1),
     (Chaos.cores_change, 1),
@@ -392,7 +415,7 @@ def settles(chaos: Chaos) -> None:
     if pool.exit_code is not None:
         stops(chaos)
         return
-    system.refuses, chaos.broken = False, set()
+    system.refuses, chaos.broken, system.grants_turns = False, set(), True
     system.settle()
     if pool.exit_code is not None:  # what had gone wrong before was the last straw
         stops(chaos)

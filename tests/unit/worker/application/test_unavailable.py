@@ -121,3 +121,26 @@ def test_where_shared_state_isn_t_used_nothing_is_between(monkeypatch: pytest.Mo
     scope, receive, send = {"type": "http"}, object(), object()
     asyncio.run(_call(answer_unavailable(app, settings()), scope, receive, send))
     assert given == [scope, receive, send]
+
+
+def test_a_request_that_has_met_several() -> None:
+    """Of two operations at the same time, the application gets the error of the first, and another was noted last."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def operation() -> None:
+            raise Away
+
+        await asyncio.gather(operation(), operation())
+
+    assert ask(app, settings())[0]["status"] == 503
+
+
+def test_a_websocket_is_closed_once() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        try:
+            raise Away
+        finally:
+            await send({"type": "websocket.close", "code": 1011})
+
+    assert [message["type"] for message in ask(app, settings(), "websocket")] == ["websocket.accept", "websocket.close"]

@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from corepod.shared.redis.patience import within
+from corepod.shared.patience import within
 
 
 def test_what_takes_too_long_ends() -> None:
