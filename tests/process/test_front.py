@@ -59,7 +59,7 @@ def in_flight(pools: list[Pool]) -> list[int]:
 def test_the_pool_with_the_fewest_requests_gets_the_next(
     fronts: Fronts, tmp_path: Path, balance: str, fair: bool
 ) -> None:
-    pools, go = fronts.pools(3), tmp_path / "go"
+    pools, go = fronts.pools(3, "duties:app", "--standby", "none"), tmp_path / "go"
     front = fronts.front(pools, "--balance", balance)
     held = [Queued(front.port, 3, f"/until?path={go}") for _ in range(2)]
     until(lambda: sum(in_flight(pools)) == 6, "they are in flight")
@@ -70,7 +70,7 @@ def test_the_pool_with_the_fewest_requests_gets_the_next(
 
 @pytest.mark.parametrize("limit", ["1", "0"], ids=["one at a time", "control"])
 def test_a_slot_gets_as_many_requests_at_once_as_it_may(fronts: Fronts, limit: str) -> None:
-    front = fronts.front(fronts.pools(2), "--concurrency", limit)
+    front = fronts.front(fronts.pools(2, "duties:app", "--standby", "none"), "--concurrency", limit)
     with Traffic(front.port, "/at_once", clients=6) as traffic:
         traffic.more(100)
     assert not traffic.failures
