@@ -60,9 +60,9 @@ def rendered(chart: Path, values: dict[str, Any]) -> str:
     return rest
 
 
-def written(asked: Asked, limits: dict[str, float]) -> str:
+def written(asked: Asked, limits: dict[str, float], cookie: str) -> str:
     known = {name: float(BY_NAME[name].default) for name in LIMITS}
-    target = Target(Server("x", "x:1", "x", 1), {**known, **limits})
+    target = Target(Server("x", "x:1", "x", 1), {**known, **limits}, cookie=cookie)
     found = Found("${PODS}", "8000", "9000", str(PLACES), "${SERVICE_IP}:${SERVICE_PORT}")
     return haproxy.render(replace(build.configuration(asked, [target]), servers=found, connections="4000"))
 
@@ -80,11 +80,16 @@ def written(asked: Asked, limits: dict[str, float]) -> str:
         ({}, 1, {"busy_timeout": 10, "request_timeout": "600.5", "keep_alive": 75}, {}),
         ({}, 1, {"busy_timeout": 0, "body_timeout": 0, "wsgi_timeout": 5}, {}),
         ({}, 1, {"write_timeout": 0.5, "body_timeout": 1}, {}),
+        ({}, 1, {"write_timeout": 1e9, "busy_timeout": "1e9", "keep_alive": 1e9}, {}),
+        ({}, 1, {"keep_alive": 0.1}, {}),
+        ({}, 1, {"sticky": True}, {}),
+        ({}, 1, {"sticky": False}, {}),
     ],
 )
 def test_the_chart_has_the_configuration_that_the_command_writes(
     chart: Path, values: dict[str, Any], slots: int, settings: dict[str, Any], asked: dict[str, Any]
 ) -> None:
     text = rendered(chart, {"front": {**FRONT, **values}, "settings": settings, "cpu": {"slots": slots}})
-    limits = {name: float(value) for name, value in settings.items()}
-    assert text == written(Asked((":8080",), ":8404", **asked), limits)
+    limits = {name: float(value) for name, value in settings.items() if name != "sticky"}
+    cookie = "corepod_sticky" if settings.get("sticky") else ""
+    assert text == written(Asked((":8080",), ":8404", **asked), limits, cookie)

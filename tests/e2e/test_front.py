@@ -115,7 +115,7 @@ def test_name_servers_that_are_away_cost_nothing(release: Fronted) -> None:
             kubectl("delete", "pod", release.fronts()[0].name, "-n", release.namespace, "--wait")
             release.fronts_rolled_out()
             until(lambda: time.monotonic() - begun > OUTAGE, "the end of what HAProxy waits by default")
-            assert sorted(release.figures(UP)) == [0, 2]
+            until(lambda: sorted(release.figures(UP)) == [0, 2], "one front knows the pods, the new one knows none")
             load.until_answered(200)
             assert max(release.figures(FALLEN_BACK)) > 0
         until_seen(release, 2)

@@ -59,7 +59,7 @@ def in_flight(pools: list[Pool]) -> list[int]:
 def test_the_pool_with_the_fewest_requests_gets_the_next(
     fronts: Fronts, tmp_path: Path, balance: str, fair: bool
 ) -> None:
-    pools, go = fronts.pools(3), tmp_path / "go"
+    pools, go = fronts.pools(3, "duties:app", "--standby", "none"), tmp_path / "go"
     front = fronts.front(pools, "--balance", balance)
     held = [Queued(front.port, 3, f"/until?path={go}") for _ in range(2)]
     until(lambda: sum(in_flight(pools)) == 6, "they are in flight")
@@ -70,7 +70,7 @@ def test_the_pool_with_the_fewest_requests_gets_the_next(
 
 @pytest.mark.parametrize("limit", ["1", "0"], ids=["one at a time", "control"])
 def test_a_slot_gets_as_many_requests_at_once_as_it_may(fronts: Fronts, limit: str) -> None:
-    front = fronts.front(fronts.pools(2), "--concurrency", limit)
+    front = fronts.front(fronts.pools(2, "duties:app", "--standby", "none"), "--concurrency", limit)
     with Traffic(front.port, "/at_once", clients=6) as traffic:
         traffic.more(100)
     assert not traffic.failures
@@ -296,6 +296,7 @@ def test_a_client_sticks_to_a_pool_whose_worker_dies(fronts: Fronts) -> None:
     assert cookies["PLACE"] == place
 
 
+DIRECT, REPORTED = {"client": "127.0.0.9", "scheme": "http"}, {"client": "1.2.3.4", "scheme": "https"}
 FORGED = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "forged.example"}
 
 
@@ -307,20 +308,23 @@ def seen(front: Haproxy) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("trusts", "options", "client", "scheme"),
+    ("trusts", "seen_with"),
     [
-        ("loopback", (), "127.0.0.9", "http"),
-        ("none", (), "127.0.0.1", "http"),
-        ("127.0.0.1", (), "127.0.0.9", "http"),
-        ("loopback", ("--trusted-proxies", "127.0.0.9"), "1.2.3.4", "https"),
-        ("loopback", ("--trusted-proxies", "10.0.0.0/8"), "127.0.0.9", "http"),
+        (
+            "loopback",
+            {(): DIRECT, ("--trusted-proxies", "127.0.0.9"): REPORTED, ("--trusted-proxies", "10.0.0.0/8"): DIRECT},
+        ),
+        ("none", {(): {"client": "127.0.0.1", "scheme": "http"}}),
+        ("127.0.0.1", {(): DIRECT}),
     ],
+    ids=["loopback", "none", "address"],
 )
 def test_the_application_sees_the_client(
-    fronts: Fronts, trusts: str, options: tuple[str, ...], client: str, scheme: str
+    fronts: Fronts, trusts: str, seen_with: dict[tuple[str, ...], dict[str, str]]
 ) -> None:
     pools = fronts.pools(1, "duties:app", "--trusted-proxies", trusts)
-    assert seen(fronts.front(pools, *options)) == {"client": client, "scheme": scheme}
+    for options, expected in seen_with.items():
+        assert seen(fronts.front(pools, *options)) == expected, options
 
 
 def test_a_websocket_goes_through_and_is_told_of_a_stop(fronts: Fronts) -> None:
@@ -339,7 +343,44 @@ def test_a_pool_on_a_unix_socket(fronts: Fronts, tmp_path: Path) -> None:
     front = fronts.front(
         pools, change=lambda text: re.sub(r"(server \S+) 127.0.0.1:\d+", rf"\1 unix@{fronts.user.run}/shop", text)
     )
-    assert seen(front) == {"client": "127.0.0.9", "scheme": "http"}
+    assert seen(front) == DIRECT
+
+
+def test_a_connection_that_nobody_needs_is_closed_before_the_pool_does_it(fronts: Fronts) -> None:
+    """Which would lose a POST that comes at this moment."""
+    pools = fronts.pools(1, "duties:app", "--keep-alive", "600")
+    front = fronts.front(pools, change=lambda text: exchanged(text, "pool-purge-delay 5000ms", "pool-purge-delay 50ms"))
+    accepted = pools[0].slot()["accepted"]
+    with httpx.Client(timeout=DEADLINE, trust_env=False) as client:
+        for _ in range(2):
+            assert client.post(f"http://127.0.0.1:{front.port}/pid").status_code == 200
+            until(lambda: front.rows()[fronts.name(pools[0])]["idle_conn_cur"] == "0", "it is closed")
+    assert pools[0].slot()["accepted"] == accepted + 2
+
+
+@pytest.mark.parametrize("limit", [16384, 65536])
+def test_a_head_that_the_pool_takes_fits(fronts: Fronts, limit: int) -> None:
+    pools = fronts.pools(1, "duties:app", "--limit-header", str(limit))
+    front = fronts.front(pools)
+    # Many lines, each of which costs HAProxy some room.
+    headers = {f"X-{number:03}": (limit - 1000) // 240 * "x" for number in range(200)}
+    assert front.get("/pid", headers=headers).text == str(pools[0].slot()["pid"])
+    assert front.get("/pid", headers={"X": limit * "x"}).status_code == 431, "the pool says so"
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["as written", "control"])
+def test_clients_stick_to_slots_though_they_share_a_connection(fronts: Fronts, closes: bool) -> None:
+    def change(text: str) -> str:
+        return text if closes else exchanged(text, "option http-server-close", "http-reuse safe")
+
+    [pool] = fronts.pools(1, "ok:app", "--sticky", "--workers", "2")
+    front = fronts.front([pool], change=change)
+    [found] = dict(front.get("/slot").cookies).values()
+    label = found.partition(".")[0]
+    with httpx.Client(timeout=DEADLINE, trust_env=False) as proxy:
+        url = f"http://127.0.0.1:{front.port}/slot"
+        answers = [proxy.get(url, headers={"Cookie": f"corepod_sticky={label}.{n % 2}"}).text for n in range(8)]
+    assert (answers == ["0", "1"] * 4) is closes, answers
 
 
 def own_errors(front: Haproxy, backend: str) -> float:
@@ -385,3 +426,17 @@ def test_figures_are_for_prometheus(fronts: Fronts) -> None:
     front = fronts.front(fronts.pools(1))
     text = httpx.get(f"http://127.0.0.1:{front.stats}/metrics", timeout=DEADLINE).text
     assert 'haproxy_backend_active_servers{proxy="pods"} 1' in text
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["ends", "control"])
+def test_a_stop_does_not_wait_for_who_reads_its_figures(fronts: Fronts, waits: bool) -> None:
+    def change(text: str) -> str:
+        text = exchanged(text, "hard-stop-after 30s", "hard-stop-after 1s" if waits else "hard-stop-after 1d")
+        return exchanged(text, "  no option idle-close-on-response\n", "") if waits else text
+
+    front = fronts.front(fronts.pools(1), change=change)
+    with httpx.Client(timeout=DEADLINE) as prometheus:
+        assert prometheus.get(f"http://127.0.0.1:{front.stats}/metrics").status_code == 200
+        front.process.send_signal(signal.SIGUSR1)
+        front.process.wait(DEADLINE)
+    assert ("performing a hard-stop" in front.output) is waits, front.output

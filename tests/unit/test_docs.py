@@ -62,6 +62,36 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+def anchors(text: str) -> set[str]:
+    """Those that GitHub gives the headings, each of which has another text."""
+    plain = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    headings = (
+        re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", found) for found in re.findall(r"^#+ (.*)$", plain, re.MULTILINE)
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def astray(page: Path, text: str) -> list[str]:
+    """Links to a heading that isn't there."""
+    found = []
+    for target, anchor in re.findall(r"\]\(([^)\s#]*)#([^)\s]+)\)", re.sub(r"\n *", " ", text)):
+        to = page if not target else page.parent / target
+        if "://" not in target and to.suffix == ".md" and anchor not in anchors(to.read_text()):
+            found.append(f"{target}#{anchor}")
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_a_heading_that_is_there(page: Path) -> None:
+    assert astray(page, page.read_text()) == []
+
+
+def test_a_link_to_no_heading_is_found() -> None:
+    """Negative control."""
+    text = "[a](front.md#the-values-and-why) [b](front.md#values) [c](#the-two-backends) [d](https://example.org/#a)"
+    assert astray(ROOT / "docs/shared.md", text) == ["front.md#values"]
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_lines_are_wrapped(page: Path) -> None:
     assert too_long(page.read_text()) == []

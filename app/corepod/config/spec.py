@@ -520,9 +520,9 @@ _SHARED = _group(
         "shared",
         "text",
         "",
-        "URL of what all workers share through corepod.shared: redis://, rediss:// (TLS) or redis+sentinel:// for the "
-        "workers of all pools and pods that have the same URL, sqlite:///PATH for those of one machine; by default a "
-        "file of this pool. A variable is safer than a flag where it contains a password",
+        "URL of the state that workers share through corepod.shared: redis://, rediss:// (TLS), redis+sentinel:// or "
+        "unix:// for the workers of all pools and pods that have the same URL, sqlite:///PATH for those of one "
+        "machine; by default a file of this pool. A variable is safer than a flag where the URL contains a password",
     ),
     (
         "shared_prefix",

@@ -129,7 +129,7 @@ class Locking:
                 return token, Lease(asked, self._seconds)
             left = float("inf") if self._wait is None else began + self._wait - now()
             if left <= 0:
-                raise TimeoutError(f"the lock {self._key!r} wasn't to be had within {self._wait:g} s")
+                raise TimeoutError(f"the lock {self._key!r} wasn't free within {self._wait:g} s")
             await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LOOK_MOST)
 

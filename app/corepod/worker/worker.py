@@ -32,7 +32,6 @@ from corepod.worker.application.lifespan import Lifespan, LifespanFailedError
 from corepod.worker.application.middleware import wrap
 from corepod.worker.application.overload import Overload
 from corepod.worker.application.readiness import poll_ready_path
-from corepod.worker.application.sticky_cookie import StickyCookie
 from corepod.worker.application.unavailable import answer_unavailable
 from corepod.worker.ending import exit_code
 from corepod.worker.implementation import create_server
@@ -40,7 +39,6 @@ from corepod.worker.ipc import place
 from corepod.worker.overtime import Overtime
 from corepod.worker.process import Inheritance, occupy_slot
 from corepod.worker.stalls import StallWatch
-from corepod.worker.sticky.sessions import StickySessions
 from corepod.worker.threads import LoopThreads, RequestThreads, ThreadWatch, pools
 from corepod.worker.ticker import Ticker
 from corepod.worker.turns import Turns
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Thread
 
+    from corepod.worker.sticky.sessions import StickySessions
     from corepod.worker.ticker import Watch
 
 LAST_MOMENT = 0.5  # seconds before the supervisor's deadline at which the worker cuts connections itself
@@ -81,10 +80,15 @@ class WorkerProcess:
         self._pages = Pages(inheritance.app) if settings.reload else None
         self._guarded = guard(self._pages or inheritance.app, self.leave)
         Overload(settings, record).limit_threads(inheritance.app)
-        self._sticky = StickySessions(settings, record, self._loop) if settings.sticky else None
-        if self._sticky is not None:
+        self._sticky: StickySessions | None = None
+        answers = self._guarded
+        if settings.sticky:
+            from corepod.worker.application.sticky_cookie import StickyCookie  # others don't load this
+            from corepod.worker.sticky.sessions import StickySessions
+
+            self._sticky = StickySessions(settings, record, self._loop)
             children.keep_from_children_too(self._sticky)
-        answers = self._guarded if self._sticky is None else StickyCookie(self._guarded, self._sticky)
+            answers = StickyCookie(self._guarded, self._sticky)
         self._app = Instrumented(wrap(answer_unavailable(answers, settings), settings, record), record)
         self._threads = LoopThreads(self._in_flight)
         self._loop.set_default_executor(self._threads)

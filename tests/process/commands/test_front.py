@@ -79,6 +79,11 @@ def test_a_pool_that_a_front_cannot_use(user: Machine, flags: tuple[str, ...], w
         ((ELSEWHERE, "--queue-timeout", "nan"), 2, "--queue-timeout"),
         ((ELSEWHERE, "--check-interval", "0"), 2, "--check-interval"),
         ((ELSEWHERE, "--sticky", "a b"), 2, "--sticky"),
+        ((ELSEWHERE, "--sticky", "a#b"), 2, "--sticky"),
+        ((ELSEWHERE, "--bind", "a\n  user root:80"), 2, "--bind"),
+        ((ELSEWHERE, "--bind", "127.0.0.1:8404"), 2, "127.0.0.1:8404 twice"),
+        (("127.0.0.1:8080",), 2, "can't listen on 127.0.0.1:8080"),
+        ((ELSEWHERE, "--output", "."), 7, "can't be written"),
         ((ELSEWHERE, "--trusted-proxies", "10.0.0.0/33"), 2, "--trusted-proxies"),
         ((ELSEWHERE, "--output", "no/such/folder/haproxy.cfg"), 7, "can't be written"),
         ((), 2, "POOL"),
@@ -110,6 +115,27 @@ def test_a_file_is_replaced_at_once_or_not_at_all(user: Machine, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir() if "cfg" in path.name) == ["haproxy.cfg", "real.cfg"]
 
 
+def test_what_is_no_file_is_written_to(user: Machine, tmp_path: Path) -> None:
+    """Not replaced by a file: as root that would be the end of /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        done = user.corepod("front", ELSEWHERE, "--output", str(pipe))
+        assert done.returncode == 0, done.stderr
+        assert pipe.is_fifo()
+        assert os.read(reader, 65536).startswith(b"global\n")
+    finally:
+        os.close(reader)
+
+
+def test_a_check_without_haproxy_says_so_and_writes_nothing(user: Machine, tmp_path: Path) -> None:
+    done = user.corepod("front", ELSEWHERE, "--check", "--output", "x.cfg", cwd=tmp_path, env={"PATH": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (7, "")
+    assert "install it, or leave --check out" in done.stderr
+    assert not (tmp_path / "x.cfg").exists()
+
+
 def test_every_option_is_one_that_haproxy_takes_without_a_warning(user: Machine, tmp_path: Path) -> None:
     user.environment["PATH"] = f"{os.path.dirname(program('haproxy'))}{os.pathsep}{user.environment['PATH']}"
     for options in (
@@ -118,6 +144,8 @@ def test_every_option_is_one_that_haproxy_takes_without_a_warning(user: Machine,
         ("--sticky", "PLACE", "--trusted-proxies", "10.0.0.0/8,loopback", "--no-retries"),
         ("--bind", "[::1]:8080", "--bind", f"unix:{tmp_path}/front", "--stats", "none", "--balance", "first"),
         ("--bind", ":8080", "--trusted-proxies", "*", "--balance", "roundrobin"),
+        ("--trusted-proxies", ",".join(f"192.0.2.{number}" for number in range(1, 200))),
+        ("--bind", f'unix:{tmp_path}/the "front" # 1', "--concurrency", "1000000"),
     ):
         done = user.corepod("front", ELSEWHERE, "[::1]:8001", "--check", *options)
         assert (done.returncode, done.stderr) == (0, ""), options

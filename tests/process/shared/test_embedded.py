@@ -199,15 +199,6 @@ asyncio.run(again())
 """
 
 
-FULL = """
-from corepod import shared
-try:
-    shared.sync.set("a", 1)
-except shared.Unavailable as error:
-    print(error)
-"""
-
-
 @pytest.mark.root
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
@@ -219,8 +210,11 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
 @pytest.mark.root
 def test_a_disk_that_is_full_from_the_beginning(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
-    output = _on_own_disk(tmp_path, FULL, "{ cat /dev/zero >filler || true; }", "")
-    assert "make room on its disk" in output
+    script = (
+        "from corepod import shared\n"
+        "try:\n    shared.sync.set('a', 1)\nexcept shared.Unavailable as error:\n    print(error)\n"
+    )
+    assert "make room on its disk" in _on_own_disk(tmp_path, script, "{ cat /dev/zero >filler || true; }", "")
 
 
 @pytest.mark.root
@@ -305,7 +299,7 @@ def test_a_fork_while_another_process_holds_the_file(path: Path) -> None:
         pid = os.fork()
         if pid == 0:
             os._exit(0)
-        assert (await asyncio.to_thread(os.waitpid, pid, 0))[1] == 0
+        assert os.waitpid(pid, 0)[1] == 0  # noqa: ASYNC222 - the child ends at once
         holder.execute("ROLLBACK")
         holder.close()
         assert await change

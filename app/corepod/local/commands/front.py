@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS
 from corepod.local import output
-from corepod.local.front import build, haproxy, targets, values
+from corepod.local.front import build, fit, haproxy, targets, values
 from corepod.local.pools import CommandError, find, get
 
 if TYPE_CHECKING:
@@ -97,10 +97,11 @@ def main(options: Namespace) -> int:
     """Raises CommandError."""
     try:
         found = [_target(word) for word in options.pools]
-        warnings = targets.together(found)
+        asked = _asked(options)
+        warnings = fit.together(asked, found)
     except targets.Unusable as fault:
         raise CommandError(str(fault), EXIT_SETTINGS) from fault
-    text = haproxy.render(build.configuration(_asked(options), found))
+    text = haproxy.render(build.configuration(asked, found))
     for warning in warnings:
         output.complain(warning)
     if options.check:
@@ -111,9 +112,7 @@ def main(options: Namespace) -> int:
         servers = [{**asdict(one.server), "app": one.app} for one in found]
         output.dump({"pools": servers, "warnings": warnings, "output": options.output, "configuration": text})
     elif options.output:
-        print(
-            f"wrote {options.output}: {len(found)} pool{'s' * (len(found) > 1)}, on {', '.join(_asked(options).bind)}"
-        )
+        print(f"wrote {options.output}: {len(found)} pool{'s' * (len(found) > 1)}, on {', '.join(asked.bind)}")
     else:
         print(text, end="")
     return EXIT_OK
@@ -147,14 +146,14 @@ def _check(text: str) -> None:
         raise CommandError(
             "--check needs HAProxy, and there is none on the PATH: install it, or leave --check out", EXIT_FAILED
         )
-    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
-        file.write(text)
-        file.flush()
-        words = [program, "-c", "-f", file.name]
-        try:
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
+            file.write(text)
+            file.flush()
+            words = [program, "-c", "-f", file.name]
             done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise CommandError(f"{program} can't check the configuration: {error}", EXIT_FAILED) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CommandError(f"{program} can't check the configuration: {error}", EXIT_FAILED) from error
     if done.returncode:
         raise CommandError(f"HAProxy doesn't take the configuration:\n{done.stderr.strip()}", EXIT_FAILED)
     if said := done.stderr.strip():
@@ -162,14 +161,27 @@ def _check(text: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file at once, so that HAProxy never reads half of it; a link stays, and what it leads to changes."""
-    path = Path(os.path.realpath(path))
-    new = path.with_name(f".{path.name}.new")
+    """Replace the file at once, so that HAProxy never reads half of it; a link stays, and what it leads to changes.
+    What is no file, such as /dev/stdout, is written to as it is."""
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        new.write_text(text)
-        new.chmod(mode)
-        new.replace(path)
+        if path.exists() and not path.is_file():
+            path.write_text(text)
+        else:
+            _replace(Path(os.path.realpath(path)), text)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise CommandError(f"the configuration can't be written: {error}", EXIT_FAILED) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Raises OSError."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    # Under a name that nobody can guess: in a folder that others write to, it could be a link of theirs.
+    file = tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name[:64]}.", delete=False)
+    try:
+        with file:
+            file.write(text)
+        os.chmod(file.name, mode)
+        os.replace(file.name, path)
+    except OSError:
+        Path(file.name).unlink(missing_ok=True)
+        raise

@@ -6,7 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from corepod.local.front.configuration import KEEP_ALIVE, SLACK, UNLIMITED, Configuration
+from corepod.local.front.configuration import (
+    KEEP_ALIVE,
+    LONGEST,
+    PURGE,
+    ROOM,
+    SLACK,
+    UNLIMITED,
+    Configuration,
+)
+from corepod.local.front.haproxy import OR_PROXY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,24 +53,32 @@ def configuration(asked: Asked, targets: Sequence[Target]) -> Configuration:
             _limit("request_timeout", targets),
             _limit("wsgi_timeout", targets),
         ),
-        keep_alive=f"{max(KEEP_ALIVE, _limit('keep_alive', targets))}s",
+        keep_alive=f"{min(LONGEST, max(KEEP_ALIVE, _limit('keep_alive', targets)))}s",
+        purge=f"{_purge(min(target.limits['keep_alive'] for target in targets))}ms",
+        buffer=str(ROOM + _limit("limit_header", targets)),
+        closes=any(target.cookie for target in targets),
         retries=asked.retries,
         cookie=asked.cookie,
         sticky=bool(asked.cookie),
         concurrency=asked.concurrency,
         limited=asked.concurrency > 0,
-        proxies=" ".join(asked.proxies),
+        proxies=OR_PROXY.join(asked.proxies),
         behind_proxies=bool(asked.proxies),
     )
 
 
 def _limit(name: str, targets: Sequence[Target], unlimited: int = 0) -> int:
-    """The longest that a pool has, in whole seconds; `unlimited` in the place of 0."""
-    return max(math.ceil(target.limits[name]) or unlimited for target in targets)
+    """The longest that a pool has, as a whole number; `unlimited` in the place of 0."""
+    return max(math.ceil(min(target.limits[name], LONGEST)) or unlimited for target in targets)
 
 
 def _longer(*limits: int) -> str:
-    return f"{SLACK + max(limits)}s"
+    return f"{min(LONGEST, SLACK + max(limits))}s"
+
+
+def _purge(keep_alive: float) -> int:
+    low, each, high = PURGE
+    return max(low, min(high, int(keep_alive * each)))
 
 
 def _milliseconds(seconds: float) -> str:

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 SLACK = 30  # seconds by which the front's limits are longer than a pool's own: what is late is ended and counted there
 UNLIMITED = 3600  # seconds in the place of a pool's limit that is off
+LONGEST = 2_147_483  # seconds: HAProxy's times have 31 bits of milliseconds
+# Milliseconds between two rounds in which HAProxy closes half of its unneeded connections to a pool: the least, those
+# for each second of the pool's keep_alive, and HAProxy's own default. In 16 rounds even a thousand connections are
+# closed, before the pool closes them: a request that meets such an end is lost, and a POST isn't sent again.
+PURGE = (10, 62.5, 5000)
+# Bytes that HAProxy's buffer for a head has more than the longest head: 1 KiB that it keeps free, what the front adds,
+# and 8 bytes for each of 256 lines.
+ROOM = 4096
 KEEP_ALIVE = 60  # seconds at the least for which a client's idle connection is kept: what load balancers expect
 
 
@@ -45,11 +53,14 @@ class Configuration:
     client_timeout: str
     server_timeout: str
     keep_alive: str
+    purge: str
+    buffer: str  # bytes: a request's or response's head has to fit
+    closes: bool | str  # a connection for each request: the pools choose a slot by the first one's cookie
     retries: bool | str
     cookie: str  # name of the cookie by which clients stick
     sticky: bool | str
     concurrency: int | str  # requests at once in a slot
     limited: bool | str  # whether there is such a limit
-    proxies: str  # networks of proxies in front of this one, between spaces
+    proxies: str  # networks of proxies in front of this one, joined by haproxy.OR_PROXY
     behind_proxies: bool | str
     connections: str = ""  # at once; by default as many as HAProxy finds descriptors for

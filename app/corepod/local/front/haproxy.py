@@ -15,6 +15,7 @@ FALL = 5
 FAST = "200ms"  # between two checks of a server that has just changed
 CONNECT = "1s"
 FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")  # what pools take from proxies they trust
+OR_PROXY = "\n  acl proxy src "  # a line for each network: one line has 64 words at the most
 PODS, FALLBACK = "pods", "fallback"  # backends
 
 
@@ -47,6 +48,9 @@ def _global(config: Configuration) -> list[str]:
         "  # One thread sees all connections, so that there is one opinion of who has the fewest.",
         "  nbthread 1",
         *([f"  maxconn {config.connections}"] if config.connections else []),
+        "  # What the pools take as the head of a request has to fit, and the head of a response, too.",
+        f"  tune.bufsize {config.buffer}",
+        "  tune.http.maxhdr 256",
         "  # A stop and a reload (SIGUSR1) let requests end, but no client can hold the old process longer than this.",
         "  hard-stop-after 30s",
         "  log stdout format raw local0 notice",
@@ -83,8 +87,20 @@ def _defaults(config: Configuration) -> list[str]:
         f"  balance {config.balance}",
         "  # Idle connections of clients outlive a stop until their next response, which asks to close them.",
         "  option idle-close-on-response",
-        "  # The first request of a client never meets a connection that the pool is just closing.",
-        "  http-reuse safe",
+        *_when(
+            config.closes,
+            [
+                "  # The pools keep clients at a slot, and a connection stays in its slot: each request has its own.",
+                "  option http-server-close",
+            ],
+            [
+                "  # The first request of a client never meets a connection that the pool is just closing.",
+                "  http-reuse safe",
+            ],
+        ),
+        "  # Those that nobody needs are closed here before the pool does it (its keep_alive): a POST that met such an",
+        "  # end would be lost.",
+        f"  default-server pool-purge-delay {config.purge}",
         f"  timeout connect {CONNECT}",
         "  timeout http-request 10s",
         f"  timeout http-keep-alive {config.keep_alive}",
@@ -108,6 +124,8 @@ def _stats(config: Configuration) -> list[list[str]]:
         [
             "frontend stats",
             f"  bind {config.stats}",
+            "  # Prometheus keeps its connection open between two scrapes: a stop mustn't wait for the next one.",
+            "  no option idle-close-on-response",
             "  # Only of HAProxy itself: it has a way to serve even while no server passes its check.",
             "  monitor-uri /healthz",
             "  http-request use-service prometheus-exporter if { path /metrics }",

@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.config.spec import BY_NAME
 from corepod.contract.env import ADMIN_PORT
+from corepod.local.front import words
 from corepod.local.front.configuration import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ADDRESS = re.compile(
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d+)(?:,(?P<admin>\d+))?(?:,(?P<slots>\d+))?"
+    r"(?P<host>\[.+\]|[^\[\]:,]+):(?P<port>[0-9]{1,5})(?:,(?P<admin>[0-9]{1,5}))?(?:,(?P<slots>[0-9]{1,5}))?"
 )
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # what listens on all addresses is reached by loopback
 LAME_DUCK = 3.0  # seconds: more than a check may be late, with the time that a request on its way needs
-LIMITS = ("busy_timeout", "request_timeout", "wsgi_timeout", "body_timeout", "write_timeout", "keep_alive")
+LIMITS = (
+    "busy_timeout",
+    "request_timeout",
+    "wsgi_timeout",
+    "body_timeout",
+    "write_timeout",
+    "keep_alive",
+    "limit_header",
+)
 
 
 class Unusable(Exception):
@@ -28,11 +37,12 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A server with what the configuration depends on besides: the pool's limits in seconds, and the application."""
+    """A server with what the configuration depends on besides: the pool's limits, and the application."""
 
     server: Server
     limits: Mapping[str, float]
     app: str = ""  # unknown where only an address was given
+    cookie: str = ""  # by which the pool keeps clients at a slot, where it does
     warnings: Sequence[str] = field(default=())
 
 
@@ -44,7 +54,7 @@ def is_address(word: str) -> bool:
 def of_address(word: str) -> Target:
     """A pool elsewhere. Raises Unusable."""
     match = ADDRESS.fullmatch(word)
-    if match is None:
+    if match is None or not words.is_host(match["host"]):
         raise Unusable(f"{word!r} is not an address: write HOST:PORT, HOST:PORT,ADMINPORT or HOST:PORT,ADMINPORT,SLOTS")
     ports = {"port": int(match["port"]), "admin port": int(match["admin"] or ADMIN_PORT)}
     for meaning, port in ports.items():
@@ -53,6 +63,8 @@ def of_address(word: str) -> Target:
     if not (slots := int(match["slots"] or 1)):
         raise Unusable(f"{word!r}: a pool has at least one slot")
     host = match["host"]
+    if host in EVERYWHERE:
+        raise Unusable(f"{word!r}: {host} means every address of a machine: name one that the front reaches")
     server = Server(
         _plain(f"{host.strip('[]')}:{ports['port']}"),
         f"{host}:{ports['port']}",
@@ -81,7 +93,8 @@ def of_pool(name: str, status: dict[str, Any], settings: dict[str, Any]) -> Targ
         )
     server = Server(_plain(name), address, host, port, status["workers"]["most"])
     limits = {limit: float(values.get(limit, BY_NAME[limit].default)) for limit in LIMITS}
-    return Target(server, limits, status["app"], tuple(_warnings(name, address, values)))
+    cookie = values["sticky_cookie"] if values.get("sticky") else ""
+    return Target(server, limits, status["app"], cookie, tuple(_warnings(name, address, values)))
 
 
 def _admin(name: str, admin: str) -> tuple[str, int]:
@@ -95,11 +108,12 @@ def _admin(name: str, admin: str) -> tuple[str, int]:
 
 
 def _addresses(binds: Sequence[str]) -> Iterator[str]:
-    """Those of a pool that HAProxy can connect to: not abstract names, which it fills up with NULs."""
+    """Those of a pool that HAProxy can connect to: not abstract names, which it fills up with NULs, nor paths that
+    its configuration has no way to write."""
     for bind in binds:
         if bind.startswith("unix:"):
-            if bind.startswith("unix:/"):
-                yield f"unix@{bind.removeprefix('unix:')}"
+            if bind.startswith("unix:/") and (word := words.socket(bind.removeprefix("unix:"))):
+                yield word
         else:
             host, _, port = bind.rpartition(":")
             yield f"{EVERYWHERE.get(host, host)}:{port}"
@@ -107,7 +121,7 @@ def _addresses(binds: Sequence[str]) -> Iterator[str]:
 
 def _warnings(name: str, address: str, values: Mapping[str, Any]) -> Iterator[str]:
     host = address.rpartition(":")[0].strip("[]")
-    if not _trusts(values.get("trusted_proxies", ["loopback"]), host if not address.startswith("unix@") else None):
+    if not _trusts(values.get("trusted_proxies", ["loopback"]), None if "unix@" in address else host):
         yield (
             f"{name} doesn't trust the front ({host or 'its Unix socket'}), so its application sees the front in "
             "place of its clients: add loopback to its trusted_proxies"
@@ -130,16 +144,6 @@ def _trusts(networks: Sequence[str], host: str | None) -> bool:
     if {"*", "peer"} & set(networks) or ("loopback" in networks and peer.is_loopback):
         return True
     return any(peer in ipaddress.ip_network(network) for network in networks if network != "loopback")
-
-
-def together(targets: Sequence[Target]) -> list[str]:
-    """Warnings, each a sentence, of the pools and of what they are together. Raises Unusable where two are the same."""
-    for values in ([target.server.address for target in targets], [target.server.name for target in targets]):
-        if twice := sorted({value for value in values if values.count(value) > 1}):
-            raise Unusable(f"{', '.join(twice)} is there twice: name each pool once, and give each a name of its own")
-    apps = {target.app for target in targets if target.app}
-    differ = f"the pools serve different applications ({', '.join(sorted(apps))}): each request may reach any of them"
-    return [*(warning for target in targets for warning in target.warnings), *([differ] if len(apps) > 1 else [])]
 
 
 def _plain(name: str) -> str:

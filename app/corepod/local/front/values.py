@@ -8,16 +8,36 @@ from argparse import ArgumentTypeError
 
 from corepod.config.kinds import LOOPBACK, parse
 from corepod.config.spec import BY_NAME
+from corepod.local.front import words
 
-COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 6265, section 4.1.1
+COOKIE = re.compile(r"[A-Za-z0-9_.-]+")  # RFC 6265 allows more, which means something else in haproxy.cfg
+MOST = 1_000_000  # requests at once in a slot: HAProxy takes a larger number, and means another one
 
 
 def bind(text: str) -> str:
     try:
-        address: str = parse(BY_NAME["bind"], text)[0]
-    except (ValueError, IndexError) as error:
+        [address] = parse(BY_NAME["bind"], text) if text.strip(" ,") and "," not in text else [""]
+    except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
-    return f"unix@{os.path.abspath(path)}" if (path := address.removeprefix("unix:")) != address else address
+    if not address:
+        raise ArgumentTypeError(f"{text!r} is not one address: write HOST:PORT, [IPV6]:PORT or unix:PATH")
+    if address.startswith("unix:"):
+        return _socket(address.removeprefix("unix:"))
+    host, _, port = address.rpartition(":")
+    if not words.is_host(host):
+        raise ArgumentTypeError(f"{text!r}: {host!r} is not the name or address of a host")
+    if not int(port):
+        raise ArgumentTypeError(f"{text!r}: name a port from 1 to 65535, so that clients know it")
+    return address
+
+
+def _socket(path: str) -> str:
+    if path.startswith("@"):
+        raise ArgumentTypeError(f"{path!r} has no place in the file system: HAProxy gives such sockets another name")
+    word = words.socket(os.path.abspath(path))
+    if not word:
+        raise ArgumentTypeError(f"{path!r} can't be written in haproxy.cfg: {words.RULE}")
+    return word
 
 
 def stats(text: str) -> str:
@@ -25,8 +45,8 @@ def stats(text: str) -> str:
 
 
 def count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MOST)) and int(text) <= MOST):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MOST}")
     return int(text)
 
 
@@ -42,7 +62,7 @@ def seconds(text: str) -> float:
 
 def cookie(text: str) -> str:
     if not COOKIE.fullmatch(text):
-        raise ArgumentTypeError(f"{text!r} is not the name of a cookie: letters, digits, - and _")
+        raise ArgumentTypeError(f"{text!r} is not the name of a cookie: letters, digits, - . and _")
     return text
 
 

@@ -15,7 +15,6 @@ from corepod.supervisor.health.procfs import catches
 from corepod.supervisor.io.relay import Relay, Stacks
 from corepod.supervisor.launch.child import Child, is_child
 from corepod.supervisor.launch.execute import execute
-from corepod.supervisor.launch.handovers import HandoverSockets
 from corepod.supervisor.launch.inboxes import reads
 
 TYPE_CHECKING = False
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from corepod.contract.messages import InboxRequest, Load, Message
     from corepod.supervisor.io.log import StreamLog
     from corepod.supervisor.io.loop import Loop
+    from corepod.supervisor.launch.handovers import HandoverSockets
     from corepod.supervisor.launch.inboxes import Inboxes
     from corepod.supervisor.pool.state import Process
     from corepod.supervisor.settings import Settings
@@ -53,7 +53,11 @@ class SystemLauncher:
     ) -> None:
         self._loop, self._log, self._settings, self._handler = loop, log, settings, handler
         self._scoreboard_fd, self._listeners, self._inboxes = scoreboard_fd, listeners, inboxes
-        self._handovers = HandoverSockets() if settings.sticky else None
+        self._handovers: HandoverSockets | None = None
+        if settings.sticky:
+            from corepod.supervisor.launch.handovers import HandoverSockets  # others don't load this
+
+            self._handovers = HandoverSockets()
         self._controls: dict[Process, socket.socket] = {}
         self._children: dict[Process, Child] = {}
         self._stacks: dict[Process, Stacks] = {}

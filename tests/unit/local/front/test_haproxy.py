@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from corepod.local.front.configuration import Configuration, Found, Server
-from corepod.local.front.haproxy import render
+from corepod.local.front.haproxy import OR_PROXY, render
 
 POOLS = (Server("blue", "127.0.0.1:8001", "127.0.0.1", 9001), Server("green", "[::1]:8002", "[::1]", 9002, slots=4))
 CLUSTER = Found("${PODS}", "8000", "9000", "50", "${SERVICE_IP}:${SERVICE_PORT}")
@@ -22,6 +22,9 @@ PLAIN = Configuration(
     client_timeout="90s",
     server_timeout="330s",
     keep_alive="60s",
+    purge="312ms",
+    buffer="20480",
+    closes=False,
     retries=True,
     cookie="",
     sticky=False,
@@ -64,7 +67,7 @@ def test_pools_have_their_slots_and_checks() -> None:
         "server blue 127.0.0.1:8001",
         "server green [::1]:8002 weight 4",
     ]
-    assert lines(sections(PLAIN), "default-server") == [
+    assert lines({"": sections(PLAIN)["backend pods"]}, "default-server") == [
         "default-server check inter 500ms fastinter 200ms fall 5 rise 1"
     ]
 
@@ -104,8 +107,8 @@ def test_headers_of_clients_are_removed_unless_they_are_proxies() -> None:
     assert lines(sections(PLAIN), "http-request del-header") == [
         f"http-request del-header X-Forwarded-{name}" for name in ("For", "Proto", "Host")
     ]
-    config = changed(behind_proxies=True, proxies="10.0.0.0/8 ::1")
-    assert lines(config, "acl") == ["acl proxy src 10.0.0.0/8 ::1"]
+    config = changed(behind_proxies=True, proxies=OR_PROXY.join(["10.0.0.0/8", "::1"]))
+    assert lines(config, "acl") == ["acl proxy src 10.0.0.0/8", "acl proxy src ::1"]
     assert all(line.endswith(" unless proxy") for line in lines(config, "http-request del-header"))
 
 
@@ -120,6 +123,9 @@ def test_headers_of_clients_are_removed_unless_they_are_proxies() -> None:
         ({"client_timeout": "1s"}, "timeout client 1s"),
         ({"server_timeout": "2s"}, "timeout server 2s"),
         ({"keep_alive": "3s"}, "timeout http-keep-alive 3s"),
+        ({"purge": "10ms"}, "default-server pool-purge-delay 10ms"),
+        ({"buffer": "69632"}, "tune.bufsize 69632"),
+        ({"closes": True}, "option http-server-close"),
         ({"connections": "4000"}, "maxconn 4000"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from corepod.local.front.build import Asked, configuration
 from corepod.local.front.configuration import Server
-from corepod.local.front.targets import Unusable, is_address, of_address, of_pool, together
+from corepod.local.front.targets import Unusable, is_address, of_address, of_pool
 
 SETTINGS: dict[str, Any] = {"lame_duck": 5.0, "trusted_proxies": ["loopback"], "tls_cert": ""}
 
@@ -40,9 +41,24 @@ def test_an_address(word: str, server: Server) -> None:
     assert of_address(word).server == server
 
 
-@pytest.mark.parametrize("word", ["a:", ":80", "a:b", "a:80,", "a:80,9000,0", "a:0", "a:65536", "a:80,70000", "::1:80"])
-def test_what_is_no_address(word: str) -> None:
-    with pytest.raises(Unusable, match=f"^'{word}'"):
+@pytest.mark.parametrize("word", ["a:", ":80", "a:b", "a:80,", "a:0", "a:65536", "a:80,70000", "::1:80", "a:\u0663"])
+@pytest.mark.parametrize("more", ["", ",9000,1"])
+def test_what_is_no_address(word: str, more: str) -> None:
+    refused(word + more)
+
+
+@pytest.mark.parametrize("word", ["a:80,9000,0", "a:80,9000,100000", "a:" + 5000 * "8"])
+def test_what_is_no_number(word: str) -> None:
+    refused(word)
+
+
+@pytest.mark.parametrize("host", ["[::1", "[1]", "[fe80::1%eth0]", "0.0.0.0", "[::]", "*", "a b", "a\n", "a'b", '"a'])
+def test_what_is_no_host(host: str) -> None:
+    refused(f"{host}:80")
+
+
+def refused(word: str) -> None:
+    with pytest.raises(Unusable, match=f"^{re.escape(repr(word))}"):
         of_address(word)
 
 
@@ -58,6 +74,8 @@ def test_a_name_is_no_address(word: str) -> None:
         ({"binds": ["0.0.0.0:8001"], "admin": "0.0.0.0:9001"}, "127.0.0.1:8001", "127.0.0.1"),
         ({"binds": ["[::]:8001"], "admin": "[::]:9001"}, "[::1]:8001", "[::1]"),
         ({"binds": ["unix:/run/shop.sock", "127.0.0.1:1"]}, "unix@/run/shop.sock", "127.0.0.1"),
+        ({"binds": ["unix:/run/the shop"]}, "'unix@/run/the shop'", "127.0.0.1"),
+        ({"binds": ["unix:/run/a\nuser root", "unix:/run/a'b", "unix:/$HOME", "[::1]:1"]}, "[::1]:1", "127.0.0.1"),
         ({"binds": ["unix:@abstract", "127.0.0.1:1"]}, "127.0.0.1:1", "127.0.0.1"),
     ],
 )
@@ -96,6 +114,7 @@ def test_a_pool_that_no_front_can_use(told: dict[str, Any], values: dict[str, An
         (["192.0.2.0/24"], "192.0.2.1:1", True),
         (["10.0.0.0/8"], "[::1]:1", False),
         (["10.0.0.0/8"], "unix:/run/shop.sock", True),
+        ([], "unix:/run/the shop", False),
         ([], "unix:/run/shop.sock", False),
     ],
 )
@@ -110,17 +129,6 @@ def test_a_warning_where_a_pool_stops_too_soon() -> None:
     assert "lame_duck = 2.5" in warning
 
 
-def test_pools_together() -> None:
-    one = of_pool("a", status(), settings())
-    other = of_pool("b", status(binds=["127.0.0.1:2"], app="other:app"), settings())
-    assert together([one]) == together([one, of_address("10.0.0.1:80")]) == []
-    assert "main:app, other:app" in together([one, other])[0]
-    with pytest.raises(Unusable, match=r"127\.0\.0\.1:8001 is there twice"):
-        together([one, of_pool("b", status(), settings())])
-    with pytest.raises(Unusable, match="a is there twice"):
-        together([one, of_pool("a", status(binds=["127.0.0.1:2"]), settings())])
-
-
 @pytest.mark.parametrize(
     ("values", "client", "server", "keep_alive"),
     [
@@ -128,6 +136,7 @@ def test_pools_together() -> None:
         ({"busy_timeout": 0.0}, "90s", "3630s", "60s"),
         ({"busy_timeout": 1.0, "request_timeout": 60.2}, "90s", "91s", "60s"),
         ({"body_timeout": 0.0, "keep_alive": 75.0}, "3630s", "330s", "75s"),
+        ({"body_timeout": 1e9, "busy_timeout": float("inf"), "keep_alive": 1e9}, "2147483s", "2147483s", "2147483s"),
     ],
 )
 def test_the_front_is_more_patient_than_its_most_patient_pool(
@@ -136,3 +145,22 @@ def test_the_front_is_more_patient_than_its_most_patient_pool(
     short = of_pool("a", status(), settings(busy_timeout=1.0, body_timeout=1.0, write_timeout=1.0, keep_alive=1.0))
     config = configuration(Asked(("x:1",)), [short, of_pool("b", status(), settings(**values))])
     assert (config.client_timeout, config.server_timeout, config.keep_alive) == (client, server, keep_alive)
+
+
+@pytest.mark.parametrize(("seconds", "purge"), [(0.1, "10ms"), (5.0, "312ms"), (75.0, "4687ms"), (600.0, "5000ms")])
+def test_the_front_closes_idle_connections_before_the_most_impatient_pool(seconds: float, purge: str) -> None:
+    pools = [of_pool("a", status(), settings(keep_alive=900.0)), of_pool("b", status(), settings(keep_alive=seconds))]
+    assert configuration(Asked(("x:1",)), pools).purge == purge
+
+
+def test_the_head_of_a_request_fits_if_a_pool_takes_it() -> None:
+    pools = [of_pool("a", status(), settings()), of_pool("b", status(), settings(limit_header=65536))]
+    assert [configuration(Asked(("x:1",)), pools[:count]).buffer for count in (1, 2)] == ["20480", "69632"]
+
+
+def test_pools_that_keep_clients_at_a_slot_get_a_connection_for_each_request() -> None:
+    sticky = of_pool("b", status(), settings(sticky=True, sticky_cookie="place"))
+    assert sticky.cookie == "place"
+    plain = of_pool("a", status(), settings())
+    assert not configuration(Asked(("x:1",)), [plain]).closes
+    assert configuration(Asked(("x:1",)), [plain, sticky]).closes
