@@ -206,9 +206,8 @@ class StickySessions:
 
     def _look_after_others(self) -> None:
         """Serve what no worker of its slot takes."""
-        if (
-            not self._is_locked()
-        ):  # the kernel drops the lock when any descriptor of that file is closed in this process
+        # Locked anew: the kernel drops the lock when any descriptor of that file is closed in this process.
+        if not self._is_locked():
             self._stop()
             self.cookie = None
             return
