@@ -79,7 +79,12 @@ class Reload:
         return self.asked > self._covered
 
     def deadline(self) -> float | None:
-        return self._begun + AFRESH if self._waits and self.fresh is not None else None
+        """When one that waits may begin; at once where the one before has just come to its end."""
+        if not self._waits:
+            return None
+        if not self.active:
+            return self._begun
+        return self._begun + AFRESH if self.fresh is not None else None
 
     def is_due(self, now: float) -> bool:
         """Whether a reload that was asked for may begin."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from corepod.contract.messages import Armed, Loaded
 from corepod.supervisor.pool.generations import IMPORTS_A_CORE
-from corepod.supervisor.pool.reload import AFRESH
+from corepod.supervisor.pool.reload import AFRESH, Done, Reload
 from corepod.supervisor.pool.state import Stage
 
 from tests.unit.supervisor.pool.system import EXITED, System, messages, running
@@ -219,6 +222,23 @@ def test_a_reload_that_has_proved_itself_ends_before_the_next_one_begins() -> No
     system.tick()
     assert system.log.has("reload: done")
     assert [g.number for g in system.pool.generations.all] == [2, 3]
+
+
+def test_a_reload_that_waits_is_due_in_the_moment_in_which_the_one_before_is_done() -> None:
+    """Else it would begin with whatever the supervisor wakes up for next."""
+    reload = Reload(overlap=True)
+    reload.request()
+    fresh: Any = SimpleNamespace(number=2, loaded=True)
+    reload.begin(fresh, now=10.0)
+    worker: Any = SimpleNamespace(generation=2)
+    assert reload.on_ready(worker) is fresh
+    reload.request()
+    assert reload.deadline() is None, "the one before ends first"
+    assert reload.step([], now=12.0) == Done(2.0)
+    due = reload.deadline()
+    assert due is not None
+    assert due <= 12.0
+    assert reload.is_due(12.0)
 
 
 def test_new_code_is_loaded_once_even_where_no_slot_waits_for_it() -> None:
