@@ -119,7 +119,7 @@ def main() -> None:
         cells = measure(plan, install(plan, options.tag))
     finally:
         if not options.keep:
-            kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+            kubectl("delete", "namespace", NAMESPACE, "--timeout=180s", deadline=200.0)
     tables = table_of(cells)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     for table in tables:
