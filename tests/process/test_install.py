@@ -58,9 +58,9 @@ class Environment:
             pytest.skip("pip can't reach a package index")
         assert done.returncode == 0, done.stderr
 
-    def run(self, *words: str, cwd: Path = APPS) -> subprocess.CompletedProcess[str]:
-        command = [str(self.bin / words[0]), *words[1:]]
-        return subprocess.run(command, cwd=cwd, env=self.environ, capture_output=True, text=True, check=False)
+    def run(self, *words: str, cwd: Path = APPS, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command, environ = [str(self.bin / words[0]), *words[1:]], {**self.environ, **(env or {})}
+        return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
 
     def pool(self, start: Callable[..., Pool], app: str, *flags: str) -> Pool:
         """A pool of this environment's program."""
@@ -97,6 +97,10 @@ def terminals() -> Iterator[list[Terminal]]:
         terminal.close()
 
 
+USE = "import asyncio\nfrom corepod import shared\nasyncio.run(shared.get('a'))"
+AWAY = {"COREPOD_SHARED": "redis://127.0.0.1:1"}
+
+
 def documented() -> set[str]:
     return {line for path in TEXTS for line in LINE.findall(path.read_text(encoding="utf-8"))}
 
@@ -122,6 +126,7 @@ def test_nothing_beside(install: Callable[[str], Environment], start: Callable[.
         said = done.stdout + done.stderr
         assert f"pip install 'corepod[{extra}]'" in said
         assert "Traceback" not in said
+    assert "corepod[redis]" in made.run("python", "-c", USE, env=AWAY).stderr
 
 
 def test_httptools_left_out(install: Callable[[str], Environment], start: Callable[..., Pool]) -> None:
@@ -173,6 +178,11 @@ def test_migrate(install: Callable[[str], Environment], tmp_path: Path) -> None:
 def test_uvloop(install: Callable[[str], Environment], start: Callable[..., Pool]) -> None:
     pool = install("corepod[uvloop]").pool(start, "ok:app", "--loop", "uvloop").ready()
     assert pool.get("/").status_code == 200
+
+
+def test_redis(install: Callable[[str], Environment]) -> None:
+    said = install("corepod[redis]").run("python", "-c", USE, env=AWAY).stderr
+    assert "corepod.shared.errors.Unavailable: the shared state redis://127.0.0.1:1" in said
 
 
 def test_operator(install: Callable[[str], Environment]) -> None:
