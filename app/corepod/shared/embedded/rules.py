@@ -41,7 +41,7 @@ def admit(arrival: float | None, limit: int, per: float, now: float) -> tuple[Al
     """
     interval = per / limit
     due = now if arrival is None else max(min(arrival, now + per), now)  # a limit that was longer before ends, too
-    ahead = due - now
+    ahead = min(due - now, per)  # rounding: `now` is a large number, and the difference may be above `per`
     room = (per - ahead) / interval
     if room < 1 - 1e-9:
         return Allowance(False, 0, interval - (per - ahead)), None
