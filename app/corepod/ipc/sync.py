@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from corepod.worker.ipc import place, threads
-from corepod.worker.ipc.threads import LoopEndedError
+from corepod.worker.ipc.threads import Messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-    from types import TracebackType
+    from collections.abc import Callable, Coroutine
 
     from corepod.worker.ipc.message import Message
-    from corepod.worker.ipc.subscription import Subscription
 
 
 def broadcast(topic: str, data: Any, timeout: float = 5.0) -> list[int]:
@@ -43,47 +40,9 @@ def joined() -> None:
     _run(lambda: place.hub().joined())
 
 
-def subscribe(topic: str) -> Messages:
+def subscribe(topic: str) -> Messages[Message]:
     """As `corepod.ipc.subscribe`, for `for message in subscribe(topic)`."""
-    return Messages(topic)
-
-
-class Messages:
-    """The messages on a topic. Waiting for one blocks the thread."""
-
-    def __init__(self, topic: str) -> None:
-        self._subscription: Subscription = _run(lambda: _subscribe(topic))
-
-    def close(self) -> None:
-        """No more messages; a thread that waits for one gets the end."""
-        _run(self._close)
-
-    async def _close(self) -> None:
-        self._subscription.close()
-
-    def __enter__(self) -> Messages:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Message]:
-        while True:
-            try:
-                message = _run(self._next)
-            except (CancelledError, LoopEndedError):
-                return  # with the worker
-            if message is None:
-                return
-            yield message
-
-    async def _next(self) -> Message | None:
-        return await anext(self._subscription, None)
-
-
-async def _subscribe(topic: str) -> Subscription:
-    subscription: Subscription = place.hub().subscribe(topic)
-    return subscription
+    return Messages(lambda: place.hub().subscribe(topic), _run)
 
 
 def _run(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from corepod.shared.backend import When
 from corepod.worker.ipc import place, threads
-from corepod.worker.ipc.threads import LoopEndedError, LoopThread
+from corepod.worker.ipc.threads import LoopThread, Messages
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Iterator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
-    from types import TracebackType
 
     from corepod.shared.backend import Allowance
     from corepod.shared.lock import Lock
-    from corepod.shared.subscription import Message, Subscription
+    from corepod.shared.subscription import Message
 
 
 def get(key: str) -> Any:
@@ -83,47 +81,9 @@ def singleton(name: str, lease: float = 10.0) -> AbstractContextManager[Lock]:
     return _holding(lambda: _shared().singleton(name, lease))
 
 
-def subscribe(topic: str) -> Messages:
+def subscribe(topic: str) -> Messages[Message]:
     """As `corepod.shared.subscribe`, for `for message in subscribe(topic)`."""
-    return Messages(topic)
-
-
-class Messages:
-    """The messages on a topic. Waiting for one blocks the thread."""
-
-    def __init__(self, topic: str) -> None:
-        async def begin() -> Subscription:
-            subscription: Subscription = _shared().subscribe(topic)
-            return subscription
-
-        self._subscription: Subscription = _run(begin)
-
-    def close(self) -> None:
-        """No more messages; a thread that waits for one gets the end."""
-
-        async def end() -> None:
-            self._subscription.close()
-
-        _run(end)
-
-    def __enter__(self) -> Messages:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Message]:
-        while True:
-            try:
-                message = _run(self._next)
-            except (CancelledError, LoopEndedError):
-                return  # with the worker
-            if message is None:
-                return
-            yield message
-
-    async def _next(self) -> Message | None:
-        return await anext(self._subscription, None)
+    return Messages(lambda: _shared().subscribe(topic), _run)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from tests.process.shared.running import at_the_same_time, becomes, run
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from corepod.shared import Lock
@@ -133,23 +134,28 @@ async def _steal(held: Lock) -> None:
     assert await backend.acquire(held.name, "thief", LONG) is not None
 
 
+async def _lose(react: Callable[[Lock], None]) -> None:
+    """Lose a lock in its body, which does this when it is cancelled for the loss."""
+    async with shared.lock("a", 0.3) as held:
+        try:
+            await _steal(held)
+            await asyncio.sleep(LONG)
+        except asyncio.CancelledError:
+            react(held)
+            raise
+
+
 def test_a_loss_cancels_the_body_and_raises() -> None:
     async def work() -> None:
         seen = []
 
-        async def body() -> None:
-            async with shared.lock("a", 0.3) as held:
-                try:
-                    await _steal(held)
-                    await asyncio.sleep(LONG)
-                except asyncio.CancelledError:
-                    seen.append("cancelled")
-                    with pytest.raises(LockLost):
-                        _ = held.token
-                    raise
+        def look(held: Lock) -> None:
+            seen.append("cancelled")
+            with pytest.raises(LockLost):
+                _ = held.token
 
         with pytest.raises(LockLost, match="'a'"):
-            await body()
+            await _lose(look)
         assert seen == ["cancelled"]
         task = asyncio.current_task()
         assert task is not None
@@ -170,32 +176,21 @@ def test_a_body_that_ends_without_having_waited_hears_of_the_loss() -> None:
 
 def test_an_error_of_the_body_isnt_replaced_by_the_loss() -> None:
     async def work() -> None:
-        async def body() -> None:
-            async with shared.lock("a", 0.3) as held:
-                try:
-                    await _steal(held)
-                    await asyncio.sleep(LONG)
-                except asyncio.CancelledError:
-                    raise KeyError from None
+        def fail(held: Lock) -> None:
+            raise KeyError from None
 
         with pytest.raises(KeyError):
-            await body()
+            await _lose(fail)
 
     run(work)
 
 
 def test_a_cancellation_from_outside_stays_one_even_with_a_loss() -> None:
     async def work() -> None:
-        async def body() -> None:
-            async with shared.lock("a", 0.3) as held:
-                try:
-                    await _steal(held)
-                    await asyncio.sleep(LONG)
-                except asyncio.CancelledError:
-                    task.cancel()  # somebody else, at the same time
-                    raise
+        def cancel(held: Lock) -> None:
+            task.cancel()  # somebody else, at the same time
 
-        task = asyncio.create_task(body())
+        task = asyncio.create_task(_lose(cancel))
         with pytest.raises(asyncio.CancelledError):
             await task
         assert task.cancelled()

@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
+    from types import TracebackType
+
+    Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+
+M = TypeVar("M")
 
 
 class LoopEndedError(RuntimeError):
@@ -57,3 +63,43 @@ def run(call: Callable[[], Coroutine[Any, Any, Any]], find: Callable[[], asyncio
         work.close()
         raise LoopEndedError(str(error)) from None
     return running.result()
+
+
+class Messages(Generic[M]):
+    """The messages of a subscription of the event loop. Waiting for one blocks the thread."""
+
+    def __init__(self, subscribe: Callable[[], Any], run: Run) -> None:
+        """`subscribe` is called in the event loop, into which `run` takes a call."""
+
+        async def begin() -> Any:
+            return subscribe()
+
+        self._run = run
+        self._subscription = run(begin)
+
+    def close(self) -> None:
+        """No more messages; a thread that waits for one gets the end."""
+        self._run(self._close)
+
+    async def _close(self) -> None:
+        self._subscription.close()
+
+    def __enter__(self) -> Messages[M]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[M]:
+        while True:
+            try:
+                message = self._run(self._next)
+            except (CancelledError, LoopEndedError):
+                return  # with the worker
+            if message is None:
+                return
+            yield message
+
+    async def _next(self) -> M | None:
+        message: M | None = await anext(self._subscription, None)
+        return message
