@@ -29,6 +29,23 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
+@contextlib.contextmanager
+def no_descriptor_left(room: int = 0) -> Iterator[list[int]]:
+    """Descriptors that take all that this process may have, `room` above its largest one; closed at the end."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + room, before[1]))
+    held: list[int] = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        yield held
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def workers(stack: ExitStack, count: int, slots: int = SLOTS) -> tuple[list[Ends], HandoverSockets]:
     """The ends of so many workers, as the supervisor hands them out."""
     sockets, ends = HandoverSockets(), {}
@@ -116,19 +133,8 @@ def test_a_process_without_descriptors_leaves_what_waits(stack: ExitStack) -> No
     (one, two), _ = workers(stack, 2)
     _, accepted = connection(stack, b"unread")
     assert one.give(1, accepted)
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), before[1]))
-    held = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                held.append(os.dup(0))
-        with pytest.raises(FullError):
-            two.take(1)
-    finally:
-        for fd in held:
-            os.close(fd)
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with no_descriptor_left(), pytest.raises(FullError):
+        two.take(1)
     with two.take(1) or pytest.fail("lost") as taken:
         assert taken.recv(100) == b"unread"
 
@@ -188,19 +194,9 @@ def test_a_connection_that_the_kernel_drops_is_told_of(stack: ExitStack, monkeyp
     (one, two), _ = workers(stack, 2)
     _, accepted = connection(stack, b"unread")
     assert one.give(1, accepted)
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 2, before[1]))
-    held = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                held.append(os.dup(0))
+    with no_descriptor_left(room=2) as held:
         os.close(held.pop())
         monkeypatch.setattr(ends_module, "os", SimpleNamespace(dup=os.dup, close=held.append))
         with pytest.raises(LostError):
             two.take(1)
-    finally:
-        for fd in held:
-            os.close(fd)
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert two.take(1) is None
