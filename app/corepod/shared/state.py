@@ -37,10 +37,9 @@ def backend() -> Backend:
     if found is None:
         if place.is_expected():
             raise RuntimeError(TOO_EARLY)
-        for ended in [
-            one for one in list(_backends) if one.is_closed()
-        ]:  # threads with loops of their own do this, too
-            _backends.pop(ended, None)
+        for known in list(_backends):  # a copy, and pop: threads with loops of their own do this, too
+            if known.is_closed():
+                _backends.pop(known, None)
         found = _backends[loop] = _connect(shared_state.current())
     return found
 
