@@ -23,6 +23,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.e2e.conftest import IMAGE
 from tests.e2e.fronted import SMALL, Fronted
 from tests.e2e.kube import DEADLINE, ROOT, get, kubectl, node_address, run, until
+from tests.e2e.release import answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -269,9 +270,16 @@ def test_socketio_with_the_cookie_of_the_front(release: ManyPods) -> None:
         until(lambda: all_hear_each(clients), "a text at all clients, wherever they are now")
 
 
+def lead_to_one_pod(url: str) -> bool:
+    """Whether ten new connections do."""
+    answers = [answered(f"{url}/whoami", DEADLINE) for _ in range(10)]
+    return len({answer and answer.json()["pod"] for answer in answers}) == 1
+
+
 def test_socketio_with_affinity_of_addresses(release: ManyPods) -> None:
     release.rise(service={"type": "NodePort", "sessionAffinity": "ClientIP"})
     try:
+        until(lambda: lead_to_one_pod(release.service), "affinity: kube-proxy follows a Service a moment later")
         with ExitStack() as stack:
             clients = [connected(stack, release.service)[0] for _ in range(5)]
             assert len({pod_of(client) for client in clients}) == 1, "all have one address, and so one pod"
@@ -338,4 +346,6 @@ def test_a_session_survives_its_worker_its_pod_and_a_scale_down(release: ManyPod
         release.scale(1)
         browser.meets(release.names())
         assert len(browser.last["answered"]) == PODS + 1
-        assert other.get(f"{release.service}/session").json()["visits"] == 1, "without its cookie there is another one"
+        without = until(Browser(release, other).visit, "a session without the cookie")
+        assert without is not None
+        assert without["visits"] == 1, "it is another one"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from tests.e2e.kube import DEADLINE, ROOT, apply, get, kubectl, run
+from tests.e2e.kube import DEADLINE, ROOT, apply, get, kubectl, run, until
 
 IMAGE = "valkey:8"
 PORT = 6379
@@ -39,7 +40,18 @@ def address(namespace: str) -> str:
     service = {"selector": {"app": "valkey"}, "ports": [{"port": PORT}]}
     apply(namespace, pod(), {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "valkey"}, "spec": service})
     kubectl("wait", "-n", namespace, "pod/valkey", "--for=condition=Ready", f"--timeout={DEADLINE:g}s")
-    return f"redis://{get('service', 'valkey', '-n', namespace)['spec']['clusterIP']}:{PORT}/0"
+    host = get("service", "valkey", "-n", namespace)["spec"]["clusterIP"]
+    until(lambda: listens(host), f"Valkey at {host}")
+    return f"redis://{host}:{PORT}/0"
+
+
+def listens(host: str) -> bool:
+    """Whether the Service leads to the pod: kube-proxy follows a ready one within a second or so."""
+    try:
+        with socket.create_connection((host, PORT), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def test_the_suite_on_a_real_valkey(address: str) -> None:
