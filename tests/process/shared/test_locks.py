@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import select
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +19,7 @@ from tests.process.shared.running import at_the_same_time, becomes, run
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from corepod.shared import Lock
 
@@ -239,7 +238,8 @@ def test_whoever_stops_waiting_never_holds_it() -> None:
 
 def test_it_is_held_for_longer_than_its_lease() -> None:
     async def work() -> None:
-        async with shared.lock("a", 3.0) as held:
+        # The renewal comes after a third: the rest has to be longer than any pause of this process and the server.
+        async with shared.lock("a", 12.0) as held:
             first = held.lease
 
             async def renewed() -> bool:
@@ -275,81 +275,94 @@ def test_processes_exclude_each_other() -> None:
 
 
 HOLDER = """
-import asyncio, sys
+import asyncio
 from corepod import shared
 async def main():
-    try:
-        async with shared.singleton("one", lease=2.0) as held:
-            print(held.token, flush=True)
-            while True:
-                await asyncio.sleep(0.01)
-                held.token
-                with open(sys.argv[1], "a") as file:
-                    file.write("x")
-    except shared.LockLost:
-        print("lost", flush=True)
-    await shared.close()
+    while True:
+        try:
+            async with shared.singleton("one", lease=2.0) as held:
+                print(held.token, flush=True)
+                while True:
+                    await asyncio.sleep(0.01)
+                    held.token
+        except shared.LockLost:
+            print("lost", flush=True)
 asyncio.run(main())
 """
 
 
-def test_a_killed_holder_is_followed_by_the_next_one(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", HOLDER, str(tmp_path / "writes")]
-    with (
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as first,
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as second,
-    ):
-        try:
-            until((tmp_path / "writes").exists, "one holds it")
-            holder, heir, token = _holder(first, second)
-            holder.kill()
-            assert heir.stdout is not None
-            assert int(heir.stdout.readline()) > token
-        finally:
-            first.kill()
-            second.kill()
+class Candidate:
+    """A process that holds the lock whenever it can: a busy machine may make it lose the lock at any moment."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True)
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.append(line.strip())
+
+    @property
+    def token(self) -> int:
+        """The last that it has got, 0 before the first."""
+        return max((int(line) for line in self._lines.copy() if line != "lost"), default=0)
+
+    def after(self, token: int) -> str:
+        """What it has said next, empty where that is nothing yet."""
+        lines = self._lines.copy()
+        return "".join(lines[lines.index(str(token)) + 1 :][:1])
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
-def test_a_holder_that_was_stopped_for_longer_than_its_lease_finds_out(tmp_path: Path) -> None:
-    writes = tmp_path / "writes"
-    words = [sys.executable, "-c", HOLDER, str(writes)]
-    with (
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as first,
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as second,
-    ):
-        try:
-            until(writes.exists, "one holds it")
-            holder, heir, token = _holder(first, second)
-            os.kill(holder.pid, signal.SIGSTOP)
-            assert heir.stdout is not None
-            assert holder.stdout is not None
-            assert int(heir.stdout.readline()) > token
-            os.kill(holder.pid, signal.SIGCONT)
-            assert holder.stdout.readline() == "lost\n"
-            assert holder.wait(DEADLINE) == 0
-        finally:
-            first.kill()
-            second.kill()
+@pytest.fixture
+def candidates() -> Iterator[tuple[Candidate, Candidate]]:
+    """Who has held the lock last, and who comes next."""
+    with ExitStack() as stack:
+        both = []
+        for _ in range(2):
+            both.append(Candidate())
+            stack.callback(both[-1].end)
+        until(lambda: any(one.token for one in both), "one holds it")
+        heir, holder = sorted(both, key=lambda one: one.token)
+        yield holder, heir
 
 
-def _holder(
-    first: subprocess.Popen[str], second: subprocess.Popen[str]
-) -> tuple[subprocess.Popen[str], subprocess.Popen[str], int]:
-    """Who holds it, who waits, and the token."""
-    assert first.stdout is not None
-    assert second.stdout is not None
-    ready, _, _ = select.select([first.stdout, second.stdout], [], [], DEADLINE)
-    assert len(ready) == 1
-    holder, heir = (first, second) if ready[0] is first.stdout else (second, first)
-    assert holder.stdout is not None
-    return holder, heir, int(holder.stdout.readline())
+def test_a_killed_holder_is_followed_by_the_next_one(candidates: tuple[Candidate, Candidate]) -> None:
+    holder, heir = candidates
+    token = holder.token
+    holder.process.kill()
+    until(lambda: heir.token > token, "the next one holds it")
+
+
+def test_a_holder_that_was_stopped_for_longer_than_its_lease_finds_out(candidates: tuple[Candidate, Candidate]) -> None:
+    holder, heir = candidates
+    token = holder.token
+    holder.process.send_signal(signal.SIGSTOP)
+    until(lambda: heir.token > token, "the next one holds it")
+    holder.process.send_signal(signal.SIGCONT)
+    assert until(lambda: holder.after(token), "the holder finds out") == "lost"
 
 
 def test_a_renewal_that_fails_for_any_reason_ends_with_the_loss(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    time, tries = 0.0, 0
+    monkeypatch.setattr(sys.modules["corepod.shared.lock"], "now", lambda: time)  # shared.lock is the function
+
     async def work() -> None:
         async def renew(*_: object) -> bool:
+            nonlocal time, tries
+            tries += 1
+            time = LONG if tries == 3 else 0.0  # the lease is over
             raise SharedError("an answer that nobody has foreseen")
 
         monkeypatch.setattr(state.backend(), "renew", renew)
@@ -358,6 +371,7 @@ def test_a_renewal_that_fails_for_any_reason_ends_with_the_loss(
                 await asyncio.sleep(LONG)
 
     run(work)
+    assert tries == 3
     assert len([line for line in caplog.messages if "can't be renewed" in line]) == 1
 
 

@@ -212,8 +212,12 @@ def test_counting() -> None:
 
 def test_the_first_one_says_when_a_counter_expires() -> None:
     async def work() -> None:
-        await shared.increment("n", 1, SHORT)
-        await shared.increment("n", 1, LONG)
+        async def counted_before_it_has_expired() -> bool:
+            await shared.delete("n")
+            await shared.increment("n", 1, 0.5)
+            return await shared.increment("n", 1, LONG) == 2
+
+        await becomes(counted_before_it_has_expired)
         await _expired("n")
         await shared.increment("m", 1)
         await shared.increment("m", 1, SHORT)
@@ -329,7 +333,7 @@ def test_the_prefix_keeps_applications_apart(monkeypatch: pytest.MonkeyPatch) ->
         await shared.set("a", 1)
         assert await shared.increment("n") == 1
         assert (await shared.limit("r", 1, LONG)).allowed
-        async with shared.lock("l"):
+        async with shared.lock("l", LONG):
             pass
 
     run(fill)
@@ -344,7 +348,7 @@ def test_the_prefix_keeps_applications_apart(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_values_locks_and_limits_of_one_name_are_strangers() -> None:
     async def work() -> None:
-        async with shared.lock("x"):
+        async with shared.lock("x", LONG):
             assert await shared.get("x") is None
             await shared.set("x", "text")
             assert (await shared.limit("x", 1, LONG)).allowed
