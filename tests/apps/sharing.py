@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 import ok
 from corepod import shared
 
 HEARD: list[object] = []
-HELD: dict[str, object] = {}
+HELD: list[shared.Lock] = []
 ERRORS: list[str] = []
 
 
@@ -19,9 +20,11 @@ async def listen():
 
 
 async def lead():
-    async with shared.singleton("one", lease=2.0) as held:
-        HELD["token"] = held.token
-        await asyncio.sleep(1e6)
+    while True:  # a pause that is longer than the lease is a loss
+        with contextlib.suppress(shared.LockLost):
+            async with shared.singleton("one", lease=2.0) as held:
+                HELD[:] = [held]
+                await asyncio.sleep(1e6)
 
 
 async def count(query, request):
@@ -42,6 +45,11 @@ async def forked(query, request):
     return [os.getpid(), child.exitcode]
 
 
+async def joined(query, request):
+    await shared.joined()
+    return [os.getpid(), True]
+
+
 async def tell(query, request):
     await shared.publish("news", os.getpid())
     return [os.getpid(), None]
@@ -52,7 +60,10 @@ async def heard(query, request):
 
 
 async def held(query, request):
-    return [os.getpid(), HELD.get("token")]
+    try:
+        return [os.getpid(), HELD[0].token if HELD else None]
+    except shared.LockLost:
+        return [os.getpid(), None]
 
 
 async def errors(query, request):
@@ -70,7 +81,9 @@ for call in (lambda: asyncio.run(early()), lambda: shared.sync.get("n")):
     except RuntimeError as error:
         ERRORS.append(str(error))
 
-ok.ROUTES.update({f"/{route.__name__}": route for route in (count, threaded, forked, tell, heard, held, errors)})
+ok.ROUTES.update(
+    {f"/{route.__name__}": route for route in (count, threaded, forked, joined, tell, heard, held, errors)}
+)
 
 
 async def app(scope, receive, send):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 HOLDING = """
 import sqlite3, sys
-db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
 db.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 sys.stdin.readline()
@@ -49,7 +51,11 @@ def test_a_file_that_another_process_holds(path: Path, monkeypatch: pytest.Monke
     run(lambda: shared.set("a", 1))
     monkeypatch.setenv("COREPOD_SHARED_TIMEOUT", "0.3")
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", HOLDING, str(path)], stdin=pipe, stdout=pipe) as holder:
+    with (
+        subprocess.Popen([sys.executable, "-c", HOLDING, str(path)], stdin=pipe, stdout=pipe) as holder,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(holder.kill)  # it may stand still
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         os.kill(holder.pid, signal.SIGSTOP)
@@ -189,7 +195,11 @@ async def main():
     await shared.set("a", 1)
     await shared.close()
 asyncio.run(main())
-import gc; gc.collect()
+import gc, threading
+gc.collect()
+for thread in threading.enumerate():  # the one that works on the file closes it
+    if thread is not threading.current_thread():
+        thread.join()
 subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
 async def again():
     try:
@@ -320,9 +330,19 @@ def test_an_event_loop_that_was_blocked_is_no_outage(path: Path, monkeypatch: py
     gc.collect()
 
     async def work() -> None:
-        found = asyncio.create_task(state.backend()._store.run(lambda file, db: b"answer", 0.5))  # type: ignore[attr-defined]
+        begun = threading.Event()
+
+        def answer(file: object, db: object) -> bytes:
+            begun.set()
+            return b"answer"
+
+        found = asyncio.create_task(state.backend()._store.run(answer, 30.0))  # type: ignore[attr-defined]
         await asyncio.sleep(0)
-        time.sleep(1.0)  # noqa: ASYNC251 - what the test is about
+        # The loop is blocked until the thread has answered and more than the timeout is over by the loop's clock.
+        assert begun.wait(DEADLINE)
+        with store._working:
+            loop = asyncio.get_running_loop()
+            monkeypatch.setattr(loop, "time", lambda: time.monotonic() + 31.0)
         assert await found == b"answer"
 
     run(work)
@@ -370,19 +390,16 @@ def _default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmbeddedBackend
 
 
 def test_the_file_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work() -> None:
-        await _default(tmp_path, monkeypatch).increment("n", 1, None)
-
+    backend = _default(tmp_path, monkeypatch)  # without one, the files beside the database would go at any moment
     mask = os.umask(0)
     try:
-        run(work)
+        run(lambda: backend.increment("n", 1, None))
     finally:
         os.umask(mask)
     folder = tmp_path / f"corepod-{os.geteuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
-    files = list(folder.iterdir())
-    assert len(files) >= 1
-    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    files = {file.name.partition(".sqlite")[2]: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+    assert files == {"": 0o600, "-shm": 0o600, "-wal": 0o600}
 
 
 @pytest.mark.parametrize("trap", ["link", "file", "open", "link to a file"])

@@ -75,11 +75,13 @@ def test_another_name_has_another_state(share: Starting) -> None:
 
 def test_a_message_reaches_every_worker_of_the_pool(share: Starting) -> None:
     pool = share("--standby", "live").ready()
+    _all(pool, "/joined", bool)  # a worker may be ready a moment before messages reach it
     sender, _ = _ask(pool, "/tell")
     _all(pool, "/heard", lambda heard: sender in heard)
     os.kill(sender, signal.SIGKILL)
     until(lambda: sender not in [slot["pid"] for slot in pool.status()["slots"]], "another worker")
     pool.ready()
+    _all(pool, "/joined", bool)
     other, _ = _ask(pool, "/tell")
     _all(pool, "/heard", lambda heard: other in heard)
 
