@@ -54,6 +54,7 @@ class Locking:
         self._owner = uuid4().hex
         self._lock: Lock | None = None
         self._backend: Backend
+        self._question: asyncio.Future[int | None] | None = None
         self._body: asyncio.Task[object] | None = None
         self._cancelled_before = 0
         self._renewal: asyncio.Task[None] | None = None
@@ -116,7 +117,7 @@ class Locking:
         while True:
             asked = now()
             try:
-                token = await self._backend.acquire(self._key, self._owner, self._seconds)
+                token = await self._ask()
             except Unavailable as error:
                 if not self._patient:
                     raise
@@ -133,8 +134,17 @@ class Locking:
             await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LOOK_MOST)
 
+    async def _ask(self) -> int | None:
+        """Whoever stops waiting doesn't break the question off: on its way to the server it could be overtaken by the
+        release, and then make us the holder."""
+        self._question = asyncio.ensure_future(self._backend.acquire(self._key, self._owner, self._seconds))
+        await asyncio.wait((self._question,))
+        return self._question.result()
+
     def _give_back(self) -> None:
         async def release() -> None:
+            if self._question is not None:
+                await asyncio.gather(self._question, return_exceptions=True)
             try:
                 await self._backend.release(self._key, self._owner)
             except Unavailable:

@@ -236,6 +236,39 @@ def test_whoever_stops_waiting_never_holds_it() -> None:
     run(work)
 
 
+def test_a_question_that_takes_longer_than_whoever_asks_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the question leads to is given back, however late that is: the release must not overtake it."""
+
+    async def work() -> None:
+        backend, asked, on_its_way = state.backend(), asyncio.Event(), asyncio.Event()
+        acquire, arriving = backend.acquire, []
+
+        async def arrive(owner: str) -> int | None:
+            await on_its_way.wait()
+            return await acquire("a", owner, LONG)
+
+        async def ask(name: str, owner: str, lease: float) -> int | None:
+            arriving.append(asyncio.create_task(arrive(owner)))
+            asked.set()
+            return await asyncio.shield(arriving[0])  # what has been sent arrives, also when nobody waits for it
+
+        async def free() -> bool:
+            return await acquire("a", "another", LONG) is not None
+
+        monkeypatch.setattr(backend, "acquire", ask)
+        task = asyncio.create_task(shared.lock("a", LONG, None).__aenter__())
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)  # a release that doesn't wait is on its way now
+        on_its_way.set()
+        assert await arriving[0] is not None
+        await becomes(free)
+
+    run(work)
+
+
 def test_it_is_held_for_longer_than_its_lease() -> None:
     async def work() -> None:
         # The renewal comes after a third: the rest has to be longer than any pause of this process and the server.
