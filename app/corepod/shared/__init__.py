@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from corepod.shared import arguments, state, sync, values
 from corepod.shared.backend import Allowance, When
 from corepod.shared.errors import LockLost, SharedError, Unavailable
-from corepod.shared.lock import Lock, Locking
+from corepod.shared.lock import Lock, Locking, given_back
 from corepod.shared.subscription import Message, Subscription
 
 if TYPE_CHECKING:
@@ -135,4 +135,5 @@ async def joined() -> None:
 async def close() -> None:
     """Give back this event loop's connections; the next use makes new ones. A worker doesn't need it: its end does
     that. A program that makes several event loops, as tests do, calls it at the end of each."""
+    await given_back()  # whose connections would otherwise be made after the others have been closed
     await state.close()

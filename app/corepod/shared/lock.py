@@ -183,3 +183,10 @@ class Locking:
 
 
 _releasing: set[asyncio.Future[None]] = set()
+
+
+async def given_back() -> None:
+    """Return when nothing is being given back any more that this event loop has asked for."""
+    loop = asyncio.get_running_loop()
+    if mine := [task for task in _releasing.copy() if task.get_loop() is loop]:
+        await asyncio.wait(mine)

@@ -269,6 +269,27 @@ def test_a_question_that_takes_longer_than_whoever_asks_waits(monkeypatch: pytes
     run(work)
 
 
+def test_close_waits_for_what_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        backend, given_back = state.backend(), []
+        release = backend.release
+
+        async def late(name: str, owner: str) -> bool:
+            await asyncio.sleep(0.05)
+            given_back.append(await release(name, owner))
+            return given_back[0]
+
+        monkeypatch.setattr(backend, "release", late)
+        await backend.acquire("a", "another", LONG)
+        with pytest.raises(TimeoutError):
+            async with shared.lock("a", LONG, NO_WAIT):
+                pytest.fail("two hold it")
+        await shared.close()
+        assert given_back == [False]
+
+    run(work)
+
+
 def test_it_is_held_for_longer_than_its_lease() -> None:
     async def work() -> None:
         # The renewal comes after a third: the rest has to be longer than any pause of this process and the server.
