@@ -66,7 +66,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 async def broadcast(request: Request) -> JSONResponse:
     first, count = int(request.query_params["first"]), int(request.query_params["count"])
     await ipc.joined()
-    missed = [await ipc.broadcast("all", number) for number in range(first, first + count)]
+    missed = [await ipc.broadcast("all", number, 30.0) for number in range(first, first + count)]
     return JSONResponse(sorted({slot for one in missed for slot in one}))
 
 
@@ -92,7 +92,7 @@ async def start(request: Request) -> JSONResponse:
     async def on() -> None:
         number = 0
         while (FOLDER / "go").exists():
-            await ipc.send(slot, "one", number, 30.0)
+            await ipc.send(slot, "one", number, 120.0)
             number += 1
             await asyncio.sleep(0.0002)
         (FOLDER / "sent.part").write_text(str(number))

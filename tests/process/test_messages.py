@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(240)
+PATIENT = {"COREPOD_SHARED_TIMEOUT": "30"}  # a busy machine may pause any process
 
 
 def messages_pool(tmp_path: Path, *args: str, workers: int = 2) -> AbstractContextManager[Pool]:
@@ -65,7 +66,13 @@ MODES = [
 def test_a_broadcast_reaches_all_in_order_and_a_request_is_answered(tmp_path: Path, mode: tuple[str, ...]) -> None:
     with messages_pool(tmp_path, *mode, workers=3) as pool:
         pool.ready()
-        until(lambda: ask(pool, "/broadcast", first=-1, count=1) == [], "a broadcast")
+
+        def joined() -> bool:
+            """Whether all hear broadcasts: a worker may be ready a moment before."""
+            assert ask(pool, "/broadcast", first=-1, count=1) == []
+            return len(taken(tmp_path, "all")) == 3
+
+        until(joined, "a broadcast to all")
         assert ask(pool, "/broadcast", first=0, count=500) == []
         until(
             lambda: [rows[-1][2] for rows in taken(tmp_path, "all").values()] == [499] * 3,
@@ -225,7 +232,7 @@ def test_slots_that_come_and_go(tmp_path: Path) -> None:
 
 def test_the_sample_applications_counter_is_the_same_in_all_workers(tmp_path: Path) -> None:
     # The file of its shared state outlives a pool: this one gets its own.
-    env = {"TMPDIR": str(tmp_path)}
+    env = {"TMPDIR": str(tmp_path), **PATIENT}
     with running("corepod.demo:app", "--workers", "2", "--pin", "never", log=tmp_path / "log", env=env) as pool:
         pool.ready()
 
@@ -244,7 +251,7 @@ def test_the_sample_applications_counter_is_the_same_in_all_workers(tmp_path: Pa
 
 @pytest.mark.parametrize("keys", ["", "0123456789abcdefghijklmnopqrstuvwxyz"])
 def test_the_sample_applications_session_is_the_same_in_all_workers(tmp_path: Path, keys: str) -> None:
-    env = {"TMPDIR": str(tmp_path), "SESSION_KEYS": keys}
+    env = {"TMPDIR": str(tmp_path), "SESSION_KEYS": keys, **PATIENT}
     with (
         running("corepod.demo:app", "--workers", "2", "--pin", "never", log=tmp_path / "log", env=env) as pool,
         httpx.Client(base_url=f"http://127.0.0.1:{pool.port}", timeout=DEADLINE) as browser,
@@ -275,8 +282,9 @@ def test_a_key_that_is_too_short_is_told_at_the_start(tmp_path: Path) -> None:
 
 
 def test_users_of_the_chat_hear_each_other_whichever_worker_they_have(tmp_path: Path) -> None:
+    env = {"TMPDIR": str(tmp_path), **PATIENT}
     with (
-        running("corepod.demo:app", "--workers", "2", "--pin", "never", log=tmp_path / "log") as pool,
+        running("corepod.demo:app", "--workers", "2", "--pin", "never", log=tmp_path / "log", env=env) as pool,
         ExitStack() as on,
     ):
         pool.ready()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ import pytest
 
 from tests.process.background import machine
 from tests.process.harness import running
+from tests.process.traffic import held_ports
 from tests.redisserver import redis_server
 from tests.waiting import DEADLINE, until
 
@@ -88,25 +88,18 @@ def test_every_command_of_the_page_is_tried() -> None:
     assert [command for command, _ in SEEN] == COMMANDS
 
 
-def free_ports(number: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports: list[int] = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
-
-
 class Terminal:
     """Runs a command of the page, with ports and names that no other pool of this machine has."""
 
-    def __init__(self, user: Machine, folder: Path) -> None:
+    def __init__(self, user: Machine, folder: Path, ports: list[int]) -> None:
         self.folder, self.suffix = folder, user.name.partition("-")[2]
-        self.ports = dict(zip(("8000", "8001", "9000"), free_ports(3), strict=True))
+        self.ports = dict(zip(("8000", "8001", "9000"), ports, strict=True))
         program = Path(sys.executable).with_name("corepod")
         self.environment = {
             **user.environment,
             "PATH": f"{program.parent}:{os.environ['PATH']}",
             "COREPOD_PIN": "never",
+            "COREPOD_SHARED_TIMEOUT": "30",  # a busy machine may pause any process
             "TMPDIR": str(folder),
             "STATE_DIRECTORY": "",
         }
@@ -154,9 +147,9 @@ class Terminal:
 @pytest.mark.timeout(480)
 def test_the_tour(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
-    with machine(tmp_path) as user:
+    with held_ports(3) as ports, machine(tmp_path) as user:
         del user.environment["COREPOD_NAME"]
-        terminal = Terminal(user, tmp_path)
+        terminal = Terminal(user, tmp_path, ports)
         answers = [terminal.see(command, expected) for command, expected in SEEN]
         asked = [answer.split() for (command, _), answer in zip(SEEN, answers, strict=True) if "/ask/" in command]
         # The lead is taken by the first worker that is asked.
@@ -171,7 +164,7 @@ def test_the_example_with_redis(tmp_path: Path) -> None:
     (line,) = re.findall(r"^shared = .*$", PAGE, re.MULTILINE)
     with redis_server(tmp_path / "redis") as server, ExitStack() as stack:
         (tmp_path / "corepod.toml").write_text(line.replace(":6379", f":{server.port}") + "\n")
-        arguments = ("-w", "1", "--pin", "never", "--standby", "none")
+        arguments = ("-w", "1", "--pin", "never", "--standby", "none", "--shared-timeout", "30")
         pools = [
             stack.enter_context(running("shop:app", *arguments, log=tmp_path / f"{number}.log", cwd=tmp_path)).ready()
             for number in range(2)

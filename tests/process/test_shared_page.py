@@ -61,6 +61,7 @@ def test_one_worker_sends_reminders(shown: Callable[[str], Pool]) -> None:
 def test_a_write_with_an_old_token_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COREPOD_SHARED", f"sqlite://{tmp_path}/state.sqlite")
+    monkeypatch.setenv("COREPOD_SHARED_TIMEOUT", "30")
     found: dict[str, Any] = {}
     exec(compile(SHOWN["fencing"], "fencing.py", "exec"), found)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from corepod.shared.redis.reporting import TEXTS
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
@@ -130,14 +131,17 @@ def test_under_load(start: Start, server: RedisServer, fault: str) -> None:
                     {one.status_code for one in found if one.url.path == "/state"},
                 )
 
-            assert await wave() == ({200}, {200})
+            while await wave() != ({200}, {200}):  # noqa: ASYNC110 - the server may be paused for longer than 0.5 s
+                await asyncio.sleep(0.01)
             assert server.command("INFO", "clients")["connected_clients"] <= 2 * 11 + 1
+            told = pool.log.count("fail with 503")
             if fault == "killed":
                 server.kill()
             else:
                 server.signal(signal.SIGSTOP)
             for _ in range(5):
                 assert await wave() == ({200}, {503})
+            assert pool.log.count("fail with 503") - told <= 2 * TEXTS
             if fault == "killed":
                 server.start()
             else:
@@ -150,7 +154,6 @@ def test_under_load(start: Start, server: RedisServer, fault: str) -> None:
 
     asyncio.run(asyncio.wait_for(main(), 5 * DEADLINE))
     assert [slot["pid"] for slot in pool.status()["slots"]] == pids
-    assert pool.log.count("fail with 503") <= 2 * 4
     pool.until_log("is back after", 2)
 
 
