@@ -79,8 +79,15 @@ SEEN = [
     ("corepod stop shop", r"^shop: stopped in "),
     ("corepod stop tour", r"^tour: stopped in "),
 ]
-# They are tried again until it is seen: a death, for one, is known a moment after the kill.
-AGAIN = ("ps -eo", "curl -s localhost:8000/counter", "corepod events", "corepod logs", "corepod describe", METRICS)
+# They are tried again until it is seen: a death, for one, is known a moment after the kill, and a worker that the
+# machine pauses for a second isn't ready then.
+AGAIN = (
+    "ps -eo",
+    "curl -s localhost:8000/counter",
+    "curl -s localhost:9000/readyz",
+    *(f"corepod {look}" for look in ("ps", "top", "events", "logs", "describe")),
+    METRICS,
+)
 CODES = {LOST: 52}
 
 
