@@ -14,7 +14,8 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.process.haproxy import Fronts, Haproxy
-from tests.process.traffic import Queued, Traffic
+from tests.process.harness import CLIENT
+from tests.process.traffic import Queued, Traffic, is_free
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
@@ -106,12 +107,12 @@ def test_a_dead_worker_fails_no_get(fronts: Fronts, keep_alive: bool) -> None:
     front = fronts.front(pools)
     with Traffic(front.port, "/sleep?s=0.05", clients=4, keep_alive=keep_alive) as traffic:
         for number in range(9):
-            traffic.more(12)
+            # Also what was lost before has been answered by now: a request isn't sent a third time.
+            traffic.each(3)
             pools[number % 3].kill_worker()
-        traffic.more(12)
+        traffic.each(3)
     assert not traffic.failures
     assert front.total("wretr") > 0, "no request was lost"
-    assert front.total("chkdown") == 0
 
 
 def test_a_dead_worker_fails_a_get_without_retries(fronts: Fronts) -> None:
@@ -151,7 +152,9 @@ def test_a_request_that_is_late_is_not_sent_again(fronts: Fronts, again: bool) -
     pools = fronts.pools(2)
     front = fronts.front(pools, change=change)
     assert front.get("/never").status_code == 504
-    assert sum(pool.slot()["accepted"] for pool in pools) == (2 if again else 1)
+    for pool in pools:  # whatever has come to its socket before has been accepted then
+        assert pool.get("/pid").status_code == 200
+    assert sum(pool.slot()["accepted"] for pool in pools) - len(pools) == (2 if again else 1)
 
 
 # What the checks say
@@ -163,17 +166,20 @@ def test_a_drain_shows_in_one_check_and_a_restart_in_none(fronts: Fronts, tmp_pa
     go.touch()
     args = ("--standby", "none", "--lame-duck", "60", "--stop-timeout", "90")
     restarts, drains = fronts.pools(2, "duties:app", *args, env={"START_WHEN": str(go)})
-    slow = fronts.front([restarts, drains], change=lambda text: exchanged(text, "fastinter 200ms", "fastinter 10s"))
-    name = fronts.name(restarts)
+    slow = fronts.front(
+        [restarts, drains], change=lambda text: exchanged(text, "fastinter 200ms", "fastinter 10s"), falls=True
+    )
+    name, before = fronts.name(restarts), slow.rows()[fronts.name(restarts)]["chkfail"]
+    down = slow.total("chkdown")
     go.unlink()
     os.kill(restarts.slot()["pid"], signal.SIGKILL)
-    until(lambda: int(slow.rows()[name]["chkfail"]) > 0, "a check has failed")
+    until(lambda: int(slow.rows()[name]["chkfail"]) > int(before), "a check has failed")
     assert slow.status(name).startswith("UP")
     go.touch()
     slow.until_status(name, "UP")
     drains.signal(signal.SIGTERM)
     slow.until_status(fronts.name(drains), "NOLB")
-    assert slow.total("chkdown") == 0
+    assert slow.total("chkdown") == down
     assert {slow.get("/pid").text for _ in range(4)} == {str(restarts.slot()["pid"])}
 
 
@@ -193,9 +199,10 @@ def test_a_pool_that_is_gone_is_left_at_once(fronts: Fronts) -> None:
     """Even before a check has noticed, and with requests that may not be repeated: none has begun."""
     pools = fronts.pools(2)
     front = fronts.front(pools, change=lambda text: exchanged(text, "inter 500ms fastinter 200ms", "inter 10s"))
+    port = pools[0].port
     os.kill(pools[0].supervisor, signal.SIGKILL)
     pools[0].wait()
-    until(lambda: not pools[0].family()[1:], "its workers are gone")
+    until(lambda: is_free(port), "its workers are gone")
     alive = str(pools[1].slot()["pid"])
     answers = [front.ask("POST", "/pid") for _ in range(6)]
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, alive)] * 6
@@ -209,6 +216,7 @@ def test_pools_serve_while_none_passes_its_check(fronts: Fronts, fallback: bool)
     front = fronts.front(
         pools,
         change=lambda text: text if fallback else re.sub("^ *use_backend fallback.*", "", text, flags=re.MULTILINE),
+        falls=True,
     )
     for pool in pools:
         assert pool.get("/set_ready?ready=0&why=tired").status_code == 200
@@ -232,7 +240,7 @@ def test_pools_that_all_drain_are_asked_to_their_end(fronts: Fronts) -> None:
         front.until_status(fronts.name(pool), "NOLB")
     assert front.get("/pid").status_code == 200
     for pool in pools:
-        pool.signal(signal.SIGTERM)
+        pool.signal(signal.SIGQUIT)
         pool.wait()
     assert front.get("/pid").status_code == 503
 
@@ -248,7 +256,7 @@ def test_a_reload_of_the_front_fails_no_request(fronts: Fronts, keep_alive: bool
     with Traffic(front.port, clients=4, keep_alive=keep_alive) as traffic:
         traffic.more(20)
         front.process.send_signal(signal.SIGUSR2)
-        until(lambda: front.workers() and not front.workers() & workers, lambda: f"another worker\n{front.output}")
+        until(lambda: (now := front.workers()) and not now & workers, lambda: f"another worker\n{front.output}")
         traffic.more(20)
     assert not traffic.failures
 
@@ -282,7 +290,7 @@ def test_a_client_sticks_to_its_pool_until_that_is_gone(fronts: Fronts) -> None:
     front.until_status(fronts.name(pool), "NOLB")
     assert sticks(front, clients[0]) == {mine}, "it stays as long as the pool does"
     assert mine not in {front.get("/pid").json() for _ in range(6)}, "others don't go there"
-    pool.signal(signal.SIGTERM)
+    pool.signal(signal.SIGQUIT)
     pool.wait()
     [other] = sticks(front, clients[0])
     assert other != mine
@@ -307,7 +315,8 @@ FORGED = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "X-Forward
 
 def seen(front: Haproxy) -> dict[str, Any]:
     """What the application sees of a client at 127.0.0.9 that writes headers of a proxy."""
-    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.9"), timeout=DEADLINE) as client:
+    transport = httpx.HTTPTransport(local_address="127.0.0.9")
+    with httpx.Client(transport=transport, timeout=DEADLINE, trust_env=False) as client:
         found: dict[str, Any] = client.get(f"http://127.0.0.1:{front.port}/echo", headers=FORGED).json()
     return {key: found[key] for key in ("client", "scheme")} | {"client": found["client"][0]}
 
@@ -359,7 +368,7 @@ def test_a_connection_that_nobody_needs_is_closed_before_the_pool_does_it(fronts
     with httpx.Client(timeout=DEADLINE, trust_env=False) as client:
         for _ in range(2):
             assert client.post(f"http://127.0.0.1:{front.port}/pid").status_code == 200
-            until(lambda: front.rows()[fronts.name(pools[0])]["idle_conn_cur"] == "0", "it is closed")
+            until(lambda: pools[0].slot()["connections"] == 0, "it is closed")
     assert pools[0].slot()["accepted"] == accepted + 2
 
 
@@ -388,9 +397,13 @@ def test_clients_stick_to_slots_though_they_share_a_connection(fronts: Fronts, c
     assert (answers == ["0", "1"] * 4) is closes, answers
 
 
+def figures(front: Haproxy) -> str:
+    return CLIENT.get(f"http://127.0.0.1:{front.stats}/metrics").text
+
+
 def own_errors(front: Haproxy, backend: str) -> float:
     """Responses 5xx of a backend that none of its servers has given, computed as docs/operations.md says."""
-    text = httpx.get(f"http://127.0.0.1:{front.stats}/metrics", timeout=DEADLINE).text
+    text = figures(front)
     found = dict.fromkeys(("backend", "server"), 0.0)
     for kind, labels, value in re.findall(r"^haproxy_(\w+?)_http_responses_total\{(.*)\} (\S+)$", text, re.MULTILINE):
         if f'proxy="{backend}"' in labels and 'code="5xx"' in labels:
@@ -405,13 +418,14 @@ def test_whose_503_it_is_and_why(fronts: Fronts, tmp_path: Path) -> None:
     assert said in runbook
     [pool] = fronts.pools(1, "duties:app", "--limit-requests", "1")
     limited = fronts.front([pool], "--concurrency", "1", "--queue-timeout", "0.5")
-    passing = fronts.front([pool])
+    passing = fronts.front([pool], falls=True)
     held = Queued(limited.port, 1, f"/until?path={tmp_path}/go")
     until(lambda: in_flight([pool]) == [1], "the slot is taken")
 
     late = limited.get("/pid")
     assert (late.status_code, said in late.text, "retry-after" in late.headers) == (503, True, False)
-    assert (own_errors(limited, "pods"), own_errors(limited, "fallback")) == (1, 0)
+    until(lambda: own_errors(limited, "pods") == 1, "it is counted")  # its client has it before that
+    assert own_errors(limited, "fallback") == 0
 
     shed = passing.get("/pid")
     assert (shed.status_code, said in shed.text, "retry-after" in shed.headers) == (503, False, True)
@@ -424,12 +438,13 @@ def test_whose_503_it_is_and_why(fronts: Fronts, tmp_path: Path) -> None:
     passing.until_status(fronts.name(pool), "DOWN")
     gone = passing.get("/pid")
     assert (gone.status_code, said in gone.text) == (503, True)
-    assert (own_errors(passing, "pods"), own_errors(passing, "fallback")) == (0, 1)
+    until(lambda: own_errors(passing, "fallback") == 1, "it is counted")
+    assert own_errors(passing, "pods") == 0
 
 
 def test_figures_are_for_prometheus(fronts: Fronts) -> None:
     front = fronts.front(fronts.pools(1))
-    text = httpx.get(f"http://127.0.0.1:{front.stats}/metrics", timeout=DEADLINE).text
+    text = figures(front)
     assert 'haproxy_backend_active_servers{proxy="pods"} 1' in text
 
 
@@ -440,7 +455,7 @@ def test_a_stop_does_not_wait_for_who_reads_its_figures(fronts: Fronts, waits: b
         return exchanged(text, "  no option idle-close-on-response\n", "") if waits else text
 
     front = fronts.front(fronts.pools(1), change=change)
-    with httpx.Client(timeout=DEADLINE) as prometheus:
+    with httpx.Client(timeout=DEADLINE, trust_env=False) as prometheus:
         assert prometheus.get(f"http://127.0.0.1:{front.stats}/metrics").status_code == 200
         front.process.send_signal(signal.SIGUSR1)
         front.process.wait(DEADLINE)

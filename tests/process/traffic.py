@@ -79,6 +79,7 @@ class Traffic:
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._ask, name=f"client-{n}") for n in range(clients)]
         self.answers: Counter[str] = Counter()
+        self._by_client: Counter[str] = Counter()  # answers, by the name of its thread
         self.failures: list[tuple[float, str]] = []
 
     def __enter__(self) -> Self:
@@ -100,7 +101,15 @@ class Traffic:
     def more(self, count: int) -> None:
         """Wait for `count` answers more."""
         goal = self.answers.total() + count
-        until(lambda: self.answers.total() >= goal, f"{count} answers more; failures: {self.failures}")
+        until(lambda: self.answers.total() >= goal, lambda: f"{count} answers more; failures: {self.failures}")
+
+    def each(self, count: int) -> None:
+        """Wait until each client has had `count` answers more: what is on its way now has been answered then."""
+        goals = {thread.name: self._by_client[thread.name] + count for thread in self._threads}
+        until(
+            lambda: all(self._by_client[name] >= goal for name, goal in goals.items()),
+            lambda: f"{count} answers more for each client; failures: {self.failures}",
+        )
 
     def _ask(self) -> None:
         while not self._over.is_set():
@@ -116,6 +125,7 @@ class Traffic:
                     if answer.status != 200:
                         raise http.client.HTTPException(f"status {answer.status}: {body}")
                     self.answers[body] += 1
+                    self._by_client[threading.current_thread().name] += 1
                     if self._over.is_set() or answer.will_close:
                         break
                     time.sleep(PAUSE)
