@@ -83,8 +83,10 @@ class Fleet:
 
     def intervals(self) -> list[tuple[int, int | None]]:
         """From the decision to replace a worker to its end, in milliseconds; None where it hasn't ended."""
-        ends, found = self.ends(), []
-        for _, line in self.said(BEGINS):
+        # Read first: whoever began later is no part of it, and whoever is had its predecessor's end written before.
+        said, found = self.said(BEGINS), []
+        ends = self.ends()
+        for _, line in said:
             began = datetime.fromisoformat(line["time"]).timestamp()
             found.append((int(began * 1000 + 0.5), ends.get(line["pid"])))
         return sorted(found, key=lambda interval: interval[0])
