@@ -37,7 +37,7 @@ def client(stack: ExitStack, pool: Pool) -> tuple[Any, list[str]]:
     session = stack.enter_context(requests.Session())
     session.trust_env = False
     session.headers["Connection"] = "close"  # each request of its polling comes on a connection of its own
-    made = socketio.Client(reconnection=False, http_session=session)
+    made = socketio.Client(reconnection=False, http_session=session, request_timeout=int(DEADLINE))
     heard: list[str] = []
     made.on("said", heard.append)
     stack.callback(made.disconnect)

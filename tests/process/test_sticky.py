@@ -256,8 +256,8 @@ def test_a_stop_serves_what_is_on_its_way(start: Start) -> None:
 @pytest.mark.parametrize("flags", [("--lame-duck", "0"), ("--lame-duck", "0.5"), ("--limit-connections", "3")])
 def test_a_stop_under_load_resets_no_connection(start: Start, tmp_path: Path, flags: tuple[str, ...]) -> None:
     """Clients whose cookies name either slot: what has been accepted, wherever it is at that moment, is answered."""
-    # For clients that don't come to their next step for a second.
-    patience = "worker.LATE = 2.0\nconnections.FIRST_REQUEST = 10.0"
+    # For clients that don't come to their next step for seconds.
+    patience = "worker.LATE = 6.0\nconnections.FIRST_REQUEST = 10.0"
     pool = patient(start, tmp_path, "ok:app", patience, *FLAGS, "-w", "2", *flags).ready()
     answered: Counter[str] = Counter()
     failures: list[str] = []
