@@ -81,7 +81,9 @@ def connection(stack: ExitStack, said: bytes) -> tuple[socket.socket, socket.soc
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     client = stack.enter_context(socket.create_connection(listener.getsockname()))
     client.sendall(said)
-    return client, stack.enter_context(listener.accept()[0])
+    accepted = stack.enter_context(listener.accept()[0])
+    accepted.recv(1, socket.MSG_PEEK)  # it has come
+    return client, accepted
 
 
 def test_a_connection_is_whole_where_it_arrives(stack: ExitStack) -> None:

@@ -120,7 +120,6 @@ class Pool:
         self.answered: dict[str, list[int]] = {}
         self.workers: list[Worker] = []
         self._sockets, self._last = HandoverSockets(), 0
-        self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         stack.callback(self._close)
         for slot in range(SLOTS):
             self.start(slot, tell=tell)
@@ -157,11 +156,10 @@ class Pool:
         worker.sessions.close()
 
     def client(self, said: str, slot: int | None = None) -> tuple[socket.socket, socket.socket]:
-        """A new connection: its client, and what a worker has accepted."""
-        client = self._stack.enter_context(socket.create_connection(self.listener.getsockname()))
-        accepted = self.listener.accept()[0]
+        """A new connection: its client, and what a worker has accepted. What is sent is there at once: by TCP, a busy
+        machine might be late with it."""
+        client, accepted = map(self._stack.enter_context, socket.socketpair())
         accepted.setblocking(False)
-        self._stack.callback(accepted.close)
         cookie = "" if slot is None else f"Cookie: corepod_sticky={self._sockets._pool}.{slot}\r\n"
         client.sendall(f"GET {said} HTTP/1.1\r\n{cookie}\r\n".encode() if said else b"")
         return client, accepted
