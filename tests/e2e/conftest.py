@@ -56,7 +56,8 @@ def namespace(cluster: None, request: pytest.FixtureRequest) -> Iterator[str]:
     document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": level}}
     kubectl("apply", "-f", "-", stdin=json.dumps(document))
     yield name
-    kubectl("delete", "namespace", name, "--wait", f"--timeout={DEADLINE:g}s", deadline=DEADLINE + 10)
+    # Fronts may take 40 s to leave.
+    kubectl("delete", "namespace", name, "--wait", f"--timeout={2 * DEADLINE:g}s", deadline=2 * DEADLINE + 10)
 
 
 @pytest.fixture

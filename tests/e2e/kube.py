@@ -30,7 +30,7 @@ class Refused(AssertionError):
         self.text = text
 
 
-def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
+def until(condition: Callable[[], T], what: str | Callable[[], str], deadline: float = DEADLINE) -> T:
     """`waiting.until` with a cluster's deadline, and pauses that leave it the cores.
 
     A look that the cluster refuses has seen nothing yet, and another one follows: on a busy machine the API server, or
@@ -47,9 +47,16 @@ def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> 
             refused = f"; {error}"
             return None
 
-    found = waiting.until(look, lambda: what + refused, deadline, PAUSE)
+    found = waiting.until(look, lambda: _said(what) + refused, deadline, PAUSE)
     assert found is not None
     return found
+
+
+def _said(what: str | Callable[[], str]) -> str:
+    try:
+        return what if isinstance(what, str) else what()
+    except Refused as error:
+        return str(error)
 
 
 def run(*command: str, stdin: str = "", deadline: float = DEADLINE) -> str:
@@ -83,6 +90,13 @@ def apply(namespace: str, *objects: dict[str, Any]) -> None:
 def helm(*args: str, values: dict[str, Any] | None = None, deadline: float = DEADLINE) -> str:
     more = ("--values", "-") if values is not None else ()
     return run("helm", *args, *more, stdin=json.dumps(values or {}), deadline=deadline)
+
+
+def load_image(image: str, deadline: float = 4 * DEADLINE) -> None:
+    """From this machine to every node."""
+    cluster = kubectl("config", "current-context").strip().removeprefix("kind-")
+    run("kind", "load", "docker-image", image, "--name", cluster, deadline=deadline)
+    until_everywhere(image)
 
 
 def until_everywhere(image: str) -> None:

@@ -21,6 +21,7 @@ VALUES: dict[str, Any] = {
     "settings": {"lame_duck": 1},
     "extraEnv": [{"name": "COREPOD_DEMO_CRASH", "value": "1"}],
 }
+RETRIES = 5  # of a connection: after 0, 0.5, 1, 2 and 4 seconds
 PROCESSES = """
 for p in /proc/[0-9]*; do
   [ -r $p/smaps_rollup ] || continue
@@ -81,8 +82,14 @@ class Pod:
         return [process for process in found if process.name.startswith("corepod")]
 
     def worker(self) -> Process:
-        """The one that serves."""
-        return next(process for process in self.processes() if process.name == "corepod-worker")
+        """The one that serves. After a death there is none for a moment."""
+
+        def serving() -> Process | None:
+            return next((process for process in self.processes() if process.name == "corepod-worker"), None)
+
+        found = until(serving, f"a worker of {self.name}")
+        assert found is not None
+        return found
 
     def admin(self, path: str) -> str:
         """An answer of the admin port, through the API server."""
@@ -93,6 +100,18 @@ class Pod:
         found = re.findall(rf"^{re.escape(sample)}(?:{{.*}})? (\S+)$", self.admin("/metrics"), re.MULTILINE)
         assert found, f"no metric {sample}"
         return sum(map(float, found))
+
+
+def patient_client() -> httpx.Client:
+    """Refused connections are tried again, as kube-proxy follows what is ready and what leaves a moment later. Whatever
+    has been sent is sent once."""
+    return httpx.Client(timeout=DEADLINE, transport=httpx.HTTPTransport(retries=RETRIES))
+
+
+def ask(url: str, **headers: str) -> httpx.Response:
+    """The answer to a GET, on a connection of its own."""
+    with patient_client() as client:
+        return client.get(url, headers=headers)
 
 
 def answered(url: str, timeout: float = 5) -> httpx.Response | None:
@@ -133,7 +152,9 @@ class Release:
     def uninstall(self) -> None:
         """Gone, and its pods with it: the next test needs their cores."""
         helm("uninstall", self.name, "-n", self.namespace, "--ignore-not-found")
-        until(lambda: not self.pods(), "the release's pods gone")
+        # With all that isn't a worker: a front that leaves would still answer for the next release of this name.
+        selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component in (worker,front,valkey)"
+        until(lambda: not items("pods", "-n", self.namespace, "-l", selector), "the release's pods gone")
 
     def pods(self) -> list[Pod]:
         return [Pod(document) for document in items("pods", "-n", self.namespace, "-l", self.selector)]

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
+LIMIT = 600.0  # seconds: four releases, one after the other
 SHORT = "--rounds 1 --seconds 8 --pods 3 --fronts 1 --services exp --loads 0.5"
 
 
+@pytest.mark.timeout(LIMIT + 60, method="signal")
 def test_all_systems_are_measured(tmp_path: Path) -> None:
     path = tmp_path / "pods.json"
-    said = run(sys.executable, "-m", "tests.e2e.balancing", *SHORT.split(), "--json", str(path), deadline=600.0)
+    said = run(sys.executable, "-m", "tests.e2e.balancing", *SHORT.split(), "--json", str(path), deadline=LIMIT)
     assert "front, concurrency 1" in said
     [cell] = stored(path)["cells"]
     assert set(cell["failed"].values()) == {0}, json.dumps(cell)

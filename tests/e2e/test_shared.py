@@ -1,4 +1,4 @@
-"""Shared state in a real Valkey in the cluster: the suite that holds every backend, through the Service's address."""
+"""Shared state in a real Valkey in the cluster: the suite that holds every backend, through its Service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.kube import DEADLINE, ROOT, apply, get, kubectl, run, until
+from tests.e2e.conftest import HARD_LIMIT
+from tests.e2e.kube import DEADLINE, ROOT, apply, get, kubectl, load_image, node_address, until
 
 IMAGE = "valkey:8"
 PORT = 6379
@@ -36,24 +37,26 @@ def pod() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def address(namespace: str) -> str:
-    run("kind", "load", "docker-image", IMAGE, deadline=4 * DEADLINE)
-    service = {"selector": {"app": "valkey"}, "ports": [{"port": PORT}]}
+    load_image(IMAGE)
+    # An address of a Service itself can be reached from inside of the cluster only.
+    service = {"type": "NodePort", "selector": {"app": "valkey"}, "ports": [{"port": PORT}]}
     apply(namespace, pod(), {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "valkey"}, "spec": service})
     kubectl("wait", "-n", namespace, "pod/valkey", "--for=condition=Ready", f"--timeout={DEADLINE:g}s")
-    host = get("service", "valkey", "-n", namespace)["spec"]["clusterIP"]
-    until(lambda: listens(host), f"Valkey at {host}")
-    return f"redis://{host}:{PORT}/0"
+    host, port = node_address(), get("service", "valkey", "-n", namespace)["spec"]["ports"][0]["nodePort"]
+    until(lambda: listens(host, port), f"Valkey at {host}:{port}")
+    return f"redis://{host}:{port}/0"
 
 
-def listens(host: str) -> bool:
+def listens(host: str, port: int) -> bool:
     """Whether the Service leads to the pod: kube-proxy follows a ready one within a second or so."""
     try:
-        with socket.create_connection((host, PORT), timeout=5):
+        with socket.create_connection((host, port), timeout=5):
             return True
     except OSError:
         return False
 
 
+@pytest.mark.timeout(HARD_LIMIT + SUITE, method="signal")
 def test_the_suite_on_a_real_valkey(address: str) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "redis", "tests/process/shared"]
     words += [f"--ignore=tests/process/shared/test_{name}.py" for name in ("redis_faults", "unavailable")]
