@@ -40,7 +40,7 @@ class Fleet(Release):
 
     def settled(self, count: int, deadline: float = 90.0) -> list[Pod]:
         """Wait for this number, so many ready pods, and none that waits for a place."""
-        until(lambda: self.replicas == count, f"replicas {count}; {self.say()}", deadline)
+        until(lambda: self.replicas == count, lambda: f"replicas {count}; {self.say()}", deadline)
         return self.ready(count, deadline)
 
     def stays(self, condition: Callable[[], bool], what: str) -> None:
@@ -76,7 +76,7 @@ class Fleet(Release):
             name = self.holder().rpartition("_")[0]
             return next((pod for pod in self.operators() if pod.name == name and pod.ready), None)
 
-        pod = until(found, f"an operator with the Lease; {self.say()}")
+        pod = until(found, lambda: f"an operator with the Lease; {self.say()}")
         assert pod is not None
         return pod
 

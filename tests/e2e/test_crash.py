@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.kube import DEADLINE, Refused, until
 from tests.e2e.load import Load
-from tests.e2e.release import answered
+from tests.e2e.release import answered, ask
 
 if TYPE_CHECKING:
     from tests.e2e.release import Pod, Release
@@ -75,7 +75,7 @@ def test_a_worker_at_full_cpu_keeps_its_pod_ready(release: Release, path: str) -
     [pod] = release.install().ready()
     before = pod.metric("corepod_worker_cpu_seconds_total")
     begun = time.monotonic()
-    answers = [httpx.get(release.url + path, timeout=DEADLINE) for _ in range(1 if "block" in path else 3)]
+    answers = [ask(release.url + path) for _ in range(1 if "block" in path else 3)]
     took = time.monotonic() - begun
     assert all(answer.status_code == 200 for answer in answers)
     used = pod.metric("corepod_worker_cpu_seconds_total") - before

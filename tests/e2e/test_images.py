@@ -6,11 +6,10 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from tests.e2e.kube import ROOT, kubectl, run, until
-from tests.e2e.release import answered
+from tests.e2e.release import answered, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +55,7 @@ def test_a_fastapi_application_runs_and_survives(release: Release, tmp_path: Pat
     run("kind", "load", "docker-image", f"shop-{way}:1", "--name", cluster, deadline=BUILD)
     image = {"repository": f"shop-{way}", "tag": "1"}
     [pod] = release.install(image=image, app={"module": "main:app"}, tests={"path": "/items/7"}).ready()
-    answer = httpx.get(f"{release.url}/items/7", timeout=10).json()
+    answer = ask(f"{release.url}/items/7").json()
     assert answer["number"] == 7
     assert pod.worker().cores.isdecimal(), "pinned"
     assert answer["pid"] == pod.worker().pid

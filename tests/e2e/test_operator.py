@@ -167,7 +167,7 @@ def test_a_death_of_a_worker_is_seen_by_kubectl(fleet: Fleet) -> None:
     shown = ("get", "pod", pod.name, "-n", fleet.namespace, "-L", "corepod.dev/worker-restarts", "--no-headers")
     assert kubectl(*shown).split()[-1] == "0"
     pod.sh(f"kill -9 {pod.worker().pid}")
-    until(lambda: kubectl(*shown).split()[-1] == "1-9", f"the column; {fleet.say()}")
+    until(lambda: kubectl(*shown).split()[-1] == "1-9", lambda: f"the column; {fleet.say()}")
     meta = pod.again().document["metadata"]
     assert meta["annotations"]["corepod.dev/worker-restarts-total"] == "1"
     assert "SIGKILL" in meta["annotations"]["corepod.dev/last-worker-restart"]
@@ -184,7 +184,7 @@ def test_both_operators_restarted_change_nothing_and_go_on(fleet: Fleet) -> None
         before = names(fleet.operators())
         kubectl("delete", "pod", *before, "-n", fleet.namespace)
         until(lambda: all(pod.ready for pod in fleet.operators()), "operators")
-        until(lambda: metric(fleet.leads(), "decisions_total") >= 1, f"a decision; {fleet.say()}")
+        until(lambda: metric(fleet.leads(), "decisions_total") >= 1, lambda: f"a decision; {fleet.say()}")
         fleet.stays(lambda: fleet.replicas == 3, "as it was")
         fleet.annotate(max="2")
         fleet.settled(2)
@@ -269,7 +269,7 @@ def test_many_nodes_and_a_bound(fleet: Fleet) -> None:
     try:
         with watched(fleet.namespace, "many") as seen, watched(fleet.namespace, fleet.full_name) as mine:
             fake_nodes(FAKES)
-            until(lambda: placed(fleet) == MOST, f"{MOST} placed pods; {fleet.say()}")
+            until(lambda: placed(fleet) == MOST, lambda: f"{MOST} placed pods; {fleet.say()}")
             fleet.stays(lambda: get("deployment", "many", "-n", fleet.namespace)["spec"]["replicas"] == MOST, "at max")
     finally:
         kubectl("delete", "deployment", "many", "-n", fleet.namespace, "--wait=false", "--cascade=orphan")
