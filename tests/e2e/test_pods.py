@@ -217,7 +217,10 @@ def made(stack: ExitStack, *, reconnection: bool = False) -> Any:
     session.mount("http://", HTTPAdapter(max_retries=again))
     # After the client's own 5 seconds an upgrade would have failed, and it would go on polling.
     client = socketio.Client(reconnection=reconnection, http_session=session, request_timeout=int(DEADLINE))
-    stack.callback(client.disconnect)
+    sockets: list[Any] = []  # a client leaves one open that the server has closed
+    client.on("connect", lambda: sockets.append(client.eio.ws))
+    stack.callback(lambda: [each.shutdown() for each in sockets if each])
+    stack.callback(client.shutdown)  # which ends its attempts to connect again, too
     return client
 
 
@@ -278,8 +281,6 @@ def test_socketio_with_the_cookie_of_the_front(release: ManyPods) -> None:
         until(lambda: all_hear_each(clients), "a text at all clients")
         assert {client.eio.transport() for client, _ in clients} == {"websocket"}
 
-        for client, _ in clients:
-            stack.callback(client.eio.ws.shutdown)  # the client leaves the socket open when the server has closed it
         gone = release.names() - {pod_of(clients[0][0])}
         kubectl("delete", "pod", min(gone), "-n", release.namespace, "--wait")
         until(lambda: release.names().isdisjoint([min(gone)]) and all(map(lives, clients)), "all clients connected")
