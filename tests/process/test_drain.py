@@ -238,8 +238,8 @@ def test_without_a_lame_duck_clients_are_refused_and_never_reset(
     """A refused client knows that its request was not served. One that is reset can't know. What a client meets depends
     on when it comes, so there are many of them."""
     more = [word.format(folder=tmp_path) for word in bind]
-    # For clients that don't come to their next step for a second.
-    patience = "worker.LATE = 2.0\nconnections.FIRST_REQUEST = connections.NEXT_REQUEST = connections.IN_USE = 10.0"
+    # For clients that don't come to their next step for seconds.
+    patience = "worker.LATE = 6.0\nconnections.FIRST_REQUEST = connections.NEXT_REQUEST = connections.IN_USE = 10.0"
     flags = ("--workers", "2", "--pin", "never", "--lame-duck", "0", *more)
     pool = patient(start, tmp_path, "ok:app", patience, *flags).ready()
     with Traffic(pool.port, clients=8) as new, Traffic(pool.port, clients=8, keep_alive=True) as kept:
