@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.procfs import alive
 from tests.waiting import DEADLINE
 
 SCRIPT = Path(__file__).parents[3] / ".ci" / "run"
@@ -24,8 +25,12 @@ CLUSTER = r"""#!/bin/bash
 echo "cluster $*" >>"$STAGE/calls"
 case "$1" in exec) shift; exec "$@" ;; python) shift 2; exec "$@" ;; esac
 """
-
-
+# Its process is there for a while before the session is.
+SETSID = r"""#!/bin/sh
+echo $$ >"$STAGE/session"
+sleep 1
+exec %s "$@"
+"""
 GIT = r"""#!/bin/sh
 case "$1" in rev-list) echo 0 ;; status) cat "$STAGE/status" ;; esac
 """
@@ -85,6 +90,14 @@ def test_what_fails_ends_the_run(stage: Stage, target: str) -> None:
     assert stage.run(fail=target).returncode != 0
     # Those on other Pythons run beside the tests on the cluster.
     assert ("make e2e" in stage.calls()) == (target in ("test-unit *", "e2e"))
+
+
+def test_what_runs_beside_others_ends_with_the_run_however_early_that_is(stage: Stage) -> None:
+    setsid = stage.folder / "bin/setsid"
+    setsid.write_text(SETSID % shutil.which("setsid"))
+    setsid.chmod(0o755)
+    assert stage.run(fail="e2e").returncode != 0
+    assert not alive(int((stage.folder / "session").read_text()))
 
 
 def test_files_that_tests_leave_in_the_checkout_fail_the_run(stage: Stage) -> None:
