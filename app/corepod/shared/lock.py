@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from corepod.shared import state
@@ -14,6 +15,7 @@ from corepod.shared.lease import Lease
 from corepod.worker.logs import log
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from types import TracebackType
 
     from corepod.shared.backend import Backend
@@ -46,6 +48,32 @@ class Lock:
         return self._token
 
 
+class Claim:
+    """What one owner asks for a lock until it has it, and its end where it stops waiting."""
+
+    def __init__(self, backend: Backend, name: str, owner: str, lease: float) -> None:
+        self._backend, self._name, self._owner, self._lease = backend, name, owner, lease
+        self._question: asyncio.Future[int | None] | None = None
+
+    async def ask(self) -> int | None:
+        """As the backend's `acquire`. Whoever stops waiting doesn't break the question off: on its way to the server it
+        could be overtaken by the release, and then make this owner the holder."""
+        self._question = asyncio.ensure_future(self._backend.acquire(self._name, self._owner, self._lease))
+        await asyncio.wait((self._question,))
+        return self._question.result()
+
+    async def renew(self) -> bool:
+        """As the backend's."""
+        return await self._backend.renew(self._name, self._owner, self._lease)
+
+    async def give_back(self) -> None:
+        """Whatever the last question has led to. Where the state can't be reached it ends with its lease."""
+        if self._question is not None:
+            await asyncio.gather(self._question, return_exceptions=True)
+        with suppress(Unavailable):
+            await self._backend.release(self._name, self._owner)
+
+
 class Locking:
     """`async with` for a lock."""
 
@@ -54,7 +82,6 @@ class Locking:
         self._owner = uuid4().hex
         self._lock: Lock | None = None
         self._backend: Backend
-        self._question: asyncio.Future[int | None] | None = None
         self._body: asyncio.Task[object] | None = None
         self._cancelled_before = 0
         self._renewal: asyncio.Task[None] | None = None
@@ -67,10 +94,12 @@ class Locking:
         if body is None:
             raise RuntimeError("a lock belongs to a task")
         self._backend = state.backend()
+        claim = Claim(self._backend, self._key, self._owner, self._seconds)
         try:
-            token, lease = await self._acquire()
+            token, lease = await self._acquire(claim)
         except BaseException:
-            self._give_back()  # an answer that we haven't waited for may have made us the holder
+            # An answer that we haven't waited for may have made us the holder.
+            _in_the_background(claim.give_back())
             raise
         self._body, self._cancelled_before = body, body.cancelling()
         self._lock = Lock(self._key, self._owner, token, lease)
@@ -111,13 +140,13 @@ class Locking:
 
     # Taking
 
-    async def _acquire(self) -> tuple[int, Lease]:
+    async def _acquire(self, claim: Claim) -> tuple[int, Lease]:
         """Raises TimeoutError, and Unavailable where it isn't patient."""
         began, pause, told = now(), FIRST_LOOK, False
         while True:
             asked = now()
             try:
-                token = await self._ask()
+                token = await claim.ask()
             except Unavailable as error:
                 if not self._patient:
                     raise
@@ -133,26 +162,6 @@ class Locking:
                 raise TimeoutError(f"the lock {self._key!r} wasn't free within {self._wait:g} s")
             await asyncio.sleep(min(left, pause * random.uniform(0.5, 1.0)))
             pause = min(pause * 2, LOOK_MOST)
-
-    async def _ask(self) -> int | None:
-        """Whoever stops waiting doesn't break the question off: on its way to the server it could be overtaken by the
-        release, and then make us the holder."""
-        self._question = asyncio.ensure_future(self._backend.acquire(self._key, self._owner, self._seconds))
-        await asyncio.wait((self._question,))
-        return self._question.result()
-
-    def _give_back(self) -> None:
-        async def release() -> None:
-            if self._question is not None:
-                await asyncio.gather(self._question, return_exceptions=True)
-            try:
-                await self._backend.release(self._key, self._owner)
-            except Unavailable:
-                pass  # it ends with its lease
-
-        task = asyncio.ensure_future(release())
-        _releasing.add(task)
-        task.add_done_callback(_releasing.discard)
 
     # Holding
 
@@ -182,7 +191,13 @@ class Locking:
             self._body.cancel()
 
 
-_releasing: set[asyncio.Future[None]] = set()
+_releasing: set[asyncio.Task[None]] = set()
+
+
+def _in_the_background(give_back: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(give_back)
+    _releasing.add(task)
+    task.add_done_callback(_releasing.discard)
 
 
 async def given_back() -> None:

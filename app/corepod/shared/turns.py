@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from corepod.shared import state
 from corepod.shared.errors import Unavailable
+from corepod.shared.lock import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ async def hold(places: int, taken: Callable[[], None]) -> None:
 class _Turn:
     def __init__(self, backend: Backend, owner: str) -> None:
         self._backend, self._owner = backend, owner
-        self._place = ""  # that is asked for or taken
+        self._claim: Claim | None = None  # to the place that is asked for or taken
 
     async def take(self, places: int) -> None:
         loop = asyncio.get_running_loop()
@@ -63,20 +64,21 @@ class _Turn:
     async def _take_free(self, places: int) -> bool:
         first = random.randrange(places)
         for number in range(places):
-            self._place = PLACE.format(number=(first + number) % places)
-            if await self._backend.acquire(self._place, self._owner, LEASE) is not None:
+            place = PLACE.format(number=(first + number) % places)
+            self._claim = Claim(self._backend, place, self._owner, LEASE)
+            if await self._claim.ask() is not None:
                 return True
-        self._place = ""
+        self._claim = None
         return False
 
     async def keep(self) -> None:
+        assert self._claim is not None
         while True:
             await asyncio.sleep(LEASE / RENEWALS)
             # Where it is lost the worker is being replaced already: there is nothing to go back to.
             with suppress(Unavailable):
-                await self._backend.renew(self._place, self._owner, LEASE)
+                await self._claim.renew()
 
     async def give_back(self) -> None:
-        if self._place:  # perhaps without an answer yet
-            with suppress(Unavailable):
-                await self._backend.release(self._place, self._owner)
+        if self._claim is not None:  # perhaps without an answer yet
+            await self._claim.give_back()

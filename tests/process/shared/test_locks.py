@@ -7,19 +7,19 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 from corepod import shared
-from corepod.shared import LockLost, SharedError, Unavailable, state
+from corepod.shared import LockLost, SharedError, Unavailable, state, turns
 
 from tests.process.shared.running import at_the_same_time, becomes, run
 from tests.waiting import DEADLINE, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
 
     from corepod.shared import Lock
 
@@ -236,26 +236,36 @@ def test_whoever_stops_waiting_never_holds_it() -> None:
     run(work)
 
 
+def late_questions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[asyncio.Event, asyncio.Event, list[asyncio.Task[int | None]], Callable[[], Coroutine[None, None, bool]]]:
+    """Questions arrive when they may: events of one that has been sent and of its leave, the questions on their way,
+    and whether another one could have the lock of the first."""
+    backend, asked, on_its_way = state.backend(), asyncio.Event(), asyncio.Event()
+    acquire, arriving, names = backend.acquire, list[asyncio.Task[int | None]](), list[str]()
+
+    async def arrive(name: str, owner: str) -> int | None:
+        await on_its_way.wait()
+        return await acquire(name, owner, LONG)
+
+    async def ask(name: str, owner: str, lease: float) -> int | None:
+        names.append(name)
+        arriving.append(asyncio.create_task(arrive(name, owner)))
+        asked.set()
+        return await asyncio.shield(arriving[0])  # what has been sent arrives, also when nobody waits for it
+
+    async def free() -> bool:
+        return await acquire(names[0], "another", LONG) is not None
+
+    monkeypatch.setattr(backend, "acquire", ask)
+    return asked, on_its_way, arriving, free
+
+
 def test_a_question_that_takes_longer_than_whoever_asks_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the question leads to is given back, however late that is: the release must not overtake it."""
 
     async def work() -> None:
-        backend, asked, on_its_way = state.backend(), asyncio.Event(), asyncio.Event()
-        acquire, arriving = backend.acquire, []
-
-        async def arrive(owner: str) -> int | None:
-            await on_its_way.wait()
-            return await acquire("a", owner, LONG)
-
-        async def ask(name: str, owner: str, lease: float) -> int | None:
-            arriving.append(asyncio.create_task(arrive(owner)))
-            asked.set()
-            return await asyncio.shield(arriving[0])  # what has been sent arrives, also when nobody waits for it
-
-        async def free() -> bool:
-            return await acquire("a", "another", LONG) is not None
-
-        monkeypatch.setattr(backend, "acquire", ask)
+        asked, on_its_way, arriving, free = late_questions(monkeypatch)
         task = asyncio.create_task(shared.lock("a", LONG, None).__aenter__())
         await asked.wait()
         task.cancel()
@@ -264,6 +274,22 @@ def test_a_question_that_takes_longer_than_whoever_asks_waits(monkeypatch: pytes
         await asyncio.sleep(0)  # a release that doesn't wait is on its way now
         on_its_way.set()
         assert await arriving[0] is not None
+        await becomes(free)
+
+    run(work)
+
+
+def test_a_question_for_a_turn_that_takes_longer_than_whoever_asks_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        asked, on_its_way, arriving, free = late_questions(monkeypatch)
+        task = asyncio.create_task(turns.hold(1, lambda: None))
+        await asked.wait()
+        task.cancel()
+        await asyncio.wait((task,), timeout=0.2)  # a release that doesn't wait has been answered then
+        on_its_way.set()
+        assert await arriving[0] is not None
+        with pytest.raises(asyncio.CancelledError):
+            await task
         await becomes(free)
 
     run(work)
@@ -348,42 +374,37 @@ asyncio.run(main())
 class Candidate:
     """A process that holds the lock whenever it can: a busy machine may make it lose the lock at any moment."""
 
-    def __init__(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True)
-        self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=file)
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.append(line.strip())
+    @property
+    def _lines(self) -> list[str]:
+        return self._output.read_text().split()
 
     @property
     def token(self) -> int:
         """The last that it has got, 0 before the first."""
-        return max((int(line) for line in self._lines.copy() if line != "lost"), default=0)
+        return max((int(line) for line in self._lines if line != "lost"), default=0)
 
     def after(self, token: int) -> str:
         """What it has said next, empty where that is nothing yet."""
-        lines = self._lines.copy()
+        lines = self._lines
         return "".join(lines[lines.index(str(token)) + 1 :][:1])
 
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @pytest.fixture
-def candidates() -> Iterator[tuple[Candidate, Candidate]]:
+def candidates(tmp_path: Path) -> Iterator[tuple[Candidate, Candidate]]:
     """Who has held the lock last, and who comes next."""
     with ExitStack() as stack:
         both = []
-        for _ in range(2):
-            both.append(Candidate())
+        for number in range(2):
+            both.append(Candidate(tmp_path / f"candidate{number}"))
             stack.callback(both[-1].end)
         until(lambda: any(one.token for one in both), "one holds it")
         heir, holder = sorted(both, key=lambda one: one.token)
