@@ -80,7 +80,7 @@ class Load:
         head = f"GET {path} HTTP/1.1\r\nHost: {parts.hostname}\r\n"
         self._requests = {True: f"{head}\r\n".encode(), False: f"{head}Connection: close\r\n\r\n".encode()}
         self._idle: list[Connection] = []
-        self._open: set[int] = set()  # numbers of requests that are under way
+        self._under_way: set[asyncio.Task[None]] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._drive()))
         self.outcome = Outcome()
@@ -111,31 +111,23 @@ class Load:
 
     def until_settled(self) -> None:
         """Wait until nothing is under way that has been sent before now."""
-        sent = self.outcome.sent
-        until(lambda: not any(number < sent for number in self._open.copy()), f"answers to {sent} requests")
+        sent = self._under_way.copy()
+        until(lambda: all(task.done() for task in sent), f"answers to {len(sent)} requests")
 
     async def _drive(self) -> None:
-        tasks: set[asyncio.Task[None]] = set()
         while not self._stopping.is_set():
             number = self.outcome.sent
             # What is late is sent at once: a client that can't keep up must not lower the rate.
             await asyncio.sleep(number / self._rate - self.now)
-            self._open.add(number)
-            task = asyncio.create_task(self._ask(number))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            task = asyncio.create_task(self._ask(keep=number % 100 < self._kept * 100))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
             self.outcome.sent += 1
-        await asyncio.gather(*tasks)
+        await asyncio.gather(*self._under_way)
         for kept in self._idle:
             kept.writer.close()
 
-    async def _ask(self, number: int) -> None:
-        try:
-            await self._answer(keep=number % 100 < self._kept * 100)
-        finally:
-            self._open.discard(number)
-
-    async def _answer(self, *, keep: bool) -> None:
+    async def _ask(self, *, keep: bool) -> None:
         begun = self.now
         self._close_ended()
         connection = self._idle.pop(0) if keep and self._idle else None
