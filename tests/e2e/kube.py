@@ -92,10 +92,10 @@ def helm(*args: str, values: dict[str, Any] | None = None, deadline: float = DEA
     return run("helm", *args, *more, stdin=json.dumps(values or {}), deadline=deadline)
 
 
-def load_image(image: str, deadline: float = 4 * DEADLINE) -> None:
+def load_image(image: str) -> None:
     """From this machine to every node."""
     cluster = kubectl("config", "current-context").strip().removeprefix("kind-")
-    run("kind", "load", "docker-image", image, "--name", cluster, deadline=deadline)
+    run("kind", "load", "docker-image", image, "--name", cluster, deadline=4 * DEADLINE)
     until_everywhere(image)
 
 

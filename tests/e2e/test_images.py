@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.kube import ROOT, kubectl, run, until
+from tests.e2e.kube import ROOT, load_image, run, until
 from tests.e2e.release import answered, ask
 
 if TYPE_CHECKING:
@@ -50,9 +50,8 @@ def write_context(folder: Path, way: str) -> None:
 @pytest.mark.parametrize("way", SECTIONS)
 def test_a_fastapi_application_runs_and_survives(release: Release, tmp_path: Path, way: str) -> None:
     write_context(tmp_path, way)
-    cluster = kubectl("config", "current-context").strip().removeprefix("kind-")
     run("docker", "build", "--tag", f"shop-{way}:1", str(tmp_path), deadline=BUILD)
-    run("kind", "load", "docker-image", f"shop-{way}:1", "--name", cluster, deadline=BUILD)
+    load_image(f"shop-{way}:1")
     image = {"repository": f"shop-{way}", "tag": "1"}
     [pod] = release.install(image=image, app={"module": "main:app"}, tests={"path": "/items/7"}).ready()
     answer = ask(f"{release.url}/items/7").json()
