@@ -81,15 +81,13 @@ class Pod:
         found = [Process(int(r[0]), r[1], r[2], int(r[3]), int(r[4])) for r in rows if len(r) == 5]
         return [process for process in found if process.name.startswith("corepod")]
 
+    def workers(self) -> list[Process]:
+        """Those that serve."""
+        return [process for process in self.processes() if process.name == "corepod-worker"]
+
     def worker(self) -> Process:
         """The one that serves. After a death there is none for a moment."""
-
-        def serving() -> Process | None:
-            return next((process for process in self.processes() if process.name == "corepod-worker"), None)
-
-        found = until(serving, f"a worker of {self.name}")
-        assert found is not None
-        return found
+        return until(self.workers, f"a worker of {self.name}")[0]
 
     def admin(self, path: str) -> str:
         """An answer of the admin port, through the API server."""

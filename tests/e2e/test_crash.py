@@ -41,7 +41,7 @@ def until_restarts(pod: Pod, count: int) -> None:
 
 
 def workers(pod: Pod) -> list[int]:
-    return [process.pid for process in pod.processes() if process.name == "corepod-worker"]
+    return [process.pid for process in pod.workers()]
 
 
 def test_kill_9_of_the_worker_costs_what_it_was_serving_and_nothing_else(release: Release) -> None:

@@ -115,20 +115,17 @@ def test_a_rollout_without_the_lame_duck_fails_the_verdict(release: Release, tmp
 
 def test_it_sends_from_no_core_that_is_under_test(release: Release) -> None:
     install(release, lame_duck=1)
-    cores = {
-        process.cores for pod in release.ready(2) for process in pod.processes() if process.name == "corepod-worker"
-    }
+    cores = {worker.cores for pod in release.ready(2) for worker in pod.workers()}
     assert all(core.isdigit() for core in cores), cores
     for pod in items("pods", "-n", release.namespace, "-l", "corepod.dev/locust"):
         name = pod["metadata"]["name"]
         allowed = kubectl("exec", name, "-n", release.namespace, "--", "cat", "/proc/1/status")
         line = next(line for line in allowed.splitlines() if line.startswith("Cpus_allowed_list"))
         on_its_node = {
-            process.cores
+            worker.cores
             for other in release.pods()
             if other.node == pod["spec"]["nodeName"]
-            for process in other.processes()
-            if process.name == "corepod-worker"
+            for worker in other.workers()
         }
         assert not set(parse_list(line.split(":")[1].strip())) & {int(core) for core in on_its_node}, (
             name,

@@ -147,10 +147,6 @@ def of_all_workers(pods: list[Pod], workers: int) -> dict[tuple[str, int], dict[
     return found
 
 
-def workers(pod: Pod) -> int:
-    return sum(process.name == "corepod-worker" for process in pod.processes())
-
-
 def test_a_broadcast_reaches_every_worker_of_every_pod_once(release: ManyPods) -> None:
     pods = release.ready(PODS)
     two = pods[0]
@@ -179,7 +175,7 @@ def test_a_broadcast_reaches_every_worker_of_every_pod_once(release: ManyPods) -
     finally:
         two.sh("kill -TTOU 1")
         # The next test's connections mustn't be those of a worker that is about to leave.
-        until(lambda: workers(two) == 1, "the slot gone")
+        until(lambda: len(two.workers()) == 1, "the slot gone")
 
 
 def test_users_of_the_chat_hear_each_other_over_all_pods(release: ManyPods) -> None:
