@@ -196,6 +196,16 @@ def test_datagrams_only_where_they_are_wanted() -> None:
     )
 
 
+@pytest.mark.parametrize(("mode", "begins"), [("steps", "0"), ("exact", "0"), ("off", "off")])
+def test_the_label_of_deaths_begins_as_it_is_shown(mode: str, begins: str) -> None:
+    """In each mode there is one, because it marks the pods that the operator may write to."""
+    objects = chart({"operator": {"enabled": True, "restartLabel": mode}})
+    labels = find(objects, "Deployment", "corepod")["spec"]["template"]["metadata"]["labels"]
+    assert labels["corepod.dev/worker-restarts"] == begins
+    operator = find(objects, "Deployment", "corepod-operator")["spec"]["template"]["spec"]["containers"][0]
+    assert f"--restart-label={mode}" in operator["args"]
+
+
 def test_the_policy_lets_exactly_datagrams_of_workers_and_probes_in() -> None:
     values: Object = {**ON, "networkPolicy": {"enabled": True}}
     ingress = find(chart(values), "NetworkPolicy", "corepod-operator")["spec"]["ingress"]

@@ -29,9 +29,10 @@ from corepod.operator.api.transport import Credentials, Transport
 from corepod.operator.apply import Applier
 from corepod.operator.loop import ControlLoop, Wake
 from corepod.operator.once import once
-from corepod.operator.restarts.publisher import Publisher
+from corepod.operator.restarts.publisher import PodSettings, Publisher
 from corepod.operator.restarts.receiver import DatagramReceiver
 from corepod.operator.sizing.engine import Sizing
+from corepod.operator.threads import WatchedThreads
 
 if TYPE_CHECKING:
     import argparse
@@ -104,15 +105,10 @@ class Operator:
         )
         self._publisher: Publisher | None = None
         if chosen.notify is not None and not chosen.dry_run:
-            self._publisher = Publisher(
-                cluster, self._informers, self._events, chosen.pods_admin_port, self._is_leader, log
-            )
-        elector = self._election.elector if self._election else None
-        quiet = 2 * (chosen.watch_seconds + MARGIN)
-        self._parts = status.Parts(
-            transport, self._informers, self._loop, self._applier, self._events, elector, self._publisher, quiet
-        )
-        self._chosen = chosen
+            pods = PodSettings(chosen.pods_admin_port, chosen.restart_label)
+            self._publisher = Publisher(cluster, self._informers, self._events, pods, self._is_leader, log)
+        self._threads = WatchedThreads(log)
+        self._transport, self._chosen = transport, chosen
 
     def run(self) -> int:
         """Run until TERM or INT. Returns the exit code."""
@@ -126,11 +122,12 @@ class Operator:
             print(f"corepod operator: can't bind an address: {error}", file=sys.stderr)
             return EXIT_BIND
         self._informers.start()
-        self._events.start()
+        self._events.start(self._threads)
         if self._publisher:
-            self._publisher.start()
+            self._publisher.start(self._threads)
         if self._election:
             self._election.start()
+        self._threads.start()
         self._loop.run()
         if self._election:
             # Nothing is written from here on, so another operator may start.
@@ -149,17 +146,24 @@ class Operator:
 
     def _open(self) -> None:
         admin = notify = "none"
+        receiver = None
+        if self._publisher is not None and self._chosen.notify is not None:
+            receiver = DatagramReceiver(self._chosen.notify, self._publisher.on_datagrams)
+            receiver.start(self._threads)
+            notify = f"{self._chosen.notify[0]}:{receiver.port}"
         if self._chosen.admin is not None:
-            server = OperatorServer(self._chosen.admin, self._parts, public=self._chosen.admin_status == "all")
+            parts = self._parts(receiver)
+            server = OperatorServer(self._chosen.admin, parts, public=self._chosen.admin_status == "all")
             server.start()
             admin = f"{self._chosen.admin[0]}:{server.server_address[1]}"
-        if self._publisher is not None and self._chosen.notify is not None:
-            receiver = DatagramReceiver(self._chosen.notify, self._publisher.on_datagram)
-            receiver.start()
-            notify = f"{self._chosen.notify[0]}:{receiver.port}"
         where = f"namespace {self._chosen.namespace}" if self._chosen.namespace else "all namespaces"
-        host = self._parts.transport.host
-        log(f"corepod operator {__version__} for {where} at {host}; admin {admin}, notify {notify}")
+        log(f"corepod operator {__version__} for {where} at {self._transport.host}; admin {admin}, notify {notify}")
+
+    def _parts(self, receiver: DatagramReceiver | None) -> status.Parts:
+        elector = self._election.elector if self._election else None
+        quiet = 2 * (self._chosen.watch_seconds + MARGIN)
+        known = (self._informers, self._loop, self._applier, self._events, elector)
+        return status.Parts(self._transport, *known, self._publisher, receiver, self._threads, quiet)
 
     def _election_of(self, chosen: Options, cluster: Cluster) -> Election | None:
         if not chosen.leader_elect:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PREFIX = "COREPOD_OPERATOR_"
+STEPS, EXACT, OFF = RESTART_LABELS = ("steps", "exact", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Options:
     admin_status: str
     notify: tuple[str, int] | None
     pods_admin_port: int
+    restart_label: str
     scale_down_wait: float
     leader_elect: bool
     lease_name: str
@@ -61,6 +63,12 @@ def _flag(variable: str, text: str) -> bool:
 def _who(text: str) -> str:
     if text not in ("loopback", "all"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither loopback nor all")
+    return text
+
+
+def _restart_label(text: str) -> str:
+    if text not in RESTART_LABELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(RESTART_LABELS)}")
     return text
 
 
@@ -105,6 +113,12 @@ ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "UDP address where pods report the death of a worker, or none",
     ),
     ("pods-admin-port", {"default": str(ADMIN_PORT), "type": _port}, "admin port of the pods, to read their metrics"),
+    (
+        "restart-label",
+        {"default": STEPS, "type": _restart_label},
+        "what the label corepod.dev/worker-restarts of a pod shows: the range of its deaths of workers (steps: 0, 1, "
+        "2-4, 5-9, 10-19, 20-49 …), the number itself (exact), or nothing (off)",
+    ),
     (
         "scale-down-wait",
         {"default": "60", "type": _seconds(1)},

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from corepod.operator.restarts.publisher import WRITES
+from corepod.operator.restarts.budget import SPACING
 
 from tests.process.harness import Pool, until
 from tests.process.operator.harness import Operator, events
@@ -69,7 +69,7 @@ def test_a_death_is_published_at_once(cluster: FakeApi, start: Start, operate: O
     assert not cluster.writes("pods")
     pool.kill_worker()
     until(lambda: total(cluster) == "1", f"the count; {operator.log}")
-    assert meta(cluster)["labels"][LABEL] == "1-9"
+    assert meta(cluster)["labels"][LABEL] == "1"
     assert "SIGKILL" in meta(cluster)["annotations"][LAST]
     until(lambda: events(cluster, "WorkerRestarted"), "an event")
     assert "SIGKILL" in events(cluster, "WorkerRestarted")[0]["message"]
@@ -87,8 +87,8 @@ def test_many_deaths_are_few_writes_and_an_exact_count(
         pool.kill_worker()
     until(lambda: total(cluster) == "12", "the count")
     took = time.monotonic() - began
-    assert meta(cluster)["labels"][LABEL] == "10-99"
-    assert len(cluster.writes("pods")) <= 1 + took / WRITES
+    assert meta(cluster)["labels"][LABEL] == "10-19"
+    assert len(cluster.writes("pods")) <= 1 + took / SPACING
 
 
 def test_the_next_operator_goes_on_with_the_count(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:

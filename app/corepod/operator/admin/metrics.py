@@ -43,8 +43,21 @@ METRICS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("corepod_operator_events_total", "counter", "Events written.", ()),
     ("corepod_operator_events_lost_total", "counter", "Events that could not be written.", ()),
     ("corepod_operator_pods_read_total", "counter", "Successful reads of a pod's metrics.", ()),
-    ("corepod_operator_pods_read_failed_total", "counter", "Failed reads of a pod's metrics.", ()),
-    ("corepod_operator_datagrams_total", "counter", "Datagrams received from pods.", ()),
+    (
+        "corepod_operator_pods_read_failed_total",
+        "counter",
+        "Failed reads of a pod's metrics: no connection (unreachable), not complete in time (timeout), more than a "
+        "limit (too_large), or not the metrics of a supervisor (not_corepod).",
+        ("failure",),
+    ),
+    ("corepod_operator_datagrams_total", "counter", "Datagrams received.", ()),
+    ("corepod_operator_datagrams_ignored_total", "counter", "Those from an address of no known pod.", ()),
+    (
+        "corepod_operator_datagrams_dropped_total",
+        "counter",
+        "Datagrams dropped by the kernel, because more arrived than the operator reads.",
+        (),
+    ),
     ("corepod_operator_restarts_published_total", "counter", "Writes of restart counts to pods.", ()),
     ("corepod_operator_workload_replicas", "gauge", "Present replicas, or the HPA's present maxReplicas.", WORKLOAD),
     ("corepod_operator_workload_wanted", "gauge", "What that number should be by the last decision.", WORKLOAD),
@@ -86,8 +99,11 @@ def _samples(parts: Parts) -> Iterator[tuple[Any, ...]]:
     yield "events_lost_total", parts.events.dropped
     if parts.publisher is not None:
         yield "pods_read_total", parts.publisher.read
-        yield "pods_read_failed_total", parts.publisher.failed
+        for failure, times in parts.publisher.failed.items():
+            yield "pods_read_failed_total", times, failure
         yield "datagrams_total", parts.publisher.datagrams
+        yield "datagrams_ignored_total", parts.publisher.strangers
+        yield "datagrams_dropped_total", parts.receiver.dropped if parts.receiver else None
         yield "restarts_published_total", parts.publisher.published
     yield from _workloads(parts.loop.last.decisions if parts.loop.last else ())
     yield "cpu_seconds_total", time.process_time()

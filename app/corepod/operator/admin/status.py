@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from corepod.operator.loop import ControlLoop, Round
     from corepod.operator.model.snapshot import Snapshot
     from corepod.operator.restarts.publisher import Publisher
+    from corepod.operator.restarts.receiver import DatagramReceiver
     from corepod.operator.sizing.decision import Decision
+    from corepod.operator.threads import WatchedThreads
 
 SHOWN_ROWS = 5000  # rows of nodes up to which /status shows the nodes of all workloads
 STUCK = 120.0  # seconds without activity after which a part of the operator counts as hanging
@@ -39,6 +41,8 @@ class Parts:
     events: Events
     elector: LeaderElector | None
     publisher: Publisher | None
+    receiver: DatagramReceiver | None
+    threads: WatchedThreads
     quiet: float
 
     @property
@@ -53,7 +57,9 @@ def why_not_alive(parts: Parts) -> str:
         return f"the control loop has been stuck for {now - parts.loop.alive_at:.0f} s"
     if now - parts.informers.active_at > STUCK + parts.quiet:
         return f"a reflector has been stuck for {now - parts.informers.active_at:.0f} s"
-    return ""
+    if parts.elector is not None and parts.elector.ended and not parts.elector.stopped:
+        return "the leader election has ended, see the traceback in the log"
+    return parts.threads.why_not_alive()
 
 
 def why_not_ready(parts: Parts) -> str:
@@ -63,7 +69,9 @@ def why_not_ready(parts: Parts) -> str:
     silence = parts.informers.silence(time.monotonic())
     if silence > parts.quiet:
         return f"no contact to the API server for {silence:.0f} s"
-    return "the last decision failed, see the traceback in the log" if parts.loop.error else ""
+    if parts.loop.error:
+        return "the last decision failed, see the traceback in the log"
+    return parts.threads.why_not_ready()
 
 
 def _kinds(parts: Parts) -> Iterator[tuple[str, bool, str]]:

@@ -10,7 +10,7 @@ from corepod.operator.api.demand import Json, demand
 from corepod.operator.api.requests import amounts, requests
 from corepod.operator.model.facts import HorizontalAutoscaler, Key, Match, Node, Pod, Quota, Taint, Workload
 from corepod.operator.model.interning import interned
-from corepod.operator.model.names import AUTOSCALED, AUTOSCALER_MARKS, DOMAIN, RESTARTS, SIZED
+from corepod.operator.model.names import AUTOSCALED, AUTOSCALER_MARKS, DOMAIN, SIZED
 from corepod.operator.model.quantity import milli, whole
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ def pod(obj: Json) -> Pod:
         message=message,
         ready=(conditions.get("Ready") or {}).get("status") == "True",
         ip=status.get("podIP") or "" if workload else "",
-        restarts=intern(labels.get(RESTARTS) or ""),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 import uuid
 from collections import OrderedDict
@@ -18,11 +17,13 @@ if TYPE_CHECKING:
 
     from corepod.operator.api.cluster import Cluster
     from corepod.operator.api.responses import JSON
+    from corepod.operator.threads import WatchedThreads
 
 REPEAT = 3600.0  # seconds after which an identical warning is repeated
 REMEMBERED = 10_000  # warnings
 WAITING = 500  # events that may wait to be written; those beyond are dropped
 LONGEST = 1000  # characters of a message; the API server accepts 1024
+IDLE = 1.0  # seconds to wait for an event, so that the thread shows that it is alive
 COMPONENT = "corepod-operator"
 
 
@@ -45,8 +46,8 @@ class Events:
         self._queue: queue.Queue[JSON] = queue.Queue(WAITING)
         self.written = self.dropped = 0
 
-    def start(self) -> None:
-        threading.Thread(target=self.run, name="events", daemon=True).start()
+    def start(self, threads: WatchedThreads) -> None:
+        threads.run("events", self.step)
 
     def normal(self, subject: Subject, reason: str, message: str) -> None:
         """Report something that was done. Each call writes an Event."""
@@ -54,23 +55,24 @@ class Events:
 
     def warning(self, subject: Subject, reason: str, message: str, *, repeat: bool = False) -> None:
         """Report a problem. An identical warning is written once an hour, with `repeat` each time."""
-        warning, now = (subject.uid, reason, message), time.monotonic()
-        if not repeat and now - self._recent.get(warning, -REPEAT) < REPEAT:
-            return
+        if repeat or self._is_new((subject.uid, reason, message), time.monotonic()):
+            self._put(subject, "Warning", reason, message)
+
+    def _is_new(self, warning: tuple[str, str, str], now: float) -> bool:
+        if now - self._recent.get(warning, -REPEAT) < REPEAT:
+            return False
         self._recent[warning] = now
         self._recent.move_to_end(warning)
         if len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
-        self._put(subject, "Warning", reason, message)
-
-    def run(self) -> None:
-        """Write Events as they come, for ever."""
-        while True:
-            self.step()
+        return True
 
     def step(self) -> None:
-        """Wait for an Event and write it."""
-        body = self._queue.get()
+        """Write the next Event, or wait a moment for one."""
+        try:
+            body = self._queue.get(timeout=IDLE)
+        except queue.Empty:
+            return
         try:
             self._cluster.create(EVENTS, body["metadata"]["namespace"], body)
             self.written += 1

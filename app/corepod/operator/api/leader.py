@@ -63,6 +63,7 @@ class LeaderElector:
         self._owners: list[JSON] | None = None
         self.poked = threading.Event()
         self.stopped = False
+        self.ended = False  # the thread that calls `run`
 
     @property
     def is_leader(self) -> bool:
@@ -76,10 +77,13 @@ class LeaderElector:
 
     def run(self) -> None:
         """Renew or try to take the Lease until stopped, then release it."""
-        while not self.stopped:
-            self.poked.wait(self.step())
-            self.poked.clear()
-        self.release()
+        try:
+            while not self.stopped:
+                self.poked.wait(self.step())
+                self.poked.clear()
+            self.release()
+        finally:
+            self.ended = True
 
     def step(self) -> float:
         """Renew the Lease, or take it if possible. Returns the seconds until the next step."""

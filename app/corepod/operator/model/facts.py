@@ -107,7 +107,6 @@ class Pod:
     message: str  # the same as a sentence, by the kubelet or scheduler
     ready: bool
     ip: str
-    restarts: str  # the present value of the label RESTARTS
 
     @property
     def finished(self) -> bool:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from corepod.operator.model.names import LAST_RESTART, RESTARTS, RESTARTS_SEEN, RESTARTS_TOTAL
+from corepod.operator.options import EXACT, OFF, STEPS
+from corepod.operator.restarts.deaths import LARGEST, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Names of the supervisor's metrics.
-DEATHS = "corepod_worker_restarts_total"
-STARTED = "corepod_start_time_seconds"
+    from corepod.operator.restarts.deaths import DeathCounts
 
-
-@dataclass(frozen=True, slots=True)
-class DeathCounts:
-    """What one supervisor reports: when it started, and the deaths of its workers by reason."""
-
-    started: str
-    reasons: Mapping[str, int]
-
-    @property
-    def count(self) -> int:
-        return sum(self.reasons.values())
+SHOWN = 5  # reasons in one annotation or Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +28,24 @@ class RestartRecord:
     reasons: Mapping[str, int] = field(default_factory=dict)  # empty if only `count` is known
 
     def after(self, counts: DeathCounts) -> tuple[RestartRecord, list[str]]:
-        """The record with these counts added, and the reasons of the new deaths, the most frequent first."""
+        """The record with these counts added, and the reasons of the new deaths, the most frequent first.
+
+        A supervisor's counts never fall. If they do, nothing is new until they exceed what they were.
+        """
         same = counts.started == self.started
-        more = max(0, counts.count - self.count) if same else counts.count
-        before = self.reasons if same else {}
+        before, known = (self.reasons, self.count) if same else ({}, 0)
+        more = max(0, counts.count - known)
         grown = {reason: count - before.get(reason, 0) for reason, count in counts.reasons.items()}
         new = sorted((reason for reason, count in grown.items() if count > 0), key=lambda reason: -grown[reason])
-        return RestartRecord(self.total + more, counts.started, counts.count, counts.reasons), new if more else []
-
-
-def parse(metrics: str) -> DeathCounts:
-    """Parse the supervisor's /metrics. Raises ValueError for metrics of another program."""
-    started = ""
-    reasons: dict[str, int] = {}
-    for line in metrics.splitlines():
-        if line.startswith(f"{STARTED} "):
-            started = line.rpartition(" ")[2]
-        elif line.startswith(DEATHS + "{"):
-            labels, _, value = line.rpartition(" ")
-            reason = labels.partition('reason="')[2].rpartition('"')[0]
-            reasons[reason] = reasons.get(reason, 0) + int(float(value))
-    if not started:
-        raise ValueError("the metrics aren't those of a corepod supervisor")
-    return DeathCounts(started, reasons)
+        total = min(LARGEST, self.total + more)
+        return RestartRecord(total, counts.started, max(known, counts.count), counts.reasons), new if more else []
 
 
 def record(annotations: Mapping[str, str]) -> RestartRecord:
     """What this or another operator has published before. Annotations that were edited by hand count as none."""
-    started, _, count = annotations.get(RESTARTS_SEEN, "").rpartition("/")
+    started, _, seen = annotations.get(RESTARTS_SEEN, "").rpartition("/")
     try:
-        return RestartRecord(int(annotations[RESTARTS_TOTAL]), started, int(count))
+        return RestartRecord(count(annotations[RESTARTS_TOTAL]), started, count(seen))
     except (KeyError, ValueError):
         return RestartRecord()
 
@@ -80,13 +59,26 @@ def published(record: RestartRecord, last: str) -> dict[str, str]:
     }
 
 
+def listed(reasons: list[str]) -> str:
+    """Reasons as text, of which the first ones are named."""
+    more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    return ", ".join(reason or "unknown" for reason in reasons[:SHOWN]) + more
+
+
 def step(total: int) -> str:
-    """The label's value, a range, because network plugins create an identity for each distinct set of labels."""
+    """The range of a total: 0, 1, 2-4, 5-9, 10-19, 20-49, 50-99 and so on."""
     if total < 1:
         return "0"
-    least = 10 ** (len(str(total)) - 1)
-    return f"{least}-{10 * least - 1}"
+    decade: int = 10 ** (len(str(total)) - 1)
+    bounds = (decade, 2 * decade, 5 * decade, 10 * decade)
+    least, beyond = next((low, high) for low, high in pairwise(bounds) if low <= total < high)
+    return f"{least}" if beyond - least == 1 else f"{least}-{beyond - 1}"
 
 
-def labels(total: int) -> dict[str, str]:
-    return {RESTARTS: step(total)}
+def labels(total: int, mode: str = STEPS) -> dict[str, str]:
+    """The labels for a total. Network plugins create an identity for each distinct set of labels, so that a new value
+    may cost them work on every node: STEPS changes it seldom, OFF never.
+    """
+    if mode == OFF:
+        return {}
+    return {RESTARTS: str(total) if mode == EXACT else step(total)}

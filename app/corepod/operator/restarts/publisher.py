@@ -3,22 +3,26 @@
 A supervisor sends a datagram when a worker has died. Its content is ignored, so that nothing in it has to be trusted:
 the operator then reads the metrics of the pod with the sender's address. Datagrams get lost, so every pod is also read
 in turn.
+
+Pods may belong to tenants. What a pod answers is limited in time and size (reader.py), in its numbers and texts
+(deaths.py), and in what it makes the operator read (polling.py) and write (budget.py).
 """
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from corepod.operator.api.cluster import PODS
-from corepod.operator.api.errors import ClusterError, NotFound
+from corepod.operator.api.errors import ClusterError, Conflict, NotFound
 from corepod.operator.api.events import Subject
-from corepod.operator.restarts import counts
+from corepod.operator.restarts import counts, deaths, reader
+from corepod.operator.restarts.budget import LINES, LINES_BURST, SPACING, Rate, WriteBudget
 from corepod.operator.restarts.counts import RestartRecord
-from corepod.operator.restarts.polling import PollQueue
+from corepod.operator.restarts.polling import READERS, PollQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +31,17 @@ if TYPE_CHECKING:
     from corepod.operator.api.events import Events
     from corepod.operator.api.informers import Informers
     from corepod.operator.model.facts import Pod
+    from corepod.operator.restarts.deaths import DeathCounts
+    from corepod.operator.threads import WatchedThreads
 
-READERS = 8  # threads: a pod that doesn't respond blocks one of them
-TIMEOUT = 2.0  # seconds for a pod's response
-LARGEST = 1 << 20  # bytes of a response
 REFRESH = 2.0  # seconds between two updates of the set of pods
-WRITES = 3.0  # least number of seconds between two writes to one pod
-NONE = ("", "0")  # values of the label for a pod whose workers never died
+
+
+class PodSettings(NamedTuple):
+    """What is the same for all pods."""
+
+    port: int  # of their metrics
+    label: str  # what the label shows, one of options.RESTART_LABELS
 
 
 class Publisher:
@@ -44,55 +52,50 @@ class Publisher:
         cluster: Cluster,
         informers: Informers,
         events: Events,
-        port: int,
+        pods: PodSettings,
         is_leader: Callable[[], bool],
         log: Callable[[str], None],
     ) -> None:
-        """`port` is the pods' admin port; `is_leader` says whether this operator is the one that acts."""
-        self._cluster, self._informers, self._events, self._port = cluster, informers, events, port
+        """`is_leader` says whether this operator is the one that acts."""
+        self._cluster, self._informers, self._events, self._pods = cluster, informers, events, pods
         self._is_leader, self._log = is_leader, log
         self._lock = threading.Condition()
         self._polls = PollQueue()
+        self._budget, self._lines = WriteBudget(), Rate(LINES, LINES_BURST)
         # By uid. None: the pod was read and nothing was published about it, as for most pods.
         self._records: dict[str, RestartRecord | None] = {}
-        self._wrote: dict[str, float] = {}
-        self._reading: set[str] = set()
+        self._reported: dict[str, str] = {}  # the last line of the log about a pod, by uid
         self._refreshed = float("-inf")
         self._version = -1
-        self.read = self.failed = self.published = self.datagrams = 0
+        self.read = self.published = self.datagrams = self.strangers = 0
+        self.failed = Counter(dict.fromkeys(reader.FAILURES, 0))
 
-    def start(self) -> None:
+    def start(self, threads: WatchedThreads) -> None:
         for number in range(READERS):
-            threading.Thread(target=self.run, name=f"reader {number}", daemon=True).start()
+            threads.run(f"reader {number}", self.step)
 
-    def run(self) -> None:
-        """Read the pod whose turn it is, for ever."""
-        while True:
-            pod = self.next()
-            if pod is not None and self._begin(pod):
-                try:
-                    self.read_pod(pod)
-                finally:
-                    self._reading.discard(pod.uid)
+    def step(self) -> None:
+        """Read the pod whose turn it is, or wait a moment for one."""
+        if (pod := self.next()) is None:
+            return
+        try:
+            self.read_pod(pod)
+        finally:
+            with self._lock:
+                self._polls.done(pod.uid)
+                self._lock.notify()  # a pod may have waited for this reader
 
-    def _begin(self, pod: Pod) -> bool:
-        """Whether nobody reads this pod at the moment: two readers at once would publish the same deaths twice."""
-        with self._lock:
-            if pod.uid in self._reading:
-                self._polls.schedule(pod.uid, time.monotonic())
-                return False
-            self._reading.add(pod.uid)
-            return True
-
-    def on_datagram(self, address: str) -> None:
-        """Read the pods with this address soon: one of their workers has died."""
-        self.datagrams += 1
+    def on_datagrams(self, address: str, number: int) -> None:
+        """Read the pod with this address soon: one of its workers has died."""
+        self.datagrams += number
         with self._lock:
             now = time.monotonic()
             if not self._polls.knows(address) and now - self._refreshed >= REFRESH / 10:
                 self._refresh(now)
-            self._polls.expedite(address, now)
-            self._lock.notify()
+            if self._polls.expedite(address, now):
+                self._lock.notify()
+            else:
+                self.strangers += number
 
     def next(self) -> Pod | None:
         """Wait for the pod whose turn is next; None if there is none yet."""
@@ -117,71 +120,88 @@ class Publisher:
         sized = {workload.key for workload in self._informers.workloads()}
         pods = (p for p in self._informers.pods.all() if p.workload in sized and p.ip and p.phase == "Running")
         present = self._polls.replace(pods, self._records, now)
-        for remembered in (self._records, self._wrote):
+        for remembered in (self._records, self._reported):
             for uid in remembered.keys() - present:
                 del remembered[uid]
+        self._budget.forget(now)
+        self._lines.forget(now)
 
     def read_pod(self, pod: Pod) -> None:
         """Read the metrics of one pod and publish new deaths."""
-        now = time.monotonic()
-        may_write = self._wrote.get(pod.uid, -WRITES) + WRITES
-        if now < may_write:
-            with self._lock:
-                self._polls.schedule(pod.uid, may_write)
+        if not self._may_write(pod):
             return
         try:
-            found = counts.parse(self._metrics(pod.ip))
-        except (OSError, ValueError, http.client.HTTPException):
-            self.failed += 1
+            found = deaths.parse(reader.read(pod.ip, self._pods.port))
+        except reader.ReadError as error:
+            self._on_failed_read(pod, error.failure, str(error))
+        except ValueError as error:
+            self._on_failed_read(pod, reader.NOT_COREPOD, str(error))
+        else:
+            self.read += 1
+            self._try_publish(pod, found)
+
+    def _may_write(self, pod: Pod) -> bool:
+        """Whether the pod may be written to. If not, it is read when it may be."""
+        with self._lock:
+            now = time.monotonic()
+            earliest = self._budget.earliest(pod, now)
+            if earliest > now:
+                self._polls.schedule(pod.uid, earliest)
+            return earliest <= now
+
+    def _on_failed_read(self, pod: Pod, failure: str, text: str) -> None:
+        with self._lock:
+            self.failed[failure] += 1
             self._records.setdefault(pod.uid, None)
-            return
-        self.read += 1
+        if failure in (reader.TOO_LARGE, reader.NOT_COREPOD):  # the others are those of any pod that starts or ends
+            self._report(pod, f"its metrics can't be used: {text}")
+
+    def _report(self, pod: Pod, text: str) -> None:
+        """Log a line about a pod, unless it is the last one again, or one of too many in its namespace."""
+        with self._lock:
+            known, self._reported[pod.uid] = self._reported.get(pod.uid), text
+            told = text != known and self._lines.allows(pod.namespace, time.monotonic())
+        if told:
+            self._log(f"pod {pod.namespace}/{pod.name}: {text}")
+
+    def _try_publish(self, pod: Pod, found: DeathCounts) -> None:
         try:
             self._publish(pod, found)
-        except NotFound:
-            return  # the pod is gone
+        except (NotFound, Conflict):
+            return  # the pod is gone, or another one has its name
         except ClusterError as error:
             with self._lock:
-                self._polls.schedule(pod.uid, now + WRITES)
-            self._log(f"restarts of pod {pod.namespace}/{pod.name} could not be published: {error}")
+                self._polls.schedule(pod.uid, self._budget.earliest(pod, time.monotonic() + SPACING))
+            self._report(pod, f"its restarts could not be published: {error}")
 
-    def _metrics(self, address: str) -> str:
-        connection = http.client.HTTPConnection(address, self._port, timeout=TIMEOUT)
-        try:
-            connection.request("GET", "/metrics", headers={"Connection": "close"})
-            response = connection.getresponse()
-            if response.status != 200:
-                raise ValueError(f"status {response.status}")
-            return response.read(LARGEST).decode()
-        finally:
-            connection.close()
-
-    def _publish(self, pod: Pod, found: counts.DeathCounts) -> None:
-        before = self._record(pod)
+    def _publish(self, pod: Pod, found: DeathCounts) -> None:
+        before = self._record(pod, found)
         record, reasons = before.after(found)
         if record.total == before.total:
             self._records[pod.uid] = record if record.total else None
             return
         if not self._is_leader():
             return
-        last = f"{', '.join(reasons)} ({datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')})"
-        labels, annotations = counts.labels(record.total), counts.published(record, last)
+        with self._lock:
+            self._budget.spend(pod, time.monotonic())
+        last = f"{counts.listed(reasons)} ({datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')})"
+        labels, annotations = counts.labels(record.total, self._pods.label), counts.published(record, last)
         # With the uid, because a StatefulSet's next pod has the same name.
         meta = {"uid": pod.uid, "labels": labels, "annotations": annotations}
         self._cluster.patch(PODS, pod.namespace, pod.name, {"metadata": meta})
-        self._records[pod.uid], self._wrote[pod.uid] = record, time.monotonic()
+        self._records[pod.uid] = record
         self.published += 1
         subject = Subject("v1", "Pod", pod.namespace, pod.name, pod.uid)
         more = record.total - before.total
         workers = "worker" if more == 1 else "workers"
-        message = f"{more} {workers} died ({', '.join(reasons)}); {record.total} in total"
+        message = f"{more} {workers} died ({counts.listed(reasons)}); {record.total} in total"
         self._events.warning(subject, "WorkerRestarted", message, repeat=True)
 
-    def _record(self, pod: Pod) -> RestartRecord:
+    def _record(self, pod: Pod, found: DeathCounts) -> RestartRecord:
         """What this operator or its predecessor has published about a pod."""
         if (known := self._records.get(pod.uid)) is not None:
             return known
-        if pod.restarts in NONE:
-            return RestartRecord()
+        if not found.count:
+            return RestartRecord()  # nothing will be added, so the annotations needn't be known
         meta = self._cluster.get(PODS, pod.namespace, pod.name).get("metadata") or {}
         return counts.record(meta.get("annotations") or {})

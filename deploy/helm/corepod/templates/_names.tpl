@@ -79,7 +79,7 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
 app.kubernetes.io/part-of: corepod
 {{- if and (include "corepod.sized" .) .Values.operator.publishRestarts }}
-corepod.dev/worker-restarts: "0"
+corepod.dev/worker-restarts: {{ eq .Values.operator.restartLabel "off" | ternary "off" "0" | quote }}
 {{- end }}
 {{- end }}
 

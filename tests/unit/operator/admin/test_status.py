@@ -13,7 +13,15 @@ QUIET = 130.0
 
 
 def parts(
-    *, loop: float = 0.0, watch: float = 0.0, silence: float = 0.0, error: str = "", complete: bool = True
+    *,
+    loop: float = 0.0,
+    watch: float = 0.0,
+    silence: float = 0.0,
+    error: str = "",
+    complete: bool = True,
+    fault: str = "",
+    hangs: str = "",
+    ended: bool = False,
 ) -> Parts:
     """What is looked at: seconds since the loop and a watch did something and since the API server was heard."""
     now = time.monotonic()
@@ -32,8 +40,10 @@ def parts(
         cast("Any", SimpleNamespace(alive_at=now - loop, error=error)),
         rest,
         rest,
+        cast("Any", SimpleNamespace(ended=ended, stopped=False)),
         rest,
         rest,
+        cast("Any", SimpleNamespace(why_not_alive=lambda: hangs, why_not_ready=lambda: fault)),
         QUIET,
     )
 
@@ -46,6 +56,10 @@ def parts(
         ({"loop": STUCK + 1}, "the control loop has been stuck"),
         ({"watch": STUCK + QUIET - 1}, ""),
         ({"watch": STUCK + QUIET + 1}, "a reflector has been stuck"),
+        ({"hangs": "the thread reader 0 has been stuck for 60 s"}, "reader 0 has been stuck"),
+        ({"ended": True}, "the leader election has ended"),
+        # It is replaced, which a restart would do no better.
+        ({"fault": "the thread reader 0 has ended"}, ""),
         # A restart wouldn't bring the API server back.
         ({"silence": 1e6}, ""),
         ({"complete": False}, ""),
@@ -67,6 +81,7 @@ def test_alive(how: dict[str, Any], words: str) -> None:
         ({"silence": QUIET + 1}, "no contact to the API server"),
         ({"complete": False}, "nodes: 403 Forbidden"),
         ({"error": "Traceback"}, "the last decision failed"),
+        ({"fault": "the thread reader 0 has ended"}, "reader 0 has ended"),
     ],
     ids=str,
 )

@@ -4,38 +4,12 @@ from __future__ import annotations
 
 import pytest
 from corepod.operator.model import names
+from corepod.operator.options import EXACT, OFF, RESTART_LABELS
 from corepod.operator.restarts import counts
-from corepod.operator.restarts.counts import DeathCounts, RestartRecord
-from corepod.supervisor.admin.metrics import METRICS
+from corepod.operator.restarts.counts import RestartRecord
+from corepod.operator.restarts.deaths import LARGEST, DeathCounts
 from hypothesis import given
 from hypothesis import strategies as st
-
-METRICS_TEXT = """\
-# HELP corepod_start_time_seconds When the supervisor started, Unix time.
-corepod_start_time_seconds 1764000000.25
-corepod_worker_restarts_total{slot="0",reason="exit code 0"} 0
-corepod_worker_restarts_total{slot="0",reason="signal SIGKILL"} 2
-corepod_worker_restarts_total{slot="1",reason="signal SIGKILL"} 1
-corepod_worker_restarts_total{slot="1",reason="oom"} 4
-"""
-
-
-def test_the_names_are_those_of_the_supervisor() -> None:
-    names = {name for name, *_ in METRICS}
-    assert {counts.DEATHS, counts.STARTED} <= names
-
-
-def test_reading() -> None:
-    reading = counts.parse(METRICS_TEXT)
-    assert reading.started == "1764000000.25"
-    assert reading.reasons == {"exit code 0": 0, "signal SIGKILL": 3, "oom": 4}
-    assert reading.count == 7
-
-
-@pytest.mark.parametrize("text", ["", "<html>", "up 1\n", 'corepod_worker_restarts_total{slot="0",reason="oom"} x\n'])
-def test_metrics_of_somebody_else(text: str) -> None:
-    with pytest.raises(ValueError, match=r"aren't those|could not convert"):
-        counts.parse(text)
 
 
 def test_only_what_is_new_counts() -> None:
@@ -86,15 +60,62 @@ def test_what_people_made_of_the_annotations_counts_as_nothing(annotations: dict
     assert counts.record(annotations) == RestartRecord()
 
 
-STEPS = {0: "0", 1: "1-9", 9: "1-9", 10: "10-99", 99: "10-99", 100: "100-999", 12345: "10000-99999"}
+def test_counts_that_fall_and_rise_again_are_counted_once() -> None:
+    """A pod that claims a thousand million deaths, then none, and so on."""
+    record = RestartRecord()
+    for claimed in (10**9, 0, 10**9, 5, 10**9):
+        record, reasons = record.after(DeathCounts("s1", {"oom": claimed}))
+    assert record.total == 10**9
+    assert not reasons
+
+
+def test_the_total_has_a_limit_however_often_a_pod_says_that_it_was_started() -> None:
+    record = RestartRecord()
+    for start in range(5):
+        record, _ = record.after(DeathCounts(str(start), {"oom": LARGEST}))
+    assert record.total == LARGEST
+    assert counts.record(counts.published(record, "oom")).total == LARGEST
+
+
+@pytest.mark.parametrize("edited", ["9" * 5000, "-1", "1_0", "nan", "1e999", "٣"])
+def test_a_total_that_people_made_up_is_bounded(edited: str) -> None:
+    assert counts.record({names.RESTARTS_TOTAL: edited, names.RESTARTS_SEEN: "1/1"}) == RestartRecord()
+
+
+def test_only_the_first_reasons_are_listed() -> None:
+    assert counts.listed(["oom", ""]) == "oom, unknown"
+    assert counts.listed([str(number) for number in range(8)]) == "0, 1, 2, 3, 4 and 3 more"
+
+
+STEPS = {
+    0: "0",
+    1: "1",
+    2: "2-4",
+    4: "2-4",
+    5: "5-9",
+    10: "10-19",
+    19: "10-19",
+    20: "20-49",
+    50: "50-99",
+    99: "50-99",
+    100: "100-199",
+    12345: "10000-19999",
+}
 
 
 @pytest.mark.parametrize(("total", "step"), STEPS.items())
 def test_the_label_has_steps(total: int, step: str) -> None:
-    assert counts.labels(total) == {"corepod.dev/worker-restarts": step}
+    assert counts.labels(total) == {names.RESTARTS: step}
 
 
-@given(st.integers(0, 10**18))
-def test_the_label_is_one_that_kubernetes_takes(total: int) -> None:
-    assert len(counts.step(total)) <= 63
-    assert all(part.isdecimal() for part in counts.step(total).split("-"))
+def test_the_label_shows_the_number_or_nothing_if_that_is_wanted() -> None:
+    assert counts.labels(17, EXACT) == {names.RESTARTS: "17"}
+    assert counts.labels(17, OFF) == {}
+
+
+@given(st.integers(1, LARGEST), st.sampled_from(RESTART_LABELS))
+def test_the_label_is_one_that_kubernetes_takes_and_says_no_more_than_is_true(total: int, mode: str) -> None:
+    for value in counts.labels(total, mode).values():
+        assert len(value) <= 63
+        parts = [int(part) for part in value.split("-")]
+        assert parts[0] <= total <= parts[-1]

@@ -1,0 +1,134 @@
+"""A thread that fails, hangs or ends is a fault in readiness, and another one goes on with its work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from corepod.operator.threads import MOST, PATIENCE, WatchedThread, WatchedThreads
+
+from tests.waiting import DEADLINE, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Work:
+    """Steps that do what the test says."""
+
+    def __init__(self) -> None:
+        self.does: Callable[[], None] = lambda: None
+        self.steps = 0
+
+    def step(self) -> None:
+        time.sleep(0.01)
+        self.does()
+        self.steps += 1
+
+    def until_more(self) -> None:
+        before = self.steps
+        until(lambda: self.steps > before + 1, "further steps")
+
+
+def forever() -> None:
+    threading.Event().wait()
+
+
+@pytest.fixture
+def work() -> Iterator[Work]:
+    """Its threads end with the test, as far as they can."""
+    made = Work()
+    yield made
+    made.does = forever
+
+
+def late() -> float:
+    return time.monotonic() + PATIENCE + 1.0
+
+
+def test_a_step_that_fails_is_a_fault_until_one_succeeds(work: Work) -> None:
+    lines: list[str] = []
+    threads = WatchedThreads(lines.append)
+
+    def fail() -> None:
+        raise OverflowError("cannot convert float infinity to integer")
+
+    work.does = fail
+    threads.run("reader 0", work.step)
+    until(threads.why_not_ready, "the fault")
+    assert "reader 0 has failed" in threads.why_not_ready()
+    assert not threads.why_not_alive()
+    assert any("cannot convert" in line for line in lines)
+    work.does = lambda: None
+    until(lambda: not threads.why_not_ready(), "no fault")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # that is how it ends
+def test_a_thread_that_has_ended_is_replaced(work: Work) -> None:
+    thread = WatchedThread("reader 0", work.step, lambda line: None)
+
+    def end() -> None:
+        raise SystemExit  # no Exception: it ends the thread, silently
+
+    work.does = end
+    thread.start()
+    until(lambda: not thread._current.is_alive(), "its end")  # type: ignore[union-attr]
+    work.does = lambda: None
+    thread.check(time.monotonic())
+    work.until_more()
+    assert not thread.fault
+
+
+def test_a_thread_that_hangs_is_replaced_and_ends_when_it_comes_back(work: Work) -> None:
+    lines: list[str] = []
+    thread, entered, comes_back = (
+        WatchedThread("reader 0", work.step, lines.append),
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def hang() -> None:
+        entered.set()
+        comes_back.wait()
+
+    work.does = hang
+    thread.start()
+    assert entered.wait(DEADLINE)
+    thread.check(time.monotonic())
+    assert not thread.fault
+    hung = thread._current
+    work.does = lambda: None
+    thread.check(late())
+    assert "stuck" in lines[0]
+    work.until_more()
+    assert not thread.fault
+    comes_back.set()
+    assert hung is not None
+    hung.join(DEADLINE)
+    assert not hung.is_alive()
+    assert thread.replaced == 0
+
+
+def test_only_a_restart_helps_when_the_replacements_hang_too(work: Work) -> None:
+    threads = WatchedThreads(lambda line: None)
+    hangs = threading.Event()
+
+    def hang() -> None:
+        hangs.wait()
+
+    work.does = hang
+    threads.run("reader 0", work.step)
+    [thread] = threads._all
+    for _ in range(MOST):
+        thread.check(late())
+    assert not threads.why_not_alive()
+    assert threads.why_not_ready()
+    thread.check(late())
+    assert "stuck" in threads.why_not_alive()
+    before = threading.active_count()
+    thread.check(late())
+    assert threading.active_count() <= before
+    hangs.set()
+    until(lambda: not threads.why_not_alive(), "all back")
