@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod import __version__
+from corepod.contract import listening
 from corepod.contract.exits import EXIT_BIND, EXIT_OK, EXIT_SETTINGS
 from corepod.operator import options
 from corepod.operator.admin import status
@@ -152,11 +153,11 @@ class Operator:
         if self._chosen.admin is not None:
             server = OperatorServer(self._chosen.admin, self._parts, public=self._chosen.admin_status == "all")
             server.start()
-            admin = f"{self._chosen.admin[0]}:{server.server_address[1]}"
+            admin = listening.name(server.socket)
         if self._publisher is not None and self._chosen.notify is not None:
             receiver = DatagramReceiver(self._chosen.notify, self._publisher.on_datagram)
             receiver.start()
-            notify = f"{self._chosen.notify[0]}:{receiver.port}"
+            notify = receiver.name
         where = f"namespace {self._chosen.namespace}" if self._chosen.namespace else "all namespaces"
         host = self._parts.transport.host
         log(f"corepod operator {__version__} for {where} at {host}; admin {admin}, notify {notify}")

@@ -93,6 +93,7 @@ def pod(obj: Json) -> Pod:
         ready=(conditions.get("Ready") or {}).get("status") == "True",
         ip=status.get("podIP") or "" if workload else "",
         restarts=intern(labels.get(RESTARTS) or ""),
+        other_ips=tuple(each["ip"] for each in (status.get("podIPs") or ())[1:]) if workload else (),
     )
 
 

@@ -35,7 +35,8 @@ class PollQueue:
         self._pods = {pod.uid: pod for pod in pods}
         at: dict[str, tuple[str, ...]] = {}
         for uid, pod in self._pods.items():
-            at[pod.ip] = (*at.get(pod.ip, ()), uid)
+            for address in (pod.ip, *pod.other_ips):
+                at[address] = (*at.get(address, ()), uid)
         self._at, self._order = at, list(self._pods)
         new = self._pods.keys() - met - self._urgent.keys()
         ready = [uid for uid in new if self._pods[uid].ready]

@@ -6,6 +6,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from corepod.contract import listening
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,16 +19,13 @@ class DatagramReceiver:
 
     def __init__(self, address: tuple[str, int], received: Callable[[str], None]) -> None:
         """Raises OSError if the address can't be bound."""
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._received = received
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        if family == socket.AF_INET6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        self._socket.bind(address)
+        self._socket = listening.bound(*address, socket.SOCK_DGRAM)
 
     @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
+    def name(self) -> str:
+        """HOST:PORT."""
+        return listening.name(self._socket)
 
     def start(self) -> None:
         threading.Thread(target=self.run, name="datagrams", daemon=True).start()
@@ -38,4 +37,4 @@ class DatagramReceiver:
                 _, sender = self._socket.recvfrom(SIZE)
             except OSError:
                 continue  # an ICMP error about another program's datagram
-            self._received(str(sender[0]).removeprefix("::ffff:"))
+            self._received(listening.plain(str(sender[0])))
