@@ -19,6 +19,8 @@ from corepod.local.front import build, haproxy
 from corepod.local.front.configuration import Found, Server
 from corepod.local.front.targets import LIMITS, Target
 
+from tests.deploy.render import chart, find
+from tests.plugins.needs import program
 from tests.process.haproxy import haproxy as running
 from tests.process.harness import APPS, CLIENT, Pool
 from tests.process.nameserver import nameserver
@@ -182,6 +184,51 @@ def test_a_front_finds_pods_of_either_family(start: Start, tmp_path: Path, addre
         for address in addresses:
             assert at(address, 8080).json()["reported"] == address
             assert at(address, 8404, "/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("there", ["/proc/net/if_inet6", "/proc/net/no_ipv6"], ids=["IPv6", "no IPv6 in the kernel"])
+@pytest.mark.parametrize("kernel", [True, False], ids=["", "without"])
+def test_the_charts_front_starts_where_it_finds_no_ipv6(tmp_path: Path, there: str, kernel: bool) -> None:
+    """Its command as it stands in the pod. A front that finds what the kernel refuses is the control."""
+    objects = chart({"front": {"enabled": True}})
+    container = find(objects, "Deployment", "corepod-front")["spec"]["template"]["spec"]["containers"][0]
+    written = tmp_path / "haproxy.cfg"
+    written.write_text(find(objects, "ConfigMap", "corepod-front")["data"]["haproxy.cfg"])
+    [script] = container["args"]
+    for old, new in (
+        ("/proc/net/if_inet6", there),
+        ("/usr/local/etc/haproxy/haproxy.cfg", str(written)),
+        ("haproxy -W", f"{program('haproxy')} -W"),
+    ):
+        assert script.count(old) == 1
+        script = script.replace(old, new)
+    variables = {"PODS": "pods.test", "SERVICE_IP": "127.0.0.1", "SERVICE_PORT": "80"}
+    log = tmp_path / "log"
+    with network(IPV4, IPV6), log.open("wb") as output:
+        process = subprocess.Popen(
+            [*container["command"], script],
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=output,
+            preexec_fn=None if kernel else forbid_ipv6,
+        )
+        try:
+            if not kernel and there == "/proc/net/if_inet6":
+                assert process.wait(DEADLINE) != 0
+                return
+            until(lambda: process.poll() is not None or answers(IPV4), lambda: log.read_text())
+            assert process.poll() is None, log.read_text()
+            assert answers(IPV6) is (there == "/proc/net/if_inet6"), log.read_text()
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+
+
+def answers(host: str) -> bool:
+    try:
+        return at(host, 8404, "/healthz").status_code == 200
+    except httpx.ConnectError:
+        return False
 
 
 def configuration(dns: int) -> str:
