@@ -7,13 +7,14 @@ from pathlib import Path
 
 from corepod.config.spec import BY_NAME
 from corepod.contract.env import ADMIN_PORT, APP_PORT
+from corepod.contract.listening import ALL
 from corepod.local.front.configuration import KEEP_ALIVE, LONGEST, PURGE, ROOM, SLACK, UNLIMITED, Configuration, Found
 from corepod.local.front.haproxy import OR_PROXY, render
 
 FILE = Path(__file__).parents[1] / "deploy" / "helm" / "corepod" / "files" / "haproxy.cfg"
 HEAD = """\
 {{- /* Written by `make docs` from app/corepod/local/front/haproxy.py and tools/front.py. Change it there. */ -}}
-# The environment of the pod gives PODS, SERVICE_IP, SERVICE_PORT, and COOKIE_KEY where clients stick.
+# The pod's environment gives PODS, SERVICE_IP, SERVICE_PORT, COOKIE_KEY where clients stick, IPV6 where there is any.
 """
 
 
@@ -44,8 +45,9 @@ CONFIGURATION = Configuration(
         places='{{ include "corepod.front.places" . }}',
         service="${SERVICE_IP}:${SERVICE_PORT}",
     ),
-    bind=(":8080",),
-    stats=":8404",
+    bind=(f"{ALL}:8080",),
+    stats=f"{ALL}:8404",
+    ipv6="defined(IPV6)",
     balance="{{ .Values.front.balance }}",
     queue_timeout="{{ mulf .Values.front.queueTimeout 1000 | int }}ms",
     check_interval="{{ mulf .Values.front.checkInterval 1000 | int }}ms",

@@ -119,8 +119,8 @@ def test_ports_and_probes_are_the_program_s(plain: list[Object]) -> None:
     }
     assert {probe["port"] for probe in probes.values()} == {"admin"}
     # The program's own defaults have to be these ports, on all addresses: the chart passes none.
-    assert BY_NAME["bind"].pod == [f"0.0.0.0:{APP_PORT}"]
-    assert BY_NAME["admin"].pod == f"0.0.0.0:{ADMIN_PORT}"
+    assert BY_NAME["bind"].pod == [f"*:{APP_PORT}"]
+    assert BY_NAME["admin"].pod == f"*:{ADMIN_PORT}"
 
 
 def test_a_restart_of_milliseconds_takes_no_pod_out(plain: list[Object]) -> None:

@@ -92,4 +92,4 @@ def test_the_chart_has_the_configuration_that_the_command_writes(
     text = rendered(chart, {"front": {**FRONT, **values}, "settings": settings, "cpu": {"slots": slots}})
     limits = {name: float(value) for name, value in settings.items() if name != "sticky"}
     cookie = "corepod_sticky" if settings.get("sticky") else ""
-    assert text == written(Asked((":8080",), ":8404", **asked), limits, cookie)
+    assert text == written(Asked(("*:8080",), "*:8404", "defined(IPV6)", **asked), limits, cookie)

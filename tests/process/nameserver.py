@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 RESPONSE = 0x8580  # authoritative, no error
-A, IN = 1, 1
+IN = 1
+TYPES = {1: socket.AF_INET, 28: socket.AF_INET6}  # A and AAAA
 NAME = 0xC00C  # that of the question
 HEAD = 12  # bytes before the question
 
 
 class Nameserver:
-    """Says nothing at first, then one list of addresses after the other, in turn; `answered` counts."""
+    """Says nothing at first, then one list of addresses after the other, in turn for each family; `answered` counts."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        self._answers: Iterator[Sequence[str]] | None = None
+        self._answers: dict[int, Iterator[Sequence[str]]] = {}
         self.answered = 0
         self.port: int = listener.getsockname()[1]
 
     def say(self, *answers: Sequence[str]) -> None:
-        self._answers = itertools.cycle(answers)
+        self._answers = {kind: itertools.cycle(answers) for kind in TYPES}
 
     def more(self, count: int) -> None:
         """Wait for so many answers from now on."""
@@ -42,15 +43,20 @@ class Nameserver:
             query, client = self._listener.recvfrom(65536)
             if not query:
                 return
-            if self._answers is not None:
+            if self._answers:
                 self._listener.sendto(self._answer(query, self._answers), client)
                 self.answered += 1
 
-    def _answer(self, query: bytes, answers: Iterator[Sequence[str]]) -> bytes:
+    def _answer(self, query: bytes, answers: dict[int, Iterator[Sequence[str]]]) -> bytes:
         end = query.index(b"\0", HEAD) + 5  # the name's end, its type and class
-        wanted = struct.unpack("!H", query[end - 4 : end - 2])[0] == A
-        addresses = next(answers) if wanted else ()
-        records = [struct.pack("!HHHLH", NAME, A, IN, 1, 4) + socket.inet_aton(address) for address in addresses]
+        kind = struct.unpack("!H", query[end - 4 : end - 2])[0]
+        addresses = next(answers[kind]) if kind in TYPES else ()
+        packed = [
+            socket.inet_pton(TYPES[kind], address)
+            for address in addresses
+            if (":" in address) is (TYPES[kind] == socket.AF_INET6)
+        ]
+        records = [struct.pack("!HHHLH", NAME, kind, IN, 1, len(address)) + address for address in packed]
         head = query[:2] + struct.pack("!HHHHH", RESPONSE, 1, len(records), 0, 0)
         return head + query[HEAD:end] + b"".join(records)
 

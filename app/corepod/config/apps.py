@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.config import document
 from corepod.config.resolve import Effective, SettingsError, resolve
+from corepod.contract.listening import EVERYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-EVERY_HOST = ("0.0.0.0", "[::]")
 
 
 def resolve_all(
@@ -78,4 +77,4 @@ def _same(one: str, other: str) -> bool:
     if one.startswith("unix:") or other.startswith("unix:"):
         return False
     (host, _, port), (host2, _, port2) = one.rpartition(":"), other.rpartition(":")
-    return port == port2 and port != "0" and bool({host, host2} & set(EVERY_HOST))
+    return port == port2 and port != "0" and bool({host, host2} & EVERYWHERE.keys())

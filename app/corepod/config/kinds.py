@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from corepod.contract import hooks
 from corepod.contract.env import APP_PORT
+from corepod.contract.listening import ALL
 from corepod.contract.sizing import FIXED, sizing
 
 if TYPE_CHECKING:
@@ -183,18 +184,20 @@ def _address(setting: Setting, text: str) -> str:
         return f"{host}:{APP_PORT}"
     host, colon, port = text.rpartition(":")
     if text.isdecimal():
-        raise ValueError(f"{text!r} is not an address: write :{text} for a port, which is 0.0.0.0:{text}")
+        raise ValueError(f"{text!r} is not an address: write :{text} for a port on all addresses")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address: write HOST:PORT, [IPV6]:PORT or unix:PATH")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         raise ValueError(f"{text!r} is not an address: an IPv6 address goes in brackets, [{host}]:{port}")
-    return f"{host or '0.0.0.0'}:{port}"
+    if setting.name == "notify" and host in ("", ALL):
+        raise ValueError(f"{text!r} names no host: write HOST:PORT of the operator")
+    return f"{host or ALL}:{port}"
 
 
 def _host_alone(text: str) -> str:
     """The host of an address that names no port, empty where it does or isn't one. `::1:80` could mean both."""
-    if text in ("localhost", "::", "::1"):
-        return text if text == "localhost" else f"[{text}]"
+    if text in (ALL, "localhost", "::", "::1"):
+        return f"[{text}]" if ":" in text else text
     version = 6 if text.startswith("[") and text.endswith("]") else 4
     try:
         found = ipaddress.ip_address(text[1:-1] if version == 6 else text)

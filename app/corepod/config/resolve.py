@@ -15,6 +15,7 @@ from corepod.config.document import FILE as FILE
 from corepod.config.document import hint as hint
 from corepod.config.kinds import parse
 from corepod.config.spec import SETTINGS
+from corepod.contract.listening import ALL
 from corepod.cpu import cores
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _address(port: str) -> str:
     """What a platform that sets PORT expects: it sends requests from elsewhere."""
     if not (port.isascii() and port.isdecimal()):
         raise ValueError(f"{port!r} is not a port; the address can be given with --bind, too")
-    return f"0.0.0.0:{port}"
+    return f"{ALL}:{port}"
 
 
 def _given(

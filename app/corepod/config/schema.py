@@ -99,7 +99,7 @@ def _list(item: dict[str, Any]) -> dict[str, Any]:
 
 
 # Of the application: without a port, too.
-ADDRESS = r"(unix:.+|.*:[0-9]+|localhost|::1?|\[[0-9a-fA-F:.]+\]|[0-9]+(\.[0-9]+){3})"
+ADDRESS = r"(unix:.+|.*:[0-9]+|localhost|\*|::1?|\[[0-9a-fA-F:.]+\]|[0-9]+(\.[0-9]+){3})"
 
 
 def _whole(pattern: str) -> str:

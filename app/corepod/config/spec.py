@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corepod.contract.env import ADMIN_PORT, APP_PORT
+from corepod.contract.listening import ALL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,9 +246,9 @@ _SOCKETS = _group(
         "bind",
         "addresses",
         [f"127.0.0.1:{APP_PORT}"],
-        "address of the application: HOST:PORT, [IPV6]:PORT or unix:PATH; without a port it is 8000; may be repeated; "
-        "sockets passed by systemd take precedence",
-        {"pod": [f"0.0.0.0:{APP_PORT}"], "short": "-b", "platform": "PORT"},
+        "address of the application: HOST:PORT, [IPV6]:PORT or unix:PATH; *:PORT or :PORT for all addresses, IPv4 and "
+        "IPv6; without a port it is 8000; may be repeated; sockets passed by systemd take precedence",
+        {"pod": [f"{ALL}:{APP_PORT}"], "short": "-b", "platform": "PORT"},
     ),
     ("backlog", "count", 2048, "maximum number of connections that wait to be accepted", {"minimum": 1}),
     ("socket_mode", "mode", None, "file mode of a Unix socket, octal"),
@@ -256,7 +257,7 @@ _SOCKETS = _group(
         "address",
         f"127.0.0.1:{ADMIN_PORT}",
         "address of probes, metrics and status; none switches them off",
-        {"pod": f"0.0.0.0:{ADMIN_PORT}"},
+        {"pod": f"{ALL}:{ADMIN_PORT}"},
     ),
     (
         "admin_status",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import socket
 
+from corepod.contract.listening import plain
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +47,7 @@ def why_not_allowed(
 
 def is_local(address: str) -> bool:
     """Whether the IP address of a peer is this machine's loopback."""
-    return address == "::1" or address.startswith(("127.", "::ffff:127."))
+    return address == "::1" or plain(address).startswith("127.")
 
 
 def _set_by_proxy(header: str) -> bool:

@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract import listening
 from corepod.contract.env import ENV_SETTINGS, LD_PRELOAD
 from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_LATE, EXIT_OK
 from corepod.local import launch
@@ -86,7 +87,7 @@ def _address(name: str, what: str, address: str, settings: Settings, ours: set[s
         else:
             _try_tcp(address)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and address in ours:
+        if error.errno == errno.EADDRINUSE and any(listening.same(address, other) for other in ours):
             return Result(name, what, f"{address} is held by the running pool {settings.pool_name}")
         if error.errno == errno.EADDRINUSE and what == "admin" and not settings.admin_explicit:
             return Result(name, what, f"{address} is in use; the next free port is taken")
@@ -97,10 +98,7 @@ def _address(name: str, what: str, address: str, settings: Settings, ours: set[s
 def _try_tcp(address: str) -> None:
     """Raises OSError. Nothing listens meanwhile: a client is refused as before."""
     host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, int(port)))
+    listening.bound(host.strip("[]"), int(port), socket.SOCK_STREAM).close()
 
 
 def _try_unix(path: str) -> None:

@@ -19,6 +19,7 @@ from watchfiles import DefaultFilter, watch
 from watchfiles.main import Change
 
 from corepod.contract.exits import EXIT_SETTINGS
+from corepod.contract.listening import url
 from corepod.local import development, streams
 from corepod.local.client import Client, Refused, Unreachable
 from corepod.local.development import Need, Watches
@@ -162,9 +163,8 @@ class _Development:
             self._complete = not faults
         took = f"in {max(slot['ready_at'] or now for slot in status['slots']) - reload.began:.2f} s"
         if isinstance(reload, Start):
-            where, folders = ", ".join(status["binds"]), ", ".join(self._watches.folders)
-            address = f"http://{where}" if ":" in where and not where.startswith("unix:") else where
-            self._lines.say(f"{address}, watching {folders}; Ctrl-C stops", "bold")
+            where, folders = ", ".join(map(url, status["binds"])), ", ".join(self._watches.folders)
+            self._lines.say(f"{where}, watching {folders}; Ctrl-C stops", "bold")
             what = status["app"] + ":"
         else:
             what = f"{reload.what} changed:"

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from corepod.contract.listening import url
 from corepod.contract.units import duration, size
 from corepod.local.columns import Column, fit
 
@@ -80,6 +81,6 @@ def _left_out(slots: list[dict[str, Any]]) -> list[Text]:
 def _title(status: dict[str, Any] | None) -> Text:
     if status is None:
         return Text("starting …", style="dim")
-    where = ", ".join(f"http://{bind}" if not bind.startswith("unix:") else bind for bind in status["binds"])
-    title = Text.assemble((status["name"], "bold"), " on ", (where, "underline"), f"  admin http://{status['admin']}")
+    where = ", ".join(map(url, status["binds"]))
+    title = Text.assemble((status["name"], "bold"), " on ", (where, "underline"), f"  admin {url(status['admin'])}")
     return title.append(f"  {status['state']}", style=COLOURS.get(status["state"], ""))

@@ -11,6 +11,7 @@ from corepod.config.spec import SETTINGS
 from corepod.contract import runtime
 from corepod.contract.env import SECRETS
 from corepod.contract.exits import EXIT_APP, EXIT_SETTINGS
+from corepod.contract.listening import ALL
 
 if TYPE_CHECKING:
     from corepod.config.resolve import Effective
@@ -126,7 +127,8 @@ def socket(effective: Effective, facts: Facts) -> str:
         f"Description=Sockets of {_plain(name)}",
         "",
         "[Socket]",
-        *(f"ListenStream={_plain(bind.removeprefix('unix:'))}" for bind in values["bind"]),
+        *(f"ListenStream={_plain(_listen(bind))}" for bind in values["bind"]),
+        *(["BindIPv6Only=both"] if any(bind.startswith(f"{ALL}:") for bind in values["bind"]) else []),
         f"Backlog={values['backlog']}",
         *([f"SocketMode={mode}"] if mode else []),
         *(["NoDelay=yes", "# Connections that bring nothing wait in the kernel.", "DeferAcceptSec=1"] if tcp else []),
@@ -135,6 +137,11 @@ def socket(effective: Effective, facts: Facts) -> str:
         "WantedBy=sockets.target",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _listen(bind: str) -> str:
+    """As systemd writes it: a port alone is one of all addresses, IPv4 and IPv6."""
+    return bind.removeprefix("unix:").removeprefix(f"{ALL}:")
 
 
 def command(effective: Effective, facts: Facts) -> list[str]:

@@ -47,7 +47,7 @@ def bind(case: Case, given: Given) -> None:
     note, check = "", False
     if "PORT" in given.reads:
         check = True
-        note = "PORT isn't set here; where a platform sets it, leave bind out: corepod then listens on 0.0.0.0:$PORT"
+        note = "PORT isn't set here; where a platform sets it, leave bind out: corepod then listens on *:$PORT"
         case.program.use(given.setting, given.text, "bind", listed, note, check=check)
         return
     case.use(given, "bind", listed, note, check=check)
@@ -61,11 +61,11 @@ def _inside(case: Case, given: Given, listed: list[str]) -> None:
         return
     listed = [f"{one}{APP_PORT}" if one.endswith(":") else one for one in listed]
     port = "the port is the one that PORT has here" if known else f"PORT isn't set here, and {APP_PORT} stands for it"
-    note = f"{port}; without bind corepod would listen on 0.0.0.0:$PORT, which other machines reach. To follow PORT"
+    note = f"{port}; without bind corepod would listen on *:$PORT, which other machines reach. To follow PORT"
     note += f", start it with COREPOD_BIND={listed[0].rpartition(':')[0]}:$PORT"
     case.program.use(given.setting, given.text, "bind", listed, note, check=True)
 
 
 def left_to_platform(case: Case, given: Given) -> None:
-    note = "without bind corepod listens on 0.0.0.0:$PORT, where PORT is set"
+    note = "without bind corepod listens on *:$PORT, where PORT is set"
     case.program.map(given.setting, given.text, "PORT", note)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod import __version__
+from corepod.contract import listening
 from corepod.contract.exits import EXIT_BIND, EXIT_OK, EXIT_SETTINGS
 from corepod.operator import options
 from corepod.operator.admin import status
@@ -150,12 +151,12 @@ class Operator:
         if self._publisher is not None and self._chosen.notify is not None:
             receiver = DatagramReceiver(self._chosen.notify, self._publisher.on_datagrams)
             receiver.start(self._threads)
-            notify = f"{self._chosen.notify[0]}:{receiver.port}"
+            notify = receiver.name
         if self._chosen.admin is not None:
             parts = self._parts(receiver)
             server = OperatorServer(self._chosen.admin, parts, public=self._chosen.admin_status == "all")
             server.start()
-            admin = f"{self._chosen.admin[0]}:{server.server_address[1]}"
+            admin = listening.name(server.socket)
         where = f"namespace {self._chosen.namespace}" if self._chosen.namespace else "all namespaces"
         log(f"corepod operator {__version__} for {where} at {self._transport.host}; admin {admin}, notify {notify}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from corepod.contract.env import ADMIN_PORT, NOTIFY_PORT
+from corepod.contract.listening import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,8 +45,8 @@ def _address(text: str) -> tuple[str, int] | None:
         return None
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't an address: write HOST:PORT or none")
-    return host.strip("[]") or "0.0.0.0", int(port)
+        raise argparse.ArgumentTypeError(f"{text!r} isn't an address: write HOST:PORT, *:PORT (all addresses) or none")
+    return host.strip("[]") or ALL, int(port)
 
 
 def _port(text: str) -> int:
@@ -104,13 +105,13 @@ ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "admin",
         {"default": f"127.0.0.1:{ADMIN_PORT}", "type": _address},
-        "address for probes, metrics and status, or none",
+        "address for probes, metrics and status, *:PORT for all addresses, or none",
     ),
     ("admin-status", {"default": "loopback", "type": _who}, "which addresses may see /status: loopback, or all"),
     (
         "notify",
         {"default": f"127.0.0.1:{NOTIFY_PORT}", "type": _address},
-        "UDP address where pods report the death of a worker, or none",
+        "UDP address where pods report the death of a worker, *:PORT for all addresses, or none",
     ),
     ("pods-admin-port", {"default": str(ADMIN_PORT), "type": _port}, "admin port of the pods, to read their metrics"),
     (

@@ -8,6 +8,8 @@ import termios
 from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING, Any
 
+from corepod.contract.listening import plain
+
 if TYPE_CHECKING:
     import asyncio
     import socket
@@ -66,10 +68,10 @@ class _WholeSSLProtocol(SSLProtocol):
 
 def addresses(transport: asyncio.BaseTransport) -> tuple[Address, Address] | None:
     """The client's and the server's address, None each for a Unix socket. None for a client that has gone already:
-    without an address it would pass for a local one."""
+    without an address it would pass for a local one. IPv4 addresses are plain, whichever socket it came to."""
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     if isinstance(client, tuple) and isinstance(server, tuple):
-        return (client[0], client[1]), (server[0], server[1])
+        return (plain(client[0]), client[1]), (plain(server[0]), server[1])
     # What a Unix socket is called is a text, and may be an empty one.
     return None if client is None or isinstance(server, tuple) else (None, None)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tools.fakeapi import Call, FakeApi
 
-FIRST = re.compile(r"admin [0-9.]+:(\d+), notify (?:127\.0\.0\.1:(\d+)|none)")
+FIRST = re.compile(r"admin [0-9.*]+:(\d+), notify (?:[0-9.*]+:(\d+)|none)")
 QUICK = ("--scale-down-wait", "1")
 
 

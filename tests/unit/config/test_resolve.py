@@ -32,8 +32,9 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("crash_budget", 0, (0, 0.0)),
     ("bind", "127.0.0.1:80", ["127.0.0.1:80"]),
     ("bind", "127.0.0.1:80, [::1]:81", ["127.0.0.1:80", "[::1]:81"]),
-    ("bind", ["unix:/run/a.sock", ":8000"], ["unix:/run/a.sock", "0.0.0.0:8000"]),
+    ("bind", ["unix:/run/a.sock", ":8000"], ["unix:/run/a.sock", "*:8000"]),
     ("bind", "0.0.0.0, 127.0.0.1", ["0.0.0.0:8000", "127.0.0.1:8000"]),
+    ("bind", "*, *:80, :81", ["*:8000", "*:80", "*:81"]),
     ("bind", "[::], ::1, localhost", ["[::]:8000", "[::1]:8000", "localhost:8000"]),
     ("admin", "none", "none"),
     ("admin", "[::]:9000", "[::]:9000"),
@@ -90,6 +91,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("bind", "::1:8000", "brackets"),
     ("bind", "unix:", "path"),
     ("bind", "none", "HOST:PORT"),
+    ("notify", ":9001", "names no host"),
+    ("notify", "*:9001", "names no host"),
     ("trusted_proxies", "10.0.0.0/33", "network"),
     ("trusted_proxies", "localhost", "is not an address, a network such as 10.0.0.0/8, loopback, "),
     ("trusted_proxies", "none, 10.0.0.1", "none can't be combined"),
@@ -150,12 +153,12 @@ def test_what_is_shown_can_be_given_again(setting: Any) -> None:
 @pytest.mark.parametrize(
     ("environ", "workers", "bind"),
     [
-        ({"WEB_CONCURRENCY": "1", "PORT": "5000"}, (1, "WEB_CONCURRENCY"), (["0.0.0.0:5000"], "PORT")),
+        ({"WEB_CONCURRENCY": "1", "PORT": "5000"}, (1, "WEB_CONCURRENCY"), (["*:5000"], "PORT")),
         ({"WEB_CONCURRENCY": "", "PORT": ""}, ("auto", "default"), (["127.0.0.1:8000"], "default")),
         (
             {"WEB_CONCURRENCY": "1", "PORT": "5000", "COREPOD_WORKERS": "3", "COREPOD_BIND": ":1"},
             (3, "COREPOD_WORKERS"),
-            (["0.0.0.0:1"], "COREPOD_BIND"),
+            (["*:1"], "COREPOD_BIND"),
         ),
     ],
 )
@@ -169,7 +172,7 @@ def test_a_platforms_variables_count_where_nothing_else_is_given(
 
 def test_the_file_is_asked_before_the_platform(tmp_path: Path) -> None:
     effective = settle(tmp_path, {}, {"PORT": "5000", "WEB_CONCURRENCY": "1"}, 'bind = ":1"\nworkers = 2')
-    assert (effective.values["workers"], effective.values["bind"]) == (2, ["0.0.0.0:1"])
+    assert (effective.values["workers"], effective.values["bind"]) == (2, ["*:1"])
 
 
 @pytest.mark.parametrize("port", ["tcp://10.0.0.1:80", "80x", "70000", "-1"])
@@ -237,8 +240,8 @@ def test_a_pod_has_its_own_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     pod = resolve({}, {}, None, pod=True).values
     assert (pod["workers"], list(pod["bind"]), pod["admin"], pod["lame_duck"]) == (
         1,
-        ["0.0.0.0:8000"],
-        "0.0.0.0:9000",
+        ["*:8000"],
+        "*:9000",
         5.0,
     )
 

@@ -96,7 +96,14 @@ def test_a_socket_unit_has_the_addresses(tmp_path: Path) -> None:
     lines = text["shop.socket"].splitlines()
     for line in ("ListenStream=0.0.0.0:80", "ListenStream=/run/shop.sock", "Backlog=9", "SocketMode=0660"):
         assert line in lines
+    assert "BindIPv6Only=both" not in lines
     assert "Requires=shop.socket" in text["shop.service"]
+
+
+def test_all_addresses_are_a_port_for_systemd(tmp_path: Path) -> None:
+    facts = Facts(python="/p", folder="/srv", socket=True)
+    lines = made(tmp_path, facts, name="shop", bind=":80")["shop.socket"].splitlines()
+    assert {"ListenStream=80", "BindIPv6Only=both"} <= set(lines)
 
 
 def test_what_is_not_in_the_file_is_a_flag(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ def test_what_is_not_in_the_file_is_a_flag(tmp_path: Path) -> None:
     facts = Facts(python="/p", folder="/srv", config=str(path), environment="production")
     words = command(effective, facts)
     assert words[:9] == ["/p", "-m", "corepod", "run", "shop", "--config", str(path), "--env", "production"]
-    assert sorted(words[9:]) == ["--bind=0.0.0.0:80", "--bind=0.0.0.0:81", "--no-access-log", "--workers=1"]
+    assert sorted(words[9:]) == ["--bind=*:80", "--bind=*:81", "--no-access-log", "--workers=1"]
 
 
 def test_words_are_quoted_for_systemd(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS
+from corepod.contract.listening import has_ipv6
 from corepod.local import output
 from corepod.local.front import build, fit, haproxy, targets, values
 from corepod.local.pools import CommandError, find, get
@@ -31,7 +32,7 @@ def configure(parser: ArgumentParser) -> None:
         metavar="POOL",
         help="name of a pool that runs here (corepod ps), or HOST:PORT[,ADMINPORT[,SLOTS]] of one that runs elsewhere",
     )
-    where = "HOST:PORT, [IPV6]:PORT or unix:PATH"
+    where = "HOST:PORT, [IPV6]:PORT, :PORT for all addresses, or unix:PATH"
     parser.add_argument(
         "--bind",
         action="append",
@@ -129,6 +130,7 @@ def _asked(options: Namespace) -> build.Asked:
     return build.Asked(
         bind=tuple(options.bind or ["127.0.0.1:8080"]),
         stats=options.stats,
+        ipv6=has_ipv6(),
         balance=options.balance,
         concurrency=options.concurrency,
         queue_timeout=options.queue_timeout,

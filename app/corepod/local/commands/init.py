@@ -68,7 +68,7 @@ def content(found: list[Found], folder: str, *, has_env_file: bool) -> str:
         f"name = {quoted(name)}",
         *([f"chdir = {quoted(first.chdir)}"] if first.chdir else []),
         'workers = "auto"               # one for each usable core',
-        'bind = ["127.0.0.1:8000"]      # 0.0.0.0:8000 for every address, unix:/run/app.sock for a Unix socket',
+        'bind = ["127.0.0.1:8000"]      # :8000 for all addresses, unix:/run/app.sock for a Unix socket',
         "# access_log = true",
         f'{"" if has_env_file else "# "}env_file = ".env"              # variables of the application',
         "",

@@ -12,6 +12,7 @@ from corepod.config import document
 from corepod.config.apps import resolve_all
 from corepod.config.resolve import SettingsError
 from corepod.contract.exits import EXIT_OK
+from corepod.contract.listening import url
 from corepod.local import background, launch, output
 from corepod.local.pools import CommandError, add_timeout
 
@@ -59,7 +60,7 @@ def main(flags: dict[str, Any], faults: list[str]) -> int:
 
 def describe(started: dict[str, Any]) -> str:
     name = started["name"]
-    where = ", ".join(bind if bind.startswith("unix:") else f"http://{bind}" for bind in started["binds"])
+    where = ", ".join(map(url, started["binds"]))
     lines = [f"{name} is ready on {where} (admin {started['admin']}, pid {started['pid']})", f"log: {started['log']}"]
     if started["control"] == "none":
         lines.append(f"it has no control socket, so no command finds it: kill {started['pid']} stops it")

@@ -29,6 +29,7 @@ class Asked:
 
     bind: tuple[str, ...]
     stats: str = ""
+    ipv6: bool | str = True
     balance: str = "leastconn"
     concurrency: int = 0
     queue_timeout: float = 30.0
@@ -44,6 +45,7 @@ def configuration(asked: Asked, targets: Sequence[Target]) -> Configuration:
         servers=tuple(target.server for target in targets),
         bind=asked.bind,
         stats=asked.stats,
+        ipv6=asked.ipv6,
         balance=asked.balance,
         queue_timeout=_milliseconds(asked.queue_timeout),
         check_interval=_milliseconds(asked.check_interval),

@@ -45,8 +45,9 @@ class Configuration:
     """Every value as text. A switch is a bool, or the condition of a template."""
 
     servers: tuple[Server, ...] | Found
-    bind: tuple[str, ...]
+    bind: tuple[str, ...]  # *:PORT for all addresses
     stats: str  # address of metrics, /healthz and the page of statistics; empty for none
+    ipv6: bool | str  # whether *:PORT is IPv6, too; as text a condition that HAProxy decides itself
     balance: str
     queue_timeout: str
     check_interval: str

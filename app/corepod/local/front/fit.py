@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from corepod.local.front.targets import EVERYWHERE, Unusable
+from corepod.contract.listening import EVERYWHERE
+from corepod.local.front.targets import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,7 @@ Directives are those of HAProxy 2.6 and later: https://docs.haproxy.org/2.6/conf
 
 from __future__ import annotations
 
+from corepod.contract.listening import ALL
 from corepod.local.front.configuration import Configuration, Found, Server
 
 # The supervisor's own word. 404 while it drains: HAProxy then sends nothing new there at the first such answer, and
@@ -123,7 +124,7 @@ def _stats(config: Configuration) -> list[list[str]]:
     return [
         [
             "frontend stats",
-            f"  bind {config.stats}",
+            *_bind(config.stats, config),
             "  # Prometheus keeps its connection open between two scrapes: a stop mustn't wait for the next one.",
             "  no option idle-close-on-response",
             "  # Only of HAProxy itself: it has a way to serve even while no server passes its check.",
@@ -138,7 +139,7 @@ def _stats(config: Configuration) -> list[list[str]]:
 def _frontend(config: Configuration) -> list[str]:
     return [
         "frontend http",
-        *(f"  bind {address}" for address in config.bind),
+        *(line for address in config.bind for line in _bind(address, config)),
         "  # Pools trust what this proxy says of a client, so it mustn't pass on what the client says of itself.",
         *_when(
             config.behind_proxies,
@@ -153,6 +154,17 @@ def _frontend(config: Configuration) -> list[str]:
         f"  use_backend {FALLBACK} if {{ nbsrv({PODS}) eq 0 }}",
         f"  default_backend {PODS}",
     ]
+
+
+def _bind(address: str, config: Configuration) -> list[str]:
+    """A socket for each family: by one for both, HAProxy would write clients of IPv4 as ::ffff:192.0.2.1."""
+    host, _, port = address.rpartition(":")
+    if host != ALL:
+        return [f"  bind {address}"]
+    more = f"  bind :::{port} v6only"
+    if isinstance(config.ipv6, str):
+        return [f"  bind :{port}", f".if {config.ipv6}", more, ".endif"]
+    return [f"  bind :{port}", *([more] if config.ipv6 else [])]
 
 
 def _pods(config: Configuration) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.config.spec import BY_NAME
 from corepod.contract.env import ADMIN_PORT
+from corepod.contract.listening import EVERYWHERE
 from corepod.local.front import words
 from corepod.local.front.configuration import Server
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 ADDRESS = re.compile(
     r"(?P<host>\[.+\]|[^\[\]:,]+):(?P<port>[0-9]{1,5})(?:,(?P<admin>[0-9]{1,5}))?(?:,(?P<slots>[0-9]{1,5}))?"
 )
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # what listens on all addresses is reached by loopback
 LAME_DUCK = 3.0  # seconds: more than a check may be late, with the time that a request on its way needs
 LIMITS = (
     "busy_timeout",

@@ -8,6 +8,7 @@ from argparse import ArgumentTypeError
 
 from corepod.config.kinds import LOOPBACK, parse
 from corepod.config.spec import BY_NAME
+from corepod.contract.listening import ALL
 from corepod.local.front import words
 
 COOKIE = re.compile(r"[A-Za-z0-9_.-]+")  # RFC 6265 allows more, which means something else in haproxy.cfg
@@ -24,7 +25,7 @@ def bind(text: str) -> str:
     if address.startswith("unix:"):
         return _socket(address.removeprefix("unix:"))
     host, _, port = address.rpartition(":")
-    if not words.is_host(host):
+    if host != ALL and not words.is_host(host):
         raise ArgumentTypeError(f"{text!r}: {host!r} is not the name or address of a host")
     if not int(port):
         raise ArgumentTypeError(f"{text!r}: name a port from 1 to 65535, so that clients know it")

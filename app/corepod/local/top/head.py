@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from corepod.contract.listening import url
 from corepod.contract.units import duration, size
 from corepod.local.table import COLOURS
 from corepod.local.top import cells
@@ -28,9 +29,9 @@ def head(model: Model, shown: Figures | None, width: int, lines: int, now: float
         return packed(title, width, lines)  # what it did before it went says nothing of now
     status = model.look.status
     up = duration(wall - status["started_at"])
-    title += [Text(f"up {up}"), *(Text(_address(bind), "underline") for bind in status["binds"])]
+    title += [Text(f"up {up}"), *(Text(url(bind), "underline") for bind in status["binds"])]
     title += [
-        Text(f"admin {_address(status['admin'])}"),
+        Text(f"admin {url(status['admin'])}"),
         Text(f"{status['app']} on corepod {status['version']}", "dim"),
     ]
     totals = packed(_totals(status, shown), width, lines)
@@ -54,10 +55,6 @@ def _condition(model: Model, now: float) -> list[Text]:
     if model.lost or age > model.interval + LATE:
         facts.insert(0, Text(f"no answer for {duration(age)}", "bold red"))
     return facts
-
-
-def _address(bind: str) -> str:
-    return bind if bind.startswith("unix:") or bind == "none" else f"http://{bind}"
 
 
 def _totals(status: Mapping[str, Any], shown: Figures) -> list[Text]:

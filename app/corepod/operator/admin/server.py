@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from corepod.contract import access, exposition
+from corepod.contract import access, exposition, listening
 from corepod.operator.admin import metrics, status
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ class OperatorServer(http.server.ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], parts: Parts, *, public: bool) -> None:
         """`public`: every address may see the status, not only this machine. Raises OSError."""
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.parts, self.public = parts, public
         self._room = threading.BoundedSemaphore(MOST)
-        super().__init__(address, RequestHandler)
+        super().__init__(address, RequestHandler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening.bound(*address, socket.SOCK_STREAM)
+        self.server_activate()
 
     def start(self) -> None:
         threading.Thread(target=self.serve_forever, name="http", daemon=True).start()

@@ -92,6 +92,7 @@ def pod(obj: Json) -> Pod:
         message=message,
         ready=(conditions.get("Ready") or {}).get("status") == "True",
         ip=status.get("podIP") or "" if workload else "",
+        other_ips=tuple(each["ip"] for each in (status.get("podIPs") or ())[1:]) if workload else (),
     )
 
 

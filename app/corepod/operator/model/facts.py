@@ -106,7 +106,8 @@ class Pod:
     reason: str  # why the kubelet refused it (phase Failed) or it can't be scheduled (Pending), else empty
     message: str  # the same as a sentence, by the kubelet or scheduler
     ready: bool
-    ip: str
+    ip: str  # the primary one, which the kubelet's probes ask, too
+    other_ips: tuple[str, ...] = ()  # of the other family, in a cluster with both: a pod may report a death from it
 
     @property
     def finished(self) -> bool:

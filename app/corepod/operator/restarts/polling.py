@@ -43,9 +43,8 @@ class PollQueue:
 
     def replace(self, pods: Iterable[Pod], met: Iterable[str], now: float) -> set[str]:
         """Set the pods to read. Those whose uid isn't in `met` are new. Returns all uids."""
-        self._at = dict(_readable(pods := list(pods)))
-        by_uid = {pod.uid: pod for pod in pods}
-        self._pods = {uid: by_uid[uid] for uid in self._at.values()}
+        self._pods = {pod.uid: pod for pod in _readable(pods)}
+        self._at = {address: uid for uid, pod in self._pods.items() for address in (pod.ip, *pod.other_ips)}
         self._order = list(self._pods)
         self._urgent = {
             namespace: left
@@ -142,14 +141,14 @@ def may_read(namespace: str, held: Iterable[str], readers: int) -> bool:
     return held[namespace] < readers - held.total()
 
 
-def _readable(pods: Iterable[Pod]) -> Iterator[tuple[str, str]]:
-    """Address and uid of each pod that can be read. Pods on the host's network share an address, and it can't be known
-    which of them answers there; only a pod that is being deleted makes way for its successor.
+def _readable(pods: Iterable[Pod]) -> Iterator[Pod]:
+    """The pods that can be read. Pods on the host's network share an address, and it can't be known which of them
+    answers there; only a pod that is being deleted makes way for its successor.
     """
     at: dict[str, list[Pod]] = {}
     for pod in pods:
         at.setdefault(pod.ip, []).append(pod)
-    for address, sharing in at.items():
+    for sharing in at.values():
         present = [pod for pod in sharing if not pod.deleting] if len(sharing) > 1 else sharing
         if len(present) == 1:
-            yield address, present[0].uid
+            yield present[0]

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from corepod.contract import listening
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -35,19 +37,16 @@ class DatagramReceiver:
 
         Raises OSError if the address can't be bound.
         """
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._received = received
         self._arrived = select.poll()
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        if family == socket.AF_INET6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        self._socket.bind(address)
+        self._socket = listening.bound(*address, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._arrived.register(self._socket, select.POLLIN)
 
     @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
+    def name(self) -> str:
+        """HOST:PORT."""
+        return listening.name(self._socket)
 
     @property
     def dropped(self) -> int | None:
@@ -77,4 +76,4 @@ class DatagramReceiver:
                 return
             except OSError:
                 continue  # an ICMP error about another program's datagram
-            yield str(sender[0]).removeprefix("::ffff:")
+            yield listening.plain(str(sender[0]))

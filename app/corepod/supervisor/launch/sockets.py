@@ -12,6 +12,7 @@ import struct
 import sys
 import time
 
+from corepod.contract import listening
 from corepod.contract.exits import EXIT_BIND
 from corepod.supervisor.launch import holder
 
@@ -111,12 +112,10 @@ def admin(settings: Settings) -> socket.socket | None:
 
 def name(sock: socket.socket) -> str:
     """The address as people write it."""
-    address = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         # An abstract name begins with a NUL, which people write as @.
-        return f"unix:{os.fsdecode(address).replace(chr(0), '@', 1)}"
-    host = f"[{address[0]}]" if sock.family == socket.AF_INET6 else address[0]
-    return f"{host}:{address[1]}"
+        return f"unix:{os.fsdecode(sock.getsockname()).replace(chr(0), '@', 1)}"
+    return listening.name(sock)
 
 
 def queue(sock: socket.socket) -> dict[str, int] | None:
@@ -256,18 +255,9 @@ def _listen(sock: socket.socket, address: str, backlog: int, flag: str) -> None:
 
 def _bind_tcp(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only where it can read it on the accepted socket,
     # which copies it from here; without, each later request of a connection waits 40 ms.
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, int(port)))
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    return listening.bound(host.strip("[]"), int(port), socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
 def _bind_unix(path: str, mode: int | None) -> socket.socket:

@@ -8,6 +8,7 @@ tests/unit/worker/server hold each patch; docs/architecture.md says why hypercor
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import hypercorn.asyncio.tcp_server
@@ -17,6 +18,7 @@ import hypercorn.protocol.h11
 import hypercorn.protocol.ws_stream
 from hypercorn.asyncio.task_group import TaskGroup
 
+from corepod.contract.listening import plain
 from corepod.worker.hypercorn.deflate import BoundedDeflate
 from corepod.worker.hypercorn.http1 import PatchedH11
 from corepod.worker.hypercorn.http2 import PatchedH2
@@ -69,6 +71,11 @@ class AppTasks(TaskGroup):
             await send(None)
 
 
+def plain_address(family: int, address: Any) -> tuple[str, int] | None:
+    """Of one end of a connection, as the server of HTTP/1.1 gives it to the application."""
+    return None if family == socket.AF_UNIX else (plain(address[0]), address[1])
+
+
 def install() -> None:
     """Let hypercorn use these classes."""
     for module, name, patched in (
@@ -81,6 +88,7 @@ def install() -> None:
         (hypercorn.protocol.h2, "StreamBuffer", SendBuffer),
         (hypercorn.protocol.ws_stream, "PerMessageDeflate", BoundedDeflate),
         (hypercorn.asyncio.tcp_server, "TaskGroup", AppTasks),
+        (hypercorn.asyncio.tcp_server, "parse_socket_addr", plain_address),
     ):
         if not hasattr(module, name):
             raise ImportError(f"this hypercorn has no {module.__name__}.{name}; corepod needs 0.18")

@@ -133,7 +133,7 @@
 {{- $by := dict
   "app" "app.module" "factory" "app.factory" "interface" "app.interface" "workers" "cpu.slots"
   "user" "podSecurityContext" "group" "podSecurityContext"
-  "bind" "the chart (port 8000)" "admin" "the chart (port 9000)" "termination_log" "the chart"
+  "bind" "the chart (port 8000 of all addresses, IPv4 and IPv6)" "admin" "the chart (port 9000 of all addresses, IPv4 and IPv6)" "termination_log" "the chart"
   "reload" "corepod dev, which is no pod" "reload_dir" "corepod dev, which is no pod"
   "reload_include" "corepod dev, which is no pod" "reload_exclude" "corepod dev, which is no pod"
   "log_file" "the chart (kubectl logs)" "log_max_size" "the chart (kubectl logs)" "log_files" "the chart (kubectl logs)"

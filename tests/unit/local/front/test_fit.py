@@ -31,6 +31,7 @@ def test_pools_together() -> None:
         (("127.0.0.1:80", "127.0.0.1:80"), ""),
         (("127.0.0.1:80",), "127.0.0.1:80"),
         (("127.0.0.1:80",), "0.0.0.0:80"),
+        (("[::1]:80",), "*:80"),
         (("[::]:80", "[::1]:80"), ""),
         (("unix@/run/a", "unix@/run/a"), ""),
     ],
@@ -40,7 +41,7 @@ def test_a_front_has_each_address_once(bind: tuple[str, ...], stats: str) -> Non
         together(Asked(bind, stats), [ONE])
 
 
-@pytest.mark.parametrize("bind", ["127.0.0.1:8001", "0.0.0.0:8001"])
+@pytest.mark.parametrize("bind", ["127.0.0.1:8001", "0.0.0.0:8001", "*:8001"])
 @pytest.mark.parametrize("stats", [True, False])
 def test_a_front_sends_nothing_to_itself(bind: str, stats: bool) -> None:
     with pytest.raises(Unusable, match=r"the front can't listen on .*:8001"):

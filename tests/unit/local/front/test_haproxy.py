@@ -16,6 +16,7 @@ PLAIN = Configuration(
     servers=POOLS,
     bind=("127.0.0.1:8080",),
     stats="127.0.0.1:8404",
+    ipv6=True,
     balance="leastconn",
     queue_timeout="30s",
     check_interval="500ms",
@@ -58,6 +59,20 @@ def test_the_sections_of_a_front_before_pools() -> None:
     names = ["global", "defaults", "frontend stats", "frontend http", "backend pods", "backend fallback"]
     assert list(sections(PLAIN)) == names
     assert list(changed(stats="")) == [name for name in names if name != "frontend stats"]
+
+
+@pytest.mark.parametrize(
+    ("ipv6", "more"),
+    [
+        (True, "  bind :::80 v6only\n"),
+        (False, ""),
+        ("defined(IPV6)", ".if defined(IPV6)\n  bind :::80 v6only\n.endif\n"),
+    ],
+)
+def test_all_addresses_are_a_socket_for_each_family(ipv6: bool | str, more: str) -> None:
+    text = render(replace(PLAIN, bind=("*:80",), stats="*:80", ipv6=ipv6))
+    assert text.count(f"frontend http\n  bind :80\n{more}  #") == 1
+    assert text.count(f"frontend stats\n  bind :80\n{more}  #") == 1
 
 
 def test_pools_have_their_slots_and_checks() -> None:

@@ -12,7 +12,8 @@ from corepod.local.front import values
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        (":8080", "0.0.0.0:8080"),
+        (":8080", "*:8080"),
+        ("0.0.0.0:8080", "0.0.0.0:8080"),
         ("127.0.0.1", "127.0.0.1:8000"),
         ("[::1]:80", "[::1]:80"),
         ("shop.example:80", "shop.example:80"),

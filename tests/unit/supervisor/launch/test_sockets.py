@@ -72,7 +72,7 @@ def was_acceptable(server: socket.socket) -> bool:
     return True
 
 
-@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0", "*:0"])
 def test_silent_connections_are_kept_from_the_workers(
     listen: Callable[..., list[socket.socket]], monkeypatch: pytest.MonkeyPatch, bind: str
 ) -> None:
