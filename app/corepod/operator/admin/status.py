@@ -63,6 +63,8 @@ def why_not_ready(parts: Parts) -> str:
     silence = parts.informers.silence(time.monotonic())
     if silence > parts.quiet:
         return f"no contact to the API server for {silence:.0f} s"
+    if parts.elector and (why := parts.elector.why_not_held()):
+        return why
     return "the last decision failed, see the traceback in the log" if parts.loop.error else ""
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from corepod.operator.api.demand import Json, demand
 from corepod.operator.api.requests import amounts, requests
+from corepod.operator.model import autoscalers
 from corepod.operator.model.facts import HorizontalAutoscaler, Key, Match, Node, Pod, Quota, Taint, Workload
 from corepod.operator.model.interning import interned
-from corepod.operator.model.names import AUTOSCALED, AUTOSCALER_MARKS, DOMAIN, RESTARTS, SIZED
+from corepod.operator.model.names import DOMAIN, RESTARTS, SIZED
 from corepod.operator.model.quantity import milli, whole
 
 if TYPE_CHECKING:
@@ -49,23 +50,16 @@ def node(obj: Json) -> Node:
     meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     taints = tuple(Taint(each["key"], each.get("value") or "", each["effect"]) for each in spec.get("taints") or ())
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
+    labels = {intern(key): intern(value) for key, value in (meta.get("labels") or {}).items()}
     return Node(
         name=intern(meta["name"]),
         allocatable=amounts(status.get("allocatable")),
-        labels={intern(key): intern(value) for key, value in (meta.get("labels") or {}).items()},
+        labels=labels,
         taints=interned(taints),
         ready=ready,
         unschedulable=bool(spec.get("unschedulable")),
-        autoscaler=_autoscaler(meta, taints),
+        autoscaler=intern(autoscalers.mark(meta["name"], labels, (taint.key for taint in taints))),
     )
-
-
-def _autoscaler(meta: Json, taints: tuple[Taint, ...]) -> str:
-    labels = meta.get("labels") or {}
-    if by_hand := labels.get(AUTOSCALED):
-        return AUTOSCALED if by_hand == "true" else ""
-    marks = [*labels, *(meta.get("annotations") or ()), *(taint.key for taint in taints)]
-    return intern(next((mark for mark in sorted(marks) if mark.startswith(AUTOSCALER_MARKS)), ""))
 
 
 @_decodes("Pod")

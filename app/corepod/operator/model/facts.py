@@ -85,7 +85,7 @@ class Node:
     taints: tuple[Taint, ...]
     ready: bool
     unschedulable: bool  # cordoned
-    autoscaler: str  # the mark (label, annotation or taint) of the autoscaler that owns it, empty if none does
+    autoscaler: str  # what shows that an autoscaler adds and removes it (model/autoscalers.py), empty if nothing does
 
     def of(self, resource: str) -> int:
         return next((much for name, much in self.allocatable if name == resource), 0)

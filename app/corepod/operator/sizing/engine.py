@@ -109,9 +109,11 @@ def _reason_to_hold(
     if capacity is not None:
         only_autoscaled = not capacity.usable and capacity.could_use_autoscaled
     else:
-        only_autoscaled = not state.rules.counts_autoscaled and all(node.autoscaler for node in snapshot.nodes.values())
+        only_autoscaled = not state.rules.counts_autoscaled and all(
+            state.rules.autoscaled.mark(node) for node in snapshot.nodes.values()
+        )
     if only_autoscaled:
-        ways = f"set {DOMAIN}mode to hpa-bounds, or {DOMAIN}autoscaler-nodes to true"
+        ways = f"set {DOMAIN}mode to hpa-bounds, or {DOMAIN}autoscaled-nodes to never"
         return Outcome.ONLY_AUTOSCALED_NODES, f"all nodes that it could use belong to an autoscaler; {ways}"
     return None
 

@@ -175,24 +175,6 @@ def test_a_node() -> None:
     assert not decode.node(node("a", ready=False)).ready
 
 
-@pytest.mark.parametrize(
-    ("more", "autoscaler"),
-    [
-        ({}, ""),
-        ({"labels": {"karpenter.sh/nodepool": "default"}}, "karpenter.sh/nodepool"),
-        ({"annotations": {"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}}, "cluster-autoscaler"),
-        ({"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}, "ToBeDeleted"),
-        ({"labels": {"eks.amazonaws.com/compute-type": "auto"}}, "eks.amazonaws.com/compute-type"),
-        ({"labels": {"corepod.dev/autoscaled": "true"}}, "corepod.dev/autoscaled"),
-        ({"labels": {"corepod.dev/autoscaled": "false", "karpenter.sh/nodepool": "x"}}, ""),
-    ],
-)
-def test_nodes_of_an_autoscaler(more: Json, autoscaler: str) -> None:
-    found = decode.node(node("a", **more)).autoscaler
-    assert found.startswith(autoscaler)
-    assert bool(found) == bool(autoscaler)
-
-
 def test_where_a_pod_may_go() -> None:
     terms = [
         {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["x", "y"]}]},
