@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from corepod import __version__
-from corepod.operator.admin.explain import rows
+from corepod.operator.admin.explain import hints, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,10 +120,12 @@ def workload(snapshot: Snapshot, decision: Decision, nodes: bool, applier: Appli
         "current": decision.current,
         "number": decision.number,
         "message": decision.message,
+        "not_created": decision.not_created,
         "notes": list(decision.notes),
         "error": failures.message if failures else "",
     }
     if nodes and decision.capacity is not None:
+        found["hints"] = list(hints(snapshot, decision.capacity))
         found["nodes"] = [{**asdict(row), "fits": row.fits} for row in rows(snapshot, decision.capacity)]
     return found
 
