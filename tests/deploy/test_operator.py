@@ -111,7 +111,7 @@ FAULTS: list[tuple[Object, str]] = [
     ({"operator": {"enabled": True, "sizing": {"min": 30}}}, "above operator.sizing.max"),
     ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "full means a headroom of 0"),
     ({"operator": {"enabled": True, "sizing": {"maxx": 1}}}, "maxx"),
-    ({"operator": {"enabled": True, "sizing": {"autoscaledNodes": "a", "autoscaled-nodes": "b"}}}, "operator.sizing"),
+    ({"operator": {"enabled": True, "sizing": {"autoscaledNodes": "a", "autoscaled-nodes": "b"}}}, "keep one of them"),
 ]
 
 
