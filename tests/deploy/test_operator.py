@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from corepod.operator.admin.metrics import METRICS
 from corepod.operator.apply import TROUBLE
+from corepod.operator.sizing.annotations import rules
 
 from tests.deploy.render import Object, chart, environment, find, kinds, pod_specs, refused, worker
 from tests.deploy.test_security import violations
@@ -96,12 +97,21 @@ def test_annotations_come_from_the_values() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["autoscaled-nodes", "autoscaledNodes"])
+@pytest.mark.parametrize("value", ["auto", "never", "eks.amazonaws.com/nodegroup=burst"])
+def test_nodes_of_an_autoscaler_are_named_in_either_spelling(name: str, value: str) -> None:
+    found = find(chart({"operator": {"enabled": True, "sizing": {name: value, "max": None}}}), "Deployment", "corepod")
+    assert found["metadata"]["annotations"] == {"corepod.dev/autoscaled-nodes": value}
+    assert not rules(found["metadata"]["annotations"]).faults
+
+
 FAULTS: list[tuple[Object, str]] = [
     ({"operator": {"enabled": True}, "autoscaling": {"enabled": True}}, "each would set the number"),
     ({"operator": {"enabled": True, "sizing": {"mode": "hpa-bounds"}}}, "needs autoscaling.enabled"),
     ({"operator": {"enabled": True, "sizing": {"min": 30}}}, "above operator.sizing.max"),
     ({"full": True, "operator": {"enabled": True, "sizing": {"headroom": 1}}}, "full means a headroom of 0"),
     ({"operator": {"enabled": True, "sizing": {"maxx": 1}}}, "maxx"),
+    ({"operator": {"enabled": True, "sizing": {"autoscaledNodes": "a", "autoscaled-nodes": "b"}}}, "keep one of them"),
 ]
 
 

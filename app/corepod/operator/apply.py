@@ -51,11 +51,12 @@ class Applier:
         self._cluster, self._events, self._log, self._is_leader, self._dry = cluster, events, log, is_leader, dry
         self.failures: dict[Key, WriteFailures] = {}
         self._outcomes: dict[Key, tuple[Outcome, str]] = {}
+        self._not_created: dict[Key, str] = {}
         self.written = self.failed = 0
 
     def forget(self, present: set[Key]) -> None:
         """Drop what is remembered about all workloads but these."""
-        for remembered in (self.failures, self._outcomes):
+        for remembered in (self.failures, self._outcomes, self._not_created):
             for key in remembered.keys() - present:
                 del remembered[key]
 
@@ -111,8 +112,18 @@ class Applier:
             # While the outcome is fine its message changes all the time.
             if decision.outcome != before or decision.outcome in TROUBLE:
                 self._log(f"{decision.key}: {decision.outcome}, {decision.current}: {decision.message}")
+        if decision.not_created != self._not_created.get(decision.key, ""):
+            self._not_created[decision.key] = decision.not_created
+            said = (
+                f"its pods can't be created: {decision.not_created}"
+                if decision.not_created
+                else "its pods can be created again"
+            )
+            self._log(f"{decision.key}: {said}")
         if self._dry or not self._is_leader():
             return
+        if decision.not_created:
+            self._events.warning(_subject(workload), "PodsNotCreated", decision.not_created)
         if decision.outcome in TROUBLE:
             self._events.warning(_subject(workload), decision.outcome.reason, decision.message)
         for note in decision.notes:

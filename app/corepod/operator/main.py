@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from corepod.operator.options import Options
 
-RELEASE_TIMEOUT = 6.0  # seconds for releasing the Lease, with a renewal that may be under way
+RELEASE_TIMEOUT = 9.0  # seconds for releasing the Lease, with a renewal that may be under way
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -91,8 +91,8 @@ class Operator:
     """The operator as a long-running process."""
 
     def __init__(self, chosen: Options, transport: Transport) -> None:
-        within = chosen.lease_seconds * leader.WRITE if chosen.leader_elect else 5.0
-        cluster = Cluster(transport, min(5.0, within))
+        limits = (chosen.lease_seconds * leader.WRITE,) if chosen.leader_elect else ()
+        cluster = Cluster(transport, *limits)
         self._wake = Wake()
         self._informers = Informers(
             cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=self._wake.call, log=log

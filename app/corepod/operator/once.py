@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_INTERNAL, EXIT_OK
 from corepod.operator.admin import status
+from corepod.operator.api.autoscaler import node_groups
 from corepod.operator.api.cluster import Cluster
 from corepod.operator.api.errors import ClusterError
 from corepod.operator.api.events import Events
@@ -42,14 +43,15 @@ def once(chosen: Options, transport: Transport, log: Callable[[str], None]) -> i
     for key, failures in applier.failures.items():
         log(f"{key}: {failures.message}")
     if loop.last is not None:
-        _show(chosen, loop.last)
+        _show(chosen, loop.last, node_groups(cluster))
     return EXIT_INTERNAL if applier.failed else EXIT_OK
 
 
-def _show(chosen: Options, last: Round) -> None:
+def _show(chosen: Options, last: Round, groups: list[str]) -> None:
+    """`groups`: the node groups of a cluster-autoscaler."""
     if chosen.json:
         found = [status.workload(last.snapshot, decision, nodes=True) for decision in last.decisions]
-        sys.stdout.write(status.dump({"workloads": found}))
+        sys.stdout.write(status.dump({"workloads": found, "autoscaler_node_groups": groups}))
         return
     from rich.console import Console
 
@@ -57,3 +59,7 @@ def _show(chosen: Options, last: Round) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=140)
     table.show(last.snapshot, last.decisions, console)
+    if groups:
+        console.print(
+            f"\ncluster-autoscaler resizes the node groups {', '.join(groups)}", highlight=False, markup=False
+        )

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from corepod.operator.sizing.pacing import PAUSE
 
 from tests.process.harness import until
 from tests.process.operator.harness import (
@@ -217,6 +218,69 @@ def test_a_quota_that_grows_is_used(web: FakeApi, operate: Operate) -> None:
     until_replicas(web, "web", 6)
 
 
+def test_pods_that_cannot_be_created_are_said(web: FakeApi, operate: Operate, tmp_path: Path) -> None:
+    why = "exceeded quota: team, requested: limits.cpu=1, used: limits.cpu=4, limited: limits.cpu=4"
+    operator = operate()
+    until_replicas(web, "web", 9)
+    for attempt in ("abcde", "fghij"):  # each has another name
+        refused = web.store.get("deployments", "default", "web")
+        assert refused is not None
+        failure = {
+            "type": "ReplicaFailure",
+            "status": "True",
+            "message": f'pods "web-5d8f-{attempt}" is forbidden: {why}',
+        }
+        refused["status"] = {"conditions": [failure]}
+        web.store.put("deployments", refused)
+        until(lambda: events(web, "PodsNotCreated"), "an event")
+    (event,) = events(web, "PodsNotCreated")
+    assert (event["type"], event["message"]) == ("Warning", f"pods is forbidden: {why}")
+    assert operator.log.count("its pods can't be created: pods is forbidden: exceeded quota: team") == 1
+    assert operator.status()["workloads"][0]["not_created"] == f"pods is forbidden: {why}"
+    assert f"pods can't be created: pods is forbidden: {why}" in once(web, "--dry-run", folder=tmp_path).stdout.replace(
+        "\n", " "
+    )
+    web.store.put("deployments", deployment("web", 9, full="true"))
+    until(lambda: "its pods can be created again" in operator.log, "that they can")
+
+
+def test_a_daemonsets_pod_that_waits_is_left_its_room(web: FakeApi, operate: Operate) -> None:
+    """A node without such a pod comes first, as the negative control: it has room for one pod more."""
+    operator = operate()
+    until_replicas(web, "web", 9)
+    web.store.put("nodes", node("d", "4"))
+    until_replicas(web, "web", 13)
+    waits = pod("agent-x", cpu="200m", namespace="kube-system")
+    named = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["e"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [named]}}
+    waits["spec"]["affinity"] = {"nodeAffinity": required}
+    web.store.put("pods", waits)
+    until(
+        lambda: operator.status()["kinds"]["pods"]["objects"] == 1, "the pod is known, as it is before a node is ready"
+    )
+    web.store.put("nodes", node("e", "4"))
+    until_replicas(web, "web", 16)
+    assert [call.body[1]["value"] for call in scalings(web)] == [9, 13, 16]
+
+
+def test_others_that_come_and_go_while_there_are_no_pods_are_few_writes(web: FakeApi, operate: Operate) -> None:
+    """A write and a pause, however many there are: 40 changes are made, and each would change the number."""
+    operator = operate()
+    until_replicas(web, "web", 9)
+    until(lambda: operator.status()["workloads"][0]["current"] == 9, "its echo")
+    began, count = time.monotonic(), len(scalings(web))
+    for number in range(40):
+        turns = operator.metric("decisions_total")
+        if number % 2:
+            web.store.delete("pods", "default", "other")
+        else:
+            web.store.put("pods", pod("other", "a", cpu="1500m"))
+        until(lambda turns=turns: operator.metric("decisions_total") > turns, "a decision")  # type: ignore[misc]
+    took = time.monotonic() - began
+    assert len(scalings(web)) - count <= took / PAUSE + 1
+    until_replicas(web, "web", 9)
+
+
 def test_no_nodes_at_once_is_not_believed(live: FakeApi, operate: Operate) -> None:
     operator = operate()
     until_known(live, operator, 9)
@@ -406,6 +470,53 @@ def test_once_dry_run_shows_how_the_number_came_about(web: FakeApi, tmp_path: Pa
     assert lines["a"] == ["a", "3.92", "0.5", "-", "0", "3", "3", "0.42"]
     assert lines["d"][-1] == "cordoned"
     assert "1 -> 9" in done.stdout
+
+
+CLUSTER_AUTOSCALER = """\
+time: 2026-11-01 12:00:00 +0000 UTC
+autoscalerStatus: Running
+clusterWide:
+  health:
+    status: Healthy
+nodeGroups:
+- name: eks-web-1
+  health:
+    status: Healthy
+    nodeCounts:
+      registered:
+        total: 2
+    cloudProviderTarget: 2
+    minSize: 1
+    maxSize: 10
+- name: eks-jobs-1
+  health:
+    minSize: 0
+    maxSize: 3
+"""
+CLUSTER_AUTOSCALER_OF_OLD = """\
+Cluster-wide:
+  Health:      Healthy (ready=2 unready=0)
+NodeGroups:
+  Name:        eks-web-1
+  Health:      Healthy (ready=2 unready=0 cloudProviderTarget=2 (minSize=1, maxSize=10))
+  ScaleUp:     NoActivity
+  Name:        eks-jobs-1
+  Health:      Healthy (ready=0 cloudProviderTarget=0 (minSize=0, maxSize=3))
+"""
+
+
+@pytest.mark.parametrize("text", [CLUSTER_AUTOSCALER, CLUSTER_AUTOSCALER_OF_OLD], ids=["yaml", "text"])
+def test_once_says_what_the_nodes_do_not_show(web: FakeApi, tmp_path: Path, text: str) -> None:
+    web.store.put("nodes", node("a", "3920m", labels={"eks.amazonaws.com/nodegroup": "web"}))
+    status = {"metadata": {"name": "cluster-autoscaler-status", "namespace": "kube-system"}, "data": {"status": text}}
+    web.store.put("configmaps", status)
+    said = once(web, "--dry-run", folder=tmp_path).stdout.replace("\n", " ")
+    assert "don't show whether an autoscaler resizes the pool: eks.amazonaws.com/nodegroup=web (1)" in said
+    assert "resizes the node groups eks-web-1 (1 to 10 nodes), eks-jobs-1 (0 to 3 nodes)" in said
+    assert not events(web), "it is no Event"
+    found = json.loads(once(web, "--dry-run", "--json", folder=tmp_path).stdout)
+    assert found["autoscaler_node_groups"] == ["eks-web-1 (1 to 10 nodes)", "eks-jobs-1 (0 to 3 nodes)"]
+    assert "nodegroup=web (1)" in found["workloads"][0]["hints"][0]
 
 
 def test_once_as_json(web: FakeApi, tmp_path: Path) -> None:

@@ -123,3 +123,39 @@ def test_both_restarted_find_everything_as_it_should_be(
     until(lambda: third.status()["workloads"], "a decision")
     assert third.status()["workloads"][0]["outcome"] == "sized"
     assert len(scalings(api)) == count
+
+
+SLOW = 3.5  # seconds that a write takes where etcd's disk is too slow
+
+
+def test_slow_writes_keep_nobody_from_acting(api: FakeApi, operate: Operate) -> None:
+    """With the default Lease. Renewals that were given up after 3 s never succeeded, so nobody acted."""
+    api.store.put("nodes", node("a", "4"))
+    api.store.put("deployments", deployment("web", full="true"))
+    api.fail(faults.slow(SLOW), times=1e9, match=lambda call: call.write)
+    operator = operate("--leader-elect", "--lease-namespace", "ops").ready()
+    until_replicas(api, "web", 4)
+    lease = api.store.get("leases", "ops", "corepod-operator")
+    assert lease is not None
+
+    def renewed() -> bool:
+        found = api.store.get("leases", "ops", "corepod-operator")
+        assert found is not None
+        return bool(found["spec"]["renewTime"] > lease["spec"]["renewTime"])
+
+    until(renewed, "a renewal")
+    until(lambda: operator.acts, "it acts")
+    assert operator.get("/readyz").status_code == 200
+
+
+def test_writes_that_are_too_slow_are_a_reason_not_to_be_ready(api: FakeApi, operate: Operate) -> None:
+    """The negative control: at twice the limit nobody can hold the Lease, and the probe says so."""
+    fault = api.fail(faults.slow(2 * DURATION / 3), times=1e9, match=lambda call: call.write)
+    operator = operate(*ELECT)
+    until(lambda: "couldn't be renewed for" in operator.get("/readyz").text, "that it isn't renewed")
+    assert operator.get("/readyz").status_code == 503
+    assert not operator.acts
+    assert fault.seen
+    api.heal()
+    operator.ready()
+    assert operator.acts

@@ -139,6 +139,8 @@ class World:
         wanted = pod["spec"].get("nodeSelector", {})
         if any(node["metadata"]["labels"].get(key) != value for key, value in wanted.items()):
             return False
+        if node["metadata"]["name"] not in _destinations(pod, node["metadata"]["name"]):
+            return False
         here = [each for each in self.pods.values() if each["spec"].get("nodeName") == node["metadata"]["name"]]
         here = [each for each in here if each["status"]["phase"] not in ("Failed", "Succeeded")]
         free = node["status"]["allocatable"]
@@ -155,6 +157,7 @@ class World:
             [decode.workload(each, "Deployment") for each in self.works.values()],
             [decode.horizontal_autoscaler(each) for each in self.hpas.values()],
             [decode.quota(each) for each in self.quotas],
+            hash(repr(self.nodes)),
         )
 
     def decide(self, silence: float = 0.0) -> dict[str, Decision]:
@@ -235,6 +238,14 @@ class Autoscaler:
         elif not waits and (empty := [name for name in mine if name not in busy]):
             world.remove_node(empty[0])
         world.settle()
+
+
+def _destinations(pod: Json, anywhere: str) -> list[str]:
+    """The nodes that a pod of a DaemonSet may go to."""
+    for required in pod["spec"].get("affinity", {}).get("nodeAffinity", {}).values():
+        names: list[str] = required["nodeSelectorTerms"][0]["matchFields"][0]["values"]
+        return names
+    return [anywhere]
 
 
 def _cpu(pod: Json) -> int:

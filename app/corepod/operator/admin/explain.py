@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from corepod.operator.model import autoscalers
+from corepod.operator.model.names import AUTOSCALED, DOMAIN
 from corepod.operator.sizing.allocation import fits
+from corepod.operator.sizing.annotations import AUTOSCALED_BY_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
     from corepod.operator.model.facts import Node
     from corepod.operator.model.snapshot import Snapshot
     from corepod.operator.sizing.capacity import Capacity
+
+
+POOLS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,23 @@ def rows(snapshot: Snapshot, capacity: Capacity) -> Iterator[NodeRow]:
     """One row for each node, by name. `snapshot` and `capacity` are those of a decision."""
     for node in snapshot.nodes.values():
         yield _row(node, snapshot.left[node.name], capacity)
+
+
+def hints(snapshot: Snapshot, capacity: Capacity) -> Iterator[str]:
+    """Advice on what nodes don't show. It is no Event, because most who get it have nothing to change."""
+    rules = capacity.request.rules
+    if rules.counts_autoscaled or rules.autoscaled != AUTOSCALED_BY_DEFAULT:
+        return
+    usable = [node for node in snapshot.nodes.values() if not capacity.why_not_usable(node)]
+    pools = Counter(autoscalers.pool(node.labels) for node in usable if AUTOSCALED not in node.labels)
+    del pools[""]
+    if pools:
+        named = ", ".join(f"{pool} ({count})" for pool, count in sorted(pools.items())[:POOLS_SHOWN])
+        rest = f" and {len(pools) - POOLS_SHOWN} more" if len(pools) > POOLS_SHOWN else ""
+        yield (
+            f"the nodes of these pools count, but don't show whether an autoscaler resizes the pool: {named}{rest}; "
+            f"name those that it resizes in {DOMAIN}autoscaled-nodes, or set that to never"
+        )
 
 
 def _row(node: Node, left: dict[str, int], capacity: Capacity) -> NodeRow:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from corepod import __version__
-from corepod.operator.admin.explain import rows
+from corepod.operator.admin.explain import hints, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,8 @@ def why_not_ready(parts: Parts) -> str:
     silence = parts.informers.silence(time.monotonic())
     if silence > parts.quiet:
         return f"no contact to the API server for {silence:.0f} s"
+    if parts.elector and (why := parts.elector.why_not_held()):
+        return why
     if parts.loop.error:
         return "the last decision failed, see the traceback in the log"
     return parts.threads.why_not_ready()
@@ -126,10 +128,12 @@ def workload(snapshot: Snapshot, decision: Decision, nodes: bool, applier: Appli
         "current": decision.current,
         "number": decision.number,
         "message": decision.message,
+        "not_created": decision.not_created,
         "notes": list(decision.notes),
         "error": failures.message if failures else "",
     }
     if nodes and decision.capacity is not None:
+        found["hints"] = list(hints(snapshot, decision.capacity))
         found["nodes"] = [{**asdict(row), "fits": row.fits} for row in rows(snapshot, decision.capacity)]
     return found
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from corepod.operator.admin.explain import rows
+from corepod.operator.admin.explain import hints, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,12 @@ def show(snapshot: Snapshot, decisions: list[Decision], console: Console) -> Non
             console.print(_table(list(rows(snapshot, decision.capacity))))
         change = f"{decision.current} -> {decision.number}" if decision.writes else f"{decision.current}"
         console.print(f"{decision.outcome}: {what} {change}: {decision.message}", highlight=False, markup=False)
+        if decision.not_created:
+            console.print(f"pods can't be created: {decision.not_created}", highlight=False, markup=False)
         for note in decision.notes:
             console.print(f"note: {note}", highlight=False, markup=False)
+        for hint in hints(snapshot, decision.capacity) if decision.capacity else ():
+            console.print(f"hint: {hint}", highlight=False, markup=False)
 
 
 def _table(found: list[NodeRow]) -> Table:

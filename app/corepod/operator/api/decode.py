@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 from sys import intern
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from corepod.operator.api.demand import Json, demand
+from corepod.operator.api.demand import Json, demand, destination
 from corepod.operator.api.requests import amounts, requests
+from corepod.operator.model import autoscalers
 from corepod.operator.model.facts import HorizontalAutoscaler, Key, Match, Node, Pod, Quota, Taint, Workload
 from corepod.operator.model.interning import interned
-from corepod.operator.model.names import AUTOSCALED, AUTOSCALER_MARKS, DOMAIN, SIZED
+from corepod.operator.model.names import DOMAIN, SIZED
 from corepod.operator.model.quantity import milli, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RANDOM_NAME = re.compile(r'(?<=^pods )"[^"]*" ')  # in a refusal by the API server
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -49,23 +52,16 @@ def node(obj: Json) -> Node:
     meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     taints = tuple(Taint(each["key"], each.get("value") or "", each["effect"]) for each in spec.get("taints") or ())
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
+    labels = {intern(key): intern(value) for key, value in (meta.get("labels") or {}).items()}
     return Node(
         name=intern(meta["name"]),
         allocatable=amounts(status.get("allocatable")),
-        labels={intern(key): intern(value) for key, value in (meta.get("labels") or {}).items()},
+        labels=labels,
         taints=interned(taints),
         ready=ready,
         unschedulable=bool(spec.get("unschedulable")),
-        autoscaler=_autoscaler(meta, taints),
+        autoscaler=intern(autoscalers.mark(meta["name"], labels, (taint.key for taint in taints))),
     )
-
-
-def _autoscaler(meta: Json, taints: tuple[Taint, ...]) -> str:
-    labels = meta.get("labels") or {}
-    if by_hand := labels.get(AUTOSCALED):
-        return AUTOSCALED if by_hand == "true" else ""
-    marks = [*labels, *(meta.get("annotations") or ()), *(taint.key for taint in taints)]
-    return intern(next((mark for mark in sorted(marks) if mark.startswith(AUTOSCALER_MARKS)), ""))
 
 
 @_decodes("Pod")
@@ -81,19 +77,24 @@ def pod(obj: Json) -> Pod:
         namespace=intern(meta["namespace"]),
         name=meta["name"],
         uid=meta["uid"],
-        node=intern(spec.get("nodeName") or ""),
+        node=intern(spec.get("nodeName") or ("" if workload else destination(spec))),
         phase=intern(status.get("phase") or "Pending"),
         deleting="deletionTimestamp" in meta,
         created=intern(meta.get("creationTimestamp") or ""),
         requests=requested,
         workload=workload,
-        demand=demand(spec, labels, requested) if workload else None,
+        demand=demand(spec, labels, requested) if workload and not _changed(meta) else None,
         reason=reason,
         message=message,
         ready=(conditions.get("Ready") or {}).get("status") == "True",
         ip=status.get("podIP") or "" if workload else "",
         other_ips=tuple(each["ip"] for each in (status.get("podIPs") or ())[1:]) if workload else (),
     )
+
+
+def _changed(meta: Json) -> bool:
+    """Whether a pod's spec isn't the one it was created with: it was resized in place, which its successors aren't."""
+    return int(meta.get("generation") or 1) > 1
 
 
 def _conditions(status: Json) -> dict[str, Json]:
@@ -129,7 +130,7 @@ def _key(kind: str, meta: Json, name: str) -> Key:
 @_decodes("Workload")
 def workload(obj: Json, kind: str) -> Workload:
     """A Deployment or StatefulSet. The caller passes `kind`, because the items of a list don't carry it."""
-    meta, spec = obj["metadata"], obj["spec"]
+    meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
     template = spec["template"]
     own = {key: intern(text) for key, text in (meta.get("annotations") or {}).items() if key.startswith(DOMAIN)}
     return Workload(
@@ -142,7 +143,21 @@ def workload(obj: Json, kind: str) -> Workload:
         annotations=own,
         demand=demand(template["spec"], (template.get("metadata") or {}).get("labels") or {}),
         replicas_by=_manager(meta),
+        refusal=_refusal(status),
+        missing=_missing(spec, status) if kind == "StatefulSet" else 0,
     )
+
+
+def _refusal(status: Json) -> str:
+    """Why a Deployment's ReplicaSet can't create pods. The name of the pod, which is another one each time, goes."""
+    failure = _conditions(status).get("ReplicaFailure") or {}
+    return RANDOM_NAME.sub("", failure.get("message") or "") if failure.get("status") == "True" else ""
+
+
+def _missing(spec: Json, status: Json) -> int:
+    created = int(status.get("replicas") or 0)
+    waits = created != int(status.get("availableReplicas") or 0)  # for a pod before it creates the next one
+    return 0 if waits or "observedGeneration" not in status else max(0, int(spec.get("replicas", 1)) - created)
 
 
 def _manager(meta: Json) -> str:

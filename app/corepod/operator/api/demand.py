@@ -38,6 +38,22 @@ def demand(spec: Json, labels: Mapping[str, str], requested: Amounts | None = No
     )
 
 
+def destination(spec: Json) -> str:
+    """The only node that a pod may go to by its required node affinity, empty if there is none or a choice.
+
+    The DaemonSet controller writes it so. The node has to have room for such a pod, which can't go anywhere else.
+    """
+    required = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(REQUIRED) or {}
+    named = [_named(term) for term in required.get("nodeSelectorTerms") or ()]
+    return named[0] if named and all(name == named[0] for name in named) else ""
+
+
+def _named(term: Json) -> str:
+    fields = [each for each in term.get("matchFields") or () if each["key"] == "metadata.name"]
+    names = [each["values"] for each in fields if each["operator"] == "In"]
+    return str(names[0][0]) if names and len(names[0]) == 1 else ""
+
+
 def selects(selector: Json | None, labels: Mapping[str, str]) -> bool:
     """Whether a label selector matches these labels. A missing selector matches nothing, an empty one everything."""
     if selector is None:

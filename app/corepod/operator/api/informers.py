@@ -93,7 +93,10 @@ class Informers:
 
     def snapshot(self) -> Snapshot:
         """The cluster at this moment."""
-        return Snapshot(self.nodes.all(), self.pods.all(), self.workloads(), self.hpas.all(), self.quotas.all())
+        version = self.nodes.version  # before the nodes: a change in between is seen as one in the next round
+        return Snapshot(
+            self.nodes.all(), self.pods.all(), self.workloads(), self.hpas.all(), self.quotas.all(), version
+        )
 
     @property
     def active_at(self) -> float:

@@ -2,9 +2,15 @@
 
 The holder renews the Lease. The others watch it, and take it if its holder has released it or hasn't renewed it for the
 duration that the Lease itself states. The times in it are never compared with a clock, because the clocks of two
-machines may differ by minutes. A holder that couldn't renew the Lease for DEADLINE stops acting, 0.4 of the duration
-before any other process may start: longer than a write takes. Every write of the Lease is bound to the version that it
-was made from, so two of them can't both succeed. The watch of the Lease only makes a hand-over fast.
+machines may differ by minutes. Every write of the Lease is bound to the version that it was made from, so two of them
+can't both succeed. The watch of the Lease only makes a hand-over fast.
+
+The deadlines are those of client-go's leaderelection: of 15 s, the holder acts for 10 s after it sent the renewal that
+succeeded, and tries to renew every 2 s. Why no two processes act at the same time: another process may start 15 s after
+it saw the renewal, which is later than it was sent. The holder begins no write after 10 s, and a write has taken effect
+or is given up within WRITE, 4.5 s. The rest of 0.5 s is for the way of the request. A process that is stopped between
+its last look at the clock and the write isn't covered, as in client-go. Such a write changes nothing, because it holds
+only for the number that it was decided on.
 """
 
 from __future__ import annotations
@@ -25,13 +31,12 @@ if TYPE_CHECKING:
     from corepod.operator.api.store import Store
 
 # Parts of the Lease's duration.
-DEADLINE = 0.6  # time for which the holder acts after its last renewal
-WRITE = 0.2  # time limit of a write by the holder; with its response twice that, which is the rest of the duration
-RENEW = 0.25  # time between two renewals
-RETRY = 0.07  # time until the next attempt after a failed one
-WITHIN = 0.2  # time limit of a renewal
+DEADLINE = 10 / 15  # time for which the holder acts after its last renewal
+RENEW = 2 / 15  # time between two renewals, and until the next attempt after a failed one
+WITHIN = 5 / 15  # time limit of a renewal: if each takes longer, the one after it can't be in time
+WRITE = 0.3  # time limit of any other write by the holder: less than what is left of the duration after the deadline
 
-RELEASE = 3.0  # seconds, the time limit of a release: without it the others wait for the whole duration
+RELEASE = 4.0  # seconds, the time limit of a release: without it the others wait for the whole duration
 
 
 class LeaderElector:
@@ -56,10 +61,11 @@ class LeaderElector:
         """
         self._cluster, self._store, self._clock, self._log, self._on_win = cluster, store, clock, log, won
         self._namespace, self._name, self.identity, self._owner = namespace, name, identity, owner
-        self._duration, self._within, self._retry = duration, duration * WITHIN, duration * RETRY
+        self._duration, self._within, self._retry = duration, duration * WITHIN, duration * RENEW
         self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
         self._until = self._due = 0.0
+        self._failing: tuple[float, str] | None = None  # since when attempts have failed, and why
         self._owners: list[JSON] | None = None
         self.poked = threading.Event()
         self.stopped = False
@@ -74,6 +80,14 @@ class LeaderElector:
     def holder(self) -> str:
         """The identity of the holder, as far as it is known."""
         return self._seen.holder if self._seen else ""
+
+    def why_not_held(self) -> str:
+        """What keeps the Lease from being renewed or taken, empty if nothing does or this process still acts."""
+        failing = self._failing
+        if failing is None or self.is_leader:
+            return ""
+        since, error = failing
+        return f"the Lease {self._name} couldn't be renewed for {self._clock() - since:.0f} s: {error}"
 
     def run(self) -> None:
         """Renew or try to take the Lease until stopped, then release it."""
@@ -97,11 +111,15 @@ class LeaderElector:
                 return rest if rest > 0 else self._write(lease, renew=True)
             self._lose()
             rest = self._seen_at + lease.duration - now if lease.holder else 0.0
-            return self._write(lease, renew=False) if rest <= 0 else rest
+            if rest <= 0:
+                return self._write(lease, renew=False)
+            self._failing = None  # it is another process's turn
+            return rest
         except Conflict:
             return self._look_again()
         except (ClusterError, ValueError) as error:  # the response may be anything
             self._log(f"the Lease {self._name} could not be read or written: {error!r}")
+            self._failing = self._failing[0] if self._failing else now, str(error)
             return self._retry
 
     def release(self) -> None:
@@ -159,7 +177,7 @@ class LeaderElector:
 
     def _won(self, found: JSON, began: float) -> None:
         """The Lease is ours from the moment the request was sent: the time that its response took counts against us."""
-        before = self.is_leader
+        before, self._failing = self.is_leader, None
         self._note(decode(found))
         self._until = began + self._duration * DEADLINE
         self._due = began + self._duration * RENEW

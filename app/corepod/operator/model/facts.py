@@ -85,7 +85,7 @@ class Node:
     taints: tuple[Taint, ...]
     ready: bool
     unschedulable: bool  # cordoned
-    autoscaler: str  # the mark (label, annotation or taint) of the autoscaler that owns it, empty if none does
+    autoscaler: str  # what shows that an autoscaler adds and removes it (model/autoscalers.py), empty if nothing does
 
     def of(self, resource: str) -> int:
         return next((much for name, much in self.allocatable if name == resource), 0)
@@ -96,13 +96,13 @@ class Pod:
     namespace: str
     name: str
     uid: str
-    node: str  # empty: not scheduled yet
+    node: str  # empty: not scheduled yet; of a DaemonSet's pod that waits, the only node that it may go to
     phase: str
     deleting: bool
     created: str  # as the API writes it, which sorts by time
     requests: Amounts
     workload: Key | None  # the Deployment or StatefulSet that owns it
-    demand: Demand | None  # None without a workload
+    demand: Demand | None  # what such a pod demands; None without a workload, or if it was resized in place
     reason: str  # why the kubelet refused it (phase Failed) or it can't be scheduled (Pending), else empty
     message: str  # the same as a sentence, by the kubelet or scheduler
     ready: bool
@@ -156,6 +156,8 @@ class Workload:
     annotations: dict[str, str]  # only those under corepod.dev/; read only
     demand: Demand  # of its pod template
     replicas_by: str  # the field manager of spec.replicas, empty if unknown
+    refusal: str  # why its controller can't create pods, empty if it can or doesn't say
+    missing: int  # pods that a StatefulSet doesn't create although all others are available
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,3 @@ LAST_RESTART = f"{DOMAIN}last-worker-restart"
 RESTARTS_SEEN = f"{DOMAIN}worker-restarts-seen"
 # Label of a node: overrides whether an autoscaler adds and removes it ("true", "false").
 AUTOSCALED = f"{DOMAIN}autoscaled"
-# Prefixes of the labels, annotations and taints by which cluster-autoscaler and Karpenter (also as a cloud provider's
-# managed service) mark the nodes that they add and remove.
-AUTOSCALER_MARKS = (
-    "karpenter.sh/",
-    "karpenter.k8s.aws/",
-    "karpenter.azure.com/",
-    "eks.amazonaws.com/compute-type",
-    "cloud.google.com/gke-provisioning",
-    "cloud.google.com/machine-family-autoprovisioned",
-    "cluster-autoscaler.kubernetes.io/",
-    "k8s.io/cluster-autoscaler/",
-    "ToBeDeletedByClusterAutoscaler",
-    "DeletionCandidateOfClusterAutoscaler",
-)

@@ -23,11 +23,14 @@ class Snapshot:
         workloads: Iterable[Workload],
         hpas: Iterable[HorizontalAutoscaler] = (),
         quotas: Iterable[Quota] = (),
+        nodes_version: int = 0,
     ) -> None:
+        """`nodes_version` differs whenever a node has changed."""
         self.nodes = {node.name: node for node in sorted(nodes, key=lambda node: node.name)}
         self.workloads = {each.key: each for each in sorted(workloads, key=lambda each: each.key)}
         self.hpas = {each.target: each for each in hpas}
         self.quotas = tuple(quotas)
+        self.nodes_version = nodes_version
         self.left = {
             name: dict(node.allocatable) for name, node in self.nodes.items()
         }  # of each node: what no pod requests

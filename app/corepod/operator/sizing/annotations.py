@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from corepod.operator.model.names import DOMAIN
 from corepod.operator.model.quantity import milli
+from corepod.operator.sizing.autoscaled import AutoscaledNodes, autoscaled_nodes
 from corepod.operator.sizing.proportional import MOST, Ladder, Linear, ladder, linear
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ T = TypeVar("T")
 Mode = Literal["fit", "linear", "ladder", "hpa-bounds"]
 MODES: tuple[Mode, ...] = ("fit", "linear", "ladder", "hpa-bounds")
 WEIGHTS = 1_000_000
+AUTOSCALED_BY_DEFAULT = AutoscaledNodes()
 
 MEANINGS = {
     "mode": "`fit` (as many pods as the nodes have room for), `linear` or `ladder` (in proportion to the cluster), or "
@@ -28,8 +30,9 @@ MEANINGS = {
     "reserve-cores-per-node": "CPU to leave free on each node, such as `500m`",
     "weight": "weight in sharing free room with other workloads; 1 by default",
     "paused": "`true`: leave the number of pods as it is",
-    "autoscaler-nodes": "`true`: count nodes that a node autoscaler adds and removes (`hpa-bounds` always does), and "
-    "assume that it adds one when pods are pending, even if it has none at the moment",
+    "autoscaled-nodes": "which nodes belong to a node autoscaler, so that they don't count (`hpa-bounds` counts them, "
+    "and assumes that a further one comes when pods are pending): `auto` (those that show it), `never` (none), or "
+    "labels of such nodes, `LABEL` or `LABEL=VALUE`, separated by commas, `auto` among them; `auto` by default",
     "linear": "parameters of the mode `linear`, as JSON",
     "ladder": "parameters of the mode `ladder`, as JSON",
 }
@@ -48,14 +51,14 @@ class Rules:
     reserve: int = 0  # thousandths of a core on each node
     weight: int = 1
     paused: bool = False
-    autoscaler_nodes: bool = False
+    autoscaled: AutoscaledNodes = AUTOSCALED_BY_DEFAULT
     linear: Linear | None = None
     ladder: Ladder | None = None
 
     @property
     def counts_autoscaled(self) -> bool:
         """Whether an autoscaler's nodes count. By default not: pods that fill such a node would keep it for ever."""
-        return self.autoscaler_nodes or self.mode == "hpa-bounds"
+        return self.mode == "hpa-bounds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def rules(annotations: Mapping[str, str]) -> ParsedRules:
         reserve=read("reserve-cores-per-node", _cores, 0),
         weight=read("weight", _weight, 1),
         paused=read("paused", _flag, False),
-        autoscaler_nodes=read("autoscaler-nodes", _flag, False),
+        autoscaled=read("autoscaled-nodes", autoscaled_nodes, AUTOSCALED_BY_DEFAULT),
         linear=read("linear", linear, None),
         ladder=read("ladder", ladder, None),
     )

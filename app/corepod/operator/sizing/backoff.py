@@ -82,6 +82,10 @@ class PlacementBackoff:
             return None
         return 0 if now < pause.until else 1
 
+    def limits(self, now: float) -> tuple[int | None, frozenset[str]]:
+        """All that it limits at the moment."""
+        return self.further(now), self.nodes(now)
+
     def reason(self, now: float) -> str:
         """What caused the last pause that still matters, empty without one."""
         pauses = [pause for pause in self._pauses.values() if now < pause.until + pause.length]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from corepod.operator.model.names import AUTOSCALED
 from corepod.operator.sizing.allocation import UNLIMITED, OwnPods, Share, allocate, fits
 from corepod.operator.sizing.filters import group_alike, why_not_schedulable
 from corepod.operator.sizing.quotas import QuotaBudget, needs
@@ -38,8 +39,12 @@ class CapacityRequest:
 class NodeGroups:
     """Nodes in groups that are alike for all workloads, so that filters run once per group and not once per node."""
 
-    def __init__(self, snapshot: Snapshot, demands: set[Demand]) -> None:
-        self.groups = group_alike(snapshot.nodes.values(), demands)
+    def __init__(self, snapshot: Snapshot, requests: Iterable[CapacityRequest]) -> None:
+        demands = {each.demand for each in requests}
+        labels = {label for each in requests for label, _ in each.rules.autoscaled.labels}
+        if labels:
+            labels.add(AUTOSCALED)
+        self.groups = group_alike(snapshot.nodes.values(), demands, labels)
         self.of = {node.name: index for index, group in enumerate(self.groups) for node in group}
         self.candidates = [0] * len(self.groups)  # of each group: how many workloads may use it
 
@@ -70,7 +75,7 @@ class Capacity:
         if self._filtered[group]:
             return self._filtered[group]
         if self._is_autoscaled(group):
-            return f"belongs to an autoscaler ({node.autoscaler})"
+            return f"belongs to an autoscaler ({self.request.rules.autoscaled.mark(node)})"
         return REFUSED if node.name in self.request.excluded_nodes else ""
 
     @property
@@ -85,10 +90,9 @@ class Capacity:
 
     @property
     def node_autoscaling(self) -> bool:
-        """Whether an autoscaler adds nodes for its pending pods: it may use such nodes, or the annotation says so."""
-        return self.request.rules.autoscaler_nodes or any(
-            self._node_groups.groups[index][0].autoscaler for index in self.open
-        )
+        """Whether an autoscaler adds nodes for its pending pods: it may use such nodes, or an annotation names them."""
+        autoscaled, groups = self.request.rules.autoscaled, self._node_groups.groups
+        return bool(autoscaled.labels) or any(autoscaled.mark(groups[index][0]) for index in self.open)
 
     def places(self, node: Node) -> int:
         """How many of its pods a node that it may use has room for, including those that run there."""
@@ -125,7 +129,8 @@ class Capacity:
 
     def _is_autoscaled(self, group: int) -> bool:
         """Whether the nodes of a group belong to an autoscaler and aren't counted."""
-        return not self.request.rules.counts_autoscaled and bool(self._node_groups.groups[group][0].autoscaler)
+        rules = self.request.rules
+        return not rules.counts_autoscaled and bool(rules.autoscaled.mark(self._node_groups.groups[group][0]))
 
     def finish(self) -> None:
         """Sum up, once everything is allocated."""
@@ -160,7 +165,7 @@ class Capacity:
 def capacities(snapshot: Snapshot, requests: Iterable[CapacityRequest]) -> dict[Key, Capacity]:
     """The capacity of each workload. Allocates free places: `left` of the snapshot shrinks by them."""
     requests = list(requests)
-    node_groups = NodeGroups(snapshot, {each.demand for each in requests})
+    node_groups = NodeGroups(snapshot, requests)
     found = {each.key: Capacity(snapshot, each, node_groups) for each in requests}
     for capacity in found.values():
         for index in capacity.open:

@@ -46,6 +46,7 @@ class Decision:
     message: str  # the reason, a sentence without a full stop
     hpa: HorizontalAutoscaler | None = None  # the HPA to write to, None for replicas
     least: int = 0  # what its minReplicas should be
+    not_created: str = ""  # why its pods can't be created, empty if they can
     notes: tuple[str, ...] = ()  # advice for the owner; it doesn't prevent sizing
     due: float | None = None  # when to decide again, even without a change
     capacity: Capacity | None = None  # what the number was derived from; None if it doesn't depend on room

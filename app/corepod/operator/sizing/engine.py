@@ -59,6 +59,14 @@ class Sizing:
             running = capacity.scheduled if capacity and state.removes_pending_first else state.current
             number = history.stabilization.stabilize(wanted, current=state.current, running=running, now=now)
             outcome = Outcome.SIZED if number == wanted else Outcome.STABILIZING
+            number = history.pacing.paced(
+                number,
+                current=state.current,
+                basis=(snapshot.nodes_version, state.rules, state.demand, *history.backoff.limits(now)),
+                running=capacity.scheduled if capacity else 0,
+                now=now,
+            )
+        not_created = history.creation.why_not(state.workload, now)
         dues = [due for due in (*history.due(now), self._plausibility.due) if due is not None]
         return Decision(
             key=state.workload.key,
@@ -68,6 +76,7 @@ class Sizing:
             message=message,
             hpa=state.hpa,
             least=_least(state, number, hold),
+            not_created=not_created,
             notes=tuple(_notes(state, capacity, now)),
             due=min(dues, default=None),
             capacity=capacity,
@@ -109,9 +118,11 @@ def _reason_to_hold(
     if capacity is not None:
         only_autoscaled = not capacity.usable and capacity.could_use_autoscaled
     else:
-        only_autoscaled = not state.rules.counts_autoscaled and all(node.autoscaler for node in snapshot.nodes.values())
+        only_autoscaled = not state.rules.counts_autoscaled and all(
+            state.rules.autoscaled.mark(node) for node in snapshot.nodes.values()
+        )
     if only_autoscaled:
-        ways = f"set {DOMAIN}mode to hpa-bounds, or {DOMAIN}autoscaler-nodes to true"
+        ways = f"set {DOMAIN}mode to hpa-bounds, or {DOMAIN}autoscaled-nodes to never"
         return Outcome.ONLY_AUTOSCALED_NODES, f"all nodes that it could use belong to an autoscaler; {ways}"
     return None
 

@@ -42,9 +42,9 @@ def why_not_accepted(demand: Demand, node: Node) -> str:
     return ""
 
 
-def group_alike(nodes: Iterable[Node], demands: Iterable[Demand]) -> list[list[Node]]:
-    """Nodes in groups for which every filter gives the same result for each of these demands."""
-    keys = sorted({key for demand in demands for key in _keys(demand)})
+def group_alike(nodes: Iterable[Node], demands: Iterable[Demand], labels: Iterable[str] = ()) -> list[list[Node]]:
+    """Nodes in groups for which every filter gives the same result for each of these demands, with equal `labels`."""
+    keys = sorted({key for demand in demands for key in _keys(demand)} | {(label, False) for label in labels})
     groups: dict[object, list[Node]] = defaultdict(list)
     for node in nodes:
         seen = [_labelled(key, field, node) for key, field in keys]

@@ -69,7 +69,7 @@ def proportional(totals: Totals, rules: Rules) -> int:
 def totals(nodes: Iterable[Node], demand: Demand, rules: Rules) -> Totals:
     """Totals of the nodes that have the labels the pods ask for, whatever their taints."""
     counted = [node for node in nodes if not why_not_selected(demand, node)]
-    counted = [node for node in counted if rules.counts_autoscaled or not node.autoscaler]
+    counted = [node for node in counted if rules.counts_autoscaled or not rules.autoscaled.mark(node)]
     ready = [node for node in counted if node.ready and not node.unschedulable]
     return Totals(len(ready), _cores(ready), len(counted), _cores(counted))
 

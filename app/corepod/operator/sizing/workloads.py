@@ -11,7 +11,9 @@ from corepod.operator.sizing.annotations import rules
 from corepod.operator.sizing.backoff import PlacementBackoff
 from corepod.operator.sizing.capacity import CapacityRequest
 from corepod.operator.sizing.conflicts import CompetingWriter
+from corepod.operator.sizing.creation import PodCreation
 from corepod.operator.sizing.decision import Outcome
+from corepod.operator.sizing.pacing import WritePacing
 from corepod.operator.sizing.stabilization import Stabilization
 
 if TYPE_CHECKING:
@@ -30,9 +32,12 @@ class History:
         self.stabilization = Stabilization(number, wait, now)
         self.competing_writer = CompetingWriter()
         self.backoff = PlacementBackoff()
+        self.creation = PodCreation()
+        self.pacing = WritePacing()
 
     def due(self, now: float) -> list[float | None]:
-        return [self.stabilization.due, self.competing_writer.due, self.backoff.due(now)]
+        others = self.stabilization, self.competing_writer, self.creation, self.pacing
+        return [self.backoff.due(now), *(each.due for each in others)]
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ class Histories:
         for name, history in self._of.items():
             if name[0] == key:
                 history.competing_writer.wrote(number, now)
+                history.pacing.wrote(number, now)
 
     def _state_of(self, snapshot: Snapshot, workload: Workload, now: float) -> WorkloadState:
         parsed = rules(workload.annotations)

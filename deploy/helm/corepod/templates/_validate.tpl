@@ -72,6 +72,9 @@
 {{- if and .Values.full (hasKey .Values.operator.sizing "headroom") }}
 {{- $faults = append $faults "operator.sizing.headroom is set, but full means a headroom of 0" }}
 {{- end }}
+{{- if and (hasKey .Values.operator.sizing "autoscaledNodes") (hasKey .Values.operator.sizing "autoscaled-nodes") }}
+{{- $faults = append $faults "operator.sizing.autoscaledNodes and operator.sizing.autoscaled-nodes are the same setting: keep one of them" }}
+{{- end }}
 {{- $most := .Values.operator.sizing.max }}
 {{- if and (not (kindIs "invalid" $most)) (lt (int $most) (dig "min" 1 .Values.operator.sizing | int)) }}
 {{- $faults = append $faults (printf "operator.sizing.min is above operator.sizing.max, %v" $most) }}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corepod.operator.admin.explain import NodeRow, rows
+from corepod.operator.admin.explain import NodeRow, hints, rows
 from corepod.operator.sizing.engine import Sizing
 
 from tests.unit.operator.world import CORE, World, deployment, node, spec
@@ -54,3 +54,34 @@ def test_pods_on_a_cordoned_node_are_shown() -> None:
     found = table(world)
     assert (found["a"].running, found["a"].free, found["a"].excluded) == (4, 0, "cordoned")
     assert (found["b"].running, found["b"].free) == (2, 2)
+
+
+EKS = "eks.amazonaws.com/nodegroup"
+
+
+def advice(world: World) -> list[str]:
+    snapshot = world.snapshot()
+    (decision,) = Sizing().decide(snapshot, silence=0.0, now=0.0)
+    assert decision.capacity
+    return list(hints(snapshot, decision.capacity))
+
+
+def test_pools_that_an_autoscaler_may_resize_are_named_until_somebody_decides() -> None:
+    labels = {"a": {EKS: "web"}, "b": {EKS: "web"}, "c": {EKS: "jobs"}, "d": {}}
+    world = World(*(node(name, labels=each) for name, each in labels.items())).deploy(deployment())
+    (hint,) = advice(world)
+    assert f"{EKS}=jobs (1), {EKS}=web (2); name those" in hint
+    world.nodes["c"]["metadata"]["labels"]["corepod.dev/autoscaled"] = "false"
+    assert "jobs" not in advice(world)[0]
+    for answer in ("never", f"{EKS}=jobs", f"auto,{EKS}"):
+        world.works["web"]["metadata"]["annotations"]["corepod.dev/autoscaled-nodes"] = answer
+        assert advice(world) == []
+
+
+def test_nodes_that_say_it_all_need_no_advice() -> None:
+    assert advice(World(node("a"), node("b", labels={"karpenter.sh/nodepool": "x"})).deploy(deployment())) == []
+
+
+def test_of_many_pools_some_are_named() -> None:
+    world = World(*(node(f"n{number}", labels={EKS: f"g{number}"}) for number in range(8))).deploy(deployment())
+    assert f"{EKS}=g4 (1) and 3 more; name those" in advice(world)[0]

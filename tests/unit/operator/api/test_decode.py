@@ -107,6 +107,15 @@ def test_a_pod_that_is_resized_in_place_counts_with_the_greater_size(status: Jso
     assert dict(decode.pod(found).requests)["cpu"] == cpu
 
 
+def test_a_pod_that_was_resized_does_not_show_what_the_next_one_demands() -> None:
+    created = pod({"containers": [container(cpu="50m")]})
+    resized = pod({"containers": [container(cpu="900m")]})
+    created["metadata"]["generation"], resized["metadata"]["generation"] = 1, 2
+    assert decode.pod(created).demand
+    assert decode.pod(resized).demand is None
+    assert dict(decode.pod(resized).requests)["cpu"] == 900
+
+
 def test_a_resize_that_the_node_cannot_do_does_not_count() -> None:
     pending = [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]
     statuses = [{"name": "a", "resources": {"requests": {"cpu": "1"}}}]
@@ -175,24 +184,6 @@ def test_a_node() -> None:
     assert not decode.node(node("a", ready=False)).ready
 
 
-@pytest.mark.parametrize(
-    ("more", "autoscaler"),
-    [
-        ({}, ""),
-        ({"labels": {"karpenter.sh/nodepool": "default"}}, "karpenter.sh/nodepool"),
-        ({"annotations": {"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}}, "cluster-autoscaler"),
-        ({"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}, "ToBeDeleted"),
-        ({"labels": {"eks.amazonaws.com/compute-type": "auto"}}, "eks.amazonaws.com/compute-type"),
-        ({"labels": {"corepod.dev/autoscaled": "true"}}, "corepod.dev/autoscaled"),
-        ({"labels": {"corepod.dev/autoscaled": "false", "karpenter.sh/nodepool": "x"}}, ""),
-    ],
-)
-def test_nodes_of_an_autoscaler(more: Json, autoscaler: str) -> None:
-    found = decode.node(node("a", **more)).autoscaler
-    assert found.startswith(autoscaler)
-    assert bool(found) == bool(autoscaler)
-
-
 def test_where_a_pod_may_go() -> None:
     terms = [
         {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["x", "y"]}]},
@@ -241,6 +232,62 @@ REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 def test_pods_that_keep_each_other_out(more: Json, apart: tuple[str, ...], unclear: tuple[str, ...]) -> None:
     found = decode.workload(deployment(pod=spec() | more), "Deployment").demand
     assert (found.apart, found.unclear) == (apart, unclear)
+
+
+def named(*names: str, operator: str = "In", key: str = "metadata.name") -> Json:
+    return {"matchFields": [{"key": key, "operator": operator, "values": list(names)}]}
+
+
+@pytest.mark.parametrize(
+    ("terms", "wanted"),
+    [
+        pytest.param([named("n1")], "n1", id="as-the-daemonset-controller-writes-it"),
+        pytest.param([named("n1") | {"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}], "n1", id="and-more"),
+        pytest.param([named("n1"), named("n1")], "n1", id="twice-the-same"),
+        pytest.param([named("n1"), named("n2")], "", id="a-choice"),
+        pytest.param([named("n1", "n2")], "", id="a-choice-in-one-term"),
+        pytest.param([named("n1", operator="NotIn")], "", id="all-but-one"),
+        pytest.param([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["n1"]}]}], "", id="a-label"),
+        pytest.param([named("n1"), {}], "", id="an-empty-term"),
+        pytest.param([], "", id="none"),
+    ],
+)
+def test_a_pod_that_can_go_to_one_node_only_counts_there(terms: list[Json], wanted: str) -> None:
+    affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}}
+    waits = pod(spec(affinity=affinity), ("DaemonSet", "agent"), phase="Pending")
+    assert decode.pod(waits).node == wanted
+    assert decode.pod(pod(spec(affinity=affinity), phase="Pending")).node == "", "a sized workload's own pods wait"
+    assert decode.pod(pod(spec(affinity=affinity, nodeName="n7"), ("DaemonSet", "agent"))).node == "n7"
+
+
+def test_why_pods_cannot_be_created() -> None:
+    refused = 'pods "web-5d-{}" is forbidden: exceeded quota: team, requested: cpu=1, used: cpu=4, limited: cpu=4'
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+
+    def read(**more: str) -> str:
+        return decode.workload(deployment() | {"status": {"conditions": [condition | more]}}, "Deployment").refusal
+
+    assert read(message=refused.format("abcde")) == read(message=refused.format("fghij")), "one Event for all"
+    assert read(message=refused.format("abcde")).startswith("pods is forbidden: exceeded quota: team")
+    assert read(message="admission webhook denied it") == "admission webhook denied it"
+    assert read(message="old", status="False") == ""
+    assert decode.workload(deployment(), "Deployment").refusal == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "missing"),
+    [
+        ({}, 0),
+        ({"observedGeneration": 1, "replicas": 3, "availableReplicas": 3}, 4),
+        ({"observedGeneration": 1, "replicas": 3, "availableReplicas": 2}, 0),
+        ({"observedGeneration": 1, "replicas": 0}, 7),
+        ({"observedGeneration": 1, "replicas": 9, "availableReplicas": 9}, 0),
+    ],
+)
+def test_pods_that_a_statefulset_does_not_create(status: Json, missing: int) -> None:
+    work = deployment(replicas=7) | {"status": status}
+    assert decode.workload(work, "StatefulSet").missing == missing
+    assert decode.workload(work, "Deployment").missing == 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from corepod.operator.sizing.annotations import MEANINGS, Rules, rules
+from corepod.operator.sizing.autoscaled import AutoscaledNodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,13 @@ def test_without_annotations_everything_has_its_default() -> None:
         (read(paused="true"), Rules(paused=True)),
         (read(weight="5"), Rules(weight=5)),
         (read(mode="hpa-bounds"), Rules(mode="hpa-bounds")),
-        (read(autoscaler_nodes="true"), Rules(autoscaler_nodes=True)),
+        (read(autoscaled_nodes="auto"), Rules()),
+        (read(autoscaled_nodes="never"), Rules(autoscaled=AutoscaledNodes(known=False))),
+        (read(autoscaled_nodes="pool=burst"), Rules(autoscaled=AutoscaledNodes(False, (("pool", "burst"),)))),
+        (
+            read(autoscaled_nodes="auto, a.example/pool=, spot"),
+            Rules(autoscaled=AutoscaledNodes(True, (("a.example/pool", ""), ("spot", None)))),
+        ),
         (read(sized="true", replicas_by="chart", worker_restarts="1-9"), Rules()),
     ],
 )
@@ -57,6 +64,10 @@ def test_annotations(notes: dict[str, str], wanted: Rules) -> None:
         (read(reserve_cores_per_node="-1"), "corepod.dev/reserve-cores-per-node: '-1' is below 0"),
         (read(full="yes"), "corepod.dev/full: 'yes' is neither true nor false"),
         (read(full="true", headroom="2"), "corepod.dev/headroom: 2, but corepod.dev/full means"),
+        (read(autoscaled_nodes=""), "corepod.dev/autoscaled-nodes: '' is neither auto nor a label of nodes"),
+        (read(autoscaled_nodes="true"), "corepod.dev/autoscaled-nodes: 'true' is neither auto nor a label of nodes"),
+        (read(autoscaled_nodes="a=b=c"), "corepod.dev/autoscaled-nodes: 'a=b=c' is neither auto nor a label"),
+        (read(autoscaled_nodes="never,a=b"), "corepod.dev/autoscaled-nodes: 'never' is neither auto nor a label"),
         (read(weight="0"), "corepod.dev/weight: '0' isn't a whole number from 1 to 1000000"),
         (read(mode="exact"), "corepod.dev/mode: 'exact' isn't one of fit, linear, ladder, hpa-bounds"),
         (read(mode="linear"), "corepod.dev/mode: linear needs parameters in the annotation corepod.dev/linear"),

@@ -63,7 +63,7 @@ def test_bounds_follow_what_fits() -> None:
 @pytest.mark.parametrize("told", [True, False], ids=["told", "seen"])
 def test_bounds_reach_a_fixed_point_and_shrink_back(told: bool) -> None:
     """Where one of its nodes is always there, nobody has to say that there is an autoscaler."""
-    world = bounded(1, **({"autoscaler_nodes": "true"} if told else {}))
+    world = bounded(1, **({"autoscaled_nodes": "karpenter.sh/nodepool"} if told else {}))
     if not told:
         world.nodes["n0"]["metadata"]["labels"] |= {"karpenter.sh/registered": "true"}
     cluster, load = Autoscaler(world, most=10), Load(world, 20)
@@ -81,7 +81,7 @@ def test_bounds_reach_a_fixed_point_and_shrink_back(told: bool) -> None:
 
 
 def test_bounds_stop_at_max() -> None:
-    world = bounded(1, max="7", autoscaler_nodes="true")
+    world = bounded(1, max="7", autoscaled_nodes="karpenter.sh/nodepool")
     assert rounds(world, Autoscaler(world, most=10), Load(world, 100))[-1] == (2, 7)
 
 
@@ -107,7 +107,7 @@ def test_fit_does_not_feed_an_autoscaler(notes: Json) -> None:
 
 def test_without_the_rule_an_autoscaler_would_be_fed() -> None:
     """Whoever asks for one pod more than fits gets all the nodes there can be: what is tested does happen."""
-    world = World(node("n0")).deploy(deployment(autoscaler_nodes="true", **FULL))
+    world = World(node("n0")).deploy(deployment(autoscaled_nodes="never", **FULL))
     cluster = Autoscaler(world, most=10)
     for _ in range(100):
         decision = world.decide()["web"]
@@ -119,7 +119,7 @@ def test_without_the_rule_an_autoscaler_would_be_fed() -> None:
 
 @pytest.mark.parametrize("notes", [{}, FULL], ids=["headroom", "full"])
 def test_opting_in_reaches_a_fixed_point(notes: Json) -> None:
-    world = World(node("n0")).deploy(deployment(autoscaler_nodes="true", **notes))
+    world = World(node("n0")).deploy(deployment(autoscaled_nodes="never", **notes))
     cluster = Autoscaler(world, most=10)
     world.foreign("n0", 2 * CORE)
     big = world.foreign("", 4 * CORE)  # waits, and makes a node
@@ -136,8 +136,8 @@ def test_a_cluster_that_is_all_an_autoscalers_is_left_as_it_is() -> None:
     decision = world.decide()["web"]
     assert world.writes == []
     assert decision.outcome is Outcome.ONLY_AUTOSCALED_NODES
-    assert "set corepod.dev/mode to hpa-bounds, or corepod.dev/autoscaler-nodes to true" in decision.message
-    world.works["web"]["metadata"]["annotations"]["corepod.dev/autoscaler-nodes"] = "true"
+    assert "set corepod.dev/mode to hpa-bounds, or corepod.dev/autoscaled-nodes to never" in decision.message
+    world.works["web"]["metadata"]["annotations"]["corepod.dev/autoscaled-nodes"] = "never"
     world.operate()
     assert world.replicas() == 11
 
@@ -159,7 +159,7 @@ def test_proportions_leave_an_autoscalers_nodes_out(mode: str) -> None:
     parameters: Json = {mode: given[mode]}
     world.deploy(deployment(mode=mode, **parameters))
     assert world.decide()["web"].number == 4
-    world.works["web"]["metadata"]["annotations"]["corepod.dev/autoscaler-nodes"] = "true"
+    world.works["web"]["metadata"]["annotations"]["corepod.dev/autoscaled-nodes"] = "never"
     assert world.decide()["web"].number == 8
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from corepod.operator.sizing.decision import Outcome
+from corepod.operator.sizing.pacing import PAUSE
 
 from tests.unit.operator.world import CORE, FULL, World, deployment, node, nodes, spec
 
@@ -269,6 +270,7 @@ def test_a_rollout_that_changes_the_size_asks_for_nothing_without_a_place() -> N
         world.end_deleted()
         world.operate()
         assert not world.waiting()
+    world.operate(PAUSE)
     assert world.replicas() == 8
 
 
@@ -310,6 +312,53 @@ def test_a_workload_without_the_label_is_nobodys_business() -> None:
     world = World(*nodes(3)).deploy(deployment())
     world.works["web"]["metadata"]["labels"] = {}
     assert not world.decide()
+
+
+@pytest.mark.parametrize(("generation", "replicas"), [(2, 16), (1, 8)], ids=["resized", "created-so"])
+def test_pods_are_not_sized_by_one_that_was_resized_in_place(generation: int, replicas: int) -> None:
+    world = World(*nodes(2)).deploy(deployment(pod=spec(500), **FULL))
+    world.operate()
+    assert world.replicas() == 16
+    newest = world.pods[world.own()[-1]]
+    bigger = spec(1000) | {"nodeName": newest["spec"]["nodeName"]}
+    newest["spec"] = bigger
+    newest["metadata"]["generation"] = generation
+    world.rest()
+    assert world.replicas() == replicas
+
+
+def daemon_pod(world: World, node_name: str, cpu: int) -> str:
+    """A pod of a DaemonSet that waits for its node, as the DaemonSet controller creates it."""
+    names = [{"key": "metadata.name", "operator": "In", "values": [node_name]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": names}]}}
+    uid = world.foreign(node_name, cpu, affinity={"nodeAffinity": required})
+    del world.pods[uid]["spec"]["nodeName"]
+    world.pods[uid]["status"] = {"phase": "Pending"}
+    return uid
+
+
+def test_a_daemonsets_pod_that_waits_for_its_node_keeps_its_room() -> None:
+    world = World(*nodes(2)).deploy(deployment(**FULL))
+    world.operate()
+    assert world.replicas() == 8
+    world.nodes["new"] = node("new", 4000)
+    uid = daemon_pod(world, "new", 200)
+    world.operate()
+    assert world.replicas() == 11, "not 12: the fourth would take the room that it waits for"
+    world.pods[uid]["spec"]["nodeName"] = "new"
+    world.rest()
+    assert world.replicas() == 11
+
+
+def test_a_daemonset_that_comes_late_gets_its_room_after_the_wait() -> None:
+    world = World(*nodes(2)).deploy(deployment(**FULL))
+    world.operate()
+    for name in ("n0", "n1"):
+        daemon_pod(world, name, 200)
+    world.rest(30)
+    assert world.replicas() == 8, "no working pod goes for something that may pass"
+    world.rest(120)
+    assert world.replicas() == 6
 
 
 def test_linear_counts_cores_as_its_model_does() -> None:

@@ -203,11 +203,11 @@ def test_a_cordon_deletes_no_pod(world: World, work: Json, chance: random.Random
 
 def _fresh(world: World, chance: random.Random | None = None) -> dict[str, Decision]:
     """What an operator without a past would decide, with the facts in another order."""
-    facts: list[list[Any]] = [
+    facts: tuple[list[Any], list[Any], list[Any]] = (
         [decode.node(each) for each in world.nodes.values()],
         [decode.pod(each) for each in world.pods.values()],
         [decode.workload(each, "Deployment") for each in world.works.values()],
-    ]
+    )
     if chance:
         for each in facts:
             chance.shuffle(each)
