@@ -139,7 +139,7 @@ def test_equal_quantities_in_other_words_are_equal() -> None:
 
 def test_valkey_s_data_follow_its_limit() -> None:
     def most(resources: Object) -> str:
-        args = container(values("state.valkey", resources), "valkey")["args"][0]
+        args: str = container(values("state.valkey", resources), "valkey")["args"][0]
         return next(line.split()[1] for line in args.splitlines() if line.startswith("maxmemory "))
 
     assert int(most({"limits": {"memory": "1Gi"}, "requests": {"memory": "64Mi"}})) == (3 << 30) // 4

@@ -38,7 +38,7 @@
 {{- define "corepod.labelFaults" -}}
 {{- $faults := list }}
 {{- range $name, $_ := .Values.commonLabels }}
-{{- if or (hasKey (include "corepod.workerLabels" (merge (dict "Values" (omit $.Values "commonLabels")) $) | fromYaml) $name) (hasPrefix "corepod.dev/" $name) }}
+{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|version|part-of|managed-by|component)|helm[.]sh/chart|corepod[.]dev/.*)$" $name }}
 {{- $faults = append $faults (printf "commonLabels has %s, which the chart sets by itself" $name) }}
 {{- end }}
 {{- range $other, $labels := dict "podLabels" $.Values.podLabels "serviceMonitor.labels" $.Values.serviceMonitor.labels "prometheusRule.labels" $.Values.prometheusRule.labels }}
