@@ -79,10 +79,10 @@ def test_the_autoscaler_scales_this_deployment_by_the_worker_s_cpu() -> None:
 
 
 def test_a_full_cluster_gets_no_pod_more_in_a_rollout() -> None:
-    def surge(values: Object) -> tuple[int, int]:
+    def surge(values: Object) -> tuple[int | str, int | str]:
         rolling = find(chart(values), "Deployment")["spec"]["strategy"]["rollingUpdate"]
         return rolling["maxSurge"], rolling["maxUnavailable"]
 
     for preset in ("exclusive", "shared"):
-        assert surge({"cpu": {"preset": preset}}) == (1, 0)
-        assert surge({"cpu": {"preset": preset}, "full": True}) == (0, 1)
+        assert surge({"cpu": {"preset": preset}}) == ("25%", 0)
+        assert surge({"cpu": {"preset": preset}, "full": True}) == (0, "10%")

@@ -21,6 +21,29 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: worker
 {{- end }}
 
+{{/* The namespace of every object. */}}
+{{- define "corepod.namespace" -}}
+{{ .Values.namespaceOverride | default .Release.Namespace }}
+{{- end }}
+
+{{/*
+The annotations of an object, as lines of its metadata: commonAnnotations and its own ones, which take precedence. Argument:
+(list $ OWN), or (list $).
+*/}}
+{{- define "corepod.annotations" -}}
+{{- $own := rest . | first | default dict }}
+{{- with merge (dict) $own (first .).Values.commonAnnotations }}
+{{- printf "\n  annotations:%s" (toYaml . | nindent 4) }}
+{{- end }}
+{{- end }}
+
+{{/* Labels that the values add to every object and every pod. No selector has them, so they can change. */}}
+{{- define "corepod.commonLabels" -}}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* Labels of every object, without the component. */}}
 {{- define "corepod.labels" -}}
 app.kubernetes.io/name: {{ include "corepod.name" . }}
@@ -29,6 +52,7 @@ app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
 app.kubernetes.io/part-of: corepod
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- include "corepod.commonLabels" . }}
 {{- end }}
 
 {{- define "corepod.workerLabels" -}}
@@ -78,25 +102,9 @@ app.kubernetes.io/component: operator
 {{ include "corepod.selector" . }}
 app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
 app.kubernetes.io/part-of: corepod
+{{- include "corepod.commonLabels" . }}
 {{- if and (include "corepod.sized" .) .Values.operator.publishRestarts }}
 corepod.dev/worker-restarts: {{ eq .Values.operator.restartLabel "off" | ternary "off" "0" | quote }}
-{{- end }}
-{{- end }}
-
-{{/* The image's tag as the value of a label. */}}
-{{- define "corepod.version" -}}
-{{ .Values.image.tag | default .Chart.AppVersion | toString | trunc 63 | trimAll "-._" }}
-{{- end }}
-
-{{- define "corepod.image" -}}
-{{- with .Values.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
-{{- end }}
-{{- end }}
-
-{{- define "corepod.operatorImage" -}}
-{{- with .Values.operator.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
 {{- end }}
 {{- end }}
 

@@ -49,24 +49,6 @@
 {{- end }}
 {{- end }}
 
-{{- define "corepod.resources" -}}
-{{- $memory := .Values.memory.request }}
-{{- if eq .Values.cpu.preset "exclusive" }}
-requests:
-  cpu: {{ int .Values.cpu.slots | quote }}
-  memory: {{ $memory }}
-limits:
-  cpu: {{ int .Values.cpu.slots | quote }}
-  memory: {{ $memory }}
-{{- else }}
-requests:
-  cpu: {{ .Values.cpu.request | default (printf "%dm" (mul 250 (int .Values.cpu.slots))) | quote }}
-  memory: {{ $memory }}
-limits:
-  memory: {{ .Values.memory.limit | default $memory }}
-{{- end }}
-{{- end }}
-
 {{/* The security contexts that Pod Security "restricted" requires from a pod and from a container. */}}
 {{- define "corepod.podSecurity" -}}
 runAsNonRoot: true
@@ -78,10 +60,13 @@ seccompProfile:
 {{- end }}
 
 {{- define "corepod.containerSecurity" -}}
-allowPrivilegeEscalation: false
-capabilities:
-  drop: [ALL]
-readOnlyRootFilesystem: {{ .Values.readOnlyRootFilesystem }}
+{{- $own := .Values.containerSecurityContext | default dict }}
+{{- $found := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" .Values.readOnlyRootFilesystem }}
+{{- range $name, $value := $own }}
+{{- $_ := set $found $name $value }}
+{{- end }}
+{{- $_ := set $found "capabilities" (merge (dict) ($own.capabilities | default dict) (dict "drop" (list "ALL"))) }}
+{{- toYaml $found }}
 {{- end }}
 
 {{- define "corepod.probe" -}}
@@ -94,10 +79,15 @@ httpGet:
 {{/* Seconds that a pod has to stop: the program's own time plus a margin for the kubelet. */}}
 {{- define "corepod.grace" -}}
 {{- if kindIs "invalid" .Values.terminationGracePeriodSeconds -}}
-{{ add 5 (ceil (include "corepod.stopTimeout" . | float64)) }}
+{{ add 5 (include "corepod.hookTime" .) (ceil (include "corepod.stopTimeout" . | float64)) }}
 {{- else -}}
 {{ int64 .Values.terminationGracePeriodSeconds }}
 {{- end }}
+{{- end }}
+
+{{/* Seconds that a preStop hook sleeps, which Kubernetes takes from the same time. What a command takes isn't known. */}}
+{{- define "corepod.hookTime" -}}
+{{ dig "preStop" "sleep" "seconds" 0 .Values.lifecycle | int64 }}
 {{- end }}
 
 {{- define "corepod.lameDuck" -}}
@@ -106,6 +96,20 @@ httpGet:
 
 {{- define "corepod.stopTimeout" -}}
 {{ .Values.settings.stop_timeout | default 25 }}
+{{- end }}
+
+{{/* Fields of the workers' pods that are values by the same name. */}}
+{{- define "corepod.podFields" -}}
+{{- $fields := dict
+  "priorityClassName" .Values.priorityClassName "runtimeClassName" .Values.runtimeClassName
+  "schedulerName" .Values.schedulerName "hostAliases" .Values.hostAliases "dnsPolicy" .Values.dnsPolicy
+  "dnsConfig" .Values.dnsConfig "shareProcessNamespace" .Values.shareProcessNamespace
+}}
+{{- range $name, $value := $fields }}
+{{- with $value }}
+{{ toYaml (dict $name .) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "corepod.tolerations" -}}

@@ -7,7 +7,7 @@ had, and a Deployment without it has 1 pod. So the annotation corepod.dev/replic
 field, and from then on the chart writes the number that it finds in the cluster.
 */}}
 {{- define "corepod.replicas" -}}
-{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "corepod.fullname" .) | default dict }}
+{{- $live := lookup "apps/v1" "Deployment" (include "corepod.namespace" .) (include "corepod.fullname" .) | default dict }}
 {{- if not (or (include "corepod.scaled" .) (kindIs "invalid" .Values.replicas)) }}
 {{- int .Values.replicas }}
 {{- else if eq (dig "metadata" "annotations" "corepod.dev/replicas-by" "" $live) "chart" }}

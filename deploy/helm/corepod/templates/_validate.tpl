@@ -1,7 +1,7 @@
 {{/* Checks that values.schema.json can't express: combinations of values. All errors are reported at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
-{{- range list "cpu" "time" "number" "operator" "front" "settings" "env" "state" }}
+{{- range list "cpu" "resource" "image" "rollout" "label" "pod" "time" "number" "operator" "front" "settings" "env" "state" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}
@@ -25,10 +25,45 @@
 {{- range list "cpu" "memory" }}
 {{- if not (hasKey $limits .) }}
 {{- $faults = append $faults (printf "the container %s has no %s limit, but a pod gets exclusive cores only if every container has limits for CPU and memory that equal its requests (fractions are fine): set resources.limits.%s, or cpu.preset to shared" $name . .) }}
-{{- else if and (hasKey $requests .) (ne (get $requests . | toString) (get $limits . | toString)) }}
+{{- else if and (hasKey $requests .) (ne (get $requests . | include "corepod.amount") (get $limits . | include "corepod.amount")) }}
 {{- $faults = append $faults (printf "the container %s requests %v of %s with a limit of %v, but a pod gets exclusive cores only if they are equal: leave the request out, or set cpu.preset to shared" $name (get $requests .) . (get $limits .)) }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
+
+{{/* Labels that two values, or a value and the chart, would set. A manifest may have each of them once. */}}
+{{- define "corepod.labelFaults" -}}
+{{- $faults := list }}
+{{- range $name, $_ := .Values.commonLabels }}
+{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|version|part-of|managed-by|component)|helm[.]sh/chart|corepod[.]dev/.*)$" $name }}
+{{- $faults = append $faults (printf "commonLabels has %s, which the chart sets by itself" $name) }}
+{{- end }}
+{{- range $other, $labels := dict "podLabels" $.Values.podLabels "serviceMonitor.labels" $.Values.serviceMonitor.labels "prometheusRule.labels" $.Values.prometheusRule.labels }}
+{{- if hasKey $labels $name }}
+{{- $faults = append $faults (printf "commonLabels and %s both have %s: leave it in one of them" $other $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $own := include "corepod.sizing" . | fromYaml }}
+{{- range $name, $_ := .Values.deploymentAnnotations }}
+{{- if or (hasKey $own $name) (eq $name "corepod.dev/replicas-by") }}
+{{- $faults = append $faults (printf "deploymentAnnotations has %s, which the chart sets: use operator.sizing or full" $name) }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
+
+{{- define "corepod.podFaults" -}}
+{{- $faults := list }}
+{{- if and (eq .Values.dnsPolicy "None") (not .Values.dnsConfig.nameservers) }}
+{{- $faults = append $faults "dnsPolicy is None, which needs dnsConfig.nameservers: the pods would have no name server" }}
+{{- end }}
+{{- if kindIs "bool" .Values.enabled }}
+{{- if not .Values.enabled }}
+{{- $faults = append $faults "enabled is false, which switches a chart off only where it is a dependency: give the dependency a `condition` in the parent's Chart.yaml" }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}
@@ -38,8 +73,9 @@
 {{- $faults := list }}
 {{- $stop := include "corepod.stopTimeout" . | float64 }}
 {{- with .Values.terminationGracePeriodSeconds }}
-{{- if lt (float64 .) $stop }}
-{{- $faults = append $faults (printf "terminationGracePeriodSeconds is %v, less than the %v seconds of settings.stop_timeout: Kubernetes would kill the pod while it drains" . $stop) }}
+{{- $hook := include "corepod.hookTime" $ | float64 }}
+{{- if lt (float64 .) (addf $stop $hook) }}
+{{- $faults = append $faults (printf "terminationGracePeriodSeconds is %v, less than the %v seconds of settings.stop_timeout%s: Kubernetes would kill the pod while it drains" . $stop (gt $hook 0.0 | ternary (printf " and the %v of lifecycle.preStop" $hook) "")) }}
 {{- end }}
 {{- end }}
 {{- $lame := include "corepod.lameDuck" . | float64 }}
@@ -95,7 +131,7 @@
 {{- $faults = append $faults (printf "the front would need %d places for %s pods (half as many again), and has 1000 at the most: lower the largest number of pods, or use a proxy that follows the EndpointSlices (docs/balancing.md)" $places $most) }}
 {{- end }}
 {{- else if and $most (le $places (int $most)) }}
-{{- $faults = append $faults (printf "front.places is %d, but there may be %s pods, and a rollout adds one: pods without a place get no requests; leave it empty, or raise it" $places $most) }}
+{{- $faults = append $faults (printf "front.places is %d, but there may be %s pods, and a rollout adds others: pods without a place get no requests; leave it empty, or raise it" $places $most) }}
 {{- end }}
 {{- $lame := include "corepod.lameDuck" . | float64 }}
 {{- if lt $lame 3.0 }}
@@ -149,6 +185,14 @@
 {{- $faults = append $faults (printf "settings.%s can't be set here: it is decided by %s" $name (get $by $name)) }}
 {{- end }}
 {{- end }}
+{{- if has (first .Values.command | default "corepod") (list "corepod" "/usr/local/bin/corepod") }}
+{{- range .Values.args }}
+{{- $name := regexFind "^--[a-z0-9-]+" . | trimPrefix "--" | replace "-" "_" }}
+{{- if hasKey $by $name }}
+{{- $faults = append $faults (printf "args has %s, but that is decided by %s" . (get $by $name)) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- toJson $faults }}
 {{- end }}
 
@@ -162,6 +206,11 @@
 {{- range .Values.extraEnv }}
 {{- if has .name $taken }}
 {{- $faults = append $faults (printf "extraEnv has %s, which the chart sets already (app, cpu.slots, settings, state, or by itself)" .name) }}
+{{- end }}
+{{- end }}
+{{- range .Values.operator.env }}
+{{- if eq .name "POD_NAMESPACE" }}
+{{- $faults = append $faults "operator.env has POD_NAMESPACE, which the chart sets already" }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}

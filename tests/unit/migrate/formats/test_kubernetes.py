@@ -132,7 +132,7 @@ def test_a_sleep_before_the_stop(hook: dict[str, Any], lame_duck: int | None, st
 
 def test_what_the_chart_has_no_value_for() -> None:
     def change(spec: dict[str, Any]) -> None:
-        spec["strategy"] = {"type": "Recreate"}
+        spec["strategy"] = {"type": "OnDelete"}
         inner = spec["template"]["spec"]
         inner |= {"hostNetwork": True, "securityContext": {"runAsUser": 0}}
         web = inner["containers"][0]
@@ -150,6 +150,18 @@ def test_what_the_chart_has_no_value_for() -> None:
         "readinessProbe.exec",
         "container.ports",
     }
+
+
+def test_what_the_chart_takes_as_it_is() -> None:
+    document = next(yaml.safe_load_all(PINNED))
+    document["metadata"]["annotations"] = {
+        "reloader.stakater.com/auto": "true",
+        "deployment.kubernetes.io/revision": "3",
+    }
+    document["spec"]["strategy"] = {"type": "Recreate"}
+    got = values(read(yaml.safe_dump(document)))
+    assert got["deploymentAnnotations"] == {"reloader.stakater.com/auto": "true"}
+    assert got["strategy"] == {"type": "Recreate"}
 
 
 def test_what_a_cluster_adds_to_an_exported_manifest() -> None:

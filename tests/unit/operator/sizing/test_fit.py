@@ -224,7 +224,7 @@ def test_a_rollout_of_a_full_cluster_changes_no_number() -> None:
 
 
 def test_a_rollout_with_headroom_changes_no_number() -> None:
-    """One pod comes first (maxSurge 1)."""
+    """One pod comes first, which is all that there is room for."""
     world = World(*nodes(2)).deploy(deployment())
     world.operate()
     for uid in world.own():
@@ -235,6 +235,32 @@ def test_a_rollout_with_headroom_changes_no_number() -> None:
         del world.pods[uid]
         world.now += 20
     assert [number for _, number in world.writes] == [7]
+
+
+def test_pods_that_wait_in_a_rollout_change_no_number() -> None:
+    """A quarter is to come first (maxSurge 25%), and there is room for one: the other one waits for a pod that goes."""
+    world = World(*nodes(2)).deploy(deployment())
+    world.operate()
+    old, waited = world.own(), 0
+    number, surge = len(old), 2
+    assert number == 7
+    while old:
+        world.works["web"]["spec"]["replicas"] = min(len(old), surge) + number
+        world.settle()
+        world.works["web"]["spec"]["replicas"] = number
+        waited = max(waited, world.waiting())
+        for _ in range(4):  # longer than a pod may wait for a place that seems to be there
+            world.now += 20
+            found = world.decide()["web"]
+            assert (found.number, found.writes) == (number, False), found
+        ready = len(world.own()) - world.waiting()
+        assert ready > number, "the rollout goes on"
+        for uid in old[: ready - number]:
+            del world.pods[uid]
+        old = old[ready - number :]
+    assert waited == 1
+    assert world.waiting() == 0
+    assert len(world.writes) == 1
 
 
 def test_the_newest_pod_says_what_a_pod_needs() -> None:

@@ -127,8 +127,8 @@ def _lifecycle(chart: Chart, taking: Taking) -> None:
             hooks.drop(f"{why}, 5 by default", "preStop")
         else:
             hooks.use("preStop", "lame_duck", sleep, why)
-    hooks.ask("no command runs when a pod stops; what has to happen then goes to the lifespan", "preStop")
-    hooks.ask("the chart has no hooks of the container", "postStart")
+    hooks.ask("what has to happen when a pod stops goes to the lifespan, or the command to lifecycle", "preStop")
+    hooks.ask("a command that has to run when a container starts goes to lifecycle", "postStart")
     hooks.rest()
 
 

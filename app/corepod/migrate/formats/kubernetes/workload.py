@@ -25,7 +25,7 @@ def take_all(chart: Chart, web: Web) -> None:
         top.take(key)
     if kind not in ("Deployment", "ReplicaSet", "Pod"):
         chart.program.ask("kind", kind, "the chart makes a Deployment")
-    _metadata(metadata)
+    _metadata(chart, metadata)
     spec = top.take("spec") or {}
     if kind == "Pod":
         inner = {"metadata": {}, "spec": spec}
@@ -41,14 +41,14 @@ def take_all(chart: Chart, web: Web) -> None:
     top.rest()
 
 
-def _metadata(taking: Taking) -> None:
+def _metadata(chart: Chart, taking: Taking) -> None:
     taking.drop("the chart names its objects after the release", "name", "generateName")
     taking.drop("helm install --namespace", "namespace")
     taking.drop("the chart has labels of its own; those of pods are in podLabels", "labels")
     annotations = taking.get("annotations") or {}
     mine = {key: value for key, value in annotations.items() if not key.startswith(_TOOLS)}
     if mine:
-        taking.ask("the chart has no annotations of the Deployment, but of pods (podAnnotations)", "annotations")
+        chart.take(taking, "annotations", "deploymentAnnotations", {key: str(value) for key, value in mine.items()})
     taking.drop("of kubectl and of the cluster", "annotations")
     taking.drop("of the cluster", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
     taking.rest()
@@ -61,11 +61,13 @@ def _spec(chart: Chart, taking: Taking) -> None:
     strategy = taking.get("strategy") or taking.get("updateStrategy") or {}
     key = "strategy" if "strategy" in taking else "updateStrategy"
     rolling = strategy.get("rollingUpdate") or {}
-    if strategy.get("type", "RollingUpdate") != "RollingUpdate":
-        taking.ask("the chart replaces pods one after the other; Recreate stops all of them first", key)
+    if strategy.get("type") == "Recreate":
+        chart.take(taking, key, "strategy", {"type": "Recreate"}, "all pods stop before the next ones come", check=True)
+    elif strategy.get("type", "RollingUpdate") != "RollingUpdate":
+        taking.ask("a Deployment replaces its pods by itself", key)
     elif str(rolling.get("maxSurge", "")) in ("0", "0%"):
         chart.take(taking, key, "full", True, "a pod goes before its successor comes")
-    taking.drop("the chart replaces one pod at a time, the new one first", key)
+    taking.drop("the chart adds up to a quarter of the pods first; strategy takes other numbers", key)
     if "minReadySeconds" in taking:
         chart.take(taking, "minReadySeconds", "minReadySeconds")
     taking.drop("the default of the cluster is kept", *_DEFAULTS)

@@ -22,9 +22,7 @@ app.kubernetes.io/component: front
 {{- end }}
 
 {{- define "corepod.frontImage" -}}
-{{- with .Values.front.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag }}{{ end }}
-{{- end }}
+{{ include "corepod.imageOf" (list . .Values.front.image) }}
 {{- end }}
 
 {{/* The largest number of pods that these values allow; empty if they name none. */}}
@@ -35,11 +33,15 @@ app.kubernetes.io/component: front
 {{- end }}
 {{- end }}
 
-{{/* Servers that the front has room for. Half as many again: pods that a rollout adds and pods that still drain have one, too. */}}
+{{/*
+Servers that the front has room for: pods that a rollout adds have a place, too, and so do pods that still drain, as many
+again. With the default strategy that is half as many again.
+*/}}
 {{- define "corepod.front.places" -}}
 {{- if kindIs "invalid" .Values.front.places }}
 {{- $most := include "corepod.mostPods" . | default 1 | int }}
-{{- max 50 (div (add (mul 3 $most) 1) 2) }}
+{{- $added := include "corepod.surge" (list . $most) | float64 | mulf 2 | ceil | int }}
+{{- max 50 (div (add (mul 3 $most) 1) 2) (add $most (min $most $added)) }}
 {{- else }}{{ int .Values.front.places }}
 {{- end }}
 {{- end }}
@@ -91,7 +93,7 @@ more than the requests do.
 # Pods that the cluster has found ready. HAProxy uses an address that is new to it before the first check has failed, and
 # a pod has one before anything listens there.
 - name: PODS
-  value: {{ printf "%s-headless.%s.svc.%s" (include "corepod.fullname" .) .Release.Namespace .Values.front.clusterDomain }}
+  value: {{ printf "%s-headless.%s.svc.%s" (include "corepod.fullname" .) (include "corepod.namespace" .) .Values.front.clusterDomain }}
 # By the kubelet. If it doesn't know the Service yet, HAProxy refuses the address, and the container starts again with it.
 - name: SERVICE_IP
   value: $({{ include "corepod.serviceVariable" . }})
@@ -101,6 +103,6 @@ more than the requests do.
 # The same in every front and after every upgrade, or clients would lose their pods. It is no secret: with it a client could
 # at most choose a pod whose address it knows.
 - name: COOKIE_KEY
-  value: {{ printf "%s/%s" .Release.Namespace (include "corepod.fullname" .) | sha256sum | trunc 32 }}
+  value: {{ printf "%s/%s" (include "corepod.namespace" .) (include "corepod.fullname" .) | sha256sum | trunc 32 }}
 {{- end }}
 {{- end }}

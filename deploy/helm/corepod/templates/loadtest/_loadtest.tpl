@@ -25,9 +25,7 @@ app.kubernetes.io/component: loadtest
 {{- end }}
 
 {{- define "corepod.loadtestImage" -}}
-{{- with .Values.loadtest.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
-{{- end }}
+{{ include "corepod.imageOf" (list . .Values.loadtest.image) }}
 {{- end }}
 
 {{/* A Deployment of Locust. Argument: (dict "root" $ "role" "master" or "worker" "replicas" number "args" flags). */}}
@@ -37,7 +35,8 @@ apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {{ include "corepod.loadtestName" $root }}-{{ .role }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ include "corepod.namespace" $root }}
+  {{- include "corepod.annotations" (list $root) }}
   labels:
     {{- include "corepod.loadtestLabels" $root | nindent 4 }}
 spec:
@@ -45,6 +44,7 @@ spec:
   # A second master would take over some of the workers, and the counts are lost with the first one anyway.
   strategy:
     type: Recreate
+  {{- with include "corepod.revisionHistoryLimit" $root | trim }}{{ nindent 2 . }}{{ end }}
   selector:
     matchLabels:
       {{- include "corepod.loadtestSelector" $root | nindent 6 }}
@@ -54,17 +54,13 @@ spec:
       labels:
         {{- include "corepod.loadtestSelector" $root | nindent 8 }}
         app.kubernetes.io/part-of: corepod
+        {{- with include "corepod.commonLabels" $root | trim }}{{ nindent 8 . }}{{ end }}
         corepod.dev/locust: {{ .role }}
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
       terminationGracePeriodSeconds: 5
-      {{- with $root.Values.image.pullSecrets }}
-      imagePullSecrets:
-        {{- range . }}
-        - name: {{ . }}
-        {{- end }}
-      {{- end }}
+      {{- with include "corepod.pullSecrets" $root | trim }}{{ nindent 6 . }}{{ end }}
       securityContext:
         {{- include "corepod.podSecurity" $root | nindent 8 }}
       containers:
@@ -89,14 +85,10 @@ spec:
               path: /
               port: page
           {{- end }}
-          # A fraction of a core and no limit: the pod never gets one of the exclusive cores, and is never throttled, which
-          # would distort its measurements.
+          # A fraction of a core, so that the pod never gets one of the exclusive cores, and by default no CPU limit: a
+          # throttled load test would distort its measurements.
           resources:
-            requests:
-              cpu: {{ $root.Values.loadtest.cpu | quote }}
-              memory: {{ $root.Values.loadtest.memory }}
-            limits:
-              memory: {{ $root.Values.loadtest.memory }}
+            {{- include "corepod.loadtestResources" $root | nindent 12 }}
           securityContext:
             {{- include "corepod.containerSecurity" (dict "Values" (dict "readOnlyRootFilesystem" true)) | nindent 12 }}
           volumeMounts:

@@ -16,9 +16,7 @@ app.kubernetes.io/component: valkey
 {{- end }}
 
 {{- define "corepod.valkeyImage" -}}
-{{- with .Values.state.valkey.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag }}{{ end }}
-{{- end }}
+{{ include "corepod.imageOf" (list . .Values.state.valkey.image) }}
 {{- end }}
 
 {{- define "corepod.valkeySecret" -}}
@@ -45,7 +43,7 @@ app.kubernetes.io/component: valkey
 {{- end }}
 {{- if and (include "corepod.shares" $) (not (hasKey $.Values.settings "shared_prefix")) }}
 - name: COREPOD_SHARED_PREFIX
-  value: {{ printf "%s/%s:" $.Release.Namespace (include "corepod.fullname" $) | quote }}
+  value: {{ printf "%s/%s:" (include "corepod.namespace" $) (include "corepod.fullname" $) | quote }}
 {{- end }}
 {{- if .required }}
 - name: COREPOD_SHARED_REQUIRED
@@ -65,11 +63,9 @@ app.kubernetes.io/component: valkey
 {{- if not (or $one (include "corepod.shares" .)) }}true{{ end }}
 {{- end }}
 
-{{/* Bytes of a quantity such as 128Mi. */}}
-{{- define "corepod.bytes" -}}
-{{- $text := include "corepod.text" . }}
-{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
-{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $units (regexFind "[A-Za-z]*$" $text)) | int64 }}
+{{/* Bytes of Valkey's memory limit. */}}
+{{- define "corepod.valkeyMemory" -}}
+{{- (include "corepod.valkeyResources" . | fromYaml).limits.memory | include "corepod.amount" | float64 | int64 }}
 {{- end }}
 
 {{/*
@@ -77,7 +73,7 @@ What Valkey's data may use of its memory limit. The rest is for its buffers and,
 rewrite of its log makes of the pages that are written to meanwhile.
 */}}
 {{- define "corepod.valkeyMost" -}}
-{{- divf (mulf (include "corepod.bytes" .Values.state.valkey.memory | float64) (.Values.state.valkey.persistence.enabled | ternary 2 3)) 4 | int64 }}
+{{- divf (mulf (include "corepod.valkeyMemory" . | float64) (.Values.state.valkey.persistence.enabled | ternary 2 3)) 4 | int64 }}
 {{- end }}
 
 {{- define "corepod.stateFaults" -}}
@@ -92,8 +88,9 @@ rewrite of its log makes of the pages that are written to meanwhile.
 {{- if and .existing.caSecret (not .existing.secret) }}
 {{- $faults = append $faults "state.existing.caSecret is set, but state.existing.secret, which has the URL, isn't" }}
 {{- end }}
-{{- if and .valkey.enabled (lt (include "corepod.bytes" .valkey.memory | int64) 33554432) }}
-{{- $faults = append $faults (printf "state.valkey.memory is %v: Valkey needs at least 32Mi" .valkey.memory) }}
+{{- if and .valkey.enabled (lt (include "corepod.valkeyMemory" $ | int64) 33554432) }}
+{{- $limit := (include "corepod.valkeyResources" $ | fromYaml).limits.memory }}
+{{- $faults = append $faults (printf "state.valkey.memory is %v: Valkey needs at least 32Mi" $limit) }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}
