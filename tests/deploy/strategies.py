@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from tests.deploy.render import CHART, Object
@@ -20,6 +21,11 @@ LETTERS = st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categori
 WORDS = st.text(LETTERS, max_size=12)
 LARGEST = 100_000  # of whole numbers without a limit of their own: nobody means a number that needs 64 bits
 
+# Each example is a process: what is found isn't made smaller, which would take minutes. It has a few values anyway.
+EXAMPLES = settings(
+    phases=[Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
 Path = tuple[str, ...]
 LIMITS = {"cpu": "100m", "memory": "64Mi"}
 SAMPLES: dict[str, list[Any]] = {
@@ -139,7 +145,8 @@ def _of_type(kind: str, schema: Object, path: Path) -> st.SearchStrategy[Any]:
         case "boolean":
             return st.booleans()
         case "integer":
-            return st.integers(schema.get("minimum", -5), min(schema.get("maximum", LARGEST), LARGEST))
+            least = schema.get("minimum", -5)
+            return st.integers(least, min(schema.get("maximum", least + LARGEST), least + LARGEST))
         case "number":
             least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 0.001)
             most = schema.get("exclusiveMaximum", 1000.001) - 0.001

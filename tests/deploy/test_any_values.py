@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from tests.deploy.render import helm_template
-from tests.deploy.strategies import values
+from tests.deploy.strategies import EXAMPLES, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def faults(document: Object) -> Iterator[str]:
                 yield f"the variable {variable}"
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large])
+@EXAMPLES
 @given(values())
 def test_what_renders_keeps_the_rules_for_names_and_labels(drawn: Object) -> None:
     for document in rendered(drawn):

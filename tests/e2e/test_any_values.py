@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
-from tests.deploy.strategies import values
+from tests.deploy.strategies import EXAMPLES, values
 from tests.deploy.test_any_values import rendered
 from tests.e2e.kube import Refused, kubectl
 
@@ -44,7 +44,7 @@ def refusals(namespace: str, objects: list[Object]) -> list[str]:
 def test_what_renders_is_accepted(namespace: str) -> None:
     accepted = 0
 
-    @settings(max_examples=40, suppress_health_check=list(HealthCheck), print_blob=False)
+    @settings(EXAMPLES, max_examples=40)
     @given(values())
     def check(drawn: Object) -> None:
         nonlocal accepted

@@ -43,7 +43,7 @@
 {{- $paths = append $paths .mountPath }}
 {{- end }}
 {{- $containers := list "worker" }}
-{{- range concat .Values.initContainers .Values.extraContainers }}
+{{- range concat (.Values.initContainers | default list) (.Values.extraContainers | default list) }}
 {{- if has .name $containers }}
 {{- $faults = append $faults (printf "the name of the container %s is taken: by the worker, or by another one of initContainers and extraContainers" .name) }}
 {{- end }}

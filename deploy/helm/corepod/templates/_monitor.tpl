@@ -7,7 +7,7 @@ alerts select them. Arguments: root, name, labels (YAML), component (of the Serv
 */}}
 {{- define "corepod.monitor" -}}
 {{- $values := .root.Values.serviceMonitor }}
-{{- $pods := .root.Values.podMonitor.enabled }}
+{{- $pods := eq .root.Values.podMonitor.enabled true }}
 {{- if or $pods $values.enabled }}
 apiVersion: monitoring.coreos.com/v1
 kind: {{ $pods | ternary "PodMonitor" "ServiceMonitor" }}

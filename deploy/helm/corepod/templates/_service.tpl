@@ -70,7 +70,7 @@ ipFamilies:
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if and (eq (len .Values.service.ipFamilies) 2) (not (has .Values.service.ipFamilyPolicy (list "PreferDualStack" "RequireDualStack"))) }}
+{{- if and (gt (len (.Values.service.ipFamilies | default list)) 1) (not (has .Values.service.ipFamilyPolicy (list "PreferDualStack" "RequireDualStack"))) }}
 {{- $faults = append $faults "service.ipFamilies has two families: set service.ipFamilyPolicy to PreferDualStack or RequireDualStack" }}
 {{- end }}
 {{- toJson $faults }}
