@@ -7,6 +7,9 @@
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
 {{- $faults = append $faults (printf "the objects would be called %q, but names of Services consist of lower-case letters, digits and dashes, and begin with a letter: set fullnameOverride" $name) }}
 {{- end }}
+{{- if has $name (list "null" "true" "false" "yes" "no" "on" "off" "y" "n") }}
+{{- $faults = append $faults (printf "the objects would be called %s, which YAML reads as something else than a name: set fullnameOverride" $name) }}
+{{- end }}
 {{- toJson $faults }}
 {{- end }}
 

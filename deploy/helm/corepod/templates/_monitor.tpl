@@ -25,8 +25,8 @@ spec:
       {{- if $pods }}
       {{- .selector | nindent 6 }}
       {{- else }}
-      app.kubernetes.io/name: {{ include "corepod.name" .root }}
-      app.kubernetes.io/instance: {{ .root.Release.Name }}
+      app.kubernetes.io/name: {{ include "corepod.name" .root | quote }}
+      app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
       app.kubernetes.io/component: {{ .component }}
       {{- end }}
   {{ $pods | ternary "podMetricsEndpoints" "endpoints" }}:

@@ -17,7 +17,7 @@ ports:
   - name: http
     port: {{ int .port }}
     targetPort: http
-    appProtocol: {{ .appProtocol | default "http" }}
+    appProtocol: {{ .appProtocol | default "http" | quote }}
     {{- with .nodePort }}
     nodePort: {{ int . }}
     {{- end }}
@@ -39,7 +39,7 @@ sessionAffinityConfig:
 {{- end }}
 {{- end }}
 {{- with .loadBalancerClass }}
-loadBalancerClass: {{ . }}
+loadBalancerClass: {{ . | quote }}
 {{- end }}
 {{- with .loadBalancerSourceRanges }}
 loadBalancerSourceRanges:
