@@ -11,7 +11,7 @@ BASE ?= python:3.14-slim
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-process test-compat lint format docs migrate-corpus bench bench-pm2 conformance bench-pins wheel image operator-image \
+.PHONY: help run test test-unit test-process test-compat lint lint-chart format docs migrate-corpus bench bench-pm2 conformance bench-pins wheel image operator-image \
   loadtest-image kind-up kind-down e2e soak recovery balancing loadtest loadtest-pictures hit pins clean
 
 help: ## Show this help
@@ -87,6 +87,14 @@ lint: $(VENV)/.test ## Check style, types and the rules for imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Another program in Go.
+KUBE_SCORE_VERSION := v1.20.0
+$(BIN)/kube-score: $(VENV)/.run
+	GOBIN=$(abspath $(BIN)) go install github.com/zegl/kube-score/cmd/kube-score@$(KUBE_SCORE_VERSION)
+
+lint-chart: $(BIN)/kube-score ## Check the chart with helm lint and kube-score
+	deploy/lint-chart $(BIN)/kube-score
 
 format: $(VENV)/.test ## Format the code in the project's style
 	$(BIN)/ruff check --fix .

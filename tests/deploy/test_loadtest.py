@@ -98,3 +98,13 @@ def test_pods_that_choose_whom_they_let_in_let_them_in() -> None:
     assert any(peer["podSelector"]["matchLabels"].items() <= labels.items() for peer in peers)
     closed = find(chart(chosen), "NetworkPolicy", "corepod")["spec"]["ingress"][0]["from"]
     assert len(peers) == len(closed) + 1
+
+
+def test_with_policies_only_its_workers_reach_the_master() -> None:
+    policy = find(objects({**ON, "networkPolicy": {"enabled": True}}), "NetworkPolicy")["spec"]
+    for role in ("master", "worker"):
+        template = find(objects(ON), "Deployment", f"corepod-loadtest-{role}")["spec"]["template"]
+        assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    [rule] = policy["ingress"]
+    assert rule["ports"] == [{"port": "workers"}]
+    assert rule["from"] == [{"podSelector": policy["podSelector"]}]

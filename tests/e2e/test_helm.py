@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e import notes
 from tests.e2e.kube import Refused, helm, items, kubectl, until
 from tests.e2e.watched import watched
 
@@ -32,7 +33,10 @@ def left_in(namespace: str) -> list[str]:
 def test_test_upgrade_rollback_and_uninstall(release: Release) -> None:
     release.install(settings={"lame_duck": 0.5})
     assert left_in(release.namespace), "what is looked for at the end would be seen"
-    assert "Succeeded" in helm("test", release.name, "-n", release.namespace)
+    said = notes.run_all(release)
+    assert "Succeeded" in said[f"helm -n {release.namespace} test {release.name}"]
+    [answer] = [text for command, text in said.items() if "curl" in command]
+    assert release.pods()[0].name in answer, "the address in the notes is the application's"
 
     release.install(settings={"lame_duck": 0.5, "keep_alive": 7})
     assert variable(release, "COREPOD_KEEP_ALIVE") == "7"

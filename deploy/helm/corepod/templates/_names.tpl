@@ -16,8 +16,8 @@
 
 {{/* The selector of the workers' pods. It can't be changed after the installation. */}}
 {{- define "corepod.selector" -}}
-app.kubernetes.io/name: {{ include "corepod.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "corepod.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: worker
 {{- end }}
 
@@ -46,8 +46,8 @@ The annotations of an object, as lines of its metadata: commonAnnotations and it
 
 {{/* Labels of every object, without the component. */}}
 {{- define "corepod.labels" -}}
-app.kubernetes.io/name: {{ include "corepod.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "corepod.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ include "corepod.version" . | quote }}
 app.kubernetes.io/part-of: corepod
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -71,8 +71,8 @@ corepod-operator{{ if .Values.operator.allNamespaces }}-all{{ end }}
 {{- end }}
 
 {{- define "corepod.operatorSelector" -}}
-app.kubernetes.io/name: {{ include "corepod.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "corepod.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 

@@ -1,7 +1,7 @@
 {{/* Checks that values.schema.json can't express: combinations of values. All errors are reported at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
-{{- range list "cpu" "resource" "image" "rollout" "label" "pod" "time" "number" "operator" "front" "settings" "env" "state" }}
+{{- range list "name" "cpu" "resource" "memory" "image" "rollout" "label" "pod" "time" "number" "operator" "front" "service" "monitor" "settings" "env" "collision" "state" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}
@@ -41,7 +41,7 @@
 {{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|version|part-of|managed-by|component)|helm[.]sh/chart|corepod[.]dev/.*)$" $name }}
 {{- $faults = append $faults (printf "commonLabels has %s, which the chart sets by itself" $name) }}
 {{- end }}
-{{- range $other, $labels := dict "podLabels" $.Values.podLabels "serviceMonitor.labels" $.Values.serviceMonitor.labels "prometheusRule.labels" $.Values.prometheusRule.labels }}
+{{- range $other, $labels := dict "podLabels" $.Values.podLabels "service.labels" $.Values.service.labels "front.service.labels" $.Values.front.service.labels "serviceMonitor.labels" $.Values.serviceMonitor.labels "prometheusRule.labels" $.Values.prometheusRule.labels }}
 {{- if hasKey $labels $name }}
 {{- $faults = append $faults (printf "commonLabels and %s both have %s: leave it in one of them" $other $name) }}
 {{- end }}
@@ -88,6 +88,9 @@
 {{- define "corepod.numberFaults" -}}
 {{- $faults := list }}
 {{- with .Values.autoscaling }}
+{{- if and .enabled (not (or .targetCPU .targetMemory .metrics)) }}
+{{- $faults = append $faults "autoscaling is enabled without a metric: set autoscaling.targetCPU, autoscaling.targetMemory or autoscaling.metrics" }}
+{{- end }}
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
 {{- $faults = append $faults (printf "autoscaling.minReplicas is %v, above autoscaling.maxReplicas, %v" .minReplicas .maxReplicas) }}
 {{- end }}
@@ -203,9 +206,18 @@
 {{- $taken = append $taken .name }}
 {{- end }}
 {{- $faults := list }}
+{{- $seen := list }}
 {{- range .Values.extraEnv }}
 {{- if has .name $taken }}
 {{- $faults = append $faults (printf "extraEnv has %s, which the chart sets already (app, cpu.slots, settings, state, or by itself)" .name) }}
+{{- else if has .name $seen }}
+{{- $faults = append $faults (printf "extraEnv has %s twice: it would be unclear which one is used" .name) }}
+{{- end }}
+{{- $seen = append $seen .name }}
+{{- if not (or (kindIs "string" .value) (kindIs "invalid" .value)) }}
+{{- $faults = append $faults (printf "extraEnv: the value of %s is %s, but a variable is text: write it in quotes, or use --set-string on the command line" .name (toJson .value)) }}
+{{- else if and .value .valueFrom }}
+{{- $faults = append $faults (printf "extraEnv: %s has a value and valueFrom: leave one of them out" .name) }}
 {{- end }}
 {{- end }}
 {{- range .Values.operator.env }}

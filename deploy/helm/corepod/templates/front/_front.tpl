@@ -10,8 +10,8 @@
 {{- end }}
 
 {{- define "corepod.frontSelector" -}}
-app.kubernetes.io/name: {{ include "corepod.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "corepod.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: front
 {{- end }}
 

@@ -5,8 +5,8 @@
 {{- end }}
 
 {{- define "corepod.loadtestSelector" -}}
-app.kubernetes.io/name: {{ include "corepod.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "corepod.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: loadtest
 {{- end }}
 

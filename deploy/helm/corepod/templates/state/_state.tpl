@@ -5,8 +5,8 @@
 {{- end }}
 
 {{- define "corepod.valkeySelector" -}}
-app.kubernetes.io/name: {{ include "corepod.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "corepod.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: valkey
 {{- end }}
 
@@ -30,16 +30,16 @@ app.kubernetes.io/component: valkey
 - name: COREPOD_STATE_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ include "corepod.valkeySecret" $ }}
-      key: {{ .valkey.secret.key }}
+      name: {{ include "corepod.valkeySecret" $ | quote }}
+      key: {{ .valkey.secret.key | quote }}
 - name: COREPOD_SHARED
   value: redis://:$(COREPOD_STATE_PASSWORD)@{{ include "corepod.valkeyName" $ }}:6379/0
 {{- else if .existing.secret }}
 - name: COREPOD_SHARED
   valueFrom:
     secretKeyRef:
-      name: {{ .existing.secret }}
-      key: {{ .existing.key }}
+      name: {{ .existing.secret | quote }}
+      key: {{ .existing.key | quote }}
 {{- end }}
 {{- if and (include "corepod.shares" $) (not (hasKey $.Values.settings "shared_prefix")) }}
 - name: COREPOD_SHARED_PREFIX
