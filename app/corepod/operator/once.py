@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 
 def once(chosen: Options, transport: Transport, log: Callable[[str], None]) -> int:
     """Size all workloads once and show how. Returns the exit code."""
+    try:
+        last, failed = decide(chosen, transport, log)
+    except ClusterError as error:
+        print(f"corepod operator: {error}", file=sys.stderr)
+        return EXIT_INTERNAL
+    show(last, as_json=chosen.json)
+    return EXIT_INTERNAL if failed else EXIT_OK
+
+
+def decide(chosen: Options, transport: Transport, log: Callable[[str], None]) -> tuple[Round, bool]:
+    """The decisions about all workloads, made once and written unless `chosen` says otherwise, and whether a write has
+    failed. Raises ClusterError."""
     cluster = Cluster(transport)
     informers = Informers(
         cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=lambda: None, log=log
@@ -32,23 +44,20 @@ def once(chosen: Options, transport: Transport, log: Callable[[str], None]) -> i
     # The table shows what was decided, so the log has only failures.
     applier = Applier(cluster, events, lambda line: None, lambda: True, dry=chosen.dry_run)
     loop = ControlLoop(informers, Sizing(chosen.scale_down_wait), applier, Wake(), lambda: True, log)
-    try:
-        informers.read_once()
-        loop.reconcile(0.0)
-    except ClusterError as error:
-        print(f"corepod operator: {error}", file=sys.stderr)
-        return EXIT_INTERNAL
+    informers.read_once()
+    loop.reconcile(0.0)
     events.flush()
     for key, failures in applier.failures.items():
         log(f"{key}: {failures.message}")
-    if loop.last is not None:
-        _show(chosen, loop.last)
-    return EXIT_INTERNAL if applier.failed else EXIT_OK
+    assert loop.last is not None
+    return loop.last, bool(applier.failed)
 
 
-def _show(chosen: Options, last: Round) -> None:
-    if chosen.json:
-        found = [status.workload(last.snapshot, decision, nodes=True) for decision in last.decisions]
+def show(last: Round, *, as_json: bool, name: str = "") -> None:
+    """Print the decisions, or those about the workload of this name."""
+    decisions = [decision for decision in last.decisions if name in ("", decision.key.name)]
+    if as_json:
+        found = [status.workload(last.snapshot, decision, nodes=True) for decision in decisions]
         sys.stdout.write(status.dump({"workloads": found}))
         return
     from rich.console import Console
@@ -56,4 +65,4 @@ def _show(chosen: Options, last: Round) -> None:
     from corepod.operator.admin import table
 
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    table.show(last.snapshot, last.decisions, console)
+    table.show(last.snapshot, decisions, console)
