@@ -107,15 +107,16 @@ class FakeApi:
     def port(self) -> int:
         return int(self._server.server_address[1])
 
-    def kubeconfig(self, folder: Path, token: str = "") -> Path:
-        """A kubeconfig for this server, its context called fake."""
+    def kubeconfig(self, folder: Path, token: str = "", namespace: str = "") -> Path:
+        """A kubeconfig for this server, its context called fake, perhaps with a namespace."""
         path = folder / f"kubeconfig-{self.port}"
+        context = {"cluster": "fake", "user": "fake", **({"namespace": namespace} if namespace else {})}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "fake", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
             "users": [{"name": "fake", "user": {"token": token} if token else {}}],
-            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+            "contexts": [{"name": "fake", "context": context}],
             "current-context": "fake",
         }
         path.write_text(yaml.safe_dump(content))
