@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +36,8 @@ class Access(NamedTuple):
 
 def connect(options: Namespace) -> Access:
     """Raises CommandError."""
+    # It warns of each connection beyond those that it keeps, which would be in the middle of a table.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     kubeconfig = options.kubeconfig or os.environ.get("KUBECONFIG") or None
     try:
         transport = Transport(Credentials(kubeconfig, options.context or None), os.environ, AGENT)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from corepod.contract.exits import EXIT_OK
 from corepod.kubectl import grid
 from corepod.kubectl.access import connect
-from corepod.kubectl.fleet import EXEC, Fleet
+from corepod.kubectl.fleet import EXEC, PROXY, Fleet
 from corepod.kubectl.pods import none
 from corepod.local import output
 from corepod.local.screen import window
@@ -39,18 +39,19 @@ def configure(parser: ArgumentParser) -> None:
 def main(options: Namespace) -> int:
     access = connect(options)
     fleet = Fleet(access)
-    first = fleet.look(EXEC)
+    live = not options.json and not options.once and _can_draw()
+    first = fleet.look(options.interval if live else EXEC)
     if not first.workers and not options.json:
         raise none(access)
     context = f"namespace {access.namespace}" if access.namespace else "all namespaces"
     several = not access.namespace
-    if not options.json and not options.once and _can_draw():
+    if live:
         from corepod.kubectl.live import watch
 
         return watch(fleet, first, context, options.interval, namespaces=several)
     if first.workers:
         time.sleep(options.interval)
-        first = fleet.look(EXEC)
+        first = fleet.look(max(options.interval, PROXY))
     if options.json:
         output.dump(grid.document(first))
     else:
