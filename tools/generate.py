@@ -12,6 +12,7 @@ from corepod.config import schema
 from corepod.config.kinds import show
 from corepod.config.spec import BY_NAME, SETTINGS, Setting
 from corepod.contract.exits import COMMAND_CODES, EXIT_CODES, SIGNALS
+from corepod.kubectl import main as kubectl
 from corepod.local import arguments
 from corepod.operator.admin import metrics as operator_metrics
 from corepod.operator.options import PREFIX, ROWS
@@ -23,6 +24,7 @@ from tools import chart, keywords
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->"
@@ -38,6 +40,7 @@ def pages() -> dict[str, str]:
         "operator.md": operator(),
         "corepod.schema.json": json.dumps(schema.schema(), indent=2) + "\n",
         "commands.md": commands(),
+        "kubectl.md": plugin(),
     }
 
 
@@ -60,16 +63,43 @@ def commands() -> str:
     return _text(lines)
 
 
+def plugin() -> str:
+    root = kubectl.parser(list(kubectl.COMMANDS))
+    common = [one for one in arguments.of(root) if one.flags != ("--version",)]
+    flags = {one.flags for one in common}
+    lines = [
+        NOTE,
+        "# kubectl corepod",
+        "",
+        "[The kubectl plugin](../kubectl.md) says how these commands are used, and which permissions they need. Their",
+        "exit codes are those of [the other commands](exit-codes.md).",
+        "",
+        "## Flags of every command",
+        "",
+        "They may stand before the command or behind it.",
+        *_rows(common),
+    ]
+    for name, command in arguments.commands(root).items():
+        own = [one for one in arguments.of(command) if one.flags not in flags]
+        names = " ".join(f"[{one.value}]" if one.optional else one.value for one in own if not one.flags)
+        usage = " ".join(filter(None, (f"{kubectl.PROGRAM} {name}", names, "[FLAG ...]")))
+        lines += ["", f"## {name}", "", command.description or "", "", f"    {usage}", *_rows(own)]
+    return _text(lines)
+
+
 def _arguments(command: argparse.ArgumentParser) -> list[str]:
     if len(known := list(arguments.of(command))) > arguments.MANY:
         known = [one for one in known if one.flags and one.flags[0][2:].replace("-", "_") not in BY_NAME]
-    usage = ["", f"    {arguments.synopsis(command)}"]
+    return ["", f"    {arguments.synopsis(command)}", *_rows(known)]
+
+
+def _rows(known: Sequence[arguments.Argument]) -> list[str]:
     rows = [
         f"| {', '.join(f'`{name}`' for name in one.flags or (_cell(one.value),))}"
         f"{f' `{_cell(one.value)}`' if one.flags and one.value else ''} | {_cell(one.help)} |"
         for one in known
     ]
-    return [*usage, *(["", "| argument | meaning |", "|---|---|", *rows] if rows else [])]
+    return ["", "| argument | meaning |", "|---|---|", *rows] if rows else []
 
 
 def settings() -> str:

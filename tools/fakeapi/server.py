@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from tools.fakeapi import discovery, protobuf
+from tools.fakeapi import discovery, execution, protobuf
 from tools.fakeapi.faults import Do, Fault
 from tools.fakeapi.store import JSON, Store, merged, operated
 from tools.fakeapi.watching import Stream
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 CONFLICT = "Conflict"
+_NOTHING = execution.Ended(refusal="the container has no such program")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class FakeApi:
         self.closing = threading.Event()
         self.bookmarks = 1.0  # seconds between two bookmarks of a watch
         self.longest = float("inf")  # seconds of a watch, whatever the client asks for
+        # What exec and the proxy reach: a pod's name, the container and the command; a pod's name and the path.
+        self.container: Callable[[str, str, list[str]], execution.Ended] = lambda pod, container, command: _NOTHING
+        self.pages: Callable[[str, str], bytes | None] = lambda pod, path: None
         self.gone_as_status = False  # 410: as the answer's status, or as an event in a stream
         self._lists: dict[str, tuple[int, list[bytes]]] = {}
         self._server = _Server(("127.0.0.1", 0), Handler)
@@ -103,15 +107,16 @@ class FakeApi:
     def port(self) -> int:
         return int(self._server.server_address[1])
 
-    def kubeconfig(self, folder: Path, token: str = "") -> Path:
-        """A kubeconfig for this server, its context called fake."""
+    def kubeconfig(self, folder: Path, token: str = "", namespace: str = "") -> Path:
+        """A kubeconfig for this server, its context called fake, perhaps with a namespace."""
         path = folder / f"kubeconfig-{self.port}"
+        context = {"cluster": "fake", "user": "fake", **({"namespace": namespace} if namespace else {})}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "fake", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
             "users": [{"name": "fake", "user": {"token": token} if token else {}}],
-            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+            "contexts": [{"name": "fake", "context": context}],
             "current-context": "fake",
         }
         path.write_text(yaml.safe_dump(content))
@@ -255,7 +260,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 fault.seen.append(call)
                 if fault.do(self):
                     return
-        if call.watch:
+        if call.part == "exec":
+            execution.serve(self, call.name)
+        elif call.part == "proxy":
+            self._pass_on(call)
+        elif call.watch:
             Stream(self, call).run()
         elif call.method == "GET":
             self._read(call)
@@ -293,6 +302,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.refuse(404, "NotFound", f"{call.plural} {call.name!r} not found")
         else:
             self.answer(200, _scale(found) if call.part == "scale" else found)
+
+    def _pass_on(self, call: Call) -> None:
+        """As the API server does for a pod's port."""
+        page = self.api.pages(call.name.partition(":")[0], call.path.partition("/proxy")[2])
+        if page is None:
+            self.refuse(503, "ServiceUnavailable", "error trying to reach service: connection refused")
+        else:
+            self.raw(200, page, "text/plain")
 
     def _write(self, call: Call) -> None:
         with self.api.store.changed:

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corepod import __version__
@@ -26,7 +25,7 @@ from corepod.operator.api.errors import ConnectError
 from corepod.operator.api.events import Events
 from corepod.operator.api.informers import Informers
 from corepod.operator.api.reflector import MARGIN
-from corepod.operator.api.transport import Credentials, Transport
+from corepod.operator.api.transport import Credentials, Transport, own_namespace
 from corepod.operator.apply import Applier
 from corepod.operator.loop import ControlLoop, Wake
 from corepod.operator.once import once
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from corepod.operator.options import Options
 
 RELEASE_TIMEOUT = 9.0  # seconds for releasing the Lease, with a renewal that may be under way
-NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 # Numbers of mallopt(3).
@@ -171,7 +169,7 @@ class Operator:
             return None
         return Election(
             cluster,
-            namespace=chosen.lease_namespace or _own_namespace(),
+            namespace=chosen.lease_namespace or own_namespace(),
             name=chosen.lease_name,
             identity=self._identity,
             owner=chosen.lease_owner,
@@ -185,10 +183,3 @@ class Operator:
 def _identity() -> str:
     """Identity of this process, not of its pod: a restarted process must not take itself for its predecessor."""
     return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
-
-
-def _own_namespace() -> str:
-    try:
-        return NAMESPACE.read_text().strip()
-    except OSError:
-        return "default"

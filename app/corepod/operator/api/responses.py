@@ -23,13 +23,19 @@ CHUNK = 1 << 16
 LONGEST_LINE = 16 << 20
 
 
-def read_body(response: urllib3.BaseHTTPResponse, deadline: float) -> bytearray:
-    """The body, which must be complete by `deadline` (time.monotonic). Raises Unreachable."""
+def read_body(response: urllib3.BaseHTTPResponse, deadline: float, most: float = float("inf")) -> bytearray:
+    """The body, which must be complete by `deadline` (time.monotonic) and have at most so many bytes.
+
+    Raises Unreachable or InvalidResponse.
+    """
     body = bytearray()  # not a list of parts: joining them would need the memory twice
     try:
         # Piece by piece: a server that sends a byte now and then never runs into the timeout of the socket.
         while part := response.read1(CHUNK):
             body += part
+            if len(body) > most:
+                response.close()
+                raise InvalidResponse(f"the response exceeds {most:.0f} bytes")
             if time.monotonic() > deadline:
                 response.close()
                 raise Unreachable("the response wasn't complete in time")

@@ -8,6 +8,7 @@ import json
 import ssl
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
     from corepod.operator.api.responses import JSON
 
-# The package has types, except for these two.
+# The package has types, except for these.
 load_kubeconfig: Callable[..., None] = config.load_kube_config
 load_service_account: Callable[..., None] = config.load_incluster_config
+list_contexts: Callable[..., tuple[list[JSON], JSON]] = config.list_kube_config_contexts
 
 CONNECT = 5.0  # seconds until a connection must be established
+NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 RECONNECT = 10.0  # least number of seconds between two attempts to read the credentials again after a 401
 
 
@@ -40,12 +43,23 @@ class Credentials(NamedTuple):
     context: str | None = None
 
 
-class Transport:
-    """Connections to one API server, shared by all threads."""
+class Endpoint(NamedTuple):
+    """What a connection of another kind to the same API server needs, such as a websocket. `tls` is None for http."""
 
-    def __init__(self, credentials: Credentials, environ: Mapping[str, str]) -> None:
+    host: str
+    headers: dict[str, str]
+    tls: ssl.SSLContext | None
+    server_name: str | None
+    proxy: str | None
+    no_proxy: str | None
+
+
+class Transport:
+    """Connections to one API server, shared by all threads. `agent` is the name that its audit log shows."""
+
+    def __init__(self, credentials: Credentials, environ: Mapping[str, str], agent: str = "corepod-operator") -> None:
         """Raises ConnectError."""
-        self._credentials, self._environ = credentials, environ
+        self._credentials, self._environ, self._agent = credentials, environ, agent
         self._lock = threading.Lock()
         self._calls = 0
         self._configuration = self._configured()
@@ -82,9 +96,11 @@ class Transport:
         """
         return parsed(self._body(method, path, query, body, kind, within), hook)
 
-    def fetch(self, path: str, query: Mapping[str, str | int], *, within: float) -> bytearray:
-        """The unparsed body of the response to a GET. Raises ClusterError."""
-        return self._body("GET", path, query, None, "", within)
+    def fetch(
+        self, path: str, query: Mapping[str, str | int], *, within: float, most: float = float("inf")
+    ) -> bytearray:
+        """The unparsed body of the response to a GET, of at most that many bytes. Raises ClusterError."""
+        return self._body("GET", path, query, None, "", within, most)
 
     def lines(self, path: str, query: Mapping[str, str | int], silence: float) -> Iterator[bytes]:
         """The lines of a watch as they arrive. Raises Unreachable after `silence` seconds without a byte."""
@@ -97,13 +113,20 @@ class Transport:
             response.close()
 
     def _body(
-        self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, kind: str, within: float
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int] | None,
+        body: Any,
+        kind: str,
+        within: float,
+        most: float = float("inf"),
     ) -> bytearray:
         deadline = time.monotonic() + within
         timeout = urllib3.Timeout(connect=min(CONNECT, within), total=within)
         response = self._send(method, path, query, body, kind, timeout)
         try:
-            return read_body(response, deadline)
+            return read_body(response, deadline, most)
         finally:
             response.release_conn()
 
@@ -120,7 +143,7 @@ class Transport:
         data = None if body is None else json.dumps(body).encode()
         self._calls += 1
         try:
-            headers = {"Accept": "application/json", "User-Agent": "corepod-operator", **self._auth()}
+            headers = {"Accept": "application/json", "User-Agent": self._agent, **self._auth()}
             if data is not None:
                 headers["Content-Type"] = kind
             response = self._pool.request(
@@ -150,6 +173,30 @@ class Transport:
 
     # Credentials
 
+    def endpoint(self) -> Endpoint:
+        """For a connection that isn't a request of HTTP."""
+        made, tls = self._configuration, None
+        if self.host.startswith("https://"):
+            tls = _context(made)
+            if made.ssl_ca_cert or made.ca_cert_data:
+                tls.load_verify_locations(cafile=made.ssl_ca_cert, cadata=made.ca_cert_data)
+            if made.cert_file:
+                tls.load_cert_chain(made.cert_file, made.key_file)
+        headers = {"User-Agent": self._agent, **self._auth()}
+        return Endpoint(self.host, headers, tls, made.tls_server_name, made.proxy, made.no_proxy)
+
+    def namespace(self) -> str:
+        """The namespace that kubectl would use: that of the context or, with a service account, of the pod."""
+        kubeconfig, context = self._credentials
+        if not self._uses_kubeconfig():
+            return own_namespace()
+        contexts, current = list_contexts(kubeconfig)
+        chosen = next((known for known in contexts if known["name"] == context), current)
+        return str((chosen.get("context") or {}).get("namespace") or "default")
+
+    def _uses_kubeconfig(self) -> bool:
+        return any(self._credentials) or SERVICE_HOST_ENV_NAME not in self._environ
+
     def _auth(self) -> dict[str, str]:
         # Calls the package's own hook, which reads a rotated token again or runs the kubeconfig's plugin.
         found: Any = self._configuration.auth_settings()
@@ -161,7 +208,7 @@ class Transport:
         configuration.keep_alive = True
         try:
             kubeconfig, context = self._credentials
-            if kubeconfig or context or SERVICE_HOST_ENV_NAME not in self._environ:
+            if self._uses_kubeconfig():
                 load_kubeconfig(kubeconfig, context, client_configuration=configuration, persist_config=False)
             else:
                 load_service_account(client_configuration=configuration)
@@ -181,14 +228,26 @@ class Transport:
                 self._pool = _pool(self._configuration)
 
 
+def own_namespace() -> str:
+    """The namespace of this pod; elsewhere `default`."""
+    try:
+        return NAMESPACE.read_text().strip()
+    except OSError:
+        return "default"
+
+
 def _pool(configuration: client.Configuration) -> urllib3.PoolManager:
-    """A pool that checks certificates as kubectl does. Python's default is stricter from 3.13 on and refuses
-    certificate authorities without a key usage, which many clusters have (older EKS, MicroK8s).
+    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    pool.connection_pool_kw["ssl_context"] = _context(configuration)
+    return pool
+
+
+def _context(configuration: client.Configuration) -> ssl.SSLContext:
+    """Checks certificates as kubectl does. Python's default is stricter from 3.13 on and refuses certificate
+    authorities without a key usage, which many clusters have (older EKS, MicroK8s).
     """
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.ssl_ca_cert and not configuration.ca_cert_data:
         context.load_default_certs()  # urllib3 does this only for a context of its own
-    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
-    pool.connection_pool_kw["ssl_context"] = context
-    return pool
+    return context
