@@ -36,6 +36,8 @@ def references(objects: list[Object]) -> Iterator[tuple[str, str, str]]:
     for o in objects:
         namespace = o["metadata"].get("namespace", "default")
         if "roleRef" in o:
+            # The API server refuses any other field, such as a namespace.
+            assert set(o["roleRef"]) == {"apiGroup", "kind", "name"}
             cluster_wide = o["roleRef"]["kind"] in CLUSTER_WIDE
             yield o["roleRef"]["kind"], "" if cluster_wide else namespace, o["roleRef"]["name"]
         for subject in o.get("subjects", []):
