@@ -8,11 +8,13 @@ IMAGE ?= corepod:$(VERSION)
 OPERATOR_IMAGE ?= corepod-operator:$(VERSION)
 LOADTEST_IMAGE ?= corepod-loadtest:$(VERSION)
 BASE ?= python:3.14-slim
+PLATFORMS ?=
+HELM ?= helm
 CLUSTER ?= corepod
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-process test-compat lint lint-chart format docs migrate-corpus bench bench-pm2 conformance bench-pins wheel image operator-image \
-  loadtest-image kind-up kind-down e2e soak recovery balancing loadtest loadtest-pictures hit pins clean
+  loadtest-image chart kind-up kind-down e2e soak recovery balancing loadtest loadtest-pictures hit pins clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {name[++n] = $$1; text[n] = $$2; if (length($$1) > most) most = length($$1)} \
@@ -82,6 +84,12 @@ ACTIONLINT_VERSION := v1.7.12
 $(BIN)/actionlint: $(VENV)/.run
 	GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 
+# Holds charts in memory, for the test that pushes one and pulls it again. Three seconds to build.
+OCI_REGISTRY_VERSION := v0.20.3
+$(BIN)/oci-registry: $(VENV)/.run
+	GOBIN=$(abspath $(BIN)) go install github.com/google/go-containerregistry/cmd/registry@$(OCI_REGISTRY_VERSION)
+	mv $(BIN)/registry $@
+
 lint: $(VENV)/.test ## Check style, types and the rules for imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -140,17 +148,25 @@ DIST ?= dist
 wheel: $(VENV)/.run ## Build the wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(DIST) .
 
+# For several platforms, such as linux/amd64,linux/arm64, buildx builds. Their image can only be kept in a registry, which
+# ARGS=--push does.
+BUILD := docker $(if $(PLATFORMS),buildx build --platform $(PLATFORMS),build)
+
 image: ## Build the image of workers; BASE=python:3.12-slim chooses another base
-	docker build --tag $(IMAGE) --target worker --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
-	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
+	$(BUILD) --tag $(IMAGE) --target worker --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) $(ARGS) .
 
 operator-image: ## Build the image of the operator
-	docker build --tag $(OPERATOR_IMAGE) --target operator --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
-	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
+	$(BUILD) --tag $(OPERATOR_IMAGE) --target operator --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) $(ARGS) .
 
 loadtest-image: ## Build the image of the load test
-	docker build --tag $(LOADTEST_IMAGE) --target loadtest --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
-	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) .
+	$(BUILD) --tag $(LOADTEST_IMAGE) --target loadtest --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null) $(ARGS) .
+
+chart: ## Package the chart in dist/; REGISTRY=oci://registry.example/charts pushes it there, too
+	$(HELM) package deploy/helm/corepod --destination $(DIST)
+	$(if $(REGISTRY),$(HELM) push $(DIST)/corepod-$(VERSION).tgz $(REGISTRY) $(ARGS))
 
 kind-up: ## Create a kind cluster with exclusive cores, and build and load the images
 	@deploy/kind-up $(CLUSTER)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -95,3 +97,29 @@ def environment(container: Object) -> dict[str, Any]:
     names = [variable["name"] for variable in container["env"]]
     assert len(names) == len(set(names)), f"a variable twice: {names}"
     return {v["name"]: v["value"] if "value" in v else v["valueFrom"] for v in container["env"]}
+
+
+def resolved(template: Object) -> Object:
+    """A pod's template as the kubelet reads it: variables that come from its own annotations filled in wherever $(NAME)
+    names them. They and those annotations are left out."""
+    template = copy.deepcopy(template)
+    annotations = template["metadata"].pop("annotations", {})
+    for container in containers(template["spec"]):
+        known: dict[str, str] = {}
+        for variable in list(container.get("env", [])):
+            path = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
+            if named := re.fullmatch(r"metadata\.annotations\['(.+)'\]", path):
+                known[variable["name"]] = annotations.pop(named[1])
+                container["env"].remove(variable)
+        if "args" in container:
+            container["args"] = [_expanded(argument, known) for argument in container["args"]]
+        for variable in container.get("env", []):
+            if "value" in variable:
+                variable["value"] = _expanded(variable["value"], known)
+    if annotations:
+        template["metadata"]["annotations"] = annotations
+    return template
+
+
+def _expanded(text: str, known: dict[str, str]) -> str:
+    return re.sub(r"\$\((\w+)\)", lambda found: known.get(found[1], found[0]), text)

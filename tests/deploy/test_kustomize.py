@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
+from typing import Any
 
 import corepod
 import pytest
 
-from tests.deploy.render import K8S, Object, chart, find, kinds, kustomize
+from tests.deploy.render import K8S, Object, chart, find, kinds, kustomize, resolved
 
 ALONE: Object = {"operator": {"enabled": False}}
 # What the values of the chart are that each folder stands for.
@@ -22,13 +24,31 @@ MANAGER = "app.kubernetes.io/managed-by"
 
 
 def comparable(objects: list[Object]) -> dict[tuple[str, str], Object]:
-    """Objects by kind and name, without what only a chart has: its label, its manager, its tests, the namespace."""
+    """Objects by kind and name, as they are in the cluster, without what only one of the two has: a chart's label,
+    manager, tests and namespace; what kustomize's names come from."""
     plain = copy.deepcopy([o for o in objects if "helm.sh/hook" not in o["metadata"].get("annotations", {})])
     for o in plain:
         o["metadata"].pop("namespace", None)
         for label in ("helm.sh/chart", MANAGER):
             o["metadata"]["labels"].pop(label, None)
-    return {(o["kind"], o["metadata"]["name"]): o for o in plain}
+        if "template" in o.get("spec", {}):
+            o["spec"]["template"] = resolved(o["spec"]["template"])
+    named = [_with_the_charts_name(o) for o in plain if o["kind"] != "ConfigMap"]
+    return {(o["kind"], o["metadata"]["name"]): o for o in named}
+
+
+def _with_the_charts_name(o: Object) -> Object:
+    """The chart composes names of cluster-scoped objects; kustomize can only make them unique."""
+    renamed: Object = _renamed(o, r"^corepod-operator-cluster-\w+$", "default-corepod-operator")
+    return renamed
+
+
+def _renamed(node: Any, pattern: str, name: str) -> Any:
+    if isinstance(node, dict):
+        return {key: _renamed(value, pattern, name) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_renamed(value, pattern, name) for value in node]
+    return re.sub(pattern, name, node) if isinstance(node, str) else node
 
 
 @pytest.mark.parametrize("folder", SAME)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REMEDY = {
     "actionlint": "make .venv/bin/actionlint installs it with Go; name it in the variable ACTIONLINT",
     "helm": "install it from https://helm.sh, or name it in the variable HELM",
+    "oci-registry": "make .venv/bin/oci-registry installs it with Go; name it in the variable OCI_REGISTRY",
     "nginx": "install it from your distribution (apt-get install nginx), or name it in the variable NGINX",
     "redis-server": "install it from your distribution (apt-get install redis-server), or name it in REDIS_SERVER",
     "haproxy": "install it from your distribution (apt-get install haproxy), or name it in the variable HAPROXY",

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="a distribution of t
 MAKE = r"""#!/bin/bash
 echo "make $*" >>"$STAGE/calls"
 [[ -z $LEAVES || "$*" != e2e ]] || echo "?? left" >"$STAGE/status"
-case "$*" in *bin/actionlint) mkdir -p .venv/bin && touch .venv/bin/actionlint ;; esac
+case "$*" in *bin/actionlint*) mkdir -p .venv/bin && touch .venv/bin/actionlint .venv/bin/oci-registry ;; esac
 [[ -z $FAIL || "$*" != $FAIL ]]
 """
 CLUSTER = r"""#!/bin/bash

@@ -40,8 +40,12 @@
   resources: [leases]
   resourceNames: [{{ include "corepod.leaseName" . }}]
   verbs: [get, list, watch, update]
+{{- /* The owner of the Lease. In its own namespace the operator may list all Deployments anyway: a name would add nothing
+there, and kustomize couldn't make it follow a prefix. */}}
 - apiGroups: [apps]
   resources: [deployments]
+  {{- if .Values.operator.allNamespaces }}
   resourceNames: [{{ include "corepod.operatorName" . }}]
+  {{- end }}
   verbs: [get]
 {{- end }}
