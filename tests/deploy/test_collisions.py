@@ -43,6 +43,7 @@ REFUSED: list[tuple[Object, str]] = [
     ({"front": {"enabled": True, "memory": {"limit": "32Mi"}}}, "front.memory.limit is 32Mi, less than"),
     ({"topologySpread": 2 * [{"topologyKey": "a", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}, "twice"),
     ({"ingress": {"className": "A b"}}, "/ingress/className"),
+    ({"ingress": {"hosts": [{"host": "a", "paths": [{"path": "/a//b"}]}]}}, "ingress.hosts has the path /a//b"),
     ({"httpRoute": {"hostnames": ["a b"]}}, "/httpRoute/hostnames/0"),
 ]
 

@@ -110,3 +110,16 @@ ipFamilies:
 {{- end }}
 {{- toJson $faults }}
 {{- end }}
+
+{{/* Paths of an Ingress are compared element by element, unless their type leaves that to the controller. */}}
+{{- define "corepod.ingressFaults" -}}
+{{- $faults := list }}
+{{- range .Values.ingress.hosts }}
+{{- range .paths }}
+{{- if and (ne (.pathType | default "Prefix") "ImplementationSpecific") (regexMatch "//|/[.]{1,2}(/|$)|%2[fF]" .path) }}
+{{- $faults = append $faults (printf "ingress.hosts has the path %s: only the pathType ImplementationSpecific allows //, /./, /../ and %%2f" .path) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
