@@ -18,6 +18,7 @@ from corepod.operator.model.quantity import milli, whole
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LONGEST = 500  # characters of a refusal: a webhook may write as many as it likes
 RANDOM_NAME = re.compile(r'(?<=^pods )"[^"]*" ')  # in a refusal by the API server
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -151,7 +152,9 @@ def workload(obj: Json, kind: str) -> Workload:
 def _refusal(status: Json) -> str:
     """Why a Deployment's ReplicaSet can't create pods. The name of the pod, which is another one each time, goes."""
     failure = _conditions(status).get("ReplicaFailure") or {}
-    return RANDOM_NAME.sub("", failure.get("message") or "") if failure.get("status") == "True" else ""
+    if failure.get("status") != "True":
+        return ""
+    return RANDOM_NAME.sub("", failure.get("message") or "its controller doesn't say why")[:LONGEST]
 
 
 def _missing(spec: Json, status: Json) -> int:

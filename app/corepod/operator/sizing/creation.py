@@ -35,6 +35,6 @@ class PodCreation:
             self.due = self._since + PATIENCE
             return ""
         return (
-            f"{workload.missing} of them have been missing for {PATIENCE:.0f} s or longer although all others are "
+            f"{workload.missing} pods have been missing for {PATIENCE:.0f} s or longer although all others are "
             f"available; the reason is in the Events FailedCreate of the {workload.key.kind}"
         )

@@ -54,6 +54,7 @@ class Sizing:
         history, hold = state.history, state.hold or _reason_to_hold(snapshot, state, capacity, implausible)
         if hold:
             history.stabilization.keep(state.current, now)
+            history.pacing.keep()
             (outcome, message), number = hold, state.current
         else:
             running = capacity.scheduled if capacity and state.removes_pending_first else state.current

@@ -25,6 +25,10 @@ class WritePacing:
     def wrote(self, number: int, now: float) -> None:
         self._number, self._written_at, self._written_for, self._most = number, now, self._basis, self._running
 
+    def keep(self) -> None:
+        """Note that the number has to stay as it is, for another reason."""
+        self.due = None
+
     def paced(self, wanted: int, *, current: int, basis: object, running: int, now: float) -> int:
         """The number to set now: `wanted`, or `current` until the pause is over.
 

@@ -271,6 +271,8 @@ def test_why_pods_cannot_be_created() -> None:
     assert read(message=refused.format("abcde")).startswith("pods is forbidden: exceeded quota: team")
     assert read(message="admission webhook denied it") == "admission webhook denied it"
     assert read(message="old", status="False") == ""
+    assert read() == "its controller doesn't say why"
+    assert len(read(message="x" * 30_000)) == 500
     assert decode.workload(deployment(), "Deployment").refusal == ""
 
 

@@ -30,7 +30,7 @@ def test_a_statefulset_that_stays_behind_is_noticed_after_a_while() -> None:
     assert creation.why_not(behind, 10.0) == ""
     assert creation.due == 10.0 + PATIENCE
     assert creation.why_not(replace(behind, missing=1), 10.0 + PATIENCE - 1) == ""
-    assert creation.why_not(behind, 10.0 + PATIENCE).startswith("3 of them have been missing for 30 s or longer")
+    assert creation.why_not(behind, 10.0 + PATIENCE).startswith("3 pods have been missing for 30 s or longer")
     assert creation.due is None
     assert creation.why_not(replace(behind, missing=0), 50.0) == ""
     assert creation.why_not(behind, 51.0) == "", "the next time begins anew"

@@ -75,6 +75,16 @@ def test_it_decides_again_when_the_pause_is_over() -> None:
     assert world.writes == [("web", 7)]
 
 
+def test_a_pause_that_nothing_waits_for_any_more_is_no_reason_to_decide() -> None:
+    world = full(2)
+    world.foreign("n0", CORE)
+    assert world.operate(0.1)["web"].due is not None
+    world.works["web"]["metadata"]["annotations"]["corepod.dev/paused"] = "true"
+    world.operate(2 * PAUSE)
+    due = world.decide()["web"].due
+    assert due is None or due > world.now, "an end in the past would have the loop decide without a pause"
+
+
 def test_a_node_that_comes_is_used_at_once() -> None:
     world = full(2)
     for number in range(5):
