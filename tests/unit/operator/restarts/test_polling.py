@@ -116,6 +116,24 @@ def test_an_address_that_is_used_again_belongs_to_the_pod_that_stays() -> None:
     assert polls.replace([gone, successor], (), 0.0) == {"1"}
 
 
+def test_a_pod_of_both_families_asks_from_either_address() -> None:
+    made = objects.pod("web-1", "a", owner="web", ip="10.0.0.1")
+    made["metadata"]["uid"] = "both"
+    made["status"]["podIPs"] = [{"ip": "10.0.0.1"}, {"ip": "2001:db8::1"}]
+    polls = PollQueue()
+    polls.replace([decode.pod(made), *pods(1)], (), 0.0)
+    course(polls, 0.0, INTERVAL)
+    assert not polls.knows("2001:db8::2")
+    for number, address in enumerate(("10.0.0.1", "2001:db8::1"), 1):
+        began = number * 2 * INTERVAL
+        while polls.next(began)[0] is not None:
+            began += 1.0  # those whose turn it is anyway
+        polls.expedite(address, began)
+        pod, _ = polls.next(began + SPACING)
+        assert pod is not None
+        assert (pod.name, pod.ip) == ("web-1", "10.0.0.1")
+
+
 def test_a_pod_that_is_gone_is_not_read() -> None:
     polls = PollQueue()
     polls.replace(pods(2), (), 0.0)
