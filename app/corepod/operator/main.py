@@ -93,7 +93,7 @@ class Operator:
         cluster = Cluster(transport, min(5.0, within))
         self._wake = Wake()
         self._informers = Informers(
-            cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=self._wake.call, log=log
+            cluster, namespaces=chosen.namespace, seconds=chosen.watch_seconds, changed=self._wake.call, log=log
         )
         self._identity = _identity()
         self._events = Events(cluster, self._identity, log)
@@ -157,7 +157,7 @@ class Operator:
             receiver = DatagramReceiver(self._chosen.notify, self._publisher.on_datagram)
             receiver.start()
             notify = f"{self._chosen.notify[0]}:{receiver.port}"
-        where = f"namespace {self._chosen.namespace}" if self._chosen.namespace else "all namespaces"
+        where = f"namespace {', '.join(self._chosen.namespace)}" if self._chosen.namespace else "all namespaces"
         host = self._parts.transport.host
         log(f"corepod operator {__version__} for {where} at {host}; admin {admin}, notify {notify}")
 

@@ -26,7 +26,7 @@ def once(chosen: Options, transport: Transport, log: Callable[[str], None]) -> i
     """Size all workloads once and show how. Returns the exit code."""
     cluster = Cluster(transport)
     informers = Informers(
-        cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=lambda: None, log=log
+        cluster, namespaces=chosen.namespace, seconds=chosen.watch_seconds, changed=lambda: None, log=log
     )
     events = Events(cluster, "once", log)
     # The table shows what was decided, so the log has only failures.

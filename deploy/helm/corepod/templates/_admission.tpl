@@ -1,0 +1,146 @@
+{{/* What the operator's account may write, whatever its roles allow. Nobody else's requests are judged. */}}
+
+{{/* The kinds of workloads, by the resource in the API's paths. */}}
+{{- define "corepod.policyKinds" -}}
+deployments: Deployment
+statefulsets: StatefulSet
+{{- end }}
+
+{{- define "corepod.policyName" -}}
+{{ .Release.Namespace }}-{{ include "corepod.operatorName" . }}
+{{- end }}
+
+{{/* Namespace and name stand alone between quotes, so that kustomize can replace them in its copy. */}}
+{{- define "corepod.policyConditions" -}}
+- name: is-the-operator
+  expression: >-
+    request.userInfo.username == 'system:serviceaccount:' + '{{ .Release.Namespace }}' + ':' + '{{ include "corepod.operatorName" . }}'
+{{- end }}
+
+{{/* The writes that exist, and what each of them may change in the object itself. */}}
+{{- define "corepod.policySpec" -}}
+failurePolicy: Fail
+matchConstraints:
+  resourceRules:
+    - apiGroups: ["*"]
+      apiVersions: ["*"]
+      operations: ["*"]
+      resources: ["*/*"]
+matchConditions:
+  {{- include "corepod.policyConditions" . | nindent 2 }}
+variables:
+  - name: write
+    expression: >-
+      request.operation + ' ' + request.resource.group + '/' + request.resource.resource
+      + (has(request.subResource) && request.subResource != '' ? '/' + request.subResource : '')
+  # The API server itself changes these with each write.
+  - name: bookkeeping
+    expression: >-
+      ['managedFields', 'resourceVersion', 'generation']
+  - name: metadata
+    expression: >-
+      variables.bookkeeping + (variables.write == 'UPDATE /pods' ? ['labels', 'annotations'] : [])
+  - name: metadataKept
+    expression: >-
+      dyn(object.metadata).all(k, k in variables.metadata
+      || k in oldObject.metadata && dyn(object.metadata)[k] == dyn(oldObject.metadata)[k])
+      && dyn(oldObject.metadata).all(k, k in variables.metadata || k in object.metadata)
+  - name: marksBefore
+    expression: >-
+      ['labels', 'annotations'].map(field, field in oldObject.metadata ? dyn(oldObject.metadata)[field] : {})
+  - name: marksAfter
+    expression: >-
+      ['labels', 'annotations'].map(field, field in object.metadata ? dyn(object.metadata)[field] : {})
+validations:
+  - expression: >-
+      variables.write in ['UPDATE /pods', 'UPDATE apps/deployments/scale', 'UPDATE apps/statefulsets/scale',
+      'UPDATE autoscaling/horizontalpodautoscalers', 'CREATE /events', 'CREATE coordination.k8s.io/leases',
+      'UPDATE coordination.k8s.io/leases']
+    reason: Forbidden
+    messageExpression: >-
+      "corepod's operator never does this: " + variables.write
+  {{- if .Values.operator.allNamespaces }}
+  - expression: >-
+      !request.namespace.startsWith('kube-') || request.namespace == '{{ .Release.Namespace }}'
+    reason: Forbidden
+    message: corepod's operator writes nothing in the namespaces of Kubernetes itself
+  {{- end }}
+  - expression: >-
+      variables.write != 'UPDATE /pods'
+      || variables.marksBefore.exists(marks, marks.exists(k, k.startsWith('corepod.dev/')))
+    reason: Forbidden
+    message: corepod's operator changes only pods that have a label or annotation of corepod.dev/ already
+  - expression: >-
+      variables.write != 'UPDATE /pods' || object.spec == oldObject.spec && variables.metadataKept
+      && [0, 1].all(i, variables.marksAfter[i].all(k, k.startsWith('corepod.dev/')
+      || k in variables.marksBefore[i] && variables.marksAfter[i][k] == variables.marksBefore[i][k])
+      && variables.marksBefore[i].all(k, k.startsWith('corepod.dev/') || k in variables.marksAfter[i]))
+    reason: Forbidden
+    message: corepod's operator changes only labels and annotations of corepod.dev/ in a pod
+  - expression: >-
+      !variables.write.endsWith('/scale') || has(object.spec.replicas) && object.spec.replicas >= 1
+    reason: Forbidden
+    message: corepod's operator never scales a workload to 0
+  - expression: >-
+      variables.write != 'UPDATE autoscaling/horizontalpodautoscalers' || variables.metadataKept
+      && object.spec.scaleTargetRef.kind in ['Deployment', 'StatefulSet']
+      && dyn(object.spec).all(k, k in ['minReplicas', 'maxReplicas']
+      || k in oldObject.spec && dyn(object.spec)[k] == dyn(oldObject.spec)[k])
+      && dyn(oldObject.spec).all(k, k in object.spec)
+    reason: Forbidden
+    message: corepod's operator changes only minReplicas and maxReplicas of a Deployment's or StatefulSet's autoscaler
+  - expression: >-
+      variables.write != 'CREATE /events' || has(object.reportingComponent)
+      && object.reportingComponent == 'corepod-operator' && has(object.source.component)
+      && object.source.component == 'corepod-operator'
+    reason: Forbidden
+    message: corepod's operator writes Events only in its own name
+  - expression: >-
+      !variables.write.endsWith(' coordination.k8s.io/leases')
+      || object.metadata.name == '{{ include "corepod.leaseName" . }}'
+    reason: Forbidden
+    message: corepod's operator has one Lease, {{ include "corepod.leaseName" . }}
+{{- end }}
+
+{{/* Which workloads may be scaled, and how far. The object in such a request doesn't show the labels of its workload,
+     so the policy gets the workloads of the namespace as parameters, and is evaluated once for each. */}}
+{{- define "corepod.sizedPolicySpec" -}}
+failurePolicy: Fail
+paramKind:
+  apiVersion: apps/v1
+  kind: {{ .kind }}
+matchConstraints:
+  resourceRules:
+    - apiGroups: [apps]
+      apiVersions: ["*"]
+      operations: [UPDATE]
+      resources: [{{ .plural }}/scale]
+    - apiGroups: [autoscaling]
+      apiVersions: ["*"]
+      operations: [UPDATE]
+      resources: [horizontalpodautoscalers]
+matchConditions:
+  {{- include "corepod.policyConditions" .root | nindent 2 }}
+variables:
+  - name: isScaled
+    expression: >-
+      request.resource.resource != 'horizontalpodautoscalers' ? object.metadata.name == params.metadata.name :
+      object.spec.scaleTargetRef.kind == '{{ .kind }}' && object.spec.scaleTargetRef.name == params.metadata.name
+  - name: number
+    expression: >-
+      request.resource.resource != 'horizontalpodautoscalers' ? object.spec.replicas : object.spec.maxReplicas
+  - name: most
+    expression: >-
+      has(params.metadata.annotations) && 'corepod.dev/max' in params.metadata.annotations
+      ? params.metadata.annotations['corepod.dev/max'] : ''
+validations:
+  # The reason Invalid, which is the default, makes the operator try again soon: the API server may learn of a changed
+  # workload a moment later than the operator.
+  - expression: >-
+      !variables.isScaled || has(params.metadata.labels) && 'corepod.dev/sized' in params.metadata.labels
+      && params.metadata.labels['corepod.dev/sized'] == 'true'
+    message: corepod's operator scales only workloads with the label corepod.dev/sized=true
+  - expression: >-
+      !variables.isScaled || !variables.most.matches('^[0-9]{1,9}$') || variables.number <= int(variables.most)
+    message: corepod's operator scales no workload beyond its annotation corepod.dev/max
+{{- end }}

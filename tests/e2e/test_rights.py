@@ -1,0 +1,274 @@
+"""What the operator's account may write, asked with that account on a real API server. No operator runs for this."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests.e2e.conftest import IMAGE
+from tests.e2e.fleet import container
+from tests.e2e.kube import CHART, Refused, apply, get, helm, kubectl, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RELEASE = "web"
+MOST = 3
+MERGE = ("--type=merge", "--patch")
+MARK = "corepod.dev/worker-restarts"
+SIZED = "corepod.dev/sized"
+
+
+class Account:
+    """The service account of a release's operator, whose words and deeds count as with its token."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace, self.name = namespace, f"{RELEASE}-corepod-operator"
+
+    def kubectl(self, *words: str, namespace: str = "", stdin: str = "") -> str:
+        user = f"--as=system:serviceaccount:{self.namespace}:{self.name}"
+        return kubectl(user, "-n", namespace or self.namespace, *words, stdin=stdin)
+
+    def patch(self, kind: str, name: str, change: dict[str, Any], *more: str, namespace: str = "") -> str:
+        return self.kubectl("patch", kind, name, *MERGE, json.dumps(change), *more, namespace=namespace)
+
+    def scale(self, kind: str, name: str, replicas: int, namespace: str = "") -> str:
+        change = {"spec": {"replicas": replicas}}
+        return self.patch(kind, name, change, "--subresource=scale", namespace=namespace)
+
+    def create(self, document: dict[str, Any], namespace: str = "") -> str:
+        return self.kubectl("create", "-f", "-", namespace=namespace, stdin=json.dumps(document))
+
+
+class Attack(NamedTuple):
+    """What a thief would do, and what the policy says to it."""
+
+    says: str
+    words: tuple[Any, ...]
+
+
+def workload(kind: str, name: str, **meta: Any) -> dict[str, Any]:
+    spec = {
+        "replicas": 0,
+        "selector": {"matchLabels": {"app": name}},
+        "template": {"metadata": {"labels": {"app": name}}, "spec": container(name, IMAGE, "10m")},
+    }
+    more = {"serviceName": name} if kind == "StatefulSet" else {}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, **meta}, "spec": {**spec, **more}}
+
+
+def pod(name: str, **meta: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, **meta},
+        # Nobody has to run it.
+        "spec": {**container(name, IMAGE, "10m"), "nodeSelector": {"nobody": "has-this-label"}},
+    }
+
+
+def autoscaler(name: str, kind: str, target: str) -> dict[str, Any]:
+    reference = {"apiVersion": "apps/v1", "kind": kind, "name": target}
+    spec = {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 2}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec}
+
+
+def event(component: str, about: str = "ours") -> dict[str, Any]:
+    reference = {"apiVersion": "v1", "kind": "Pod", "name": about}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": "rights-"},
+        "involvedObject": reference,
+        "reason": "Tested",
+        "message": "a test",
+        "type": "Normal",
+        "source": {"component": component},
+        "reportingComponent": component,
+        "reportingInstance": "a-test",
+    }
+
+
+def lease(name: str) -> dict[str, Any]:
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": {}}
+
+
+def install(namespace: str, **operator: Any) -> None:
+    """The chart without a pod of its own: only the rights count here."""
+    values = {"operator": {"enabled": True, "hpaBounds": True, **operator}}
+    text = helm("template", RELEASE, str(CHART), "-n", namespace, "--no-hooks", "--kube-version", "1.34", values=values)
+    documents = [text_ for text_ in text.split("\n---\n") if "/operator/" in text_ and "kind: Deployment" not in text_]
+    kubectl("apply", "-n", namespace, "-f", "-", stdin="\n---\n".join(documents))
+
+
+def uninstall(namespace: str) -> None:
+    kinds = "validatingadmissionpolicy,validatingadmissionpolicybinding,clusterrole,clusterrolebinding"
+    chosen = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=operator"
+    kubectl("delete", kinds, "-l", chosen, "--wait=true")
+
+
+@pytest.fixture(scope="module")
+def account(namespace: str) -> Iterator[Account]:
+    ours = {"labels": {SIZED: "true"}, "annotations": {"corepod.dev/max": str(MOST)}}
+    apply(
+        namespace,
+        workload("Deployment", "ours", **ours),
+        workload("Deployment", "other"),
+        workload("StatefulSet", "ours", **ours),
+        workload("StatefulSet", "other"),
+        autoscaler("ours", "Deployment", "ours"),
+        autoscaler("other", "Deployment", "other"),
+        pod("ours", labels={MARK: "0", "app": "ours-pod"}, annotations={"someone": "else"}),
+        pod("payroll", labels={"app": "payroll"}),
+    )
+    install(namespace)
+    account = Account(namespace)
+    try:
+        # The API server takes a moment to put a new policy into force.
+        until(lambda: refusal(account, PAYROLL.words) and refusal(account, OTHER.words), "the policies in force")
+        yield account
+    finally:
+        uninstall(namespace)
+
+
+def refusal(account: Account, words: tuple[Any, ...]) -> str:
+    """What the API server says to an attempt, empty if it takes it. Nothing is changed."""
+    method, *rest = words
+    try:
+        dry = ("--dry-run=server",)
+        if method == "patch":
+            account.patch(*rest, *dry)
+        elif method == "scale":
+            kind, name, number = rest
+            account.patch(kind, name, {"spec": {"replicas": number}}, "--subresource=scale", *dry)
+        elif method == "create":
+            account.kubectl("create", "-f", "-", *dry, stdin=json.dumps(rest[0]))
+        else:
+            account.kubectl(*words)
+    except Refused as error:
+        return error.text
+    return ""
+
+
+def image(name: str) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": name, "image": "evil.example/x:1"}]}}
+
+
+PAYROLL = Attack("only pods that have a label or annotation", ("patch", "pod", "payroll", image("payroll")))
+OTHER = Attack("only workloads with the label", ("scale", "deployment", "other", 5))
+HPA = "only minReplicas and maxReplicas"
+SERVICE = {"app.kubernetes.io/name": "corepod", "app.kubernetes.io/component": "worker"}
+ATTACKS = {
+    "another image in a stranger's pod": PAYROLL,
+    "another image in a pod of its own": Attack("only labels and annotations", ("patch", "pod", "ours", image("ours"))),
+    "the end of a pod": Attack(
+        "only labels and annotations", ("patch", "pod", "ours", {"spec": {"activeDeadlineSeconds": 1}})
+    ),
+    "a stranger's pod into the Service": Attack(
+        "only pods that have a label or annotation", ("patch", "pod", "payroll", {"metadata": {"labels": SERVICE}})
+    ),
+    "a mark for a stranger's pod": Attack(
+        "only pods that have a label or annotation", ("patch", "pod", "payroll", {"metadata": {"labels": {MARK: "0"}}})
+    ),
+    "its own pod into another Service": Attack(
+        "only labels and annotations", ("patch", "pod", "ours", {"metadata": {"labels": {"app": "payroll"}}})
+    ),
+    "its own pod out of its Service": Attack(
+        "only labels and annotations", ("patch", "pod", "ours", {"metadata": {"labels": {"app": None}}})
+    ),
+    "a finalizer": Attack(
+        "only labels and annotations", ("patch", "pod", "ours", {"metadata": {"finalizers": ["evil.example/x"]}})
+    ),
+    "a stranger's Deployment": OTHER,
+    "a stranger's StatefulSet": Attack("only workloads with the label", ("scale", "statefulset", "other", 5)),
+    "an outage": Attack("never scales a workload to 0", ("scale", "deployment", "ours", 0)),
+    "a flood of pods": Attack("beyond its annotation", ("scale", "deployment", "ours", MOST + 1)),
+    "a stranger's autoscaler": Attack(
+        "only workloads with the label", ("patch", "hpa", "other", {"spec": {"maxReplicas": 3}})
+    ),
+    "another target of an autoscaler": Attack(
+        HPA, ("patch", "hpa", "ours", {"spec": {"scaleTargetRef": {"name": "other"}}})
+    ),
+    "a flood by an autoscaler": Attack(
+        "beyond its annotation", ("patch", "hpa", "ours", {"spec": {"maxReplicas": MOST + 1}})
+    ),
+    "another controller's Lease": Attack("has one Lease", ("create", lease("kube-scheduler"))),
+    "an Event in another name": Attack("only in its own name", ("create", event("kubelet"))),
+    "Secrets": Attack("cannot list resource", ("get", "secrets")),
+    "ConfigMaps": Attack("cannot list resource", ("get", "configmaps")),
+    "a pod": Attack("cannot create resource", ("create", pod("new"))),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_what_a_stolen_token_can_not_do(account: Account, attack: Attack) -> None:
+    assert attack.says in refusal(account, attack.words)
+
+
+def test_another_role_changes_nothing(account: Account) -> None:
+    """The policy judges whatever the account does, also with rights that the chart doesn't give."""
+    user = f"--serviceaccount={account.namespace}:{account.name}"
+    kubectl("create", "rolebinding", "mistake", "-n", account.namespace, "--clusterrole=edit", user)
+    try:
+        deletion = ("delete", "pod", "payroll", "--dry-run=server")
+        until(lambda: "never does this" in refusal(account, deletion), "the role in force")
+        assert "never does this" in refusal(account, ("create", pod("new")))
+        template = {"spec": {"template": {"metadata": {"labels": {"x": "y"}}}}}
+        assert "never does this" in refusal(account, ("patch", "deployment", "ours", template))
+    finally:
+        kubectl("delete", "rolebinding", "mistake", "-n", account.namespace)
+
+
+def test_what_the_operator_does_passes(account: Account) -> None:
+    account.patch("pod", "ours", {"metadata": {"labels": {MARK: "1-9"}, "annotations": {f"{MARK}-total": "1"}}})
+    meta = get("pod", "ours", "-n", account.namespace)["metadata"]
+    assert meta["labels"] == {MARK: "1-9", "app": "ours-pod"}
+    assert meta["annotations"] == {f"{MARK}-total": "1", "someone": "else"}
+    for kind in ("deployment", "statefulset"):
+        assert not refusal(account, ("scale", kind, "ours", MOST))
+    account.patch("hpa", "ours", {"spec": {"minReplicas": 2, "maxReplicas": MOST}})
+    assert get("hpa", "ours", "-n", account.namespace)["spec"]["maxReplicas"] == MOST
+    account.create(event("corepod-operator"))
+    account.create(lease("corepod-operator"))
+    change = {"spec": {"holderIdentity": "me"}}
+    document = {**get("lease", "corepod-operator", "-n", account.namespace), **change}
+    account.kubectl("replace", "-f", "-", stdin=json.dumps(document))
+
+
+def test_nobody_else_is_judged(account: Account) -> None:
+    """Neither people nor the account of the same name elsewhere, whom RBAC alone refuses."""
+    kubectl("label", "pod", "payroll", "-n", account.namespace, "team=pay")
+    kubectl("scale", "deployment", "other", "-n", account.namespace, "--replicas=0")
+    stranger = Account("default")
+    words = ("patch", "pod", "payroll", *MERGE, json.dumps({"metadata": {"labels": {"a": "b"}}}))
+    with pytest.raises(Refused, match="cannot patch resource"):
+        stranger.kubectl(*words, namespace=account.namespace)
+
+
+def test_with_all_namespaces_those_of_kubernetes_stay_closed(account: Account) -> None:
+    """And the ClusterRole writes in no namespace without that value."""
+    patch = ("patch", "pod", "any", *MERGE, "{}", "--dry-run=server")
+    with pytest.raises(Refused, match="cannot patch resource"):
+        account.kubectl(*patch, namespace="kube-system")
+    install(account.namespace, allNamespaces=True)
+    about = {**event("corepod-operator", "any"), "metadata": {"generateName": "rights-", "namespace": "kube-system"}}
+    about["involvedObject"] = {**about["involvedObject"], "namespace": "kube-system"}
+
+    def says() -> str:
+        try:
+            return account.create(about, namespace="kube-system")
+        except Refused as error:
+            return error.text
+
+    until(lambda: "namespaces of Kubernetes itself" in says(), says)
+    install(account.namespace)
+
+
+def test_without_the_policy_the_roles_allow_more(account: Account) -> None:
+    """The control, and the last test of this module."""
+    uninstall(account.namespace)
+    install(account.namespace, admissionPolicy={"enabled": False})
+    for attack in (PAYROLL, OTHER):
+        until(lambda: not refusal(account, attack.words), "an attack that succeeds")  # noqa: B023
