@@ -18,7 +18,7 @@ SAME: dict[str, Object] = {
     "overlays/shared": {**ALONE, "cpu": {"preset": "shared"}},
     "overlays/full": {**ALONE, "full": True},
     "overlays/hpa": {"autoscaling": {"enabled": True}},
-    # The policies are in a folder of their own: a cluster needs them once.
+    # The policy is in a folder of its own: a cluster needs it once.
     "overlays/operator": {"operator": {"enabled": True, "admissionPolicy": {"enabled": False}}},
 }
 MANAGER = "app.kubernetes.io/managed-by"
@@ -53,15 +53,15 @@ def test_every_overlay_is_compared() -> None:
     assert {f"overlays/{path.name}" for path in (K8S / "overlays").iterdir()} == set(SAME) - {"base/worker"}
 
 
-def test_the_admission_policies_are_the_chart_s_but_for_whom_they_judge() -> None:
-    """One set judges the operators of all namespaces, whose Leases may have a suffix."""
+def test_the_admission_policy_is_the_chart_s_but_for_whom_they_judge() -> None:
+    """One judges the operators of all namespaces, whose Leases may have a suffix."""
 
     def rules(objects: list[Object]) -> list[Object]:
         found = json.loads(json.dumps(objects).replace("default-corepod", "corepod"))
         specs = [o["spec"] for o in found if o["kind"].startswith("ValidatingAdmissionPolicy")]
         for spec in specs:
             spec.pop("matchConditions", None)
-        return sorted(specs, key=json.dumps)
+        return sorted(specs, key=lambda spec: json.dumps(spec, sort_keys=True))
 
     theirs = json.dumps(rules(chart({"operator": {"enabled": True}})))
     theirs = theirs.replace(
@@ -80,10 +80,10 @@ def test_the_admission_policies_are_the_chart_s_but_for_whom_they_judge() -> Non
         ("corepod-operator", False),
     ],
 )
-def test_whom_the_policies_judge(name: str, judged: bool) -> None:
+def test_whom_the_policy_judges(name: str, judged: bool) -> None:
     policies = [o for o in kustomize("base/admission-policy") if o["kind"] == "ValidatingAdmissionPolicy"]
     conditions = {condition["expression"] for o in policies for condition in o["spec"]["matchConditions"]}
-    assert len(policies) == 3
+    assert len(policies) == 1
     [expression] = conditions
     pattern = expression.removeprefix("request.userInfo.username.matches('").removesuffix("')")
     assert bool(re.search(pattern, name)) is judged

@@ -268,14 +268,16 @@ def test_the_rights_are_those_that_it_uses(tmp_path: Path, where: Object) -> Non
         api.store.put("deployments", deployment("web", full="true"))
         api.store.put("deployments", deployment("corepod-operator", sized=False))
         if where:
-            api.store.put("deployments", deployment("there", namespace="shop", max="1"))
-            api.store.put("deployments", deployment("more", 2, namespace="shop", max="1"))
+            api.store.put("nodes", node("a", "5"))
+            api.store.put("deployments", deployment("blog", 2, namespace="shop", max="1", full="true"))
         api.store.put("pods", pod("web-1", "a", owner="web", ip="127.0.0.1"))
         api.fail(faults.status(403, "Forbidden"), times=1e9, match=rights.denies)
         pool.ready()
         one = Operator(api, *args, "--pods-admin-port", str(pool.admin_port), "--watch-seconds", "2", folder=tmp_path)
         try:
             until(lambda: replicas(api, "web") == 4, f"the number; {rights.denied}; {one.log}")
+            if where:
+                until(lambda: replicas(api, "blog", "shop") == 1, f"the number; {rights.denied}; {one.log}")
             until(lambda: api.store.all("events"), "an event")
             _die(pool)
             until(

@@ -1,11 +1,5 @@
 {{/* What the operator's account may write, whatever its roles allow. Nobody else's requests are judged. */}}
 
-{{/* The kinds of workloads, by the resource in the API's paths. */}}
-{{- define "corepod.policyKinds" -}}
-deployments: Deployment
-statefulsets: StatefulSet
-{{- end }}
-
 {{- define "corepod.policyName" -}}
 {{ .Release.Namespace }}-{{ include "corepod.operatorName" . }}
 {{- end }}
@@ -100,47 +94,4 @@ validations:
       || object.metadata.name == '{{ include "corepod.leaseName" . }}'
     reason: Forbidden
     message: corepod's operator has one Lease, {{ include "corepod.leaseName" . }}
-{{- end }}
-
-{{/* Which workloads may be scaled, and how far. The object in such a request doesn't show the labels of its workload,
-     so the policy gets the workloads of the namespace as parameters, and is evaluated once for each. */}}
-{{- define "corepod.sizedPolicySpec" -}}
-failurePolicy: Fail
-paramKind:
-  apiVersion: apps/v1
-  kind: {{ .kind }}
-matchConstraints:
-  resourceRules:
-    - apiGroups: [apps]
-      apiVersions: ["*"]
-      operations: [UPDATE]
-      resources: [{{ .plural }}/scale]
-    - apiGroups: [autoscaling]
-      apiVersions: ["*"]
-      operations: [UPDATE]
-      resources: [horizontalpodautoscalers]
-matchConditions:
-  {{- include "corepod.policyConditions" .root | nindent 2 }}
-variables:
-  - name: isScaled
-    expression: >-
-      request.resource.resource != 'horizontalpodautoscalers' ? object.metadata.name == params.metadata.name :
-      object.spec.scaleTargetRef.kind == '{{ .kind }}' && object.spec.scaleTargetRef.name == params.metadata.name
-  - name: number
-    expression: >-
-      request.resource.resource != 'horizontalpodautoscalers' ? object.spec.replicas : object.spec.maxReplicas
-  - name: most
-    expression: >-
-      has(params.metadata.annotations) && 'corepod.dev/max' in params.metadata.annotations
-      ? params.metadata.annotations['corepod.dev/max'] : ''
-validations:
-  # The reason Invalid, which is the default, makes the operator try again soon: the API server may learn of a changed
-  # workload a moment later than the operator.
-  - expression: >-
-      !variables.isScaled || has(params.metadata.labels) && 'corepod.dev/sized' in params.metadata.labels
-      && params.metadata.labels['corepod.dev/sized'] == 'true'
-    message: corepod's operator scales only workloads with the label corepod.dev/sized=true
-  - expression: >-
-      !variables.isScaled || !variables.most.matches('^[0-9]{1,9}$') || variables.number <= int(variables.most)
-    message: corepod's operator scales no workload beyond its annotation corepod.dev/max
 {{- end }}

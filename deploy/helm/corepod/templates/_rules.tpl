@@ -1,5 +1,5 @@
-{{/* Permissions of the operator. Each rule is present only if its feature is enabled. The admission policies
-     (_admission.tpl) limit what the verbs that write may change. */}}
+{{/* Permissions of the operator. Each rule is present only if its feature is enabled. The admission policy
+     (_admission.tpl) limits what the verbs that write may change. */}}
 
 {{/* For the whole cluster, whichever namespaces the operator manages: all pods share the cores of the nodes. */}}
 {{- define "corepod.clusterRules" -}}
