@@ -41,8 +41,11 @@ class Account:
         how = "strategic" if kind == "pod" else "merge"
         return self.kubectl("patch", kind, name, f"--type={how}", "-p", json.dumps(change), *more, namespace=namespace)
 
-    def create(self, document: dict[str, Any], namespace: str = "") -> str:
-        return self.kubectl("create", "-f", "-", namespace=namespace, stdin=json.dumps(document))
+    def create(self, document: dict[str, Any], *more: str, namespace: str = "") -> str:
+        if "involvedObject" in document:
+            about = {**document["involvedObject"], "namespace": namespace or self.namespace}
+            document = {**document, "involvedObject": about}
+        return self.kubectl("create", "-f", "-", *more, namespace=namespace, stdin=json.dumps(document))
 
 
 class Attack(NamedTuple):
@@ -149,7 +152,7 @@ def refusal(account: Account, words: tuple[Any, ...]) -> str:
             kind, name, number = rest
             account.patch(kind, name, {"spec": {"replicas": number}}, "--subresource=scale", *dry)
         elif method == "create":
-            account.kubectl("create", "-f", "-", *dry, stdin=json.dumps(rest[0]))
+            account.create(rest[0], *dry)
         else:
             account.kubectl(*words)
     except Refused as error:
@@ -206,7 +209,9 @@ def test_what_a_stolen_token_can_not_do(account: Account, attack: Attack) -> Non
 def test_another_role_changes_nothing(account: Account) -> None:
     """The policy judges whatever the account does, also with rights that the chart doesn't give."""
     user = f"--serviceaccount={account.namespace}:{account.name}"
-    kubectl("create", "rolebinding", "mistake", "-n", account.namespace, "--clusterrole=edit", user)
+    rights = ("--verb=get,create,patch,delete", "--resource=pods,deployments.apps")
+    kubectl("create", "role", "mistake", "-n", account.namespace, *rights)
+    kubectl("create", "rolebinding", "mistake", "-n", account.namespace, "--role=mistake", user)
     try:
         deletion = ("delete", "pod", "payroll", "--dry-run=server")
         until(lambda: "never does this" in refusal(account, deletion), "the role in force")
@@ -214,7 +219,7 @@ def test_another_role_changes_nothing(account: Account) -> None:
         template = {"spec": {"template": {"metadata": {"labels": {"x": "y"}}}}}
         assert "never does this" in refusal(account, ("patch", "deployment", "ours", template))
     finally:
-        kubectl("delete", "rolebinding", "mistake", "-n", account.namespace)
+        kubectl("delete", "rolebinding,role", "mistake", "-n", account.namespace)
 
 
 def test_what_the_operator_does_passes(account: Account) -> None:
@@ -247,12 +252,10 @@ def test_with_all_namespaces_those_of_kubernetes_stay_closed(account: Account) -
     with pytest.raises(Refused, match="cannot patch resource"):
         account.patch("pod", "any", {}, namespace="kube-system")
     install(account.namespace, allNamespaces=True)
-    about = {**event("corepod-operator", "any"), "metadata": {"generateName": "rights-", "namespace": "kube-system"}}
-    about["involvedObject"] = {**about["involvedObject"], "namespace": "kube-system"}
 
     def says() -> str:
         try:
-            return account.create(about, namespace="kube-system")
+            return account.create(event("corepod-operator"), namespace="kube-system")
         except Refused as error:
             return error.text
 
