@@ -48,7 +48,8 @@ def everything() -> list[Object]:
 
 def test_what_there_is(plain: list[Object], everything: list[Object]) -> None:
     usual = {"Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "Pod"}
-    assert kinds(plain) == usual | {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+    rights = {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+    assert kinds(plain) == usual | rights | {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     more = {"HorizontalPodAutoscaler", "Ingress", "HTTPRoute", "NetworkPolicy", "ServiceMonitor", "PrometheusRule"}
     # With an autoscaler there is no operator: the number of pods has one owner.
     assert kinds(everything) == usual | more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from typing import Any
 
@@ -18,7 +19,8 @@ SAME: dict[str, Object] = {
     "overlays/shared": {**ALONE, "cpu": {"preset": "shared"}},
     "overlays/full": {**ALONE, "full": True},
     "overlays/hpa": {"autoscaling": {"enabled": True}},
-    "overlays/operator": {"operator": {"enabled": True}},
+    # The policy is in a folder of its own: a cluster needs it once.
+    "overlays/operator": {"operator": {"enabled": True, "admissionPolicy": {"enabled": False}}},
 }
 MANAGER = "app.kubernetes.io/managed-by"
 
@@ -68,6 +70,57 @@ def test_the_comparison_sees_a_difference() -> None:
 
 def test_every_overlay_is_compared() -> None:
     assert {f"overlays/{path.name}" for path in (K8S / "overlays").iterdir()} == set(SAME) - {"base/worker"}
+
+
+def test_the_admission_policy_is_the_chart_s_but_for_whom_they_judge() -> None:
+    """One judges the operators of all namespaces, whose Leases may have a suffix."""
+
+    def rules(objects: list[Object]) -> list[Object]:
+        found = json.loads(json.dumps(objects).replace("default-corepod", "corepod"))
+        specs = [o["spec"] for o in found if o["kind"].startswith("ValidatingAdmissionPolicy")]
+        for spec in specs:
+            spec.pop("matchConditions", None)
+        return sorted(specs, key=lambda spec: json.dumps(spec, sort_keys=True))
+
+    theirs = json.dumps(rules(chart({"operator": {"enabled": True}})))
+    theirs = theirs.replace(
+        "object.metadata.name == 'corepod-operator'", "object.metadata.name.startsWith('corepod-operator')"
+    )
+    assert rules(kustomize("base/admission-policy")) == json.loads(theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "judged"),
+    [
+        ("system:serviceaccount:default:corepod-operator", True),
+        ("system:serviceaccount:blue:x-corepod-operator-y", True),
+        ("system:serviceaccount:corepod-operator:default", False),
+        ("system:node:corepod-operator", False),
+        ("corepod-operator", False),
+    ],
+)
+def test_whom_the_policy_judges(name: str, judged: bool) -> None:
+    policies = [o for o in kustomize("base/admission-policy") if o["kind"] == "ValidatingAdmissionPolicy"]
+    conditions = {condition["expression"] for o in policies for condition in o["spec"]["matchConditions"]}
+    assert len(policies) == 1
+    [expression] = conditions
+    pattern = expression.removeprefix("request.userInfo.username.matches('").removesuffix("')")
+    assert bool(re.search(pattern, name)) is judged
+
+
+def test_a_prefix_reaches_the_bindings() -> None:
+    """A binding without its policy would refuse nothing."""
+    folder = K8S / "overlays" / "prefixed-by-a-test"
+    folder.mkdir()
+    try:
+        (folder / "kustomization.yaml").write_text("namePrefix: x-\nresources: [../../base/admission-policy]\n")
+        objects = kustomize(f"overlays/{folder.name}")
+    finally:
+        (folder / "kustomization.yaml").unlink()
+        folder.rmdir()
+    named = {o["metadata"]["name"] for o in objects if o["kind"] == "ValidatingAdmissionPolicy"}
+    assert named == {o["spec"]["policyName"] for o in objects if o["kind"] == "ValidatingAdmissionPolicyBinding"}
+    assert all(name.startswith("x-") for name in named)
 
 
 @pytest.mark.parametrize("folder", SAME)

@@ -234,7 +234,9 @@ class Rights:
     """What the rendered roles allow, as the API server would judge, and which rules were of use."""
 
     def __init__(self, objects: list[Object]) -> None:
-        self.rules = [(o["kind"], rule) for o in objects if o["kind"] in ("Role", "ClusterRole") for rule in o["rules"]]
+        roles = [o for o in objects if o["kind"] in ("Role", "ClusterRole")]
+        # Each with the namespace that it holds for, empty for all.
+        self.rules = [(o["metadata"].get("namespace", ""), rule) for o in roles for rule in o["rules"]]
         self.used: set[tuple[str, str, str]] = set()
         self.denied: list[str] = []
 
@@ -244,8 +246,8 @@ class Rights:
         )
         resource = call.plural + (f"/{call.part}" if call.part else "")
         name = call.name or call.query.get("fieldSelector", "").removeprefix("metadata.name=")
-        for kind, rule in self.rules:
-            reaches = kind == "ClusterRole" or call.namespace == "default"
+        for namespace, rule in self.rules:
+            reaches = namespace in ("", call.namespace)
             named = name in rule.get("resourceNames", [name])
             about = GROUPS[call.plural] in rule["apiGroups"] and resource in rule["resources"]
             if reaches and named and about and verb in rule["verbs"]:
@@ -266,10 +268,16 @@ class Rights:
 UNMET = {("apps", "statefulsets/scale", "patch")}
 
 
-@pytest.mark.parametrize("everywhere", [False, True], ids=["one namespace", "all namespaces"])
-def test_the_rights_are_those_that_it_uses(tmp_path: Path, everywhere: bool) -> None:
-    values: Object = {"operator": {"enabled": True, "replicas": 2, "allNamespaces": everywhere}}
-    objects = chart(values)
+WHERE: dict[str, Object] = {
+    "one namespace": {},
+    "two namespaces": {"namespaces": ["shop"]},
+    "all namespaces": {"allNamespaces": True},
+}
+
+
+@pytest.mark.parametrize("where", WHERE.values(), ids=WHERE)
+def test_the_rights_are_those_that_it_uses(tmp_path: Path, where: Object) -> None:
+    objects = chart({"operator": {"enabled": True, "replicas": 2, **where}})
     rights = Rights(objects)
     args: list[str] = find(objects, "Deployment", "corepod-operator")["spec"]["template"]["spec"]["containers"][0][
         "args"
@@ -279,12 +287,17 @@ def test_the_rights_are_those_that_it_uses(tmp_path: Path, everywhere: bool) -> 
         api.store.put("nodes", node("a", "4"))
         api.store.put("deployments", deployment("web", full="true"))
         api.store.put("deployments", deployment("corepod-operator", sized=False))
+        if where:
+            api.store.put("nodes", node("a", "5"))
+            api.store.put("deployments", deployment("blog", 2, namespace="shop", max="1", full="true"))
         api.store.put("pods", pod("web-1", "a", owner="web", ip="127.0.0.1"))
         api.fail(faults.status(403, "Forbidden"), times=1e9, match=rights.denies)
         pool.ready()
         one = Operator(api, *args, "--pods-admin-port", str(pool.admin_port), "--watch-seconds", "2", folder=tmp_path)
         try:
             until(lambda: replicas(api, "web") == 4, f"the number; {rights.denied}; {one.log}")
+            if where:
+                until(lambda: replicas(api, "blog", "shop") == 1, f"the number; {rights.denied}; {one.log}")
             until(lambda: api.store.all("events"), "an event")
             _die(pool)
             until(

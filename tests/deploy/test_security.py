@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.deploy.render import K8S, Object, chart, containers, find, kustomize, pod_specs
+from tests.deploy.render import K8S, Object, chart, containers, find, kustomize, pod_specs, refused
 from tests.deploy.test_chart import EVERYTHING
 
 if TYPE_CHECKING:
@@ -85,6 +85,95 @@ def test_no_pod_gets_a_token_or_the_addresses_of_other_services() -> None:
         assert spec["enableServiceLinks"] is False
     assert find(objects, "ServiceAccount")["automountServiceAccountToken"] is False
     assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Secret"} & {o["kind"] for o in objects}
+
+
+WRITES = {"create", "update", "patch", "delete", "deletecollection", "*"}
+
+
+def verbs(role: Object) -> set[str]:
+    return {verb for rule in role["rules"] for verb in rule["verbs"]}
+
+
+def roles(kind: str, **operator: Any) -> dict[str, Object]:
+    """By namespace; a ClusterRole has none."""
+    objects = chart({"operator": {"enabled": True, **operator}})
+    return {o["metadata"].get("namespace", ""): o for o in objects if o["kind"] == kind}
+
+
+def test_the_operator_writes_only_where_it_has_a_role() -> None:
+    assert not WRITES & verbs(roles("ClusterRole")[""])
+    assert list(roles("Role")) == ["default"]
+    several: Object = {"namespaces": ["shop", "default", "blog"]}
+    assert not WRITES & verbs(roles("ClusterRole", **several)[""])
+    found = roles("Role", **several)
+    assert sorted(found) == ["blog", "default", "shop"]
+    assert "leases" in str(found["default"])
+    assert "leases" not in str(found["shop"])
+    bindings = roles("RoleBinding", **several)
+    for namespace, role in found.items():
+        assert bindings[namespace]["roleRef"]["name"] == role["metadata"]["name"]
+        subject = {"kind": "ServiceAccount", "name": "corepod-operator", "namespace": "default"}
+        assert bindings[namespace]["subjects"] == [subject]
+    # The control: the one value that gives it more.
+    assert WRITES & verbs(roles("ClusterRole", allNamespaces=True)[""])
+
+
+def policies(*args: str, release: str = "corepod", **operator: Any) -> tuple[list[Object], list[Object]]:
+    """Policies and bindings."""
+    objects = chart({"operator": {"enabled": True, **operator}}, *args, release=release)
+    kind = "ValidatingAdmissionPolicy"
+    return [o for o in objects if o["kind"] == kind], [o for o in objects if o["kind"] == f"{kind}Binding"]
+
+
+def test_the_admission_policy_is_in_force_for_one_account_and_refuses_what_it_can_not_judge() -> None:
+    [policy], [binding] = policies("--namespace", "shop", release="web")
+    assert policy["metadata"]["name"] == binding["spec"]["policyName"] == "shop-web-corepod-operator"
+    assert binding["spec"]["validationActions"] == ["Deny"]
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    [condition] = policy["spec"]["matchConditions"]
+    account = "'system:serviceaccount:' + 'shop' + ':' + 'web-corepod-operator'"
+    assert condition["expression"] == f"request.userInfo.username == {account}"
+    [rule] = policy["spec"]["matchConstraints"]["resourceRules"]
+    assert [rule["resources"], rule["operations"]] == [["*/*"], ["*"]]
+
+
+def test_there_is_no_admission_policy_without_its_operator_or_with_the_value() -> None:
+    assert policies(admissionPolicy={"enabled": False}) == ([], [])
+    assert policies(enabled=False) == ([], [])
+    assert policies(replicas=0) == ([], [])
+
+
+def test_namespaces_of_kubernetes_are_closed_where_all_are_open() -> None:
+    assert "kube-" not in str(policies())
+    assert "startsWith('kube-')" in str(policies(allNamespaces=True))
+
+
+@pytest.mark.parametrize(
+    ("operator", "words"),
+    [
+        (
+            {"allNamespaces": True, "namespaces": ["shop"]},
+            "operator.namespaces and operator.allNamespaces are both set",
+        ),
+        ({"namespaces": ["Shop"]}, "Shop"),
+        ({"namespaces": ["shop,blog"]}, "shop,blog"),
+    ],
+)
+def test_namespaces_that_can_not_be_are_refused(operator: Object, words: str) -> None:
+    assert words in refused({"operator": {"enabled": True, **operator}})
+
+
+def test_datagrams_come_from_the_namespaces_that_the_operator_manages() -> None:
+    def source(**operator: Any) -> Object:
+        objects = chart({"operator": {"enabled": True, **operator}, "networkPolicy": {"enabled": True}})
+        ingress = find(objects, "NetworkPolicy", "corepod-operator")["spec"]["ingress"]
+        peer: Object = ingress[1]["from"][0]
+        return peer
+
+    assert "namespaceSelector" not in source()
+    assert source(allNamespaces=True)["namespaceSelector"] == {}
+    [expression] = source(namespaces=["shop"])["namespaceSelector"]["matchExpressions"]
+    assert expression["values"] == ["default", "shop"]
 
 
 def test_the_root_file_system_cannot_be_written_unless_asked_for() -> None:

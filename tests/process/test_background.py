@@ -8,9 +8,11 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from corepod.contract.exits import EXIT_APP, EXIT_BIND, EXIT_BOOT, EXIT_FAILED, EXIT_LATE, EXIT_SETTINGS
@@ -21,9 +23,6 @@ from tests.process.harness import APPS
 from tests.process.terminal import Terminal
 from tests.procfs import alive
 from tests.waiting import DEADLINE, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TWO = ("-w", "2", "--pin", "never")
 # Bytes that PID 1 may take. More than half are pages of the interpreter, which has grown since Python 3.14.
@@ -51,6 +50,12 @@ def test_it_is_ready_when_the_command_returns(user: Machine) -> None:
     assert status["log"] == {"to": "file", "path": started["log"]}
     assert started["log"] == str(user.log())
     assert started["control"] == str(user.run / "corepod" / f"{user.name}.sock")
+
+
+def test_its_log_is_for_its_owner_and_group(user: Machine) -> None:
+    log = Path(user.start("ok:app", *ONE)["log"])
+    assert stat.S_IMODE(log.stat().st_mode) == 0o640
+    assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
 
 
 def test_what_it_prints_for_people(user: Machine) -> None:

@@ -93,7 +93,7 @@ class Operator:
         cluster = Cluster(transport, *limits)
         self._wake = Wake()
         self._informers = Informers(
-            cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=self._wake.call, log=log
+            cluster, namespaces=chosen.namespace, seconds=chosen.watch_seconds, changed=self._wake.call, log=log
         )
         self._identity = _identity()
         self._events = Events(cluster, self._identity, log)
@@ -155,7 +155,7 @@ class Operator:
             server = OperatorServer(self._chosen.admin, parts, public=self._chosen.admin_status == "all")
             server.start()
             admin = listening.name(server.socket)
-        where = f"namespace {self._chosen.namespace}" if self._chosen.namespace else "all namespaces"
+        where = f"namespace {', '.join(self._chosen.namespace)}" if self._chosen.namespace else "all namespaces"
         log(f"corepod operator {__version__} for {where} at {self._transport.host}; admin {admin}, notify {notify}")
 
     def _parts(self, receiver: DatagramReceiver | None) -> status.Parts:

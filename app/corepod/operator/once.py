@@ -46,7 +46,7 @@ def decide(chosen: Options, transport: Transport, log: Callable[[str], None]) ->
     """The decisions about all workloads, made once and written unless `chosen` says otherwise. Raises ClusterError."""
     cluster = Cluster(transport)
     informers = Informers(
-        cluster, namespace=chosen.namespace, seconds=chosen.watch_seconds, changed=lambda: None, log=log
+        cluster, namespaces=chosen.namespace, seconds=chosen.watch_seconds, changed=lambda: None, log=log
     )
     events = Events(cluster, "once", log)
     # The table shows what was decided, so the log has only failures.

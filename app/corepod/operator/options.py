@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 
 PREFIX = "COREPOD_OPERATOR_"
 STEPS, EXACT, OFF = RESTART_LABELS = ("steps", "exact", "off")
+NAMESPACE = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # a label as DNS has it
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The parsed options. ROWS describes each of them."""
 
-    namespace: str
+    namespace: tuple[str, ...]
     kubeconfig: str
     context: str
     once: bool
@@ -47,6 +49,17 @@ def _address(text: str) -> tuple[str, int] | None:
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} isn't an address: write HOST:PORT, *:PORT (all addresses) or none")
     return host.strip("[]") or ALL, int(port)
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if names == ("",):
+        return ()
+    if wrong := [name for name in names if not re.fullmatch(NAMESPACE, name)]:
+        raise argparse.ArgumentTypeError(
+            f"{wrong[0]!r} isn't a namespace: write one, or several with commas between them"
+        )
+    return names
 
 
 def _port(text: str) -> int:
@@ -90,8 +103,9 @@ def _seconds(least: float) -> Any:
 ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "namespace",
-        {"default": ""},
-        "size only workloads of this namespace; nodes and pods are still read from all namespaces",
+        {"default": "", "type": _namespaces},
+        "size only workloads of this namespace, or of several with commas between them; nodes and pods are still read "
+        "from all namespaces",
     ),
     (
         "kubeconfig",

@@ -165,6 +165,20 @@ def test_one_namespace_only(web: FakeApi, operate: Operate) -> None:
     assert {call.namespace for call in web.watches("deployments")} == {"there"}
 
 
+def test_several_namespaces_and_no_others(web: FakeApi, operate: Operate) -> None:
+    """Those that aren't named are left alone, also when they change later."""
+    for namespace in ("here", "there"):
+        web.store.put("deployments", deployment("app", namespace=namespace, max="3"))
+    operator = operate("--namespace", "here,there").ready()
+    until(lambda: [replicas(web, "app", namespace) for namespace in ("here", "there")] == [3, 3], "their numbers")
+    web.store.put("deployments", deployment("web", full="true", max="2"))
+    web.store.put("deployments", deployment("app", namespace="here", max="2"))
+    until(lambda: replicas(web, "app", "here") == 2, "its new number")
+    assert replicas(web, "web") == 1
+    assert {workload["namespace"] for workload in operator.status()["workloads"]} == {"here", "there"}
+    assert "for namespace here, there" in operator.log
+
+
 # Implausible states of the cluster change no number
 
 

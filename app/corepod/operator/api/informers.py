@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from corepod.operator.api import decode
 from corepod.operator.api.cluster import DEPLOYMENTS, HORIZONTAL_AUTOSCALERS, NODES, PODS, QUOTAS, STATEFULSETS
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from corepod.operator.api.cluster import Cluster
+    from corepod.operator.api.responses import JSON
     from corepod.operator.model.facts import HorizontalAutoscaler, Node, Pod, Quota, Workload
+
+F = TypeVar("F")
 
 SELECTOR = {"labelSelector": f"{SIZED}=true"}
 
@@ -32,12 +35,15 @@ class Informers:
         self,
         cluster: Cluster,
         *,
-        namespace: str,
+        namespaces: tuple[str, ...],
         seconds: float,
         changed: Callable[[], None],
         log: Callable[[str], None],
     ) -> None:
-        """`namespace` limits which workloads are sized. Nodes and pods are read from all: they share the cores."""
+        """`namespaces` limits which workloads are sized. Nodes and pods are read from all: they share the cores.
+
+        Of several namespaces the objects are picked from those of all, so that there is one watch a kind.
+        """
         self.nodes: Store[Node] = Store(changed)
         self.pods: Store[Pod] = Store(changed)
         self.deployments: Store[Workload] = Store(changed)
@@ -47,12 +53,18 @@ class Informers:
         self.quotas: Store[Quota] = Store(changed)
         self.hpas: Store[HorizontalAutoscaler] = Store(changed)
         reflector = partial(Reflector, cluster, seconds=seconds, jitter=random.uniform, log=log)
+        namespace = namespaces[0] if len(namespaces) == 1 else ""
         sized: dict[str, Any] = {"namespace": namespace, "selector": SELECTOR}
+        within = partial(_within, namespaces)
         self.reflectors: list[Reflector[Any]] = [
-            reflector(DEPLOYMENTS, lambda found: decode.workload(found, "Deployment"), self.deployments, **sized),
-            reflector(STATEFULSETS, lambda found: decode.workload(found, "StatefulSet"), self.statefulsets, **sized),
-            reflector(QUOTAS, decode.quota, self.quotas, namespace=namespace),
-            reflector(HORIZONTAL_AUTOSCALERS, decode.horizontal_autoscaler, self.hpas, namespace=namespace),
+            reflector(
+                DEPLOYMENTS, within(lambda found: decode.workload(found, "Deployment")), self.deployments, **sized
+            ),
+            reflector(
+                STATEFULSETS, within(lambda found: decode.workload(found, "StatefulSet")), self.statefulsets, **sized
+            ),
+            reflector(QUOTAS, within(decode.quota), self.quotas, namespace=namespace),
+            reflector(HORIZONTAL_AUTOSCALERS, within(decode.horizontal_autoscaler), self.hpas, namespace=namespace),
             reflector(NODES, decode.node, self.nodes),
             reflector(PODS, decode.pod, self.pods),
         ]
@@ -102,3 +114,12 @@ class Informers:
     def active_at(self) -> float:
         """When the least recently active reflector was last active (time.monotonic)."""
         return min((reflector.active_at for reflector in self.reflectors), default=time.monotonic())
+
+
+def _within(namespaces: tuple[str, ...], decode: Callable[[JSON], F | None]) -> Callable[[JSON], F | None]:
+    """The decoder for objects of these namespaces, which leaves out all others; of all namespaces if there are none."""
+
+    def picked(found: JSON) -> F | None:
+        return decode(found) if found["metadata"].get("namespace") in namespaces else None
+
+    return picked if namespaces else decode

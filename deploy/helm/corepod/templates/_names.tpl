@@ -65,6 +65,11 @@ app.kubernetes.io/component: worker
 {{ include "corepod.fullname" . }}-operator
 {{- end }}
 
+{{/* The namespaces that the operator manages besides its own. */}}
+{{- define "corepod.otherNamespaces" -}}
+{{ without .Values.operator.namespaces (include "corepod.namespace" .) | toJson }}
+{{- end }}
+
 {{/* The name of the Lease, the same for all releases whose operators manage the same workloads. */}}
 {{- define "corepod.leaseName" -}}
 corepod-operator{{ if .Values.operator.allNamespaces }}-all{{ end }}

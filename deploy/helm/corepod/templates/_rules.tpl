@@ -1,4 +1,5 @@
-{{/* Permissions of the operator. Each rule is present only if its feature is enabled. */}}
+{{/* Permissions of the operator. Each rule is present only if its feature is enabled. The admission policy
+     (_admission.tpl) limits what the verbs that write may change. */}}
 
 {{/* For the whole cluster, whichever namespaces the operator manages: all pods share the cores of the nodes. */}}
 {{- define "corepod.clusterRules" -}}
@@ -7,20 +8,29 @@
   verbs: [list, watch]
 {{- end }}
 
-{{/* For the namespaces whose workloads the operator manages. */}}
-{{- define "corepod.sizingRules" -}}
+{{/* What the operator reads of the namespaces whose workloads it manages. */}}
+{{- define "corepod.readRules" -}}
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [list, watch]
-- apiGroups: [apps]
-  resources: [deployments/scale, statefulsets/scale]
-  verbs: [patch]
 - apiGroups: [""]
   resources: [resourcequotas]
   verbs: [list, watch]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [list, watch{{ if .Values.operator.hpaBounds }}, patch{{ end }}]
+  verbs: [list, watch]
+{{- end }}
+
+{{/* What it writes there. */}}
+{{- define "corepod.writeRules" -}}
+- apiGroups: [apps]
+  resources: [deployments/scale, statefulsets/scale]
+  verbs: [patch]
+{{- if .Values.operator.hpaBounds }}
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
@@ -31,7 +41,7 @@
 {{- end }}
 {{- end }}
 
-{{/* For the Lease. The verb create can't be restricted to a name. */}}
+{{/* For the Lease. RBAC can't restrict the verb create to a name; the admission policy does. */}}
 {{- define "corepod.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

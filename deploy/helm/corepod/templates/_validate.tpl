@@ -108,6 +108,9 @@
 {{- if and $bounds (not (and .Values.autoscaling.enabled .Values.operator.hpaBounds)) }}
 {{- $faults = append $faults "operator.sizing.mode is hpa-bounds, which needs autoscaling.enabled and operator.hpaBounds" }}
 {{- end }}
+{{- if and .Values.operator.allNamespaces .Values.operator.namespaces }}
+{{- $faults = append $faults "operator.namespaces and operator.allNamespaces are both set: leave operator.namespaces empty, or set operator.allNamespaces to false" }}
+{{- end }}
 {{- if and .Values.full (hasKey .Values.operator.sizing "headroom") }}
 {{- $faults = append $faults "operator.sizing.headroom is set, but full means a headroom of 0" }}
 {{- end }}
