@@ -165,7 +165,9 @@ def _string(schema: Object) -> st.SearchStrategy[str]:
     limit = schema.get("maxLength", 300)
     if "pattern" not in schema:
         return st.text(LETTERS, min_size=schema.get("minLength", 0), max_size=min(limit, 12))
-    found = st.from_regex(schema["pattern"].replace("\\S", "[!-~]"), fullmatch=True, alphabet=LETTERS)
+    pattern = schema["pattern"].replace("\\S", "[!-~]")
+    whole = pattern if pattern.endswith("$") else pattern + "[!-~]*"
+    found = st.from_regex(whole, fullmatch=True, alphabet=LETTERS)
     return found.filter(lambda text: len(text) <= limit)
 
 
