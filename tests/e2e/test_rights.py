@@ -226,7 +226,7 @@ def test_what_the_operator_does_passes(account: Account) -> None:
     account.patch("pod", "ours", {"metadata": {"labels": {MARK: "1-9"}, "annotations": {f"{MARK}-total": "1"}}})
     meta = get("pod", "ours", "-n", account.namespace)["metadata"]
     assert meta["labels"] == {MARK: "1-9", "app": "ours-pod"}
-    assert meta["annotations"] == {f"{MARK}-total": "1", "someone": "else"}
+    assert {f"{MARK}-total": "1", "someone": "else"}.items() <= meta["annotations"].items()
     for kind in ("deployment", "statefulset"):
         assert not refusal(account, ("scale", kind, "ours", MOST))
     account.patch("hpa", "ours", {"spec": {"minReplicas": 2, "maxReplicas": MOST}})
@@ -243,13 +243,13 @@ def test_nobody_else_is_judged(account: Account) -> None:
     kubectl("label", "pod", "payroll", "-n", account.namespace, "team=pay")
     kubectl("scale", "deployment", "ours", "-n", account.namespace, "--replicas=0")
     stranger = Account("default")
-    with pytest.raises(Refused, match="cannot patch resource"):
+    with pytest.raises(Refused, match=r"cannot (get|patch) resource"):
         stranger.patch("pod", "payroll", {"metadata": {"labels": {"a": "b"}}}, namespace=account.namespace)
 
 
 def test_with_all_namespaces_those_of_kubernetes_stay_closed(account: Account) -> None:
     """And the ClusterRole writes in no namespace without that value."""
-    with pytest.raises(Refused, match="cannot patch resource"):
+    with pytest.raises(Refused, match=r"cannot (get|patch) resource"):
         account.patch("pod", "any", {}, namespace="kube-system")
     install(account.namespace, allNamespaces=True)
 
