@@ -125,6 +125,17 @@ def policies(*args: str, release: str = "corepod", **operator: Any) -> tuple[lis
     return [o for o in objects if o["kind"] == kind], [o for o in objects if o["kind"] == f"{kind}Binding"]
 
 
+@pytest.mark.parametrize("operator", [{}, {"namespaces": ["shop"]}, {"allNamespaces": True}])
+def test_workloads_that_are_named_are_the_only_ones_to_scale(operator: Object) -> None:
+    def names(workloads: list[str]) -> list[list[str]]:
+        roles = [o for o in chart({"operator": {**operator, "workloads": workloads}}) if o["kind"].endswith("Role")]
+        rules = [rule for role in roles for rule in role["rules"] if "deployments/scale" in rule["resources"]]
+        return [rule.get("resourceNames", []) for rule in rules]
+
+    assert {tuple(found) for found in names(["web", "jobs"])} == {("web", "jobs")}
+    assert {tuple(found) for found in names([])} == {()}
+
+
 def test_the_admission_policy_is_in_force_for_one_account_and_refuses_what_it_can_not_judge() -> None:
     [policy], [binding] = policies("--namespace", "shop", release="web")
     assert policy["metadata"]["name"] == binding["spec"]["policyName"] == "shop-web-corepod-operator"

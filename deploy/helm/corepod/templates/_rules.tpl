@@ -25,6 +25,9 @@
 {{- define "corepod.writeRules" -}}
 - apiGroups: [apps]
   resources: [deployments/scale, statefulsets/scale]
+  {{- with .Values.operator.workloads }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
   verbs: [patch]
 {{- if .Values.operator.hpaBounds }}
 - apiGroups: [autoscaling]
