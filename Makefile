@@ -101,8 +101,15 @@ KUBE_SCORE_VERSION := v1.20.0
 $(BIN)/kube-score: $(VENV)/.run
 	GOBIN=$(abspath $(BIN)) go install github.com/zegl/kube-score/cmd/kube-score@$(KUBE_SCORE_VERSION)
 
-lint-chart: $(BIN)/kube-score ## Check the chart with helm lint and kube-score
-	deploy/lint-chart $(BIN)/kube-score
+# An environment of its own: its hundred packages would hold ours back.
+CHECKOV := .venv-checkov/bin/checkov
+$(CHECKOV): requirements/checkov.txt
+	test -x $(@D)/python || $(PYTHON) -m venv .venv-checkov
+	$(@D)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.txt
+	@touch $@
+
+lint-chart: $(BIN)/kube-score $(CHECKOV) ## Check the chart with helm lint, kube-score and checkov
+	deploy/lint-chart $(BIN)/kube-score $(CHECKOV)
 
 format: $(VENV)/.test ## Format the code in the project's style
 	$(BIN)/ruff check --fix .
