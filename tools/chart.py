@@ -57,7 +57,30 @@ def schema() -> str:
         "additionalProperties": False,
         "properties": {s.name: {} if s.name in DECIDED else _property(s) for s in SETTINGS},
     }
+    _require(document, yaml.safe_load(VALUES.read_text(encoding="utf-8")))
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _require(schema: dict[str, Any], values: dict[str, Any]) -> None:
+    """Values without an empty form have to be there: `null` takes a default out, and the templates would have no number,
+    no answer and no group in its place. Lists, maps and texts that are empty by default may be null, too.
+    """
+    below = schema["properties"]
+    needed = []
+    for name, value in values.items():
+        if isinstance(value, dict) and "properties" in below[name]:
+            _require(below[name], value)
+        empty = value in (None, "", [], {}) or isinstance(value, list) or _may_be_empty(below[name])
+        if name == "settings" or not empty:
+            needed.append(name)
+    if needed:
+        schema["required"] = needed
+    else:
+        schema.pop("required", None)
+
+
+def _may_be_empty(schema: dict[str, Any]) -> bool:
+    return any(form in ({"const": ""}, {"type": "null"}) for form in schema.get("anyOf", ()))
 
 
 def _property(setting: Setting) -> dict[str, Any]:

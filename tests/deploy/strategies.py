@@ -18,7 +18,6 @@ from tests.deploy.render import CHART, Object
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 # Printable, and from several scripts. Control characters are YAML's business, not the chart's.
 LETTERS = st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"))
-WORDS = st.text(LETTERS, max_size=12)
 LARGEST = 100_000  # of whole numbers without a limit of their own: nobody means a number that needs 64 bits
 
 # Each example is a process: what is found isn't made smaller, which would take minutes. It has a few values anyway.
@@ -39,6 +38,10 @@ SAMPLES: dict[str, list[Any]] = {
             }
         ]
     ],
+    "containerSecurityContext.appArmorProfile": [{"type": "RuntimeDefault"}, {"type": "Unconfined"}],
+    "containerSecurityContext.capabilities.add": [[], ["NET_BIND_SERVICE"]],
+    "containerSecurityContext.capabilities.drop": [[], ["ALL"], ["NET_RAW"]],
+    "containerSecurityContext.seccompProfile": [{"type": "RuntimeDefault"}, {"type": "Unconfined"}],
     "envFrom": [[{"configMapRef": {"name": "shop"}}, {"secretRef": {"name": "shop", "optional": True}}]],
     "extraContainers": [
         [{"name": name, "image": "proxy:1", "resources": {"limits": LIMITS}} for name in names]
@@ -51,6 +54,10 @@ SAMPLES: dict[str, list[Any]] = {
         [{"name": "A"}, {"name": "A"}],
         [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "shop", "key": "a"}}}, {"name": "B", "value": "$(A)"}],
         [{"name": "POD_NAME", "value": "x"}],
+    ],
+    "extraObjects": [
+        [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": '{{ include "corepod.fullname" . }}-more'}}],
+        ["apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: more\ndata:\n  a: {{ .Values.cpu.preset | quote }}\n"],
     ],
     "extraVolumes": [
         [{"name": name, "emptyDir": {}} for name in names] for names in (["data"], ["tmp"], ["data", "data"])
@@ -70,7 +77,10 @@ SAMPLES: dict[str, list[Any]] = {
     "networkPolicy.adminFrom": [[{"namespaceSelector": {}}]],
     "networkPolicy.egress": [[{"ports": [{"port": 443}]}]],
     "networkPolicy.httpFrom": [[{"ipBlock": {"cidr": "10.0.0.0/8"}}]],
+    "operator.affinity": [{"podAntiAffinity": {}}],
     "podSecurityContext.sysctls": [[{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]],
+    "lifecycle.postStart.httpGet": [{"port": 8000}, {"port": "http", "path": "/"}],
+    "lifecycle.preStop.httpGet": [{"port": 8000}],
     "state.valkey.from": [[{"podSelector": {"matchLabels": {"app": "other"}}}]],
 }
 TOLERATIONS = [[{"key": "pool", "operator": "Exists"}], [{"key": "pool", "value": "web", "effect": "NoSchedule"}]]
@@ -194,8 +204,8 @@ def _object(schema: Object, path: Path) -> st.SearchStrategy[Object]:
     further = schema.get("additionalProperties")
     if not isinstance(further, dict):
         return st.just({})
-    names = schema.get("propertyNames", {})
-    return st.dictionaries(_value(names) if names else WORDS, _value(further), max_size=3)
+    names = {"type": "string", **_resolved(schema.get("propertyNames", {}))}
+    return st.dictionaries(_value(names, (*path, "name")), _value(further), max_size=3)
 
 
 _LEAVES = _leaves(SCHEMA, ())

@@ -75,7 +75,12 @@ def test_the_object_s_own_annotations_stay() -> None:
 def test_another_namespace_for_all_objects() -> None:
     """Whatever the release's namespace is, all names and addresses follow, and nothing else changes."""
     objects = everything(namespaceOverride="elsewhere")
-    unbound = {"ClusterRole", "ClusterRoleBinding"}
+    unbound = {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
     assert {o["metadata"].get("namespace") for o in objects if o["kind"] not in unbound} == {"elsewhere"}
     assert environment(find(objects, "Deployment", "corepod-front")["spec"]["template"]["spec"]["containers"][0])[
         "PODS"
@@ -86,7 +91,7 @@ def test_another_namespace_for_all_objects() -> None:
 
 
 def _without_password(text: str) -> list[str]:
-    return [line for line in text.splitlines() if not line.startswith("  password: ")]
+    return [line for line in text.splitlines() if not line.startswith('  "password": ')]
 
 
 def test_further_objects_are_templates() -> None:

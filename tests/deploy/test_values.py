@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from corepod.config.spec import BY_NAME
 
-from tests.deploy.render import Object, chart, environment, find, refused, worker
+from tests.deploy.render import CHART, Object, chart, environment, find, refused, worker
 
 HOST = "shop.example"
 ALONE: Object = {"operator": {"enabled": False}}
@@ -301,3 +302,36 @@ def test_bad_values_are_refused_by_name(values: Object, word: str | None) -> Non
         assert chart(values)  # a module called py in a package called app
     else:
         assert word in refused(values)
+
+
+def _emptied(values: Object) -> Object:
+    """Null in the place of each value that is empty by default."""
+    nulls: Object = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            nulls[name] = _emptied(value)
+        elif value in ("", [], {}) and name != "settings":
+            nulls[name] = None
+    return nulls
+
+
+def test_null_is_an_empty_value_where_there_is_one() -> None:
+    nulls = _emptied(yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8")))
+    assert nulls["extraContainers"] is nulls["front"]["trustedProxies"] is None
+    values: Object = {"front": {"enabled": True}, "operator": {"enabled": True}, "ingress": {"enabled": True}}
+    nulls_too = {name: {**nulls.get(name, {}), **of} for name, of in values.items()}
+    assert chart({**nulls, **nulls_too}) == chart(values)
+
+
+def test_null_is_refused_where_a_number_an_answer_or_a_group_is_needed() -> None:
+    said = refused(
+        {
+            "front": {"enabled": None},
+            "operator": {"sizing": None, "publishRestarts": None},
+            "serviceAccount": {"create": None},
+            "state": {"valkey": {"persistence": {"enabled": None}, "secret": {"key": None}}},
+            "probes": None,
+        }
+    )
+    for name in ("enabled", "sizing", "publishRestarts", "create", "key", "probes"):
+        assert f"'{name}'" in said

@@ -132,7 +132,7 @@ ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "restart-label",
         {"default": STEPS, "type": _restart_label},
         "what the label corepod.dev/worker-restarts of a pod shows: the range of its deaths of workers (steps: 0, 1, "
-        "2-4, 5-9, 10-19, 20-49 …), the number itself (exact), or nothing (off)",
+        "2-4, 5-9, 10-19, 20-49 and so on), the number itself (exact), or nothing (off)",
     ),
     (
         "scale-down-wait",

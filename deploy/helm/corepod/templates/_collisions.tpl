@@ -13,17 +13,36 @@
 {{- toJson $faults }}
 {{- end }}
 
-{{/* Labels by which objects find each other, and names that are taken in the pod. */}}
-{{- define "corepod.collisionFaults" -}}
+{{/* Labels that two values, or a value and the chart, would set. A manifest may have each of them once. */}}
+{{- define "corepod.labelFaults" -}}
 {{- $faults := list }}
 {{- $own := merge (include "corepod.workerLabels" . | fromYaml) (include "corepod.podLabels" . | fromYaml) }}
+{{- range $label, $_ := .Values.commonLabels }}
+{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|version|part-of|managed-by|component)|helm[.]sh/chart|corepod[.]dev/.*)$" $label }}
+{{- $faults = append $faults (printf "commonLabels has %s, which the chart sets by itself" $label) }}
+{{- end }}
+{{- end }}
 {{- range $name, $labels := dict "podLabels" .Values.podLabels "service.labels" .Values.service.labels "front.service.labels" .Values.front.service.labels "serviceMonitor.labels" .Values.serviceMonitor.labels "prometheusRule.labels" .Values.prometheusRule.labels }}
 {{- range $label, $_ := $labels }}
-{{- if and (hasKey $own $label) (not (hasKey $.Values.commonLabels $label)) }}
+{{- if hasKey ($.Values.commonLabels | default dict) $label }}
+{{- $faults = append $faults (printf "commonLabels and %s both have %s: leave it in one of them" $name $label) }}
+{{- else if hasKey $own $label }}
 {{- $faults = append $faults (printf "%s has %s, which the chart sets: objects find each other by its labels; leave it out, or use nameOverride" $name $label) }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $own := include "corepod.sizing" . | fromYaml }}
+{{- range $name, $_ := .Values.deploymentAnnotations }}
+{{- if or (hasKey $own $name) (eq $name "corepod.dev/replicas-by") }}
+{{- $faults = append $faults (printf "deploymentAnnotations has %s, which the chart sets: use operator.sizing or full" $name) }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}
+
+{{/* Names that are taken in the pod. */}}
+{{- define "corepod.collisionFaults" -}}
+{{- $faults := list }}
 {{- $volumes := list "tmp" }}
 {{- $paths := list "/tmp" }}
 {{- if .Values.state.existing.caSecret }}
@@ -62,23 +81,6 @@
 {{- $faults = append $faults (printf "topologySpread: minDomains of %s needs whenUnsatisfiable: DoNotSchedule" .topologyKey) }}
 {{- end }}
 {{- $spread = append $spread $pair }}
-{{- end }}
-{{- toJson $faults }}
-{{- end }}
-
-{{- define "corepod.memoryFaults" -}}
-{{- $faults := list }}
-{{- if and (eq .Values.cpu.preset "shared") .Values.memory.limit }}
-{{- if lt (include "corepod.amount" .Values.memory.limit | float64) (include "corepod.amount" .Values.memory.request | float64) }}
-{{- $faults = append $faults (printf "memory.limit is %v, less than memory.request, %v" .Values.memory.limit .Values.memory.request) }}
-{{- end }}
-{{- end }}
-{{- if .Values.front.enabled }}
-{{- with .Values.front.memory }}
-{{- if lt (include "corepod.amount" .limit | float64) (include "corepod.amount" .request | float64) }}
-{{- $faults = append $faults (printf "front.memory.limit is %v, less than front.memory.request, %v" .limit .request) }}
-{{- end }}
-{{- end }}
 {{- end }}
 {{- toJson $faults }}
 {{- end }}

@@ -41,7 +41,7 @@ the tag of images that name none. global.imageRegistry takes the place of the re
 {{/* Pull Secrets of every pod, by name or as objects, each once. */}}
 {{- define "corepod.pullSecrets" -}}
 {{- $names := list }}
-{{- range concat (dig "imagePullSecrets" list (.Values.global | default dict) | default list) .Values.image.pullSecrets }}
+{{- range concat (dig "imagePullSecrets" list (.Values.global | default dict) | default list) (.Values.image.pullSecrets | default list) }}
 {{- if kindIs "map" . }}
 {{- $names = append $names .name }}
 {{- else }}
@@ -51,7 +51,7 @@ the tag of images that name none. global.imageRegistry takes the place of the re
 {{- with $names | uniq }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ quote . }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -13,7 +13,7 @@ apiVersion: monitoring.coreos.com/v1
 kind: {{ $pods | ternary "PodMonitor" "ServiceMonitor" }}
 metadata:
   name: {{ .name }}
-  namespace: {{ include "corepod.namespace" .root }}
+  namespace: {{ include "corepod.namespace" .root | quote }}
   {{- include "corepod.annotations" (list .root) }}
   labels:
     {{- .labels | nindent 4 }}

@@ -32,7 +32,7 @@ The annotations of an object, as lines of its metadata: commonAnnotations and it
 */}}
 {{- define "corepod.annotations" -}}
 {{- $own := rest . | first | default dict }}
-{{- with merge (dict) $own (first .).Values.commonAnnotations }}
+{{- with merge (dict) $own ((first .).Values.commonAnnotations | default dict) }}
 {{- printf "\n  annotations:%s" (toYaml . | nindent 4) }}
 {{- end }}
 {{- end }}
@@ -67,7 +67,7 @@ app.kubernetes.io/component: worker
 
 {{/* The namespaces that the operator manages besides its own. */}}
 {{- define "corepod.otherNamespaces" -}}
-{{ without .Values.operator.namespaces (include "corepod.namespace" .) | toJson }}
+{{ without (.Values.operator.namespaces | default list) (include "corepod.namespace" .) | toJson }}
 {{- end }}
 
 {{/* The name of the Lease, the same for all releases whose operators manage the same workloads. */}}

@@ -29,7 +29,7 @@
 {{- include "corepod.stateEnv" . }}
 {{- if include "corepod.trustsFront" . }}
 - name: COREPOD_TRUSTED_PROXIES
-  value: {{ prepend .Values.front.trustedProxies "peer" | join "," | quote }}
+  value: {{ prepend (.Values.front.trustedProxies | default list) "peer" | join "," | quote }}
 {{- end }}
 - name: POD_NAME
   valueFrom:
@@ -87,7 +87,7 @@ httpGet:
 
 {{/* Seconds that a preStop hook sleeps, which Kubernetes takes from the same time. What a command takes isn't known. */}}
 {{- define "corepod.hookTime" -}}
-{{ dig "preStop" "sleep" "seconds" 0 .Values.lifecycle | int64 }}
+{{ dig "preStop" "sleep" "seconds" 0 (.Values.lifecycle | default dict) | int64 }}
 {{- end }}
 
 {{- define "corepod.lameDuck" -}}

@@ -5,11 +5,11 @@ The worker's strategy. Where there is room for one additional pod only, the othe
 goes on one by one. In a full cluster no additional pod would ever start.
 */}}
 {{- define "corepod.strategy" -}}
-{{- $own := .Values.strategy.rollingUpdate | default dict }}
+{{- $own := dig "rollingUpdate" dict (.Values.strategy | default dict) }}
 {{- $surge := hasKey $own "maxSurge" | ternary $own.maxSurge (.Values.full | ternary 0 "25%") }}
 {{- $still := has (toString $surge) (list "0" "0%") }}
 {{- $unavailable := hasKey $own "maxUnavailable" | ternary $own.maxUnavailable (or .Values.full $still | ternary "10%" 0) }}
-{{- $type := .Values.strategy.type | default "RollingUpdate" }}
+{{- $type := dig "type" "" (.Values.strategy | default dict) | default "RollingUpdate" }}
 type: {{ $type }}
 {{- if eq $type "RollingUpdate" }}
 rollingUpdate:
@@ -39,13 +39,12 @@ revisionHistoryLimit: {{ int .Values.revisionHistoryLimit }}
 {{- $faults = append $faults "strategy.rollingUpdate lets a rollout neither add a pod (maxSurge 0) nor remove one (maxUnavailable 0): raise one of them" }}
 {{- end }}
 {{- end }}
-{{- if and (eq $strategy.type "Recreate") .Values.strategy.rollingUpdate }}
+{{- if and (eq $strategy.type "Recreate") (dig "rollingUpdate" dict (.Values.strategy | default dict)) }}
 {{- $faults = append $faults "strategy.type is Recreate, which has no strategy.rollingUpdate: leave it out" }}
 {{- end }}
-{{- with .Values.progressDeadlineSeconds }}
-{{- if le (int .) (int $.Values.minReadySeconds) }}
-{{- $faults = append $faults (printf "progressDeadlineSeconds is %d, but has to be above minReadySeconds, %d" (int .) (int $.Values.minReadySeconds)) }}
-{{- end }}
+{{- $deadline := .Values.progressDeadlineSeconds | default 600 | int }}
+{{- if le $deadline (int .Values.minReadySeconds) }}
+{{- $faults = append $faults (printf "progressDeadlineSeconds is %d, but has to be above minReadySeconds, %d" $deadline (int .Values.minReadySeconds)) }}
 {{- end }}
 {{- toJson $faults }}
 {{- end }}

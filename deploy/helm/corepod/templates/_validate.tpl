@@ -1,7 +1,7 @@
 {{/* Checks that values.schema.json can't express: combinations of values. All errors are reported at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
-{{- range list "name" "cpu" "resource" "memory" "image" "rollout" "label" "pod" "time" "number" "operator" "front" "service" "ingress" "monitor" "settings" "env" "collision" "state" }}
+{{- range list "name" "cpu" "resource" "image" "rollout" "label" "pod" "time" "number" "operator" "front" "service" "ingress" "monitor" "settings" "env" "collision" "state" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}
@@ -18,7 +18,7 @@
 {{- if and .Values.memory.limit (ne (toString .Values.memory.limit) (toString .Values.memory.request)) }}
 {{- $faults = append $faults (printf "memory.limit is %v and memory.request %v, but a pod gets exclusive cores only if both are equal: leave the limit empty, or set cpu.preset to shared" .Values.memory.limit .Values.memory.request) }}
 {{- end }}
-{{- range concat .Values.initContainers .Values.extraContainers }}
+{{- range concat (.Values.initContainers | default list) (.Values.extraContainers | default list) }}
 {{- $name := .name }}
 {{- $requests := dig "resources" "requests" dict . }}
 {{- $limits := dig "resources" "limits" dict . }}
@@ -29,28 +29,6 @@
 {{- $faults = append $faults (printf "the container %s requests %v of %s with a limit of %v, but a pod gets exclusive cores only if they are equal: leave the request out, or set cpu.preset to shared" $name (get $requests .) . (get $limits .)) }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- end }}
-{{- toJson $faults }}
-{{- end }}
-
-{{/* Labels that two values, or a value and the chart, would set. A manifest may have each of them once. */}}
-{{- define "corepod.labelFaults" -}}
-{{- $faults := list }}
-{{- range $name, $_ := .Values.commonLabels }}
-{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|version|part-of|managed-by|component)|helm[.]sh/chart|corepod[.]dev/.*)$" $name }}
-{{- $faults = append $faults (printf "commonLabels has %s, which the chart sets by itself" $name) }}
-{{- end }}
-{{- range $other, $labels := dict "podLabels" $.Values.podLabels "service.labels" $.Values.service.labels "front.service.labels" $.Values.front.service.labels "serviceMonitor.labels" $.Values.serviceMonitor.labels "prometheusRule.labels" $.Values.prometheusRule.labels }}
-{{- if hasKey $labels $name }}
-{{- $faults = append $faults (printf "commonLabels and %s both have %s: leave it in one of them" $other $name) }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- $own := include "corepod.sizing" . | fromYaml }}
-{{- range $name, $_ := .Values.deploymentAnnotations }}
-{{- if or (hasKey $own $name) (eq $name "corepod.dev/replicas-by") }}
-{{- $faults = append $faults (printf "deploymentAnnotations has %s, which the chart sets: use operator.sizing or full" $name) }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}
@@ -191,7 +169,7 @@
 {{- $faults = append $faults (printf "settings.%s can't be set here: it is decided by %s" $name (get $by $name)) }}
 {{- end }}
 {{- end }}
-{{- if has (first .Values.command | default "corepod") (list "corepod" "/usr/local/bin/corepod") }}
+{{- if has (.Values.command | default list | first | default "corepod") (list "corepod" "/usr/local/bin/corepod") }}
 {{- range .Values.args }}
 {{- $name := regexFind "^--[a-z0-9-]+" . | trimPrefix "--" | replace "-" "_" }}
 {{- if hasKey $by $name }}

@@ -22,6 +22,7 @@ def parts(
     fault: str = "",
     hangs: str = "",
     ended: bool = False,
+    lease: str = "",
 ) -> Parts:
     """What is looked at: seconds since the loop and a watch did something and since the API server was heard."""
     now = time.monotonic()
@@ -40,7 +41,7 @@ def parts(
         cast("Any", SimpleNamespace(alive_at=now - loop, error=error)),
         rest,
         rest,
-        cast("Any", SimpleNamespace(ended=ended, stopped=False)),
+        cast("Any", SimpleNamespace(ended=ended, stopped=False, why_not_held=lambda: lease)),
         rest,
         rest,
         cast("Any", SimpleNamespace(why_not_alive=lambda: hangs, why_not_ready=lambda: fault)),
@@ -61,6 +62,7 @@ def parts(
         # It is replaced, which a restart would do no better.
         ({"fault": "the thread reader 0 has ended"}, ""),
         # A restart wouldn't bring the API server back.
+        ({"lease": "the Lease couldn't be renewed"}, ""),
         ({"silence": 1e6}, ""),
         ({"complete": False}, ""),
         ({"error": "Traceback"}, ""),
@@ -80,6 +82,7 @@ def test_alive(how: dict[str, Any], words: str) -> None:
         ({"silence": QUIET - 1}, ""),
         ({"silence": QUIET + 1}, "no contact to the API server"),
         ({"complete": False}, "nodes: 403 Forbidden"),
+        ({"lease": "the Lease couldn't be renewed for 20 s"}, "couldn't be renewed for 20 s"),
         ({"error": "Traceback"}, "the last decision failed"),
         ({"fault": "the thread reader 0 has ended"}, "reader 0 has ended"),
     ],

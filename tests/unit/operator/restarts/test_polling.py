@@ -125,13 +125,24 @@ def test_a_pod_of_both_families_asks_from_either_address() -> None:
     course(polls, 0.0, INTERVAL)
     assert not polls.knows("2001:db8::2")
     for number, address in enumerate(("10.0.0.1", "2001:db8::1"), 1):
-        began = number * 2 * INTERVAL
-        while polls.next(began)[0] is not None:
-            began += 1.0  # those whose turn it is anyway
-        polls.expedite(address, began)
-        pod, _ = polls.next(began + SPACING)
-        assert pod is not None
-        assert (pod.name, pod.ip) == ("web-1", "10.0.0.1")
+        began = number * INTERVAL
+        course(polls, began, began + INTERVAL / 4)  # one whose turn it is anyway
+        asked = began + INTERVAL / 4
+        assert polls.expedite(address, asked)
+        assert [uid for _, uid in course(polls, asked, asked + SPACING)] == ["both"]
+
+
+def test_an_address_of_the_other_family_belongs_to_the_pod_that_stays() -> None:
+    gone, successor = pods(2)
+    gone = dataclasses.replace(gone, deleting=True, other_ips=("2001:db8::1",))
+    successor = dataclasses.replace(successor, other_ips=("2001:db8::1",))
+    for order in ([gone, successor], [successor, gone]):
+        polls = PollQueue()
+        polls.replace(order, (), 0.0)
+        asked = INTERVAL / 4
+        course(polls, 0.0, asked)  # one whose turn it is anyway
+        assert polls.expedite("2001:db8::1", asked)
+        assert [uid for _, uid in course(polls, asked, asked + SPACING)] == [successor.uid]
 
 
 def test_a_pod_that_is_gone_is_not_read() -> None:

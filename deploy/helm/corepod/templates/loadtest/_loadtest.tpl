@@ -35,7 +35,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {{ include "corepod.loadtestName" $root }}-{{ .role }}
-  namespace: {{ include "corepod.namespace" $root }}
+  namespace: {{ include "corepod.namespace" $root | quote }}
   {{- include "corepod.annotations" (list $root) }}
   labels:
     {{- include "corepod.loadtestLabels" $root | nindent 4 }}
