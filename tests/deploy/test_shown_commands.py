@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAMS = ("helm", "kubectl", "make", "docker")
-# A line of an indented block, with those that it continues on; a fenced block is read in the same way.
-LINE = re.compile(rf"^(?:    |\$ )?((?:{'|'.join(PROGRAMS)}) (?:.*\\\n)*.*)$", re.MULTILINE)
+# A line of an indented block, with those that it continues on; a fenced block is read in the same way. The plugin
+# (`kubectl corepod`) needs pods: tests/process/kubectl runs what documents show of it.
+LINE = re.compile(rf"^(?:    |\$ )?((?!kubectl corepod )(?:{'|'.join(PROGRAMS)}) (?:.*\\\n)*.*)$", re.MULTILINE)
 # In running text: those that change something. `kubectl drain` alone, for example, only names a command.
 INLINE = re.compile(r"`(make [a-z][^`]*|helm\s(?:install|upgrade)\s[^`]+|kubectl\sapply\s-k\s[^`]+)`")
 # What needs a cluster gets so far, and no further.
@@ -166,6 +167,7 @@ def test_one_that_is_wrong_is_found(command: str, checkout: Path, environment: d
 
 def test_commands_are_found_where_documents_show_them() -> None:
     text = "Text with `make image` and `helm\ninstall a b`, and `kubectl drain`.\n\n    kubectl get pods   # all\n\n"
+    text += "    kubectl corepod top\n"
     text += "    kubectl patch x \\\n      --type=json\n\n```sh\nhelm test a\n```\n\n```yaml\nmake: no\n```\n"
     expected = ["kubectl get pods   # all", "kubectl patch x \\\n      --type=json", "helm test a", "make image"]
     assert shown(text) == [*expected, "helm install a b"]
