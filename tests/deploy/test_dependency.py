@@ -25,16 +25,20 @@ def example(name: str) -> Object:
     return document
 
 
-@pytest.fixture
-def parent(tmp_path: Path) -> Path:
+def written(where: Path) -> Path:
     """The README's chart, with this one beside it."""
-    folder = tmp_path / "shop"
+    folder = where / "shop"
     folder.mkdir()
     (folder / "templates").mkdir()
-    about = example("Chart.yaml")
-    (tmp_path / "corepod").symlink_to(CHART)
-    (folder / "Chart.yaml").write_text(yaml.safe_dump(about))
-    (folder / "values.yaml").write_text(yaml.safe_dump(example("values.yaml")))
+    (where / "corepod").symlink_to(CHART)
+    for name in ("Chart.yaml", "values.yaml"):
+        (folder / name).write_text(yaml.safe_dump(example(name)))
+    return folder
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    folder = written(tmp_path)
     built = run(program("helm"), "dependency", "build", str(folder), "--skip-refresh")
     assert built.returncode == 0, built.stderr
     return folder

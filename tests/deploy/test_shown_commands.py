@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.architecture.test_documents import DOCUMENTS
+from tests.deploy import test_dependency
 from tests.deploy.render import CHART, KUBERNETES, ROOT
 from tests.plugins.needs import program
 from tests.waiting import DEADLINE
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAMS = ("helm", "kubectl", "make", "docker")
-# A line of an indented block, with those that it continues on; a fenced block is read in the same way.
-LINE = re.compile(rf"^(?:    |\$ )?((?:{'|'.join(PROGRAMS)}) (?:.*\\\n)*.*)$", re.MULTILINE)
+# A line of an indented block, with those that it continues on; a fenced block is read in the same way. The plugin
+# (`kubectl corepod`) needs pods: tests/process/kubectl runs what documents show of it.
+LINE = re.compile(rf"^(?:    |\$ )?((?!kubectl corepod )(?:{'|'.join(PROGRAMS)}) (?:.*\\\n)*.*)$", re.MULTILINE)
 # In running text: those that change something. `kubectl drain` alone, for example, only names a command.
 INLINE = re.compile(r"`(make [a-z][^`]*|helm\s(?:install|upgrade)\s[^`]+|kubectl\sapply\s-k\s[^`]+)`")
 # What needs a cluster gets so far, and no further.
 NO_CLUSTER = re.compile(r"connection refused|was refused|cluster unreachable")
 
 HELM = """#!/bin/bash
-# Installs and upgrades are rendered; a package in a registry is the chart's folder.
+# Installs and upgrades are rendered; a package in a registry is the chart's folder. Dependencies are built first.
 case $1 in install | upgrade) ;; *) exec {helm} "$@" ;; esac
 shift
 arguments=()
@@ -41,6 +43,7 @@ for argument in "$@"; do
   esac
   arguments+=("$argument")
 done
+if grep -qs ^dependencies: "$argument/Chart.yaml"; then {helm} dependency build "$argument" >/dev/null || exit; fi
 exec {helm} template --kube-version {kubernetes} "${{arguments[@]}}"
 """
 KUBECTL = """#!/bin/bash
@@ -109,11 +112,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What a user has: this tree, and a file of values."""
+    """What a user has: this tree, a file of values, and a chart that depends on this one."""
     for path in ROOT.iterdir():
         if not path.name.startswith(".venv"):
             (tmp_path / path.name).symlink_to(path)
     (tmp_path / "values.yaml").write_text("{}\n")
+    test_dependency.written(tmp_path)
     return tmp_path
 
 
@@ -139,7 +143,8 @@ def test_it_runs(shown: Shown, checkout: Path, environment: dict[str, str]) -> N
     done = run(shown.command, checkout, environment)
     assert understood(done), f"{shown.command}\n{done.stdout[-500:]}{done.stderr}"
     if shown.command.startswith(("helm install", "helm upgrade", "kubectl apply -k")):
-        assert "kind: Deployment" in done.stdout
+        kind = "ValidatingAdmissionPolicy" if "admission-policy" in shown.command else "Deployment"
+        assert f"kind: {kind}\n" in done.stdout
         assert done.returncode == 0
 
 
@@ -166,6 +171,7 @@ def test_one_that_is_wrong_is_found(command: str, checkout: Path, environment: d
 
 def test_commands_are_found_where_documents_show_them() -> None:
     text = "Text with `make image` and `helm\ninstall a b`, and `kubectl drain`.\n\n    kubectl get pods   # all\n\n"
+    text += "    kubectl corepod top\n"
     text += "    kubectl patch x \\\n      --type=json\n\n```sh\nhelm test a\n```\n\n```yaml\nmake: no\n```\n"
     expected = ["kubectl get pods   # all", "kubectl patch x \\\n      --type=json", "helm test a", "make image"]
     assert shown(text) == [*expected, "helm install a b"]

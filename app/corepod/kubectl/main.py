@@ -30,11 +30,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "top": Command("show nodes, their cores and the worker on each: state, CPU, deaths; live", "top -n shop"),
+    "top": Command("show live which core of which node has which worker, its state, CPU and deaths", "top -n shop"),
     "why": Command("show how many pods the nodes hold, node by node, and the operator's reasons", "why -n shop shop"),
     "restarts": Command("list the last deaths of workers over all pods, with reasons and requests", "restarts -A"),
     "dump": Command("show the stacks of all threads and tasks of a pod's workers", "dump shop-5d8f-x2k4p"),
-    "reload": Command("load the code anew, pod by pod, without new pods", "reload shop"),
+    "reload": Command("reload the code of one pod after the other; no pod is replaced", "reload shop"),
 }
 
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of all commands, with the arguments of those that are named."""
     root = argparse.ArgumentParser(
-        prog=PROGRAM, allow_abbrev=False, description="One worker, one core, one pod: what runs in a cluster."
+        prog=PROGRAM, allow_abbrev=False, description="Show the workers of a cluster, and reload their code."
     )
     root.add_argument("--version", action="version", version=f"corepod {__version__}")
     _add_common(root, first=True)

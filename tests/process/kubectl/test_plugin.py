@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from corepod.kubectl.main import COMMANDS
 
+from tests.architecture.test_documents import DOCUMENTS
 from tests.process.harness import CLIENT, until
 from tests.process.kubectl.conftest import NAMES
 from tests.process.terminal import Terminal
@@ -264,11 +265,12 @@ def test_completion_asks_the_cluster(shop: Shop) -> None:
     assert (done.returncode, done.stdout) == (0, ":4\n")
 
 
-DOCUMENT = Path(__file__).parents[3] / "docs/kubectl.md"
-SHOWN = re.findall(r"^    kubectl corepod (.*)$", DOCUMENT.read_text(), re.MULTILINE)
+TEXTS = [page.read_text() for page in DOCUMENTS]
+# Without the synopses of the reference, which have brackets.
+SHOWN = dict.fromkeys(re.findall(r"^    kubectl corepod ([^\[\n]*)$", "\n".join(TEXTS), re.MULTILINE))
 
 
-def test_every_command_of_the_page(shop: Shop) -> None:
+def test_every_command_that_a_document_shows(shop: Shop) -> None:
     assert {command.split()[0] for command in SHOWN} == set(COMMANDS)
     for command in SHOWN:
         done = shop.kubectl(*shlex.split(command))

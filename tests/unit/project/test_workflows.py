@@ -63,7 +63,7 @@ def test_jobs_end_and_leave_no_token(name: str, job: dict[str, Any]) -> None:
     assert "timeout-minutes" in job, name
     assert "permissions" not in job, name
     checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
-    assert [step["with"] for step in checkouts] == [{"persist-credentials": False}]
+    assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
 
 
 def test_what_jobs_run_is_in_the_makefile() -> None:
