@@ -87,6 +87,7 @@ def test_a_tenants_pods_do_not_keep_deaths_of_others_from_being_shown(
         response("x" * (2 << 20)),
         response("<html>another program</html>"),
         lambda connection: connection.sendall(redirect),
+        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nx"),
         lambda connection: connection.close(),
     ]
     addresses = list(pods.answers)[1 : len(hostile) + 1]
