@@ -168,7 +168,12 @@ def test_a_write_that_was_overtaken_by_another_operator_changes_nothing(cluster:
         assert meta(cluster)["annotations"] == written
         assert not events(cluster, "WorkerRestarted")
         pods.answers["127.0.0.2"] = deaths(8)
-        until(lambda: pods.knock("127.0.0.2", operator.notify_port) or total(cluster) == "8", operator.log)
+
+        def shown() -> bool:
+            pods.knock("127.0.0.2", operator.notify_port)
+            return total(cluster) == "8"
+
+        until(shown, lambda: f"8 deaths: {operator.log}")
         until(lambda: events(cluster, "WorkerRestarted"), "an event")
         assert "1 worker died" in events(cluster, "WorkerRestarted")[0]["message"]
     finally:
