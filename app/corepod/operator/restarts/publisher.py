@@ -154,6 +154,8 @@ class Publisher:
             self.failed[failure] += 1
             self._records.setdefault(pod.uid, None)
         if failure in (reader.TOO_LARGE, reader.NOT_COREPOD):  # the others are those of any pod that starts or ends
+            with self._lock:
+                self._budget.spend(pod, time.monotonic())  # to parse such a response may take a third of a second
             self._report(pod, f"its metrics can't be used: {text}")
 
     def _report(self, pod: Pod, text: str) -> None:
