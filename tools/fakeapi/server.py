@@ -342,10 +342,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._operate(call, old)
             return
         new = call.body if call.method == "PUT" else merged(old, call.body)
-        version = new.get("metadata", {}).get("resourceVersion")
-        if call.method == "PUT" and version and version != old["metadata"]["resourceVersion"]:
-            self.refuse(409, CONFLICT, "the object has been modified")
-            return
+        meta = new.get("metadata") or {}
+        for precondition in ("uid", "resourceVersion"):
+            if meta.get(precondition) not in (None, "", old["metadata"][precondition]):
+                self.refuse(409, CONFLICT, f"the object has been modified: another {precondition}")
+                return
         self.answer(200, self.api.store.put(call.plural, new))
 
     def _rescale(self, call: Call, old: JSON) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PATIENCE = 60.0  # seconds that one step may take: several times what its requests and reads may take together
 PERIOD = 1.0  # seconds between two checks
 AFTER_ERROR = 1.0  # seconds to the next step after an error
-MOST = 3  # threads that may hang in one place; with more only a restart helps
+MOST = 3  # threads that may hang at a time, in one place or in all; with more only a restart helps
 
 
 class WatchedThread:
@@ -44,7 +44,10 @@ class WatchedThread:
         else:
             return
         self._log(f"{self.fault}; another one takes its place")
-        self.start()
+        try:
+            self.start()
+        except RuntimeError as error:  # a limit of processes; the next check tries again
+            self._log(str(error))
 
     def _run(self) -> None:
         mine = threading.current_thread()
@@ -86,8 +89,12 @@ class WatchedThreads:
         return next((thread.fault for thread in self._all if thread.fault), "")
 
     def why_not_alive(self) -> str:
-        """Which thread hangs after it was replaced again and again, empty if none does."""
-        return next((thread.fault for thread in self._all if thread.replaced > MOST), "")
+        """Which threads hang although others have taken their places, empty if they are few.
+
+        All count together: each may hold what its successor needs, as a reader holds its place among the readers.
+        """
+        hung = [thread.name for thread in self._all for _ in range(thread.replaced)]
+        return f"threads hang, and others have taken their places: {', '.join(hung)}" if len(hung) > MOST else ""
 
     def _check(self) -> None:
         checked = time.monotonic()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from corepod.operator.model.names import LAST_RESTART, RESTARTS, RESTARTS_TOTAL
+from corepod.operator.restarts.budget import SPACING
 from corepod.operator.restarts.polling import READERS
 from corepod.operator.restarts.receiver import BATCH, PAUSE
 
@@ -87,6 +88,7 @@ def test_a_tenants_pods_do_not_keep_deaths_of_others_from_being_shown(
         response("x" * (2 << 20)),
         response("<html>another program</html>"),
         lambda connection: connection.sendall(redirect),
+        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nx"),
         lambda connection: connection.close(),
     ]
     addresses = list(pods.answers)[1 : len(hostile) + 1]
@@ -142,6 +144,21 @@ def test_what_a_pod_makes_the_operator_write_is_short_and_seldom(
     assert "\x1b" not in meta(cluster)["annotations"][LAST_RESTART]
     assert all(len(event["message"]) < 200 for event in events(cluster))
     assert len(cluster.writes("pods")) <= 1 + (time.monotonic() - began) / 3
+
+
+def test_a_pod_whose_answers_cannot_be_used_is_read_seldom(cluster: FakeApi, operate: Operate, pods: FakePods) -> None:
+    """Whatever it reports: to receive and parse a megabyte costs CPU."""
+    pods.answers[HONEST] = response("x" * (1 << 19))
+    place(cluster, HONEST)
+    began = time.monotonic()
+    operator = operate("--pods-admin-port", str(pods.port)).ready()
+
+    def several() -> bool:
+        pods.knock(HONEST, operator.notify_port)
+        return failures(operator, "not_corepod") >= 3
+
+    until(several, lambda: f"reads that fail; {operator.log}")
+    assert failures(operator, "not_corepod") <= 1 + (time.monotonic() - began) / SPACING
 
 
 FLOOD = """

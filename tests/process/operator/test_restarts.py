@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 from corepod.operator.restarts.budget import SPACING
 
 from tests.process.harness import Pool, until
+from tests.process.operator.fakepods import FakePods, deaths
 from tests.process.operator.harness import Operator, events
 from tests.process.traffic import held_ports
 from tools.fakeapi import FakeApi, faults
@@ -142,6 +144,40 @@ def test_a_write_that_fails_is_made_up_for(cluster: FakeApi, start: Start, opera
     pool.kill_worker()
     until(lambda: total(cluster) == "2", "the count")
     until(lambda: "could not be published: 500" in operator.log, "the failure, which another thread may log later")
+
+
+def test_a_write_that_was_overtaken_by_another_operator_changes_nothing(cluster: FakeApi, operate: Operate) -> None:
+    """The operator may be stopped between its last look at the Lease and its write, and then another one acts."""
+    written = {TOTAL: "7", "corepod.dev/worker-restarts-seen": "5/7"}
+
+    def overtake(handler: Any) -> bool:
+        found = copy.deepcopy(cluster.store.get("pods", "default", "web-1"))
+        assert found is not None
+        found["metadata"]["annotations"] = dict(written)
+        cluster.store.put("pods", found)
+        return False
+
+    pods = FakePods({"127.0.0.2": deaths(3)})
+    try:
+        fault = cluster.fail(overtake, match=lambda call: call.plural == "pods" and call.write)
+        place(cluster, ip="127.0.0.2")
+        operator = operate("--pods-admin-port", str(pods.port)).ready()
+        until(lambda: fault.seen, "its write")
+        before = operator.metric("pods_read_total")
+        until(lambda: operator.metric("pods_read_total") > before, "a further read")
+        assert meta(cluster)["annotations"] == written
+        assert not events(cluster, "WorkerRestarted")
+        pods.answers["127.0.0.2"] = deaths(8)
+
+        def shown() -> bool:
+            pods.knock("127.0.0.2", operator.notify_port)
+            return total(cluster) == "8"
+
+        until(shown, lambda: f"8 deaths: {operator.log}")
+        until(lambda: events(cluster, "WorkerRestarted"), "an event")
+        assert "1 worker died" in events(cluster, "WorkerRestarted")[0]["message"]
+    finally:
+        pods.close()
 
 
 def test_datagrams_of_strangers_do_nothing(cluster: FakeApi, start: Start, operate: Operate, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Leader election: which of several operators acts. Decided by a Lease, judged by each process's own monotonic clock.
+"""Leader election: which of several operators acts. Decided by a Lease, judged by each machine's clock since its start.
 
 The holder renews the Lease. The others watch it, and take it if its holder has released it or hasn't renewed it for the
 duration that the Lease itself states. The times in it are never compared with a clock, because the clocks of two
@@ -9,8 +9,8 @@ The deadlines are those of client-go's leaderelection: of 15 s, the holder acts 
 succeeded, and tries to renew every 2 s. Why no two processes act at the same time: another process may start 15 s after
 it saw the renewal, which is later than it was sent. The holder begins no write after 10 s, and a write has taken effect
 or is given up within WRITE, 4.5 s. The rest of 0.5 s is for the way of the request. A process that is stopped between
-its last look at the clock and the write isn't covered, as in client-go. Such a write changes nothing, because it holds
-only for the number that it was decided on.
+its last look at the clock and the write isn't covered, as in client-go. Such a write changes nothing that another
+process has done, because it holds only for the number, or for a pod the version, that it was decided on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,15 @@ RENEW = 2 / 15  # time between two renewals, and until the next attempt after a 
 WITHIN = 5 / 15  # time limit of a renewal: if each takes longer, the one after it can't be in time
 WRITE = 0.3  # time limit of any other write by the holder: less than what is left of the duration after the deadline
 
+# Linux's CLOCK_MONOTONIC stands still while the machine sleeps: a holder would wake up and act for up to 10 s more.
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 RELEASE = 4.0  # seconds, the time limit of a release: without it the others wait for the whole duration
+
+
+def since_start() -> float:
+    """Seconds since the machine's start, including those in which it slept."""
+    return time.clock_gettime(CLOCK)
 
 
 class LeaderElector:
@@ -52,7 +60,7 @@ class LeaderElector:
         identity: str,
         owner: str = "",
         duration: float = DURATION,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = since_start,
         won: Callable[[], None] = lambda: None,
         log: Callable[[str], None],
     ) -> None:

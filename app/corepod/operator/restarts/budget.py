@@ -1,7 +1,7 @@
 """How often the operator writes about a pod.
 
 What a pod says makes the operator send requests to the API server, so there are limits for each pod, and for all pods
-of a namespace together.
+of a namespace together. A response that no supervisor sends counts like a write: it costs CPU instead.
 """
 
 from __future__ import annotations

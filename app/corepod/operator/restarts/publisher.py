@@ -21,7 +21,6 @@ from corepod.operator.api.errors import ClusterError, Conflict, NotFound
 from corepod.operator.api.events import Subject
 from corepod.operator.restarts import counts, deaths, reader
 from corepod.operator.restarts.budget import LINES, LINES_BURST, SPACING, Rate, WriteBudget
-from corepod.operator.restarts.counts import RestartRecord
 from corepod.operator.restarts.polling import READERS, PollQueue
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from corepod.operator.api.events import Events
     from corepod.operator.api.informers import Informers
     from corepod.operator.model.facts import Pod
+    from corepod.operator.restarts.counts import RestartRecord
     from corepod.operator.restarts.deaths import DeathCounts
     from corepod.operator.threads import WatchedThreads
 
@@ -154,6 +154,8 @@ class Publisher:
             self.failed[failure] += 1
             self._records.setdefault(pod.uid, None)
         if failure in (reader.TOO_LARGE, reader.NOT_COREPOD):  # the others are those of any pod that starts or ends
+            with self._lock:
+                self._budget.spend(pod, time.monotonic())  # to parse such a response may take a third of a second
             self._report(pod, f"its metrics can't be used: {text}")
 
     def _report(self, pod: Pod, text: str) -> None:
@@ -167,18 +169,26 @@ class Publisher:
     def _try_publish(self, pod: Pod, found: DeathCounts) -> None:
         try:
             self._publish(pod, found)
-        except (NotFound, Conflict):
-            return  # the pod is gone, or another one has its name
+        except NotFound:
+            return
+        except Conflict:  # the pod has changed meanwhile, or another one has its name
+            with self._lock:
+                self._polls.schedule(pod.uid, self._budget.earliest(pod, time.monotonic()))
         except ClusterError as error:
             with self._lock:
                 self._polls.schedule(pod.uid, self._budget.earliest(pod, time.monotonic() + SPACING))
             self._report(pod, f"its restarts could not be published: {error}")
 
     def _publish(self, pod: Pod, found: DeathCounts) -> None:
-        before = self._record(pod, found)
+        known = self._records.get(pod.uid)
+        if not found.count or (known is not None and known.after(found)[0].total == known.total):
+            self._records[pod.uid] = known.after(found)[0] if known else None
+            return
+        meta = self._cluster.get(PODS, pod.namespace, pod.name).get("metadata") or {}
+        before = _continued(known, counts.record(meta.get("annotations") or {}))
         record, reasons = before.after(found)
         if record.total == before.total:
-            self._records[pod.uid] = record if record.total else None
+            self._records[pod.uid] = record
             return
         if not self._is_leader():
             return
@@ -186,9 +196,11 @@ class Publisher:
             self._budget.spend(pod, time.monotonic())
         last = f"{counts.listed(reasons)} ({datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')})"
         labels, annotations = counts.labels(record.total, self._pods.label), counts.published(record, last)
-        # With the uid, because a StatefulSet's next pod has the same name.
-        meta = {"uid": pod.uid, "labels": labels, "annotations": annotations}
-        self._cluster.patch(PODS, pod.namespace, pod.name, {"metadata": meta})
+        # With the uid, because a StatefulSet's next pod has the same name, and with the version, because another
+        # operator may act by the time that the write of a process that was stopped arrives.
+        exactly = {"uid": pod.uid, "resourceVersion": meta.get("resourceVersion")}
+        change = {"metadata": {**exactly, "labels": labels, "annotations": annotations}}
+        self._cluster.patch(PODS, pod.namespace, pod.name, change)
         self._records[pod.uid] = record
         self.published += 1
         subject = Subject("v1", "Pod", pod.namespace, pod.name, pod.uid)
@@ -197,11 +209,8 @@ class Publisher:
         message = f"{more} {workers} died ({counts.listed(reasons)}); {record.total} in total"
         self._events.warning(subject, "WorkerRestarted", message, repeat=True)
 
-    def _record(self, pod: Pod, found: DeathCounts) -> RestartRecord:
-        """What this operator or its predecessor has published about a pod."""
-        if (known := self._records.get(pod.uid)) is not None:
-            return known
-        if not found.count:
-            return RestartRecord()  # nothing will be added, so the annotations needn't be known
-        meta = self._cluster.get(PODS, pod.namespace, pod.name).get("metadata") or {}
-        return counts.record(meta.get("annotations") or {})
+
+def _continued(known: RestartRecord | None, shown: RestartRecord) -> RestartRecord:
+    """What the annotations say, with the reasons, which only the operator that has written them knows."""
+    same = known is not None and (known.total, known.started, known.count) == (shown.total, shown.started, shown.count)
+    return known if known is not None and same else shown

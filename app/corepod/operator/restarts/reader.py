@@ -17,6 +17,7 @@ DEADLINE = 2.0  # seconds from the attempt to connect to the last byte
 LARGEST = 1 << 20  # bytes of a response with its headers
 PIECE = 1 << 16  # bytes to receive at a time
 PIECES = 1000  # a response in more pieces costs more CPU than it is worth
+HEADERS = 1 << 14  # bytes of the headers: http.client parses them with code that takes a second for a megabyte
 REQUEST = "GET /metrics HTTP/1.1\r\nHost: {host}\r\nUser-Agent: corepod-operator\r\nConnection: close\r\n\r\n"
 
 # Why a read failed, as values of a metric's label.
@@ -38,7 +39,8 @@ def read(address: str, port: int, within: float = DEADLINE) -> str:
         return _body(_received(str(ipaddress.ip_address(address)), port, time.monotonic() + within))
     except TimeoutError as error:
         raise ReadError(TIMEOUT, f"no complete response within {within:g} s") from error
-    except (http.client.HTTPException, ValueError) as error:  # the former may be an OSError, too
+    # HTTPException may be an OSError, too. OverflowError: the size of the body or of a chunk exceeds 64 bits.
+    except (http.client.HTTPException, ValueError, OverflowError) as error:
         raise ReadError(NOT_COREPOD, f"not a supervisor's response: {type(error).__name__}") from error
     except OSError as error:
         raise ReadError(UNREACHABLE, str(error)) from error
@@ -70,6 +72,8 @@ def _left(deadline: float) -> float:
 
 def _body(received: bytes) -> str:
     """The body of a response. A redirect isn't followed, and a compressed body isn't one of a supervisor."""
+    if b"\r\n\r\n" not in received[:HEADERS]:
+        raise ValueError(f"headers of more than {HEADERS} bytes, or without an end")
     response = http.client.HTTPResponse(_Received(received))  # type: ignore[arg-type]
     response.begin()
     if response.status != http.client.OK:

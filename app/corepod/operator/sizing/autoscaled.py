@@ -23,7 +23,7 @@ class AutoscaledNodes(NamedTuple):
     labels: tuple[tuple[str, str | None], ...] = ()
 
     def mark(self, node: Node) -> str:
-        """What makes this node an autoscaler's, empty if it is none. A label of the node itself overrides the rest."""
+        """What makes this node an autoscaler's, empty if it is none. A label of the node can exempt it."""
         if node.labels.get(AUTOSCALED) != "false":
             for label, value in self.labels:
                 if label in node.labels and value in (None, node.labels[label]):

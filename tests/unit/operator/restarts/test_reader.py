@@ -104,6 +104,10 @@ def test_proxies_are_not_used(server: Server, monkeypatch: pytest.MonkeyPatch, n
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999999999\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 60_000 + b"\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\nx",
+        b"HTTP/1.1 200 OK\r\n" + (b"a:b\r" * 15_000 + b"\n") * 10 + b"\r\nx",  # a second of CPU to parse
     ],
     ids=lambda text: str(text[:40]),
 )
@@ -165,6 +169,15 @@ def test_nobody_listens() -> None:
 def test_only_addresses_are_connected_to(address: str) -> None:
     with pytest.raises(ReadError):
         reader.read(address, 1, PATIENT)
+
+
+SIZES = st.integers(min_value=-(1 << 70), max_value=1 << 70) | st.integers(min_value=0, max_value=5000).map("9".__mul__)
+
+
+@given(SIZES, st.sampled_from([b"Content-Length: %s\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n%s\r\n"]))
+def test_any_size_of_a_body(server: Server, size: object, beginning: bytes) -> None:
+    with contextlib.suppress(ReadError):
+        read(server, sends(b"HTTP/1.1 200 OK\r\n" + beginning % str(size).encode() + TEXT.encode()))
 
 
 @given(st.binary(max_size=300))
