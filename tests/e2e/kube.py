@@ -111,11 +111,13 @@ def helm(*args: str, values: dict[str, Any] | None = None, deadline: float = DEA
     return run("helm", *args, *more, stdin=json.dumps(values or {}), deadline=deadline)
 
 
-def load_image(image: str) -> None:
+def load_image(*images: str) -> None:
     """From this machine to every node."""
     cluster = kubectl("config", "current-context").strip().removeprefix("kind-")
-    run("kind", "load", "docker-image", image, "--name", cluster, deadline=4 * DEADLINE)
-    until_everywhere(image)
+    for image in images:
+        run("kind", "load", "docker-image", image, "--name", cluster, deadline=4 * DEADLINE)
+    for image in images:
+        until_everywhere(image)
 
 
 def until_everywhere(image: str) -> None:

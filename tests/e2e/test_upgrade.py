@@ -44,11 +44,11 @@ def old_chart(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chart, with its images on the nodes: today's, with the code of then."""
     folder = tmp_path_factory.mktemp("before")
     checkout(before(), folder)
-    for image in (IMAGE, OPERATOR_IMAGE):
+    olds = {f"{image.partition(':')[0]}:{BEFORE}": image for image in (IMAGE, OPERATOR_IMAGE)}
+    for old, image in olds.items():
         (folder / "Dockerfile").write_text(f"FROM {image}\nCOPY app {CODE}\nENV PYTHONPATH={CODE}\n")
-        old = f"{image.partition(':')[0]}:{BEFORE}"
         run("docker", "build", "--tag", old, str(folder))
-        load_image(old)
+    load_image(*olds)
     return folder / "deploy/helm/corepod"
 
 
