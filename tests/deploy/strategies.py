@@ -18,7 +18,6 @@ from tests.deploy.render import CHART, Object
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 # Printable, and from several scripts. Control characters are YAML's business, not the chart's.
 LETTERS = st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"))
-WORDS = st.text(LETTERS, max_size=12)
 LARGEST = 100_000  # of whole numbers without a limit of their own: nobody means a number that needs 64 bits
 
 # Each example is a process: what is found isn't made smaller, which would take minutes. It has a few values anyway.
@@ -200,8 +199,8 @@ def _object(schema: Object, path: Path) -> st.SearchStrategy[Object]:
     further = schema.get("additionalProperties")
     if not isinstance(further, dict):
         return st.just({})
-    names = schema.get("propertyNames", {})
-    return st.dictionaries(_value(names) if names else WORDS, _value(further), max_size=3)
+    names = {"type": "string", **_resolved(schema.get("propertyNames", {}))}
+    return st.dictionaries(_value(names, (*path, "name")), _value(further), max_size=3)
 
 
 _LEAVES = _leaves(SCHEMA, ())
