@@ -78,6 +78,12 @@ SAMPLES: dict[str, list[Any]] = {
     "networkPolicy.egress": [[{"ports": [{"port": 443}]}]],
     "networkPolicy.httpFrom": [[{"ipBlock": {"cidr": "10.0.0.0/8"}}]],
     "operator.affinity": [{"podAntiAffinity": {}}],
+    "operator.env": [
+        [{"name": "A", "value": "1"}],
+        [{"name": "A"}, {"name": "A"}],
+        [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "shop", "key": "a"}}}, {"name": "B", "value": "$(A)"}],
+        [{"name": "POD_NAMESPACE", "value": "x"}],
+    ],
     "podSecurityContext.sysctls": [[{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]],
     "lifecycle.postStart.httpGet": [{"port": 8000}, {"port": "http", "path": "/"}],
     "lifecycle.preStop.httpGet": [{"port": 8000}],

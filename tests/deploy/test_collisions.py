@@ -31,6 +31,13 @@ REFUSED: list[tuple[Object, str]] = [
     ({"extraEnv": [{"name": "A"}, {"name": "A"}]}, "extraEnv has A twice"),
     ({"extraEnv": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {}}}]}, "a value and valueFrom"),
     ({"extraEnv": [{"name": "1 A", "value": "x"}]}, "/extraEnv/0/name"),
+    ({"operator": {"env": [{"name": "A"}, {"name": "A"}]}}, "operator.env has A twice"),
+    (
+        {"operator": {"env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {}}}]}},
+        "operator.env: A has a value and valueFrom",
+    ),
+    ({"operator": {"env": [{"name": "1 A", "value": "x"}]}}, "/operator/env/0/name"),
+    ({"operator": {"env": [{"name": "A", "valueFrom": {}}]}}, "/operator/env/0/valueFrom"),
     ({"extraVolumes": [{"name": "tmp"}]}, "tmpSize sets the size of /tmp"),
     ({"extraVolumes": [{"name": "a"}, {"name": "a"}]}, "extraVolumes has a, a name that is taken"),
     ({"extraVolumeMounts": [{"name": "a", "mountPath": "/a"}]}, "a, which isn't in extraVolumes"),

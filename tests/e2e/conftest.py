@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from corepod import __version__
 
-from tests.e2e.kube import DEADLINE, Refused, items, kubectl, until_everywhere
+from tests.e2e.kube import (
+    Refused,
+    items,
+    kubectl,
+    no_temporary_namespaces,
+    temporary_namespace,
+    until_everywhere,
+)
 from tests.e2e.release import Release
 
 if TYPE_CHECKING:
@@ -30,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> None:
+def cluster() -> Iterator[None]:
     """There is a kind cluster with two free nodes, and the image is on them."""
     try:
         context = kubectl("config", "current-context").strip()
@@ -46,18 +52,18 @@ def cluster() -> None:
     if others:
         where = sorted({f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in others})
         pytest.fail(f"the cores are taken: uninstall what runs in the cluster first ({', '.join(where)})")
+    yield
+    no_temporary_namespaces()
 
 
 @pytest.fixture(scope="module")
 def namespace(cluster: None, request: pytest.FixtureRequest) -> Iterator[str]:
     """One for each module, under Pod Security "restricted"; removed with all that is in it."""
     name = "e2e-" + request.module.__name__.rpartition("test_")[2].replace("_", "-")
-    level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": level}}
-    kubectl("apply", "-f", "-", stdin=json.dumps(document))
-    yield name
-    # Fronts may take 40 s to leave.
-    kubectl("delete", "namespace", name, "--wait", f"--timeout={2 * DEADLINE:g}s", deadline=2 * DEADLINE + 10)
+    with temporary_namespace(
+        name, **{f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    ):
+        yield name
 
 
 @pytest.fixture

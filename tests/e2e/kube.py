@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tests import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent.parent
 CHART = ROOT / "deploy/helm/corepod"
 DEADLINE = 90.0  # seconds any wait for the cluster may take on a busy machine
 PAUSE = 0.2  # seconds between two looks: each is a process, on cores that the pods need
+TEMPORARY = "corepod.dev/test"  # the label of namespaces that tests make
 # Switches nodes off and on, where there is such a thing; kind itself has none.
 TOOL = os.environ.get("COREPOD_E2E_CLUSTER", "")
 
@@ -87,16 +89,35 @@ def apply(namespace: str, *objects: dict[str, Any]) -> None:
         kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(document))
 
 
+@contextlib.contextmanager
+def temporary_namespace(name: str, **labels: str) -> Iterator[None]:
+    """Being deleted after the block: whoever needs the cores waits for the pods."""
+    meta = {"name": name, "labels": {TEMPORARY: "", **labels}}
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": meta}))
+    try:
+        yield
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")
+
+
+def no_temporary_namespaces() -> None:
+    """Wait until all that has begun to leave is gone. Fronts may take 40 s."""
+    options = ("-l", TEMPORARY, "--wait", f"--timeout={2 * DEADLINE:g}s")
+    kubectl("delete", "namespace", *options, deadline=2 * DEADLINE + 10)
+
+
 def helm(*args: str, values: dict[str, Any] | None = None, deadline: float = DEADLINE) -> str:
     more = ("--values", "-") if values is not None else ()
     return run("helm", *args, *more, stdin=json.dumps(values or {}), deadline=deadline)
 
 
-def load_image(image: str) -> None:
+def load_image(*images: str) -> None:
     """From this machine to every node."""
     cluster = kubectl("config", "current-context").strip().removeprefix("kind-")
-    run("kind", "load", "docker-image", image, "--name", cluster, deadline=4 * DEADLINE)
-    until_everywhere(image)
+    for image in images:
+        run("kind", "load", "docker-image", image, "--name", cluster, deadline=4 * DEADLINE)
+    for image in images:
+        until_everywhere(image)
 
 
 def until_everywhere(image: str) -> None:

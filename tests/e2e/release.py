@@ -142,10 +142,12 @@ class Release:
 
     def helm(self, *command: str, values: dict[str, Any] | None = None, wait: bool = True) -> str:
         """`helm COMMAND NAME CHART`, waiting until what it changed is ready."""
-        waiting = ("--wait", "--timeout", f"{DEADLINE:g}s") if wait else ()
-        return helm(
-            *command, self.name, str(CHART), "-n", self.namespace, *waiting, values=values, deadline=DEADLINE + 30
-        )
+        said = helm(*command, self.name, str(CHART), "-n", self.namespace, values=values)
+        if wait:
+            # By a watch: `helm --wait` looks every two seconds.
+            chosen = ("-l", f"app.kubernetes.io/instance={self.name}", "-n", self.namespace)
+            kubectl("rollout", "status", "deployment", *chosen, f"--timeout={DEADLINE:g}s", deadline=DEADLINE + 30)
+        return said
 
     def uninstall(self) -> None:
         """Gone, and its pods with it: the next test needs their cores."""

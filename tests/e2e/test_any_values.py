@@ -45,7 +45,7 @@ def refusals(namespace: str, objects: list[Object]) -> list[str]:
 def test_what_renders_is_accepted(namespace: str) -> None:
     accepted = 0
 
-    @settings(EXAMPLES, max_examples=40)
+    @settings(EXAMPLES, max_examples=20)
     @given(values())
     def check(drawn: Object) -> None:
         nonlocal accepted

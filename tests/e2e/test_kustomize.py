@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.e2e.fleet import OPERATOR_IMAGE
-from tests.e2e.kube import DEADLINE, ROOT, get, items, kubectl, until, until_everywhere
+from tests.e2e.kube import ROOT, get, items, kubectl, temporary_namespace, until, until_everywhere
 from tests.e2e.release import Pod
 
 if TYPE_CHECKING:
@@ -49,17 +49,14 @@ def folders(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Both applied."""
     until_everywhere(OPERATOR_IMAGE)
     made = {name: written(tmp_path_factory.mktemp("kustomize") / name, name) for name in PREFIX}
-    try:
-        for name, folder in made.items():
-            kubectl("create", "namespace", name)
-            kubectl("apply", "-k", folder)
-        yield made
-    finally:
-        for name, folder in made.items():
-            kubectl("delete", "-k", folder, "--ignore-not-found", "--wait=false")
-            kubectl(
-                "delete", "namespace", name, "--ignore-not-found", f"--timeout={DEADLINE:g}s", deadline=2 * DEADLINE
-            )
+    with temporary_namespace(FIRST), temporary_namespace(SECOND):
+        try:
+            for folder in made.values():
+                kubectl("apply", "-k", folder)
+            yield made
+        finally:
+            for folder in made.values():
+                kubectl("delete", "-k", folder, "--ignore-not-found", "--wait=false")
 
 
 def allowed(namespace: str, verb: str, group: str, resource: str, where: str = "") -> bool:
@@ -118,6 +115,6 @@ def test_applying_again_keeps_the_number_of_pods(folders: dict[str, str]) -> Non
 
 
 def test_deleting_one_leaves_the_other_its_rights(folders: dict[str, str]) -> None:
-    kubectl("delete", "-k", folders[FIRST])
-    assert not allowed(FIRST, "list", "", "nodes")
+    kubectl("delete", "-k", folders[FIRST], "--wait=false")
+    until(lambda: not allowed(FIRST, "list", "", "nodes"), "an end of its rights")
     assert allowed(SECOND, "list", "", "nodes")

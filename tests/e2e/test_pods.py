@@ -56,8 +56,7 @@ def build(folder: Path) -> str:
     (folder / "Dockerfile").write_text(f"FROM {BASE}\nRUN pip install {pin[0]}\nCOPY . .\n")
     image = "many-pods:1"
     run("docker", "build", "--tag", image, str(folder), deadline=BUILD)
-    for each in (image, VALKEY):
-        load_image(each)
+    load_image(image, VALKEY)
     return image
 
 

@@ -201,9 +201,16 @@
 {{- $faults = append $faults (printf "extraEnv: %s has a value and valueFrom: leave one of them out" .name) }}
 {{- end }}
 {{- end }}
+{{- $seen = list }}
 {{- range .Values.operator.env }}
 {{- if eq .name "POD_NAMESPACE" }}
 {{- $faults = append $faults "operator.env has POD_NAMESPACE, which the chart sets already" }}
+{{- else if has .name $seen }}
+{{- $faults = append $faults (printf "operator.env has %s twice: it would be unclear which one is used" .name) }}
+{{- end }}
+{{- $seen = append $seen .name }}
+{{- if and .value .valueFrom }}
+{{- $faults = append $faults (printf "operator.env: %s has a value and valueFrom: leave one of them out" .name) }}
 {{- end }}
 {{- end }}
 {{- toJson $faults }}
