@@ -62,8 +62,8 @@ def schema() -> str:
 
 
 def _require(schema: dict[str, Any], values: dict[str, Any]) -> None:
-    """Values without an empty form have to be there: `null` takes a default out, and the templates would have no number,
-    no answer and no group in its place. Lists, maps and texts that are empty by default may be null, too.
+    """Values without an empty form have to be there: `null` takes a default out, and the templates would have no
+    number, no answer and no group in its place. Lists, maps and texts that are empty by default may be null, too.
     """
     below = schema["properties"]
     needed = []

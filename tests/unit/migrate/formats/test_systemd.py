@@ -213,9 +213,9 @@ def test_no_line_is_lost(lines: list[tuple[str, str]]) -> None:
     counts = {key: sum(one == key for one, _ in lines) for key, _ in lines}
     each_once(only(migration), {**counts, "After": 1, "WantedBy": 1, "ExecStart": 1})
     after = entries(migration.files["the text"], SYSTEMD)
-    untouched = [item for item in only(migration).items if item.ours == f"{item.setting}={item.value}"]
-    for item in untouched:
-        assert item.value in [one.value for one in after if one.key == item.setting]
+    untouched = [one for one in only(migration).items if one.ours == f"{one.setting}={one.value}"]
+    for kept in untouched:
+        assert kept.value in [one.value for one in after if one.key == kept.setting]
     assert migration.files["the text"].count("# a comment") == migration.files["the text"].count("; another") == 1
 
 
