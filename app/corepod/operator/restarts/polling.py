@@ -44,8 +44,7 @@ class PollQueue:
     def replace(self, pods: Iterable[Pod], met: Iterable[str], now: float) -> set[str]:
         """Set the pods to read. Those whose uid isn't in `met` are new. Returns all uids."""
         self._pods = {pod.uid: pod for pod in _readable(pods)}
-        # A pod that is being deleted makes way for its successor here, too: two pods may share an address of the other
-        # family only.
+        # A pod that is being deleted makes way here, too: its successor may have only its second address.
         going_first = sorted(self._pods.values(), key=lambda pod: not pod.deleting)
         self._at = {address: pod.uid for pod in going_first for address in (pod.ip, *pod.other_ips)}
         self._order = list(self._pods)

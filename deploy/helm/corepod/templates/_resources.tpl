@@ -145,3 +145,21 @@ claims:
 {{- end }}
 {{- toJson $faults }}
 {{- end }}
+
+{{/* The short forms, both of which are written down: neither gives way, as a default does to a number of `resources`. */}}
+{{- define "corepod.memoryFaults" -}}
+{{- $faults := list }}
+{{- if and (eq .Values.cpu.preset "shared") .Values.memory.limit }}
+{{- if lt (include "corepod.amount" .Values.memory.limit | float64) (include "corepod.amount" .Values.memory.request | float64) }}
+{{- $faults = append $faults (printf "memory.limit is %v, less than memory.request, %v" .Values.memory.limit .Values.memory.request) }}
+{{- end }}
+{{- end }}
+{{- if .Values.front.enabled }}
+{{- with .Values.front.memory }}
+{{- if lt (include "corepod.amount" .limit | float64) (include "corepod.amount" .request | float64) }}
+{{- $faults = append $faults (printf "front.memory.limit is %v, less than front.memory.request, %v" .limit .request) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $faults }}
+{{- end }}

@@ -1,7 +1,7 @@
 {{/* Checks that values.schema.json can't express: combinations of values. All errors are reported at once. */}}
 {{- define "corepod.validate" -}}
 {{- $faults := list }}
-{{- range list "name" "cpu" "resource" "image" "rollout" "label" "pod" "time" "number" "operator" "front" "service" "ingress" "monitor" "settings" "env" "collision" "state" }}
+{{- range list "name" "cpu" "resource" "memory" "image" "rollout" "label" "pod" "time" "number" "operator" "front" "service" "ingress" "monitor" "settings" "env" "collision" "state" }}
 {{- $faults = concat $faults (include (printf "corepod.%sFaults" .) $ | fromJsonArray) }}
 {{- end }}
 {{- if $faults }}

@@ -53,8 +53,16 @@ def test_wsgi(reference: str) -> None:
 
 @pytest.mark.compat("django")
 def test_both_faces_of_django() -> None:
-    assert type(loaded("django_app:asgi")).__name__ == "ASGIHandler"
-    assert loaded("django_app:wsgi").__module__ == "corepod.worker.application.wsgi"
+    from django.conf import settings as of_django
+    from django.utils.functional import empty
+
+    # A process has settings of Django once, and another test may have made them in this one.
+    before, of_django._wrapped = of_django._wrapped, empty
+    try:
+        assert type(loaded("django_app:asgi")).__name__ == "ASGIHandler"
+        assert loaded("django_app:wsgi").__module__ == "corepod.worker.application.wsgi"
+    finally:
+        of_django._wrapped = before
 
 
 def test_folders_in_front_of_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
