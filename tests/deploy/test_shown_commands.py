@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAMS = ("helm", "kubectl", "make", "docker")
-# A line of an indented block, with those that it continues on; a fenced block is read in the same way. The plugin
-# (`kubectl corepod`) needs pods: tests/process/kubectl runs what documents show of it.
-LINE = re.compile(rf"^(?:    |\$ )?((?!kubectl corepod )(?:{'|'.join(PROGRAMS)}) (?:.*\\\n)*.*)$", re.MULTILINE)
+# A line of an indented block, also one in a list, with those that it continues on; a fenced block is read in the same
+# way. The plugin (`kubectl corepod`) needs pods: tests/process/kubectl runs what documents show of it.
+LINE = re.compile(rf"^(?: {{4,}}|\$ )?((?!kubectl corepod )(?:{'|'.join(PROGRAMS)}) (?:.*\\\n)*.*)$", re.MULTILINE)
 # In running text: those that change something. `kubectl drain` alone, for example, only names a command.
 INLINE = re.compile(r"`(make [a-z][^`]*|helm\s(?:install|upgrade)\s[^`]+|kubectl\sapply\s-k\s[^`]+)`")
 # What needs a cluster gets so far, and no further.
