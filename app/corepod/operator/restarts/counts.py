@@ -50,6 +50,12 @@ def record(annotations: Mapping[str, str]) -> RestartRecord:
         return RestartRecord()
 
 
+def continued(known: RestartRecord | None, shown: RestartRecord) -> RestartRecord:
+    """What a pod's annotations show, with the reasons, which only the operator knows that has written them."""
+    same = known is not None and (known.total, known.started, known.count) == (shown.total, shown.started, shown.count)
+    return known if known is not None and same else shown
+
+
 def published(record: RestartRecord, last: str) -> dict[str, str]:
     """The annotations for a record. `last` describes the last death."""
     return {

@@ -185,32 +185,27 @@ class Publisher:
             self._records[pod.uid] = known.after(found)[0] if known else None
             return
         meta = self._cluster.get(PODS, pod.namespace, pod.name).get("metadata") or {}
-        before = _continued(known, counts.record(meta.get("annotations") or {}))
+        before = counts.continued(known, counts.record(meta.get("annotations") or {}))
         record, reasons = before.after(found)
         if record.total == before.total:
             self._records[pod.uid] = record
-            return
-        if not self._is_leader():
-            return
+        elif self._is_leader():
+            self._write(pod, record, counts.listed(reasons), str(meta.get("resourceVersion") or ""))
+            self._tell(pod, record.total - before.total, record.total, counts.listed(reasons))
+
+    def _write(self, pod: Pod, record: RestartRecord, reasons: str, version: str) -> None:
         with self._lock:
             self._budget.spend(pod, time.monotonic())
-        last = f"{counts.listed(reasons)} ({datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')})"
+        last = f"{reasons} ({datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')})"
         labels, annotations = counts.labels(record.total, self._pods.label), counts.published(record, last)
         # With the uid, because a StatefulSet's next pod has the same name, and with the version, because another
         # operator may act by the time that the write of a process that was stopped arrives.
-        exactly = {"uid": pod.uid, "resourceVersion": meta.get("resourceVersion")}
-        change = {"metadata": {**exactly, "labels": labels, "annotations": annotations}}
-        self._cluster.patch(PODS, pod.namespace, pod.name, change)
+        meta = {"uid": pod.uid, "resourceVersion": version, "labels": labels, "annotations": annotations}
+        self._cluster.patch(PODS, pod.namespace, pod.name, {"metadata": meta})
         self._records[pod.uid] = record
         self.published += 1
+
+    def _tell(self, pod: Pod, more: int, total: int, reasons: str) -> None:
         subject = Subject("v1", "Pod", pod.namespace, pod.name, pod.uid)
-        more = record.total - before.total
-        workers = "worker" if more == 1 else "workers"
-        message = f"{more} {workers} died ({counts.listed(reasons)}); {record.total} in total"
+        message = f"{more} {'worker' if more == 1 else 'workers'} died ({reasons}); {total} in total"
         self._events.warning(subject, "WorkerRestarted", message, repeat=True)
-
-
-def _continued(known: RestartRecord | None, shown: RestartRecord) -> RestartRecord:
-    """What the annotations say, with the reasons, which only the operator that has written them knows."""
-    same = known is not None and (known.total, known.started, known.count) == (shown.total, shown.started, shown.count)
-    return known if known is not None and same else shown

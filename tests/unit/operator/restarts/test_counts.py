@@ -29,6 +29,16 @@ def test_another_container_begins_at_nothing_and_the_total_goes_on() -> None:
     assert (quiet.total, reasons) == (5, [])
 
 
+def test_annotations_that_another_operator_has_written_count_and_not_what_this_one_knows() -> None:
+    known, _ = RestartRecord().after(DeathCounts("s1", {"oom": 2}))
+    own = counts.record(counts.published(known, "oom"))
+    assert counts.continued(known, own).after(DeathCounts("s1", {"oom": 2, "stuck": 1}))[1] == ["stuck"]
+    others, _ = known.after(DeathCounts("s2", {"oom": 4}))
+    shown = counts.record(counts.published(others, "oom"))
+    for mine in (known, None):
+        assert counts.continued(mine, shown).after(DeathCounts("s2", {"oom": 5}))[0].total == 7
+
+
 COUNTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), max_size=20)
 
 
