@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import shlex
 import signal
@@ -15,6 +14,7 @@ from corepod.config.kinds import LISTS
 from corepod.config.resolve import SettingsError, hint
 from corepod.config.spec import BY_NAME, COMMON, SETTINGS
 from corepod.contract.exits import EXIT_FAILED, EXIT_OK, EXIT_SETTINGS
+from corepod.ending import ended
 from corepod.subcommands import COMMANDS, Takes
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from corepod.config.spec import Setting
     from corepod.subcommands import Command
-
-
-# What a write to standard output fails with: a full disk, a quota, a terminal that is gone.
-UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         fail(faults)
     if not sys.platform.startswith("linux") and name != "config":
         fail([f"corepod runs on Linux, and this is {sys.platform}; use a Linux container or virtual machine"])
-    return _run(name, options, faults)
+    return ended("corepod", lambda: _call(name, options, faults))
 
 
 def parser(names: Sequence[str]) -> argparse.ArgumentParser:
@@ -125,24 +121,6 @@ def _module(name: str) -> Any:
     except ImportError as error:
         extra = command.extra or "local"
         fail([f"corepod {name} needs further packages: pip install 'corepod[{extra}]' ({error})"], name)
-
-
-def _run(name: str, options: argparse.Namespace, faults: list[str]) -> int:
-    try:
-        code = _call(name, options, faults)
-        print(end="", flush=True)  # here, where a fault of the output can still be told
-        return code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        sys.stdout = None  # head has seen enough
-        return EXIT_OK
-    except OSError as error:
-        if error.filename is not None or error.errno not in UNWRITTEN:
-            raise
-        sys.stdout = None
-        print(f"corepod: the output can't be written: {error.strerror}", file=sys.stderr)
-        return EXIT_FAILED
 
 
 def _call(name: str, options: argparse.Namespace, faults: list[str]) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 THREADS = 12  # that ask pods which have answered before, or were never asked
-PATIENT = 4  # that ask pods which haven't answered the last time: any number of these delays only each other
+PATIENT = 4  # that ask pods which aren't ready or haven't answered the last time: these delay only each other
 
 
 class Crew(Generic[T]):
@@ -43,7 +43,7 @@ class Crew(Generic[T]):
         for uid, pod in chosen.items():
             if uid not in self._asked:
                 self._asked[uid] = Future()
-                slow = isinstance(self.found.get(uid), Exception)
+                slow = not pod.ready or isinstance(self.found.get(uid), Exception)
                 (self._patient if slow else self._prompt).put((pod, self._asked[uid]))
         wait(self._asked.values(), timeout=within)
         for uid in [uid for uid, future in self._asked.items() if future.done()]:

@@ -40,7 +40,7 @@ class Fleet:
         self._access = access
         self._crew = Crew(self._read)
         self._lock = threading.Lock()
-        self._proxied = True
+        self._closed: set[str] = set()  # pods whose proxy is forbidden, by uid: a pod itself can answer 403, too
         self._executed: dict[str, tuple[float, Reading]] = {}
         self._before: dict[str, Reading] = {}
         self._now: dict[str, Reading] = {}
@@ -89,7 +89,7 @@ class Fleet:
 
     def _read(self, pod: Pod) -> Reading:
         """Raises ClusterError or ValueError."""
-        if not self._proxied:
+        if pod.uid in self._closed:
             return self._described(pod)
         path = PODS.path(pod.namespace, f"{pod.name}:{pod.port}", "proxy/metrics")
         try:
@@ -97,7 +97,7 @@ class Fleet:
             return reading.from_metrics(body.decode(errors="replace"), time.monotonic())
         except (ClusterError, ValueError) as error:
             if isinstance(error, Forbidden):
-                self._proxied = False
+                self._closed.add(pod.uid)
             try:
                 return self._described(pod)
             except (ClusterError, ValueError) as second:
@@ -111,7 +111,7 @@ class Fleet:
         ended = execute(self._access.transport, pod, DESCRIBE, within=EXEC)
         if ended.code:
             raise ValueError(ended.err.strip() or f"corepod describe has ended with {ended.code}")
-        found = reading.from_status(json.loads(ended.out)["status"], time.monotonic())
+        found = reading.from_status(json.loads(ended.out), time.monotonic())
         with self._lock:
             self._executed[pod.uid] = (time.monotonic(), found)
         return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from corepod.contract.escaping import line
 from corepod.contract.exits import EXIT_OK
 from corepod.kubectl.access import told
 from corepod.kubectl.draw import lines
@@ -50,9 +51,8 @@ class Watcher:
                 self.news.put(self._fleet.look(self._interval))
             except ClusterError as error:
                 self.news.put(told(error))
-            except Exception as error:
+            except Exception as error:  # such as a pod that no API server describes: the next look may be better
                 self.news.put(error)
-                raise
             with contextlib.suppress(OSError):  # full: it will look anyway; closed: the person has left
                 self._bell.send(b"\0")
             time.sleep(max(0.2, self._interval - (time.monotonic() - began)))
@@ -81,7 +81,7 @@ def watch(fleet: Fleet, first: Look, context: str, interval: float, *, namespace
             with contextlib.suppress(Empty):
                 while True:
                     news = watcher.news.get_nowait()
-                    look, fault = (look, str(news)) if isinstance(news, Exception) else (news, "")
+                    look, fault = (look, line(str(news))) if isinstance(news, Exception) else (news, "")
             typed = display.read() if any(fd in ready for fd in display.readable) else ""
             pressed = keys(typed) if typed is not None else ["q"]
             if "q" in pressed:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from corepod import __version__
+from corepod.contract import escaping
 from corepod.contract.exits import EXIT_NO_POOL, EXIT_OK, EXIT_SETTINGS
+from corepod.ending import ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,20 +41,15 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `kubectl-corepod`. Returns or exits with a code of `corepod.contract.exits`."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    return ended(PROGRAM, lambda: _parse_and_run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _parse_and_run(words: list[str]) -> int:
     options = parser(words).parse_args(words)
     if options.command is None:
         parser(list(COMMANDS)).print_help()
         return EXIT_OK
-    try:
-        code = _run(options)
-        print(end="", flush=True)  # here, where a fault of the output can still be told
-        return code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        sys.stdout = None  # head has seen enough
-        return EXIT_OK
+    return _run(options)
 
 
 def parser(names: Sequence[str]) -> argparse.ArgumentParser:
@@ -109,13 +105,11 @@ def _run(options: argparse.Namespace) -> int:
         code: int = _module(options.command).main(options)
         return code
     except CommandError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return error.code
+        said = error
     except NotStarted as error:
         hint = "its image needs corepod on the PATH"
-        print(f"{PROGRAM}: the command could not be started in the pod: {error}; {hint}", file=sys.stderr)
-        return EXIT_NO_POOL
+        said = CommandError(f"the command could not be started in the pod: {error}; {hint}", EXIT_NO_POOL)
     except ClusterError as error:
         said = told(error)
-        print(f"{PROGRAM}: {said}", file=sys.stderr)
-        return said.code
+    print(f"{PROGRAM}: {escaping.lines(str(said))}", file=sys.stderr)
+    return said.code

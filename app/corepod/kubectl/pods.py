@@ -10,7 +10,8 @@ from corepod.contract.escaping import line
 from corepod.contract.exits import EXIT_NO_POOL
 from corepod.local.pools import CommandError
 from corepod.operator.api.cluster import PODS
-from corepod.operator.model.names import LAST_RESTART, RESTARTS_TOTAL
+from corepod.operator.model.names import LAST_RESTART
+from corepod.operator.restarts.counts import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WORKERS = "app.kubernetes.io/component=worker"  # a label of every pod of the chart and of the kustomizations
 CONTAINER, ADMIN = "worker", "admin"  # what chart and kustomizations call the container, and its port
+LONGEST = 500  # characters of an annotation: anybody who may change the pod may have written it
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
@@ -108,7 +110,6 @@ def decode(item: JSON) -> Pod:
     name = str(container.get("name") or "")
     own: JSON = next((s for s in status.get("containerStatuses") or () if s.get("name") == name), {})
     notes = meta.get("annotations") or {}
-    total = str(notes.get(RESTARTS_TOTAL, ""))
     conditions = {c.get("type"): c.get("status") for c in status.get("conditions") or ()}
     return Pod(
         uid=str(meta.get("uid") or f"{meta.get('namespace')}/{meta['name']}"),
@@ -119,8 +120,8 @@ def decode(item: JSON) -> Pod:
         port=_port(container),
         state=_state(meta, status, own),
         ready=conditions.get("Ready") == "True" and not meta.get("deletionTimestamp"),
-        deaths=int(total) if total.isascii() and total.isdecimal() else 0,
-        last_death=line(str(notes.get(LAST_RESTART) or "")),
+        deaths=record(notes).total,
+        last_death=line(str(notes.get(LAST_RESTART) or "")[-LONGEST:]),
         container_restarts=int(own.get("restartCount") or 0),
         last_stop=_last_stop(own),
     )
@@ -154,7 +155,7 @@ def _state(meta: JSON, status: JSON, own: JSON) -> str:
     state = own.get("state") or {}
     for kind in ("waiting", "terminated"):
         if kind in state:
-            return str((state[kind] or {}).get("reason") or kind.title())
+            return line(str((state[kind] or {}).get("reason") or kind.title()))
     phase = str(status.get("phase") or "Unknown")
     return "" if phase == "Running" else phase
 
@@ -163,4 +164,5 @@ def _last_stop(own: JSON) -> Stop | None:
     ended = (own.get("lastState") or {}).get("terminated")
     if not ended:
         return None
-    return Stop(str(ended.get("finishedAt") or ""), int(ended.get("exitCode") or 0), str(ended.get("reason") or ""))
+    reason = line(str(ended.get("reason") or ""))
+    return Stop(str(ended.get("finishedAt") or ""), int(ended.get("exitCode") or 0), reason)

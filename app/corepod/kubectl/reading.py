@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from corepod.contract.escaping import line
+from corepod.operator.restarts.deaths import DEATHS, STARTED, count, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +15,13 @@ MOST_SLOTS = 1024
 MOST_CORES = 8192
 SAMPLE = re.compile(r'^(corepod_\w+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)$')
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-PREFIX = "corepod_worker_"
+STATE, PINNED = "corepod_worker_state", "corepod_worker_pinned"
+NUMBERS = {  # the metrics of a slot, and what its status calls them
+    DEATHS: "restarts",
+    "corepod_worker_cpu_seconds_total": "cpu_seconds",
+    "corepod_worker_resident_memory_bytes": "rss_bytes",
+    "corepod_requests_in_flight": "in_flight",
+}
 
 
 class Slot(NamedTuple):
@@ -42,67 +48,63 @@ def from_metrics(text: str, at: float) -> Reading:
     """Raises ValueError for metrics of another program, and for numbers that no supervisor writes."""
     started, slots = 0.0, dict[int, dict[str, Any]]()
     for name, labels, value in _samples(text):
-        if name == "corepod_start_time_seconds":
+        if name == STARTED:
             started = value
-        if "slot" not in labels:
-            continue
-        if len(slots) > MOST_SLOTS:
-            raise ValueError("more slots than a pool can have")
-        _take(slots.setdefault(int(labels["slot"]), {"restarts": 0}), name, labels, value)
+        else:
+            _take(slots.setdefault(_below(MOST_SLOTS, labels.get("slot")), {}), name, labels, value)
     if not started:
         raise ValueError("these aren't the metrics of corepod")
-    return Reading(at, started, tuple(_slot(number, slots[number]) for number in sorted(slots)))
+    return Reading(at, started, tuple(_slot(at, slots[at]) for at in sorted(slots)))
 
 
 def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Those that are of use here."""
     for sample in text.splitlines():
-        if match := SAMPLE.match(sample):
-            value = float(match[3])
-            if not math.isfinite(value):
-                raise ValueError(f"{match[1]} isn't finite")
-            yield match[1], dict(LABEL.findall(match[2] or "")), value
+        if (match := SAMPLE.match(sample)) and match[1] in (STARTED, STATE, PINNED, *NUMBERS):
+            yield match[1], dict(LABEL.findall(match[2] or "")), number(match[3])
 
 
 def _take(slot: dict[str, Any], name: str, labels: Mapping[str, str], value: float) -> None:
-    if name == f"{PREFIX}state" and value:
-        slot["state"] = labels.get("state", "")
-    elif name == f"{PREFIX}pinned" and value and labels.get("core"):
-        slot["core"] = int(labels["core"])
-    elif name == f"{PREFIX}restarts_total":
-        slot["restarts"] += int(value)
-    elif name == f"{PREFIX}cpu_seconds_total":
-        slot["cpu_seconds"] = value
-    elif name == f"{PREFIX}resident_memory_bytes":
-        slot["rss_bytes"] = int(value)
-    elif name == "corepod_requests_in_flight":
-        slot["in_flight"] = int(value)
+    if name == STATE and value:
+        slot["state"] = labels.get("state")
+    elif name == PINNED and value:
+        slot["core"] = labels.get("core") or None
+    elif field := NUMBERS.get(name):
+        slot[field] = slot.get(field, 0) + value  # deaths have a sample for each reason
 
 
-def from_status(status: Mapping[str, Any], at: float) -> Reading:
-    """Of the document that `corepod describe --json` has in it. Raises ValueError."""
+def from_status(document: Mapping[str, Any], at: float) -> Reading:
+    """Of what `corepod describe --json` prints. Raises ValueError."""
     try:
-        slots = tuple(
-            _slot(int(slot["slot"]), {**slot, "core": slot["core"] if slot["pinned"] else None})
+        status = document["status"]
+        slots = {
+            _below(MOST_SLOTS, slot["slot"]): {**slot, "core": slot["core"] if slot["pinned"] else None}
             for slot in status["slots"]
-        )
-        return Reading(at, float(status["started_at"]), slots)
+        }
+        return Reading(at, number(str(status["started_at"])), tuple(_slot(at, slots[at]) for at in sorted(slots)))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the status isn't understood ({error!r}): another version of corepod?") from error
 
 
-def _slot(number: int, found: Mapping[str, Any]) -> Slot:
-    core, rss = found.get("core"), found.get("rss_bytes")
-    if core is not None and not 0 <= int(core) < MOST_CORES:
-        raise ValueError(f"there is no core {core}")
+def _slot(at: int, found: Mapping[str, Any]) -> Slot:
+    """Raises ValueError: whatever runs in a pod may have written these numbers."""
+    core = found.get("core")
+    restarts, cpu_seconds, rss, in_flight = (number(str(found.get(field) or 0)) for field in NUMBERS.values())
     return Slot(
-        slot=number,
-        core=None if core is None else int(core),
+        slot=at,
+        core=None if core is None else _below(MOST_CORES, core),
         state=line(str(found.get("state") or "unknown"))[:20],
-        restarts=int(found.get("restarts") or 0),
-        cpu_seconds=float(found.get("cpu_seconds") or 0.0),
-        rss_bytes=None if rss is None else int(rss),
-        in_flight=int(found.get("in_flight") or 0),
+        restarts=int(restarts),
+        cpu_seconds=cpu_seconds,
+        rss_bytes=int(rss) or None,
+        in_flight=int(in_flight),
     )
+
+
+def _below(limit: int, text: object) -> int:
+    if (found := count(str(text))) >= limit:
+        raise ValueError(f"{found} is more than a pool can have")
+    return found
 
 
 def shares(before: Reading | None, now: Reading) -> dict[int, float]:

@@ -18,7 +18,7 @@ from corepod.kubectl.pods import decode, suggestion
 from corepod.local import output
 from corepod.local.pools import CommandError, add_timeout
 from corepod.operator.api.cluster import DEPLOYMENTS, PODS, STATEFULSETS
-from corepod.operator.api.errors import ClusterError, NotFound
+from corepod.operator.api.errors import ClusterError, InvalidResponse, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from corepod.kubectl.pods import Pod
     from corepod.operator.api.cluster import Kind
 
+GOING = ("Terminating", "Succeeded", "Completed", "Failed", "Evicted")  # states of pods that won't serve again
 LOOK = 0.5  # seconds between two looks at a pod's readiness
 MARGIN = 10.0  # seconds that the command in the pod may take beyond its own --timeout
 KINDS: dict[str, Kind] = {
@@ -66,8 +67,10 @@ def main(options: Namespace) -> int:
             if not options.json:
                 print(f"{progress}: reloaded and ready in {reloaded.seconds:.1f} s", flush=True)
     except (CommandError, ClusterError, KeyboardInterrupt) as error:
-        left = len(pods) - len(done)
-        output.complain(f"stopped: {len(done)} of {len(pods)} pods have the new code, {left} keep what they have")
+        output.complain(
+            f"stopped at {pod.name}: {len(done)} of {len(pods)} pods have the new code, and the last "
+            f"{len(pods) - number} were not asked"
+        )
         if options.json:
             output.dump([each._asdict() for each in done])
         raise error
@@ -94,7 +97,7 @@ def _pods(access: Access, name: str) -> list[Pod]:
         raise CommandError(text, EXIT_FAILED)
     pages = access.cluster.list_pages(PODS, access.namespace, labelSelector=selector(workload["spec"]["selector"]))
     pods = sorted((decode(item) for page in pages for item in page.items), key=lambda pod: pod.name)
-    pods = [pod for pod in pods if pod.state not in ("Terminating", "Succeeded", "Completed", "Failed", "Evicted")]
+    pods = [pod for pod in pods if pod.state not in GOING]
     if not pods:
         raise CommandError(f"{rest} has no pods", EXIT_NO_POOL)
     return pods
@@ -128,26 +131,50 @@ def _reload(access: Access, pod: Pod, timeout: float) -> Done | None:
             why = escaping.lines(ended.err.strip().removeprefix("corepod: "))
             raise CommandError(f"{pod.name}: {why or 'the reload failed'}", ended.code)
         _until_ready(access, pod, deadline, "has reloaded, and is not ready")
-    except NotFound:
-        return None
+    except (CommandError, ClusterError):
+        if _is_gone(access, pod):
+            return None
+        raise
     return Done(pod.name, round(time.monotonic() - began, 3), _workers(ended.out))
 
 
 def _workers(text: str) -> list[int]:
     try:
         return [int(number) for number in json.loads(text)["workers"] if number is not None]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return []
 
 
 def _until_ready(access: Access, pod: Pod, deadline: float, what: str) -> None:
-    """Raises CommandError at the deadline, and NotFound where the pod is gone."""
+    """Raises CommandError at the deadline, and ClusterError where the pod is gone or can't be looked at."""
     while True:
-        now = decode(access.cluster.get(PODS, pod.namespace, pod.name))
-        if now.uid != pod.uid or now.state == "Terminating":
-            raise NotFound(404, "NotFound", pod.name)
-        if now.ready:
-            return
+        try:
+            now = _now(access, pod)
+        except (Unreachable, InvalidResponse) as error:  # of one look: an API server restarts, too
+            state = str(error)
+        else:
+            if now.ready:
+                return
+            state = now.state
         if time.monotonic() >= deadline:
-            raise CommandError(f"{pod.name} {what} (--timeout){f': {now.state}' if now.state else ''}", EXIT_LATE)
+            raise CommandError(f"{pod.name} {what} (--timeout){f': {state}' if state else ''}", EXIT_LATE)
         time.sleep(LOOK)
+
+
+def _is_gone(access: Access, pod: Pod) -> bool:
+    """Whether a failure was only the pod's end: what runs in a pod that is deleted fails, too."""
+    try:
+        _now(access, pod)
+    except NotFound:
+        return True
+    except ClusterError:
+        return False
+    return False
+
+
+def _now(access: Access, pod: Pod) -> Pod:
+    """The pod as it is now. Raises ClusterError; NotFound where it is gone or going."""
+    found = decode(access.cluster.get(PODS, pod.namespace, pod.name))
+    if found.uid != pod.uid or found.state in GOING:
+        raise NotFound(404, "NotFound", pod.name)
+    return found

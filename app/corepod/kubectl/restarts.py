@@ -11,7 +11,7 @@ from corepod.contract import escaping
 from corepod.contract.exits import EXIT_OK
 from corepod.contract.units import timestamp
 from corepod.kubectl.access import connect
-from corepod.kubectl.crew import Crew
+from corepod.kubectl.crew import THREADS, Crew
 from corepod.kubectl.execute import execute
 from corepod.kubectl.pods import find_all, none
 from corepod.local import output
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 EVENTS = ("corepod", "events", "--json")
 PATIENCE = 15.0  # seconds for a pod's answer
 LIMIT = 20
+# A pod may answer anything: so many of its newest events are read, of which a supervisor keeps 200 ...
+MOST = 1000
+LONGEST = 500  # ... and so many characters of a reason or of a list of requests are shown
 HEAD = ("time", "namespace", "pod", "node", "slot", "reason", "lost", "requests in flight")
 # What a line about a death says (corepod.supervisor.pool.exits), up to what follows from it.
 DEATH = re.compile(r"^(?:died: )?(?P<reason>.*?) after [\d.]+ s and \d+ requests(?:; lost (?P<lost>\d+) in flight: "
@@ -58,7 +61,8 @@ def main(options: Namespace) -> int:
     if not pods and not options.json:
         raise none(access)
     crew = Crew(lambda pod: execute(access.transport, pod, EVENTS, within=PATIENCE))
-    answers = crew.look([pod for pod in pods if pod.runs], PATIENCE + 1)
+    asked = [pod for pod in pods if pod.runs]
+    answers = crew.look(asked, PATIENCE * (1 + len(asked) // THREADS) + 1)
     faults = [answer for answer in answers.values() if isinstance(answer, Exception)]
     if faults and len(faults) == len(answers) and not any(pod.deaths for pod in pods):
         raise faults[0]
@@ -70,7 +74,7 @@ def main(options: Namespace) -> int:
             found += of_annotation(pod)
             if answer is not None:
                 why = answer if isinstance(answer, Exception) else answer.err
-                output.complain(f"{pod.name} can't be asked: {escaping.line(str(why).strip())}")
+                output.complain(f"{pod.name} can't be asked: {_shown(str(why).strip())}")
         else:
             found += of_events(pod, answer.out)
     latest = newest(found, options.limit)
@@ -86,12 +90,14 @@ def newest(found: Iterable[Death], limit: int) -> list[Death]:
 
 def of_events(pod: Pod, text: str) -> Iterator[Death]:
     """The deaths among the events of a pod, as `corepod events --json` prints them."""
-    for line in text.splitlines():
+    for line in text.splitlines()[-MOST:]:
         try:
             event: dict[str, Any] = json.loads(line)
             if event["kind"] == "died":
-                yield _death(pod, float(event["time"]), event.get("slot"), str(event["message"]))
-        except (ValueError, KeyError, TypeError):
+                at = float(event["time"])
+                timestamp(at)  # which not every number is
+                yield _death(pod, at, event.get("slot"), str(event["message"]))
+        except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
             continue  # a line of another program, such as a warning of its Python
 
 
@@ -99,9 +105,13 @@ def _death(pod: Pod, at: float, slot: Any, message: str) -> Death:
     match = DEATH.match(message)
     reason = match["reason"] if match else message.partition("\n")[0]
     lost = int(match["lost"] or 0) if match else None
-    requests = escaping.line(match["requests"] or "") if match else ""
+    requests = match["requests"] or "" if match else ""
     number = slot if isinstance(slot, int) else None
-    return Death(at, pod.namespace, pod.name, pod.node, number, escaping.line(reason), lost, requests)
+    return Death(at, pod.namespace, pod.name, pod.node, number, _shown(reason), lost, _shown(requests))
+
+
+def _shown(text: str) -> str:
+    return escaping.line(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
 
 
 def of_annotation(pod: Pod) -> Iterator[Death]:
@@ -115,7 +125,7 @@ def of_container(pod: Pod) -> Iterator[Death]:
     """The last end of the supervisor, which the kubelet knows."""
     stop = pod.last_stop
     if stop is not None and (at := _seconds(stop.at)) is not None:
-        reason = f"the container ended: {escaping.line(stop.reason)}, exit code {stop.code}"
+        reason = f"the container ended: {stop.reason}, exit code {stop.code}"
         yield Death(at, pod.namespace, pod.name, pod.node, None, reason, None, "")
 
 

@@ -74,7 +74,9 @@ def show(found: Found, *, as_json: bool, name: str = "") -> None:
     from corepod.operator.admin import table
 
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    table.show(snapshot, decisions, console)
-    if groups:
-        text = f"\ncluster-autoscaler resizes the node groups {', '.join(groups)}"
-        console.print(text, highlight=False, markup=False)
+    with console.capture() as drawn:  # rich would end the command itself when nobody reads on
+        table.show(snapshot, decisions, console)
+        if groups:
+            text = f"\ncluster-autoscaler resizes the node groups {', '.join(groups)}"
+            console.print(text, highlight=False, markup=False)
+    print(drawn.get(), end="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,11 +10,11 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.process.harness import CLIENT, DEADLINE, Pool, running
+from tests.process.harness import CLIENT, DEADLINE, Pool, running, until
 from tools.fakeapi import FakeApi
 from tools.fakeapi.execution import Ended
 from tools.fakeapi.objects import deployment, node, pod
@@ -65,33 +66,48 @@ class Shop:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def top(self) -> dict[str, Any]:
+        """The document of `top --json`, once each pod has answered it twice: the time for that is what people would
+        wait for, and a busy machine may be slower."""
+
+        def heard() -> dict[str, Any] | None:
+            self.ran.clear()
+            done = self.kubectl("top", "--json", "--interval", "0.5")
+            assert done.code == 0, done
+            document: dict[str, Any] = json.loads(done.out)
+            cpu = [worker["cpu"] for on in document["nodes"] for worker in on["workers"]]
+            return document if cpu and None not in cpu else None
+
+        return until(heard, "an answer of each pod", 4 * DEADLINE) or {}
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pool]]:
+    """By name. All tests of a module share them, because each start costs a busy machine many seconds."""
+    # Not below tmp_path: the address of a Unix socket has 107 bytes at most.
+    folder, logs = Path(tempfile.mkdtemp(prefix="rt-")), tmp_path_factory.mktemp("pools")
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        patch.delenv("RUNTIME_DIRECTORY", raising=False)
+        started = {}
+        for name in NAMES:
+            started[name] = stack.enter_context(running("ok:app", *QUICK, "--name", name, log=logs / name))
+            started[name].ready()
+        yield started
+
 
 @pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Not below tmp_path: the address of a Unix socket has 107 bytes at most."""
-    folder = Path(tempfile.mkdtemp(prefix="rt-"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    yield
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def shop(runtime: None, tmp_path: Path) -> Iterator[Shop]:
-    with ExitStack() as stack:
-        api = stack.enter_context(FakeApi())
-        for name in ("a", "b"):
-            api.store.put("nodes", node(name, "2"))
+def shop(pools: dict[str, Pool], tmp_path: Path) -> Iterator[Shop]:
+    with FakeApi() as api:
         web = deployment("web", 2, namespace="shop")
         web["status"] = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2}
         api.store.put("deployments", web)
-        pools = {}
         for name, where in zip(NAMES, ("a", "b"), strict=True):
+            api.store.put("nodes", node(where, "2"))
             made = pod(name, where, owner="web", namespace="shop")
             made["metadata"]["labels"]["app.kubernetes.io/component"] = "worker"
             made["spec"]["containers"][0]["ports"] = [{"name": "admin", "containerPort": 9000}]
             api.store.put("pods", made)
-            pools[name] = stack.enter_context(running("ok:app", *QUICK, "--name", name, log=tmp_path / f"{name}.log"))
-        for pool in pools.values():
-            pool.ready()
+            pools[name].ready()
         yield Shop(api, pools, tmp_path)

@@ -55,6 +55,27 @@ def test_what_an_event_says_of_a_death(message: str, reason: str, lost: int | No
     assert death == Death(5.0, "shop", "web-1", "a", 0, reason, lost, requests)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        event("x").replace("5.0", "1e300"),
+        event("x").replace("5.0", "NaN"),
+        event("x").replace("5.0", '"soon"'),
+        "[1]",
+    ],
+)
+def test_events_that_no_supervisor_writes_hide_no_others(line: str) -> None:
+    [death] = of_events(POD, f"{line}\n{event('exit code 1')}\n")
+    assert death.reason == "exit code 1"
+
+
+def test_a_pod_that_tells_too_much() -> None:
+    found = list(of_events(POD, f"{event('x' * 100_000)}\n" * 5000))
+    assert len(found) <= 1000
+    assert len(found[0].reason) < 1000
+
+
 def test_what_others_know_of_a_death() -> None:
     pod = POD._replace(
         last_death="signal SIGKILL, oom (1970-01-01T00:00:07Z)", last_stop=Stop("1970-01-01T00:00:09Z", 5, "Error")

@@ -118,7 +118,7 @@ def test_why_a_pod_is_silent_is_below_the_grid() -> None:
 def test_a_pod_of_the_api() -> None:
     item = {
         "metadata": {"name": "web-1", "namespace": "shop", "uid": "u", "annotations": {
-            "corepod.dev/worker-restarts-total": "3",
+            "corepod.dev/worker-restarts-total": "3", "corepod.dev/worker-restarts-seen": "1700000000.5/3",
             "corepod.dev/last-worker-restart": "signal SIGKILL (2026-01-01T00:00:00Z)"}},
         "spec": {"nodeName": "a", "containers": [
             {"name": "proxy"}, {"name": "web", "ports": [{"name": "admin", "containerPort": 9100}]}]},
@@ -133,3 +133,5 @@ def test_a_pod_of_the_api() -> None:
     item["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}  # type: ignore[index]
     assert decode(item).state == "CrashLoopBackOff"
     assert decode({"metadata": {"name": "bare"}}).state == "Unknown"
+    item["metadata"]["annotations"] |= {"corepod.dev/worker-restarts-total": "9" * 10_000}  # type: ignore[index]
+    assert decode(item).deaths == 0

@@ -40,7 +40,9 @@ def test_a_status_document_says_the_same() -> None:
     second = {"slot": 1, "core": 2, "pinned": False, "state": "starting", "restarts": 0, "cpu_seconds": 0.0}
     first |= {"rss_bytes": 50_000_000, "in_flight": 4}
     second |= {"rss_bytes": None, "in_flight": 0}
-    assert from_status({"started_at": 1700000000.5, "slots": [first, second]}, 7.0) == from_metrics(METRICS, 7.0)
+    assert from_status({"status": {"started_at": 1700000000.5, "slots": [first, second]}}, 7.0) == from_metrics(
+        METRICS, 7.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,10 @@ def test_a_status_document_says_the_same() -> None:
         METRICS.replace("12.5", "many"),
         METRICS.replace('core="3"', 'core="99999999"'),
         METRICS.replace('core="3"', 'core="-1"'),
+        METRICS.replace("12.5", "1e300"),
+        METRICS.replace("12.5", "-1"),
         METRICS.replace('slot="1"', 'slot="x"'),
+        METRICS.replace('slot="1"', 'slot="1024"'),
         METRICS + "".join(f'corepod_requests_in_flight{{slot="{n}"}} 1\n' for n in range(5000)),
     ],
 )
@@ -68,10 +73,17 @@ def test_a_state_can_not_drive_a_terminal() -> None:
     assert len(found.state) <= 20
 
 
+def test_a_status_has_the_same_limits() -> None:
+    slot = {"slot": 0, "core": None, "pinned": False}
+    for wrong in ({"slot": 5000}, {"cpu_seconds": float("inf")}, {"restarts": 1e300}, {"core": -1, "pinned": True}):
+        with pytest.raises(ValueError, match=r".+"):
+            from_status({"status": {"started_at": 1, "slots": [{**slot, **wrong}]}}, 0.0)
+
+
 @pytest.mark.parametrize("status", [{}, {"started_at": 1, "slots": [{}]}, {"started_at": 1, "slots": 3}, []])
 def test_a_status_of_another_program(status: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="isn't understood"):
-        from_status(status, 0.0)
+        from_status({"status": status}, 0.0)
 
 
 def test_shares_are_of_one_supervisor() -> None:

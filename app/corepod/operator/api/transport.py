@@ -33,6 +33,7 @@ list_contexts: Callable[..., tuple[list[JSON], JSON]] = config.list_kube_config_
 
 CONNECT = 5.0  # seconds until a connection must be established
 NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+REFUSAL = 1 << 20  # bytes of the body of a refusal: behind the API server's proxy a pod writes it
 RECONNECT = 10.0  # least number of seconds between two attempts to read the credentials again after a 401
 
 
@@ -164,7 +165,7 @@ class Transport:
 
     def _raise_refusal(self, response: urllib3.BaseHTTPResponse, deadline: float) -> None:
         try:
-            error = refusal(response, read_body(response, deadline))
+            error = refusal(response, read_body(response, deadline, REFUSAL))
         finally:
             response.close()
         if isinstance(error, Unauthorized):
@@ -174,15 +175,18 @@ class Transport:
     # Credentials
 
     def endpoint(self) -> Endpoint:
-        """For a connection that isn't a request of HTTP."""
+        """For a connection that isn't a request of HTTP. Raises Unreachable."""
         made, tls = self._configuration, None
-        if self.host.startswith("https://"):
-            tls = _context(made)
-            if made.ssl_ca_cert or made.ca_cert_data:
-                tls.load_verify_locations(cafile=made.ssl_ca_cert, cadata=made.ca_cert_data)
-            if made.cert_file:
-                tls.load_cert_chain(made.cert_file, made.key_file)
-        headers = {"User-Agent": self._agent, **self._auth()}
+        try:
+            if self.host.startswith("https://"):
+                tls = _context(made)
+                if made.ssl_ca_cert or made.ca_cert_data:
+                    tls.load_verify_locations(cafile=made.ssl_ca_cert, cadata=made.ca_cert_data)
+                if made.cert_file:
+                    tls.load_cert_chain(made.cert_file, made.key_file)
+            headers = {"User-Agent": self._agent, **self._auth()}
+        except (config.ConfigException, OSError) as error:
+            raise Unreachable(f"the credentials can't be used: {describe(error)}") from error
         return Endpoint(self.host, headers, tls, made.tls_server_name, made.proxy, made.no_proxy)
 
     def namespace(self) -> str:
