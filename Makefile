@@ -51,12 +51,20 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist worksteal
 # Tests of processes mostly wait: more of them run side by side than there are cores.
 WAITING := -n $(shell echo $$((4 * $$(nproc)))) --dist worksteal
+# Bytecode of corepod and of the tests, made once. Otherwise each process of pytest rewrites every test module, and each
+# interpreter that a test starts compiles corepod: at the same time as the others after a checkout, and always where
+# PYTHONDONTWRITEBYTECODE is set. That variable stays as it is for what the tests themselves start.
+$(VENV)/.compiled: $(VENV)/.compat
+	$(BIN)/python -m compileall -q app
+	PYTHONDONTWRITEBYTECODE= $(PYTEST) --collect-only -qq >/dev/null || true  # the tests will say what is wrong
+	@touch $@
+
 # What coverage is measured of (see pyproject.toml), and the percentage that it may not fall below.
 MEASURED := tests/unit tests/architecture tests/deploy tests/process/operator
 FLOOR ?= 80
 
 ifdef FULL
-TESTABLE := $(VENV)/.compat
+TESTABLE := $(VENV)/.compiled
 export HYPOTHESIS_PROFILE ?= many
 test: $(TESTABLE)
 	$(BIN)/coverage erase

@@ -85,7 +85,7 @@ def test_everything_runs_once(stage: Stage) -> None:
     assert targets.count("test-unit") in (1, 2)
 
 
-@pytest.mark.parametrize("target", ["lint", "test FULL=1*", "test-unit *", "kind-up", "e2e"])
+@pytest.mark.parametrize("target", ["lint", "image *", "test FULL=1*", "test-unit *", "kind-up", "e2e"])
 def test_what_fails_ends_the_run(stage: Stage, target: str) -> None:
     assert stage.run(fail=target).returncode != 0
     # Those on other Pythons run beside the tests on the cluster.
