@@ -152,9 +152,12 @@ class Release:
     def uninstall(self) -> None:
         """Gone, and its pods with it: the next test needs their cores."""
         helm("uninstall", self.name, "-n", self.namespace, "--ignore-not-found")
-        # With all that isn't a worker: a front that leaves would still answer for the next release of this name.
-        selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component in (worker,front,valkey)"
-        until(lambda: not items("pods", "-n", self.namespace, "-l", selector), "the release's pods gone")
+        # With all that isn't a worker: a front that leaves would still answer for the next release of this name. Nobody
+        # needs what they still serve. With the ReplicaSets gone, nothing makes others.
+        chosen = ("-n", self.namespace, "-l", f"app.kubernetes.io/instance={self.name}")
+        options = ("--grace-period=1", "--ignore-not-found", f"--timeout={DEADLINE:g}s")
+        kubectl("delete", "replicaset,pod", *chosen, *options, deadline=2 * DEADLINE)
+        until(lambda: not items("pods", *chosen), "the release's pods gone")
 
     def pods(self) -> list[Pod]:
         return [Pod(document) for document in items("pods", "-n", self.namespace, "-l", self.selector)]
