@@ -170,6 +170,7 @@ def test_a_rollout_s_values() -> None:
     assert "progressDeadlineSeconds is 5, but has to be above minReadySeconds, 5" in refused(
         {"progressDeadlineSeconds": 5, "minReadySeconds": 5}
     )
+    assert "progressDeadlineSeconds is 600" in refused({"minReadySeconds": 600})
 
 
 @pytest.mark.parametrize(
