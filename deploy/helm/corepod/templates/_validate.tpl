@@ -79,7 +79,7 @@
 {{- define "corepod.operatorFaults" -}}
 {{- $faults := list }}
 {{- if include "corepod.sized" . }}
-{{- $bounds := eq (dig "mode" "fit" .Values.operator.sizing) "hpa-bounds" }}
+{{- $bounds := eq (.Values.operator.sizing.mode | default "fit") "hpa-bounds" }}
 {{- if and .Values.autoscaling.enabled (not $bounds) }}
 {{- $faults = append $faults "both autoscaling and the operator are enabled, and each would set the number of pods: disable one, or set operator.sizing.mode to hpa-bounds and operator.hpaBounds to true" }}
 {{- end }}
