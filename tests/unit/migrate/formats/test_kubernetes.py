@@ -17,14 +17,26 @@ from hypothesis import strategies as st
 from tests.unit.migrate.formats.manifests import BOTH, PINNED, SHOP
 from tests.unit.migrate.formats.sources import context, each_once, fates, item, only, read
 
-SCHEMA = json.loads((Path(__file__).parents[4] / "deploy/helm/corepod/values.schema.json").read_text())
+CHART = Path(__file__).parents[4] / "deploy/helm/corepod"
+SCHEMA = jsonschema.Draft7Validator(json.loads((CHART / "values.schema.json").read_text(encoding="utf-8")))
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 
 
 def values(migration: Migration, name: str = "values.yaml") -> dict[str, Any]:
-    """The values, which fit the schema."""
+    """The values. They fit the schema, with which Helm compares them together with the chart's own."""
     found: dict[str, Any] = yaml.safe_load(migration.files[name])
-    jsonschema.validate(found, SCHEMA)
+    SCHEMA.validate(merged(DEFAULTS, found))
     return found
+
+
+def merged(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """As Helm does it: maps are merged, and everything else is replaced."""
+    return defaults | {
+        name: merged(defaults[name], value)
+        if isinstance(value, dict) and isinstance(defaults.get(name), dict)
+        else value
+        for name, value in values.items()
+    }
 
 
 def pod(**container: Any) -> str:
