@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from corepod.contract.exits import EXIT_SETTINGS
 
 from tests.process.harness import APPS, Pool
@@ -101,6 +102,17 @@ USE = "import asyncio\nfrom corepod import shared\nasyncio.run(shared.get('a'))"
 AWAY = {"COREPOD_SHARED": "redis://127.0.0.1:1"}
 
 
+# A kubeconfig of a cluster that isn't there.
+NOWHERE = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "here",
+    "clusters": [{"name": "here", "cluster": {"server": "http://127.0.0.1:1"}}],
+    "users": [{"name": "here", "user": {}}],
+    "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
+}
+
+
 def documented() -> set[str]:
     return {line for path in TEXTS for line in LINE.findall(path.read_text(encoding="utf-8"))}
 
@@ -127,6 +139,10 @@ def test_nothing_beside(install: Callable[[str], Environment], start: Callable[.
         assert f"pip install 'corepod[{extra}]'" in said
         assert "Traceback" not in said
     assert "corepod[redis]" in made.run("python", "-c", USE, env=AWAY).stderr
+    plugin = made.run("kubectl-corepod", "top")
+    assert plugin.returncode
+    assert "pip install 'corepod[kubectl]'" in plugin.stderr
+    assert "Traceback" not in plugin.stderr
 
 
 def test_httptools_left_out(install: Callable[[str], Environment], start: Callable[..., Pool]) -> None:
@@ -193,6 +209,16 @@ def test_operator(install: Callable[[str], Environment]) -> None:
     assert "--dry-run" in made.run("corepod", "operator", "--help").stdout
     done = made.run("corepod", "operator", "--once", "--dry-run")
     assert done.returncode
+    assert "pip install" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_kubectl(install: Callable[[str], Environment], tmp_path: Path) -> None:
+    made = install("corepod[kubectl]")
+    (config := tmp_path / "config").write_text(yaml.safe_dump(NOWHERE))
+    done = made.run("kubectl-corepod", "top", "--once", env={"KUBECONFIG": str(config)})
+    assert done.returncode
+    assert "127.0.0.1" in done.stderr
     assert "pip install" not in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
