@@ -94,6 +94,8 @@ def temporary_namespace(name: str, **labels: str) -> Iterator[None]:
     """Being deleted after the block: whoever needs the cores waits for the pods."""
     meta = {"name": name, "labels": {TEMPORARY: "", **labels}}
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": meta}))
+    # A controller makes it a moment later, and until then the API server refuses every pod that names no other one.
+    until(lambda: kubectl("get", "serviceaccount", "default", "--namespace", name), f"the namespace {name} takes pods")
     try:
         yield
     finally:

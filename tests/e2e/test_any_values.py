@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 # Kinds that the cluster doesn't know. tests/deploy/test_any_values.py checks their names and labels.
 UNKNOWN = ("HTTPRoute", "PodMonitor", "PrometheusRule", "ServiceMonitor")
-# What depends on the cluster: its families of addresses, and what others have taken.
-CLUSTERS = ("already allocated", "not configured on this cluster", "not configured for dual-stack services")
+# What depends on the cluster: its families of addresses, what others have taken, and what the namespace of the tests
+# forbids ("restricted"), such as a role for SELinux.
+CLUSTERS = (
+    "already allocated",
+    "not configured on this cluster",
+    "not configured for dual-stack services",
+    "violates PodSecurity",
+)
 
 
 def refusals(namespace: str, objects: list[Object]) -> list[str]:
