@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from corepod.contract.exits import EXIT_NO_POOL, EXIT_OK, EXIT_SETTINGS
 from corepod.local import output
 from corepod.local.client import Client, Refused, Unreachable, running
 from corepod.local.pools import CommandError, add_pool, find
+from corepod.local.top import command
 from corepod.local.top.model import Model, update
 from corepod.local.top.watcher import Pool
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-SHORTEST, LONGEST = 0.1, 60.0  # seconds
-WIDE = 160  # cells of a line where nothing says how many there are
-
 
 def configure(parser: ArgumentParser) -> None:
     add_pool(parser)
-    parser.add_argument(
-        "--interval",
-        type=_interval,
-        default=1.0,
-        metavar="SECONDS",
-        help=f"time between two looks, over which rates are measured, {SHORTEST:g} to {LONGEST:g} (default: 1)",
-    )
-    parser.add_argument("--once", action="store_true", help="print one table and end, as it does without a terminal")
+    command.configure(parser, 0.1, 1.0, "rates are")
     output.add_json(parser, "print JSON once, a line for each pool")
 
 
@@ -43,7 +32,7 @@ def main(options: Namespace) -> int:
             import rich  # noqa: F401
         except ImportError:
             raise CommandError("pip install 'corepod[local]' for tables, or use --json", EXIT_SETTINGS) from None
-    if not options.json and not options.once and _can_draw():
+    if not options.json and not options.once and command.can_draw():
         from corepod.local.top.live import watch
 
         return watch(clients[0], options.interval)
@@ -72,16 +61,6 @@ def _print_all(clients: list[Client], options: Namespace) -> int:
     return EXIT_NO_POOL if faults else EXIT_OK
 
 
-def _interval(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not SHORTEST <= seconds <= LONGEST:
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds from {SHORTEST:g} to {LONGEST:g}")
-    return seconds
-
-
 def _chosen(name: str | None) -> list[Client]:
     """The pool that is meant, or all that run. Raises CommandError where there is none."""
     if name and name.startswith(("@", "/", "./")):
@@ -93,10 +72,6 @@ def _chosen(name: str | None) -> list[Client]:
     if name:
         return clients[:1] or [find(name)]  # of several with the name the one in the first place
     return clients or [find(name)]
-
-
-def _can_draw() -> bool:
-    return os.isatty(0) and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _look(client: Client, pool: Pool, model: Model) -> Model:
@@ -115,19 +90,10 @@ def _print_json(model: Model) -> None:
 
 
 def _print_table(model: Model, number: int) -> None:
-    from rich.console import Console
-
-    from corepod.local.screen import window
-    from corepod.local.top import cells
     from corepod.local.top.frame import whole
 
     if sys.stdout is None:
         return
-    console = Console(highlight=False)
-    given = os.environ.get("COLUMNS", "")
-    width = window().columns if os.isatty(1) else int(given) if given.isdecimal() and int(given) else WIDE
-    glyphs = cells.UNICODE if console.encoding.startswith("utf") else cells.ASCII
-    with console.capture() as drawn:  # rich would end the command itself when nobody reads on
-        for line in ["", *whole(model, width, time.time(), glyphs)][0 if number else 1 :]:
-            console.print(line, soft_wrap=True)
-    print(drawn.get(), end="")
+    if number:
+        print()
+    command.print_lines(lambda width, glyphs: whole(model, width, time.time(), glyphs))
