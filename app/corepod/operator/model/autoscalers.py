@@ -23,7 +23,7 @@ LABELS = {
     "eks.amazonaws.com/compute-type": ("auto", "fargate"),
     "cloud.google.com/gke-nodepool": ("nap-*",),  # created by node auto-provisioning
 }
-NAMES = ("gk3-",)  # prefix of the nodes of GKE Autopilot
+AUTOPILOT = "gk3-"  # how the names of nodes of GKE Autopilot begin
 # Of cluster-autoscaler, also where the provider runs it.
 TAINTS = ("ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler")
 
@@ -39,8 +39,8 @@ def mark(name: str, labels: Mapping[str, str], taints: Iterable[str]) -> str:
         value = labels.get(label)
         if value is not None and any(fnmatchcase(value, pattern) for pattern in patterns):
             return f"{label}={value}"
-    if name.startswith(NAMES):
-        return f"a name that begins with {next(prefix for prefix in NAMES if name.startswith(prefix))}"
+    if name.startswith(AUTOPILOT):
+        return f"a name that begins with {AUTOPILOT}"
     return next((taint for taint in taints if taint in TAINTS), "")
 
 
