@@ -61,10 +61,15 @@ class Fleet:
             now = self._now.get(pod.uid)
             fault = str(answer) if isinstance(answer, Exception) else ""
             rows += workers(pod, now, reading.shares(self._before.get(pod.uid), now) if now else {}, fault)
-        for kept in (self._before, self._now):
-            for uid in kept.keys() - {pod.uid for pod in pods}:
-                del kept[uid]
+        self._forget_all_but({pod.uid for pod in pods})
         return Look(time.time(), self._nodes, rows, [self._note] if self._note else [])
+
+    def _forget_all_but(self, present: set[str]) -> None:
+        with self._lock:
+            for kept in (self._before, self._now, self._executed):
+                for uid in kept.keys() - present:
+                    del kept[uid]
+            self._closed &= present
 
     def _keep(self, uid: str, found: Reading) -> None:
         if (last := self._now.get(uid)) is not None and last.at != found.at:
