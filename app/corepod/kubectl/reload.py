@@ -66,16 +66,15 @@ def main(options: Namespace) -> int:
             done.append(reloaded)
             if not options.json:
                 print(f"{progress}: reloaded and ready in {reloaded.seconds:.1f} s", flush=True)
-    except (CommandError, ClusterError, KeyboardInterrupt) as error:
+    except (CommandError, ClusterError, KeyboardInterrupt):
         output.complain(
             f"stopped at {pod.name}: {len(done)} of {len(pods)} pods have the new code, and the last "
             f"{len(pods) - number} were not asked"
         )
+        raise
+    finally:
         if options.json:
             output.dump([each._asdict() for each in done])
-        raise error
-    if options.json:
-        output.dump([each._asdict() for each in done])
     return EXIT_OK
 
 
