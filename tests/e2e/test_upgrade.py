@@ -11,6 +11,7 @@ from tests.e2e.conftest import IMAGE
 from tests.e2e.fleet import OPERATOR_IMAGE
 from tests.e2e.kube import CHART, DEADLINE, ROOT, helm, items, load_image, run, until, until_everywhere
 from tests.e2e.load import Load
+from tests.e2e.recovery import until_steady
 from tests.e2e.release import Pod, Release
 from tests.e2e.watched import course, watched
 
@@ -82,6 +83,7 @@ def test_no_request_fails_in_an_upgrade_from_the_version_before(release: Release
     pods = release.ready(PODS)
     assert images(pods) == {f"corepod:{BEFORE}"}
     assert CODE in pods[0].sh("python -c 'import corepod; print(corepod.__file__)'")
+    until_steady(release.url)
     with watched(release.namespace, release.full_name) as replicas, Load(release.url, RATE) as load:
         load.until_answered(ANSWERS)
         upgrade(release, CHART, None)
