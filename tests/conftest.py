@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.plugins import budget, corpus, needs, patience, serial
+from tests.plugins import budget, collector, corpus, needs, patience, serial
 
 if TYPE_CHECKING:
     import pytest
@@ -16,5 +16,5 @@ budget.load_profile()
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
     """The earliest moment in which a conftest may bring plugins."""
-    for plugin in (corpus, needs, patience, serial):
+    for plugin in (collector, corpus, needs, patience, serial):
         pluginmanager.register(plugin, plugin.__name__)
