@@ -13,12 +13,21 @@ import yaml
 
 from tests.plugins.needs import program
 
+try:  # some ten times as fast; a PyYAML that was built without libyaml doesn't have it
+    from yaml import CSafeLoader as _Loader
+except ImportError:
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "corepod"
 K8S = ROOT / "deploy" / "k8s"
 KUBERNETES = "1.34.0"  # what helm takes for the cluster's version where there is no cluster
 
 Object = dict[str, Any]
+
+
+class Loader(_Loader):
+    """Reads what helm and kubectl print."""
 
 
 def run(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -57,7 +66,7 @@ def kustomize(folder: str) -> list[Object]:
 
 
 def _objects(text: str) -> list[Object]:
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, Loader) if document]
 
 
 def find(objects: list[Object], kind: str, name: str | None = None) -> Object:
