@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 
-from tests.deploy.render import helm_template
+from tests.deploy.render import Loader, helm_template
 from tests.deploy.strategies import EXAMPLES, values
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-class Once(yaml.SafeLoader):
+class Once(Loader):
     """YAML in which no key stands twice; other readers take the last one without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
