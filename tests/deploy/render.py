@@ -48,7 +48,7 @@ def chart(values: Object | None = None, *args: str, **options: Any) -> list[Obje
     """The objects the chart makes with these values."""
     result = helm_template(values, *args, **options)
     assert result.returncode == 0, result.stderr
-    return _objects(result.stdout)
+    return parsed(result.stdout)
 
 
 def refused(values: Object | None, *args: str) -> str:
@@ -62,11 +62,12 @@ def kustomize(folder: str) -> list[Object]:
     """The objects of a folder below deploy/k8s."""
     result = run(program("kubectl"), "kustomize", str(K8S / folder))
     assert result.returncode == 0, result.stderr
-    return _objects(result.stdout)
+    return parsed(result.stdout)
 
 
-def _objects(text: str) -> list[Object]:
-    return [document for document in yaml.load_all(text, Loader) if document]
+def parsed(text: str, loader: type[Loader] = Loader) -> list[Object]:
+    """The documents in a text of YAML that aren't empty."""
+    return [document for document in yaml.load_all(text, loader) if document]
 
 
 def find(objects: list[Object], kind: str, name: str | None = None) -> Object:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 
-from tests.deploy.render import Loader, helm_template
+from tests.deploy.render import Loader, helm_template, parsed
 from tests.deploy.strategies import EXAMPLES, values
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def rendered(drawn: Object) -> list[Object]:
     if result.returncode:
         assert any(words in result.stderr for words in REFUSALS), result.stderr
         return []
-    return [document for document in yaml.load_all(result.stdout, Once) if document]
+    return parsed(result.stdout, Once)
 
 
 def faults(document: Object) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.deploy.render import CHART, KUBERNETES, Object, containers, find, pod_specs, refused, run
+from tests.deploy.render import CHART, KUBERNETES, Object, containers, find, parsed, pod_specs, refused, run
 from tests.plugins.needs import program
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def parent(tmp_path: Path) -> Path:
 def rendered(parent: Path, *flags: str) -> list[Object]:
     made = run(program("helm"), "template", "shop", str(parent), "--kube-version", KUBERNETES, *flags)
     assert made.returncode == 0, made.stderr
-    return [document for document in yaml.safe_load_all(made.stdout) if document]
+    return parsed(made.stdout)
 
 
 def test_it_is_installed_with_its_parent(parent: Path) -> None:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.deploy.render import parsed
 from tests.e2e.kube import CHART, ROOT, Refused, helm, kubectl
 from tests.e2e.release import Release
 
@@ -35,7 +35,7 @@ def dry_run(namespace: str, manifest: str) -> str:
 def render(namespace: str, values: dict[str, Any]) -> str:
     """The chart's objects, those of custom kinds left out."""
     text = helm("template", "web", str(CHART), "-n", namespace, "--no-hooks", "--kube-version", "1.34", values=values)
-    objects = [document for document in yaml.safe_load_all(text) if document]
+    objects = parsed(text)
     known = [document for document in objects if document["kind"] not in CUSTOM]
     assert len(objects) - len(known) <= len(CUSTOM)
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": known})

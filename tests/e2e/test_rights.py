@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import yaml
 
+from tests.deploy.render import parsed
 from tests.e2e.conftest import IMAGE
 from tests.e2e.fleet import container
 from tests.e2e.kube import CHART, Refused, apply, get, helm, kubectl, until
@@ -105,7 +105,7 @@ def install(namespace: str, **operator: Any) -> None:
     """Of the chart's objects those that are about rights."""
     values = {"operator": {"enabled": True, "hpaBounds": True, **operator}}
     text = helm("template", RELEASE, str(CHART), "-n", namespace, "--no-hooks", "--kube-version", "1.34", values=values)
-    objects = [document for document in yaml.safe_load_all(text) if document]
+    objects = parsed(text)
     rights = [o for o in objects if o["kind"].startswith(RIGHTS)]
     apply(namespace, {"apiVersion": "v1", "kind": "List", "items": rights})
 
