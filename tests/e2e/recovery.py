@@ -6,7 +6,6 @@ their own, are asked through their Service's node port, and die by the same os._
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from corepod import __version__
 
-from tests.e2e.kube import Refused, apply, get, kubectl, node_address, until
+from tests.e2e.kube import Refused, apply, get, kubectl, node_address, temporary_namespace, until
 from tests.e2e.release import Release
 
 if TYPE_CHECKING:
@@ -141,16 +140,12 @@ def bare(namespace: str) -> str:
 
 
 def main() -> None:
-    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    kubectl("apply", "-f", "-", stdin=json.dumps(document))
-    try:
+    with temporary_namespace(NAMESPACE):
         release = Release(NAMESPACE).install()
         print("corepod", flush=True)
         ours = outages(release.url, KILLS, lambda text: print(f"  {text}", flush=True))
         print("bare container", flush=True)
         theirs = outages(bare(NAMESPACE), KILLS, lambda text: print(f"  {text}", flush=True))
-    finally:
-        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
     print("\n| crash | bare container | corepod in its pod | ratio |\n|---|---|---|---|")
     for number, (their, our) in enumerate(zip(theirs, ours, strict=True), 1):
         ratio = their.seconds / our.seconds
