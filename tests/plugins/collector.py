@@ -1,7 +1,7 @@
 """The garbage collector leaves alone what pytest holds from the collection to the end.
 
-That are hundreds of thousands of objects. A test that frees what others have left looked at each of them otherwise, a
-quarter of a second, and so did the collector itself.
+Those are hundreds of thousands of objects. Otherwise each test that frees what others have left would look at all of
+them, which takes a quarter of a second, and so would the collector whenever it looks at its oldest objects.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from hypothesis.strategies import none
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    # Hypothesis asks the collector who holds its source of chance when it makes one, and takes that for nobody where
-    # the holder is frozen.
+    # Hypothesis makes its random generator with the first example, and warns where the collector knows nobody who holds
+    # it. It knows nobody who is frozen.
     find(none(), lambda _: True, settings=settings(database=None))
     gc.collect()
     gc.freeze()
